@@ -1,0 +1,283 @@
+//! Cells that may hold handles: [`Slot`], [`AtomicSlot`] and [`Lock`].
+//!
+//! They are the only way to change a handle inside a heap object, and each
+//! change runs the write barrier. Std cells have no barrier, so they accept
+//! plain data only.
+//!
+//! * B1: every store of a handle into a heap object is followed by the barrier
+//!   while the collector asks for it. (Today's collector marks with all
+//!   mutators stopped and never asks; the test is one predictable branch.)
+
+use core::cell::{Cell, RefCell, RefMut};
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::cx::Cx;
+use crate::gc::Gc;
+use crate::trace::{Payload, Share, Trace, Tracer};
+
+/// A `Cell` for values that may hold handles. One mutator at a time.
+///
+/// ```
+/// use heap_api::{Config, Gc, Heap, Slot, Trace};
+///
+/// #[derive(Trace)]
+/// struct Cons<'gc> {
+///     head: i64,
+///     tail: Slot<Option<Gc<'gc, Cons<'gc>>>>,
+/// }
+///
+/// let heap = Heap::new(Config::new());
+/// let cx = heap.enter();
+/// let nil = cx.alloc(Cons { head: 1, tail: Slot::new(None) });
+/// let list = cx.alloc(Cons { head: 2, tail: Slot::new(None) });
+/// list.tail.set(&cx, Some(nil));
+/// assert_eq!(list.tail.get().unwrap().head, 1);
+/// ```
+#[derive(Default)]
+#[repr(transparent)]
+pub struct Slot<T>(Cell<T>);
+
+impl<T: Copy> Slot<T> {
+    /// A slot that holds `value`.
+    #[inline(always)]
+    pub const fn new(value: T) -> Self {
+        Slot(Cell::new(value))
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        self.0.get()
+    }
+
+    /// Replaces the value and runs the write barrier.
+    #[inline(always)]
+    pub fn set(&self, cx: &Cx, value: T) {
+        self.0.set(value);
+        cx.barrier(ptr::from_ref(self).cast());
+    }
+
+    /// Replaces the value, runs the barrier, returns what was there.
+    #[inline(always)]
+    pub fn replace(&self, cx: &Cx, value: T) -> T {
+        let old = self.0.replace(value);
+        cx.barrier(ptr::from_ref(self).cast());
+        old
+    }
+}
+
+impl<T: Copy + fmt::Debug> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slot").field(&self.get()).finish()
+    }
+}
+
+// SAFETY: reports its content; a slot is only ever made for `Copy` types, which
+// have no drop glue. The raw read stands for `get` without asking for `Copy`:
+// tracing happens while nobody writes.
+unsafe impl<T: Trace> Trace for Slot<T> {
+    type At<'a> = Slot<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline(always)]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            // SAFETY: see the impl: no mutator is inside while marking.
+            unsafe { (*self.0.as_ptr()).trace(tracer) }
+        }
+    }
+}
+
+/// A one-word atomic cell for a handle or nothing, for objects that several
+/// mutators of one heap share.
+///
+/// Loads acquire and stores release, so an object published through a slot is
+/// seen complete.
+pub struct AtomicSlot<'gc, T: ?Sized> {
+    object: AtomicPtr<u8>,
+    content: core::marker::PhantomData<Cell<Gc<'gc, T>>>,
+}
+
+impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
+    /// A slot that holds `value`.
+    #[inline]
+    pub fn new(value: Option<Gc<'gc, T>>) -> Self {
+        AtomicSlot {
+            object: AtomicPtr::new(Self::to_raw(value)),
+            content: core::marker::PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn to_raw(value: Option<Gc<'gc, T>>) -> *mut u8 {
+        value.map_or(ptr::null_mut(), |gc| gc.object().as_ptr())
+    }
+
+    #[inline(always)]
+    fn from_raw(raw: *mut u8) -> Option<Gc<'gc, T>> {
+        // SAFETY: non-null words in the slot were handles of region 'gc: only
+        // `Gc<'gc, T>` goes in, and safepoints end the region of the slot's
+        // own object along with that of its content.
+        NonNull::new(raw).map(|object| unsafe { Gc::from_object(object) })
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> Option<Gc<'gc, T>> {
+        // ORDERING: Acquire pairs with the Release of `set`/`swap`/
+        // `compare_exchange`: the object's initialisation is visible.
+        Self::from_raw(self.object.load(Ordering::Acquire))
+    }
+
+    /// Replaces the value.
+    #[inline]
+    pub fn set(&self, cx: &Cx, value: Option<Gc<'gc, T>>) {
+        // ORDERING: Release pairs with the Acquire of `get`.
+        self.object.store(Self::to_raw(value), Ordering::Release);
+        cx.barrier(ptr::from_ref(self).cast());
+    }
+
+    /// Replaces the value and returns what was there.
+    #[inline]
+    pub fn swap(&self, cx: &Cx, value: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
+        // ORDERING: as `get` and `set` together.
+        let old = self.object.swap(Self::to_raw(value), Ordering::AcqRel);
+        cx.barrier(ptr::from_ref(self).cast());
+        Self::from_raw(old)
+    }
+
+    /// Replaces `current` by `new`, if `current` is what the slot holds.
+    ///
+    /// # Errors
+    ///
+    /// Returns what the slot holds when that is not `current`.
+    #[inline]
+    pub fn compare_exchange(
+        &self,
+        cx: &Cx,
+        current: Option<Gc<'gc, T>>,
+        new: Option<Gc<'gc, T>>,
+    ) -> Result<(), Option<Gc<'gc, T>>> {
+        let (current, new) = (Self::to_raw(current), Self::to_raw(new));
+        // ORDERING: as `get` and `set` together.
+        match self.object.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                cx.barrier(ptr::from_ref(self).cast());
+                Ok(())
+            }
+            Err(actual) => Err(Self::from_raw(actual)),
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for AtomicSlot<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtomicSlot").field(&self.object.load(Ordering::Relaxed)).finish()
+    }
+}
+
+// SAFETY: reports its content, has no drop glue.
+unsafe impl<'gc, T: ?Sized + Payload> Trace for AtomicSlot<'gc, T> {
+    type At<'a> = AtomicSlot<'a, T::At<'a>>;
+    const NEEDS_TRACE: bool = true;
+    #[inline(always)]
+    fn trace(&self, tracer: &mut Tracer) {
+        if let Some(gc) = self.get() {
+            gc.trace(tracer);
+        }
+    }
+}
+
+// SAFETY: one atomic word; its target is shareable.
+unsafe impl<T: ?Sized + Payload + Share> Share for AtomicSlot<'_, T> {}
+
+/// A `RefCell` for values that may hold handles: the barrier runs when it is
+/// borrowed mutably.
+///
+/// ```
+/// use heap_api::{Config, Gc, Heap, Lock};
+///
+/// let heap = Heap::new(Config::new());
+/// let cx = heap.enter();
+/// let names = cx.alloc(Lock::new(Vec::<Gc<'_, str>>::new()));
+/// names.borrow_mut(&cx).push(cx.alloc_str("ada"));
+/// assert_eq!(&*names.borrow()[0], "ada");
+/// ```
+#[derive(Default)]
+pub struct Lock<T>(RefCell<T>);
+
+impl<T> Lock<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Lock(RefCell::new(value))
+    }
+
+    /// Borrows the value.
+    ///
+    /// # Panics
+    ///
+    /// If it is borrowed mutably.
+    #[inline]
+    #[track_caller]
+    pub fn borrow(&self) -> core::cell::Ref<'_, T> {
+        self.0.borrow()
+    }
+
+    /// Borrows the value mutably; runs the write barrier.
+    ///
+    /// # Panics
+    ///
+    /// If it is borrowed already.
+    #[inline]
+    #[track_caller]
+    pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
+        let guard = self.0.borrow_mut();
+        cx.barrier(ptr::from_ref(self).cast());
+        LockMut { guard, cx: core::marker::PhantomData }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The guard of [`Lock::borrow_mut`]. It borrows the [`Cx`], so no safepoint
+/// can come while it is in use.
+#[derive(Debug)]
+pub struct LockMut<'a, T> {
+    guard: RefMut<'a, T>,
+    cx: core::marker::PhantomData<&'a Cx>,
+}
+
+impl<T> Deref for LockMut<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for LockMut<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+// SAFETY: reports its content. `Ref`/`LockMut` guards borrow the object for a
+// region without safepoints, so none is in use when the collector traces, even
+// if one was leaked and left the borrow flag set: the raw read is exclusive
+// with writers. Drop glue is the content's.
+unsafe impl<T: Trace> Trace for Lock<T> {
+    type At<'a> = Lock<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            // SAFETY: see the impl: no mutable borrow is in use.
+            unsafe { (*self.0.as_ptr()).trace(tracer) }
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! [`Cx`]: a thread's presence inside a heap.
+//!
+//! While a `Cx` exists its thread is a *mutator* of the heap: it may hold
+//! handles, and no collection can complete. Shared access (`&Cx`) allocates
+//! and never collects; exclusive access (`&mut Cx`) is what a safepoint needs,
+//! and the borrow checker grants it only when no handle is left.
+//!
+//! * X1: a thread is inside at most one heap at a time (a thread-local flag;
+//!   [`Cx::park`] steps out for the length of a closure).
+//! * X2: a `Cx` that is leaked leaves its thread inside for good: the heap can
+//!   then never collect again, because handles of that region may still exist.
+
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use heap_core::alloc_class::{self, Slot as SlotClass};
+use heap_gc::{Mutator, OutOfMemory, Tether};
+
+use crate::error::AllocError;
+use crate::gc::Gc;
+use crate::heap::Heap;
+use crate::root::{Root, Scope};
+use crate::trace::{Payload, Tailed, TailedLayout, Trace};
+
+thread_local! {
+    /// X1: whether this thread is inside some heap.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// X2: tells the heap when the thread ends while inside.
+    static TETHER: RefCell<Option<Tether>> = const { RefCell::new(None) };
+}
+
+/// A thread's presence inside a [`Heap`]: the key to allocation and to reading
+/// roots. Made by [`Heap::enter`]; dropping it leaves the heap.
+pub struct Cx {
+    mutator: Mutator,
+    /// Handles and contexts stay on their thread.
+    not_send: PhantomData<*mut ()>,
+}
+
+fn claim_thread() {
+    INSIDE.with(|inside| {
+        assert!(
+            !inside.get(),
+            "this thread is already inside a heap; use `Cx::park` to enter another one"
+        );
+        // A destructor that runs while sweeping must not enter a heap: the
+        // sweeper is half-way through a span.
+        assert!(
+            !heap_gc::is_sweeping_thread(),
+            "a destructor of a heap object cannot enter a heap"
+        );
+        inside.set(true);
+    });
+}
+
+impl Cx {
+    pub(crate) fn enter(heap: &Heap) -> Cx {
+        claim_thread();
+        // If attaching fails by panic, the thread is outside again.
+        let undo = OnUnwind(|| INSIDE.with(|inside| inside.set(false)));
+        let mutator = Mutator::attach(heap.shared());
+        core::mem::forget(undo);
+        TETHER.with(|tether| tether.replace(Some(mutator.tether())));
+        Cx { mutator, not_send: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mutator(&self) -> &Mutator {
+        &self.mutator
+    }
+
+    /// The heap this context is inside of.
+    #[must_use]
+    pub fn heap(&self) -> Heap {
+        Heap::from_shared(self.mutator.shared().clone())
+    }
+
+    // ---- allocation -----------------------------------------------------
+
+    /// Allocates a value. Never collects, so existing handles stay valid.
+    ///
+    /// # Panics
+    ///
+    /// If the heap's limit or the system refuses the memory. Use
+    /// [`Cx::try_alloc`] where that must be survived.
+    #[inline(always)]
+    #[track_caller]
+    pub fn alloc<'gc, T: Trace + 'gc>(&'gc self, value: T) -> Gc<'gc, T> {
+        match self.try_alloc(value) {
+            Ok(gc) => gc,
+            Err(error) => out_of_memory(error.reason),
+        }
+    }
+
+    /// Allocates a value, or gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] with the value when the heap's limit or the system
+    /// refuses the memory. A safepoint may make room.
+    #[inline(always)]
+    pub fn try_alloc<'gc, T: Trace + 'gc>(&'gc self, value: T) -> Result<Gc<'gc, T>, AllocError<T>> {
+        const {
+            assert!(
+                align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
+                "the heap aligns objects to 8 KiB at most"
+            );
+        }
+        let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
+        let kind = const { <T as Payload>::KIND };
+        let found = match slot {
+            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
+            SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
+        };
+        match found {
+            Ok(object) => {
+                // SAFETY: a fresh slot of at least this size and alignment that
+                // nobody else knows; it becomes a live `T` here.
+                unsafe {
+                    object.cast::<T>().write(value);
+                    Ok(Gc::from_object(object))
+                }
+            }
+            Err(reason) => Err(AllocError { value, reason }),
+        }
+    }
+
+    /// Allocates a copy of `text`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[track_caller]
+    pub fn alloc_str<'gc>(&'gc self, text: &str) -> Gc<'gc, str> {
+        or_panic(self.try_alloc_str(text))
+    }
+
+    /// Allocates a copy of `text`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`].
+    pub fn try_alloc_str<'gc>(&'gc self, text: &str) -> Result<Gc<'gc, str>, AllocError> {
+        let bytes = self.try_alloc_tailed_copy::<(), u8>((), text.as_bytes())?;
+        // SAFETY: `str` has the layout of `[u8]`, and the bytes are UTF-8.
+        Ok(unsafe { Gc::from_object(bytes.object()) })
+    }
+
+    /// Allocates a copy of a slice of plain values.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[track_caller]
+    pub fn alloc_slice_copy<'gc, T: Trace + Copy + 'gc>(&'gc self, values: &[T]) -> Gc<'gc, [T]> {
+        or_panic(self.try_alloc_slice_copy(values))
+    }
+
+    /// Allocates a copy of a slice of plain values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`].
+    pub fn try_alloc_slice_copy<'gc, T: Trace + Copy + 'gc>(
+        &'gc self,
+        values: &[T],
+    ) -> Result<Gc<'gc, [T]>, AllocError> {
+        let tailed = self.try_alloc_tailed_copy::<(), T>((), values)?;
+        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(tailed.object()) })
+    }
+
+    /// Allocates a slice of `len` values made by `make`, in order.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`]; and if `make` panics.
+    #[track_caller]
+    pub fn alloc_slice_fn<'gc, T: Trace + 'gc>(
+        &'gc self,
+        len: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Gc<'gc, [T]> {
+        or_panic(self.try_alloc_slice_fn(len, make))
+    }
+
+    /// Allocates a slice of `len` values made by `make`, in order. `make` is not
+    /// called if there is no memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`].
+    ///
+    /// # Panics
+    ///
+    /// If `make` panics; what it had made is dropped when the slot is swept.
+    #[inline]
+    pub fn try_alloc_slice_fn<'gc, T: Trace + 'gc>(
+        &'gc self,
+        len: usize,
+        make: impl FnMut(usize) -> T,
+    ) -> Result<Gc<'gc, [T]>, AllocError> {
+        let tailed = self.try_alloc_tailed_fn((), len, make).map_err(AllocError::without_value)?;
+        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(tailed.object()) })
+    }
+
+    /// Allocates a header followed by a copy of a slice of plain values.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[track_caller]
+    pub fn alloc_tailed_copy<'gc, H: Trace + 'gc, T: Trace + Copy + 'gc>(
+        &'gc self,
+        header: H,
+        tail: &[T],
+    ) -> Gc<'gc, Tailed<H, T>> {
+        or_panic(self.try_alloc_tailed_copy(header, tail))
+    }
+
+    /// Allocates a header followed by a copy of a slice of plain values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`]; the header is given back.
+    #[inline]
+    pub fn try_alloc_tailed_copy<'gc, H: Trace + 'gc, T: Trace + Copy + 'gc>(
+        &'gc self,
+        header: H,
+        tail: &[T],
+    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
+        let object = match self.tailed_slot::<H, T>(tail.len()) {
+            Ok(object) => object,
+            Err(reason) => return Err(AllocError { value: header, reason }),
+        };
+        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        // SAFETY: a fresh slot of `bytes(tail.len())` bytes: header and tail fit,
+        // and the source cannot overlap it.
+        unsafe {
+            (&raw mut (*layout).len).write(tail.len());
+            (&raw mut (*layout).header).write(header);
+            object
+                .add(TailedLayout::<H, T>::TAIL)
+                .cast::<T>()
+                .copy_from_nonoverlapping(NonNull::from(tail).cast(), tail.len());
+            Ok(Gc::from_object(object))
+        }
+    }
+
+    /// Allocates a header followed by `len` values made by `make`, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`]; the header is given back and `make` is not called.
+    ///
+    /// # Panics
+    ///
+    /// If `make` panics; what it had made is dropped when the slot is swept.
+    #[inline]
+    pub fn try_alloc_tailed_fn<'gc, H: Trace + 'gc, T: Trace + 'gc>(
+        &'gc self,
+        header: H,
+        len: usize,
+        mut make: impl FnMut(usize) -> T,
+    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
+        let object = match self.tailed_slot::<H, T>(len) {
+            Ok(object) => object,
+            Err(reason) => return Err(AllocError { value: header, reason }),
+        };
+        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        // SAFETY: a fresh slot of `bytes(len)` bytes. The stored length counts
+        // the elements written so far, so that if `make` unwinds, sweeping
+        // drops exactly those; nobody can reach the object before we return.
+        unsafe {
+            (&raw mut (*layout).len).write(0);
+            (&raw mut (*layout).header).write(header);
+            let tail = object.add(TailedLayout::<H, T>::TAIL).cast::<T>();
+            if core::mem::needs_drop::<T>() {
+                for i in 0..len {
+                    tail.add(i).write(make(i));
+                    (&raw mut (*layout).len).write(i + 1);
+                }
+            } else {
+                for i in 0..len {
+                    tail.add(i).write(make(i));
+                }
+                (&raw mut (*layout).len).write(len);
+            }
+            Ok(Gc::from_object(object))
+        }
+    }
+
+    #[inline]
+    fn tailed_slot<H: Trace, T: Trace>(&self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+        const {
+            assert!(
+                align_of::<TailedLayout<H, T>>() <= 16,
+                "headers and elements of tailed objects are aligned to 16 bytes at most"
+            );
+        }
+        let kind = const { TailedLayout::<H, T>::KIND_REF };
+        let bytes = TailedLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
+        match alloc_class::for_tailed(bytes, kind, align_of::<TailedLayout<H, T>>()) {
+            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
+            SlotClass::Large => self.mutator.alloc_large(kind, bytes),
+        }
+    }
+
+    // ---- roots ----------------------------------------------------------
+
+    /// Makes an owned root for an object.
+    pub fn root<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Root<T::At<'static>> {
+        Root::new(self.mutator.root(value.object()))
+    }
+
+    /// Runs `body` with a [`Scope`] in which objects can be kept alive for the
+    /// price of one store each.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// let total = cx.scope(|scope| {
+    ///     let kept = scope.keep(scope.alloc(40_i64));
+    ///     scope.collect();
+    ///     *kept.get(scope) + 2
+    /// });
+    /// assert_eq!(total, 42);
+    /// ```
+    pub fn scope<R>(&mut self, body: impl for<'s> FnOnce(&mut Scope<'_, 's>) -> R) -> R {
+        let mutator_id = self.mutator.id();
+        let height = self.mutator.shadow_height();
+        let mut scope = Scope::new(self);
+        let result = {
+            let mut guard = ShadowGuard { scope: &mut scope, height, mutator_id };
+            body(guard.scope())
+        };
+        result
+    }
+
+    // ---- safepoints -----------------------------------------------------
+
+    /// Whether a safepoint is wanted soon. One relaxed load: for the back-edges
+    /// of an interpreter's loops.
+    #[inline(always)]
+    #[must_use]
+    pub fn should_yield(&self) -> bool {
+        self.mutator.poll()
+    }
+
+    /// A safepoint: collects if a collection is due, or waits for one that
+    /// another mutator runs. Takes `&mut self`: no handle is alive here.
+    #[inline]
+    pub fn safepoint(&mut self) {
+        if self.mutator.poll() {
+            self.mutator.safepoint();
+        }
+    }
+
+    /// A full collection, now. Returns once unreachable objects are known;
+    /// their memory is swept lazily, and entirely before the next collection.
+    pub fn collect(&mut self) {
+        self.mutator.collect();
+    }
+
+    /// Runs `blocking` outside the heap, so that this thread delays no
+    /// collection meanwhile. The closure may enter other heaps.
+    ///
+    /// # Panics
+    ///
+    /// If the closure comes back with the thread still inside another heap (it
+    /// returned or leaked a `Cx`).
+    pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
+        self.mutator.leave();
+        INSIDE.with(|inside| inside.set(false));
+        let back = Reenter(self);
+        let result = blocking();
+        assert!(
+            !INSIDE.with(Cell::get),
+            "Cx::park: the closure left the thread inside another heap"
+        );
+        drop(back);
+        result
+    }
+
+    /// Checks every invariant of the heap, at a safepoint.
+    pub(crate) fn verify_now(&mut self) -> Result<(), heap_gc::VerifyError> {
+        self.mutator.verify()
+    }
+
+    /// The write barrier for a cell at `address` (B1).
+    #[inline(always)]
+    pub(crate) fn barrier(&self, address: *const u8) {
+        self.mutator.barrier(address);
+    }
+}
+
+impl Drop for Cx {
+    fn drop(&mut self) {
+        // A `Cx` whose `park` failed to come back is outside already, and the
+        // flag belongs to whatever the closure left behind.
+        if self.mutator.is_inside() {
+            self.mutator.leave();
+            // The thread-local may be gone when a thread ends.
+            let _ = INSIDE.try_with(|inside| inside.set(false));
+            let _ = TETHER.try_with(RefCell::take);
+        }
+    }
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx").field("mutator", &self.mutator.id()).finish_non_exhaustive()
+    }
+}
+
+/// Steps back into the heap when the closure of `park` returns or unwinds.
+struct Reenter<'a>(&'a mut Cx);
+
+impl Drop for Reenter<'_> {
+    fn drop(&mut self) {
+        // While unwinding we may not panic again: if the closure leaked a
+        // context, this one stays parked and its owner's drop copes.
+        if INSIDE.with(|inside| !inside.replace(true)) {
+            TETHER.with(|tether| tether.replace(Some(self.0.mutator.tether())));
+            self.0.mutator.enter();
+        }
+    }
+}
+
+/// Pops the shadow stack when a scope ends, also by panic.
+struct ShadowGuard<'a, 'c, 's> {
+    scope: &'a mut Scope<'c, 's>,
+    height: usize,
+    mutator_id: u64,
+}
+
+impl<'c, 's> ShadowGuard<'_, 'c, 's> {
+    fn scope(&mut self) -> &mut Scope<'c, 's> {
+        self.scope
+    }
+}
+
+impl Drop for ShadowGuard<'_, '_, '_> {
+    fn drop(&mut self) {
+        let mutator = self.scope.mutator();
+        // `mem::swap` may have put another heap's context in our place; its
+        // stack is not ours to cut.
+        if mutator.id() == self.mutator_id {
+            mutator.shadow_truncate(self.height);
+        }
+    }
+}
+
+struct OnUnwind<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnUnwind<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[track_caller]
+fn or_panic<T, V>(result: Result<T, AllocError<V>>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => out_of_memory(error.reason),
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn out_of_memory(reason: OutOfMemory) -> ! {
+    panic!("heap allocation failed: {reason}")
+}

@@ -1,0 +1,166 @@
+//! [`Heap`] and its [`Config`].
+
+use std::sync::Arc;
+
+pub use heap_gc::Stats;
+use heap_gc::{Settings, Shared, VerifyError};
+
+use crate::cx::Cx;
+
+/// How a heap behaves. Start from [`Config::new`] and change what you need.
+///
+/// ```
+/// use heap_api::Config;
+///
+/// let config = Config::new().max_heap_bytes(64 << 20).growth_percent(150).helpers(1);
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    settings: Settings,
+}
+
+impl Config {
+    /// The defaults: no limit, growth by 100 %, 4 MiB before the first
+    /// collection, marking on the collecting thread only, no background thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Config::default()
+    }
+
+    /// A hard limit on the bytes that the heap takes from the system for
+    /// objects. Allocations beyond it fail with an
+    /// [`AllocError`](crate::AllocError); they never abort.
+    #[must_use]
+    pub fn max_heap_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_heap_bytes = Some(bytes);
+        self
+    }
+
+    /// How much the heap may grow over what the last collection kept before the
+    /// next one is due, in percent. (Go: `GOGC`.)
+    #[must_use]
+    pub fn growth_percent(mut self, percent: u32) -> Self {
+        self.settings.growth_percent = percent;
+        self
+    }
+
+    /// No collection is due below this many bytes.
+    #[must_use]
+    pub fn min_heap_bytes(mut self, bytes: usize) -> Self {
+        self.settings.min_heap_bytes = bytes;
+        self
+    }
+
+    /// Helper threads that mark beside the collecting thread. With none,
+    /// collections are deterministic and the heap starts no thread.
+    #[must_use]
+    pub fn helpers(mut self, threads: usize) -> Self {
+        self.settings.helpers = threads;
+        self
+    }
+
+    /// Whether a background thread sweeps after a collection, beside the lazy
+    /// sweeping that allocation does anyway.
+    #[must_use]
+    pub fn background_sweep(mut self, on: bool) -> Self {
+        self.settings.background_sweep = on;
+        self
+    }
+
+    /// Collect at every safepoint and overwrite freed memory: for tests.
+    #[must_use]
+    pub fn stress(mut self, on: bool) -> Self {
+        self.settings.stress = on;
+        self
+    }
+
+    /// Whether to ask the system for huge pages (on by default).
+    #[must_use]
+    pub fn huge_pages(mut self, on: bool) -> Self {
+        self.settings.huge_pages = on;
+        self
+    }
+}
+
+/// A garbage-collected heap. Cheap to clone; all clones are the same heap.
+///
+/// Many heaps may live in one process; they share nothing.
+#[derive(Clone)]
+pub struct Heap {
+    shared: Arc<Shared>,
+}
+
+impl Heap {
+    /// A new, empty heap. It takes no memory for objects until the first
+    /// allocation.
+    #[must_use]
+    pub fn new(config: Config) -> Heap {
+        Heap { shared: Shared::new(config.settings) }
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Heap {
+        Heap { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Enters the heap: this thread becomes a mutator until the [`Cx`] drops.
+    /// Waits while a collection is under way.
+    ///
+    /// # Panics
+    ///
+    /// If the thread is inside a heap already (this one or another), or runs a
+    /// destructor of a heap object.
+    #[track_caller]
+    #[must_use]
+    pub fn enter(&self) -> Cx {
+        Cx::enter(self)
+    }
+
+    /// Whether two values are the same heap.
+    #[must_use]
+    pub fn same(&self, other: &Heap) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// What the heap did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Checks every invariant of the heap. Waits until all mutators are at
+    /// safepoints; call it from a thread that is not inside, or through
+    /// [`Cx::verify`].
+    ///
+    /// # Errors
+    ///
+    /// Says which invariant is broken, and where.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread is inside this heap (it would wait for itself).
+    pub fn verify(&self) -> Result<(), VerifyError> {
+        self.enter().verify()
+    }
+}
+
+impl Cx {
+    /// Checks every invariant of the heap, at a safepoint.
+    ///
+    /// # Errors
+    ///
+    /// Says which invariant is broken, and where.
+    pub fn verify(&mut self) -> Result<(), VerifyError> {
+        self.verify_now()
+    }
+}
+
+impl std::fmt::Debug for Heap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heap").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

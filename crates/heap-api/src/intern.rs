@@ -1,0 +1,117 @@
+//! [`InternSet`]: a set that finds objects by content and keeps none alive.
+//!
+//! The classic use is a language's string table. After each marking the
+//! collector removes the entries whose objects were not reached; an entry that
+//! is found while marking is under way is kept (I2).
+//!
+//! * I1: after marking, every entry names a marked object.
+//! * I2: [`InternSet::find`] returns only objects that survive the current
+//!   cycle: while a cycle is marking, finding is reaching.
+//! * I3: the set's memory is touched either by a thread that is inside the heap
+//!   and holds the set, or by the collector while no thread is inside.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use heap_gc::WeakTable;
+
+use crate::cx::Cx;
+use crate::gc::Gc;
+use crate::heap::Heap;
+use crate::trace::Payload;
+
+/// A hash set of objects, found by content, weak in all its entries.
+///
+/// The caller brings the hash function; it must give equal hashes to equal
+/// contents. The set belongs to one heap and is used by one mutator at a time.
+///
+/// ```
+/// use heap_api::{Config, Heap, InternSet};
+///
+/// let heap = Heap::new(Config::new());
+/// let mut cx = heap.enter();
+/// let mut names = InternSet::<str>::new(&heap);
+/// {
+///     let a = names.find_or_insert(&cx, 42, |s| s == "ada", || cx.alloc_str("ada"));
+///     let b = names.find_or_insert(&cx, 42, |s| s == "ada", || unreachable!());
+///     assert!(a.ptr_eq(b));
+/// }
+/// cx.collect();
+/// assert_eq!(names.len(&cx), 0);
+/// ```
+#[derive(Debug)]
+pub struct InternSet<T: ?Sized> {
+    table: WeakTable,
+    target: PhantomData<*const T>,
+}
+
+// SAFETY: I3: the set is reached by one thread at a time, which proves with a
+// `Cx` that it is inside; sending it sends no handle.
+unsafe impl<T: ?Sized> Send for InternSet<T> {}
+
+impl<T: ?Sized + Payload> InternSet<T> {
+    /// An empty set for objects of `heap`.
+    #[must_use]
+    pub fn new(heap: &Heap) -> Self {
+        InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
+    }
+
+    /// The object with this hash for which `same` holds.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
+    #[inline]
+    pub fn find<'gc>(
+        &self,
+        cx: &'gc Cx,
+        hash: u32,
+        mut same: impl FnMut(&T::At<'gc>) -> bool,
+    ) -> Option<Gc<'gc, T::At<'gc>>> {
+        let found = self.table.find(cx.mutator(), hash, |object: NonNull<u8>| {
+            // SAFETY: I1 and I3: entries name live objects while we are inside.
+            same(unsafe { <T::At<'gc> as Payload>::from_thin(object) })
+        })?;
+        // SAFETY: as above; `'gc` borrows `cx`.
+        Some(unsafe { Gc::from_object(found) })
+    }
+
+    /// Adds an object. The caller has made sure that no equal one is in the set.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
+    #[inline]
+    pub fn insert<'gc>(&mut self, cx: &'gc Cx, hash: u32, value: Gc<'gc, T::At<'gc>>) {
+        self.table.insert(cx.mutator(), hash, value.object());
+    }
+
+    /// Finds an object, or makes one and adds it.
+    pub fn find_or_insert<'gc>(
+        &mut self,
+        cx: &'gc Cx,
+        hash: u32,
+        same: impl FnMut(&T::At<'gc>) -> bool,
+        make: impl FnOnce() -> Gc<'gc, T::At<'gc>>,
+    ) -> Gc<'gc, T::At<'gc>> {
+        if let Some(found) = self.find(cx, hash, same) {
+            return found;
+        }
+        let made = make();
+        self.insert(cx, hash, made);
+        made
+    }
+
+    /// Number of entries. Entries whose objects die are gone after the
+    /// collection that finds them dead.
+    #[must_use]
+    pub fn len(&self, cx: &Cx) -> usize {
+        self.table.len(cx.mutator())
+    }
+
+    /// Whether the set has no entries.
+    #[must_use]
+    pub fn is_empty(&self, cx: &Cx) -> bool {
+        self.len(cx) == 0
+    }
+}

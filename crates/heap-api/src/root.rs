@@ -1,0 +1,168 @@
+//! Handles that survive safepoints: [`Root`] (owned, droppable anywhere) and
+//! [`Local`] (on the shadow stack of a native frame).
+//!
+//! * R1: a root's object is reported by every root scan until the root drops.
+//! * R2: a root gives its handle out only to a `Cx` of its own heap, so its
+//!   region is one in which the object is alive.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+
+use heap_gc::RootEntry;
+
+use crate::cx::Cx;
+use crate::gc::Gc;
+use crate::trace::{Payload, Share};
+
+/// An owned handle that keeps its object alive across safepoints.
+///
+/// It may be stored anywhere, cloned and dropped anywhere, also after the heap
+/// is gone. It goes to another thread only if its object may be shared
+/// ([`Share`]).
+///
+/// ```
+/// use heap_api::{Config, Heap};
+///
+/// let heap = Heap::new(Config::new());
+/// let mut cx = heap.enter();
+/// let name = { let s = cx.alloc_str("kept"); cx.root(s) };
+/// cx.collect();
+/// assert_eq!(&*name.get(&cx), "kept");
+/// ```
+///
+/// Inside a heap object (as an [`Opaque`](crate::Opaque) field) a root makes
+/// its target immortal for as long as the holder lives: the collector does not
+/// see through it.
+pub struct Root<T: ?Sized> {
+    entry: RootEntry,
+    target: PhantomData<*const T>,
+}
+
+// SAFETY: the entry is `Send`; the target is only reached through a `Cx` of its
+// heap, and `Share` allows that from several mutators.
+unsafe impl<T: ?Sized + Share> Send for Root<T> {}
+// SAFETY: as above; `&Root` gives the same access as a clone.
+unsafe impl<T: ?Sized + Share> Sync for Root<T> {}
+
+impl<T: ?Sized + Payload> Root<T> {
+    pub(crate) fn new(entry: RootEntry) -> Self {
+        Root { entry, target: PhantomData }
+    }
+
+    /// The handle, for the region that `cx` is in.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
+    #[inline]
+    #[track_caller]
+    pub fn get<'gc>(&self, cx: &'gc Cx) -> Gc<'gc, T::At<'gc>> {
+        assert!(cx.mutator().owns(&self.entry), "Root::get: the root belongs to another heap");
+        // SAFETY: R1 keeps the object alive, R2 was just checked, and `'gc`
+        // borrows `cx`, so it ends before the next safepoint.
+        unsafe { Gc::from_object(self.entry.object()) }
+    }
+
+    /// Makes the root name another object of the same type.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
+    #[track_caller]
+    pub fn set<'gc>(&mut self, cx: &'gc Cx, value: Gc<'gc, T::At<'gc>>) {
+        assert!(cx.mutator().owns(&self.entry), "Root::set: the root belongs to another heap");
+        self.entry.set(value.object());
+    }
+}
+
+impl<T: ?Sized> Clone for Root<T> {
+    fn clone(&self) -> Self {
+        Root { entry: self.entry.clone(), target: PhantomData }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Root<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Root").field(&self.entry.object()).finish()
+    }
+}
+
+/// A scope for [`Local`]s, made by [`Cx::scope`]. It is the `Cx` inside the
+/// scope (it dereferences to it).
+#[derive(Debug)]
+pub struct Scope<'c, 's> {
+    cx: &'c mut Cx,
+    brand: PhantomData<fn(&'s ()) -> &'s ()>,
+}
+
+impl<'c, 's> Scope<'c, 's> {
+    pub(crate) fn new(cx: &'c mut Cx) -> Self {
+        Scope { cx, brand: PhantomData }
+    }
+
+    /// Keeps an object alive until the scope ends; one store.
+    #[inline]
+    pub fn keep<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Local<'s, T::At<'static>> {
+        let index = self.cx.mutator().shadow_push(value.object());
+        Local {
+            object: value.object(),
+            mutator: self.cx.mutator().id(),
+            index,
+            scope: PhantomData,
+        }
+    }
+}
+
+impl Deref for Scope<'_, '_> {
+    type Target = Cx;
+    fn deref(&self) -> &Cx {
+        self.cx
+    }
+}
+
+impl DerefMut for Scope<'_, '_> {
+    fn deref_mut(&mut self) -> &mut Cx {
+        self.cx
+    }
+}
+
+/// A handle on the shadow stack, alive until its [`Scope`] ends. `Copy`, and
+/// free of reference counts.
+pub struct Local<'s, T: ?Sized> {
+    object: core::ptr::NonNull<u8>,
+    mutator: u64,
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "read by the debug check"))]
+    index: usize,
+    scope: PhantomData<(fn(&'s ()) -> &'s (), *const T)>,
+}
+
+impl<T: ?Sized> Clone for Local<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T: ?Sized> Copy for Local<'_, T> {}
+
+impl<T: ?Sized + Payload> Local<'_, T> {
+    /// The handle, for the region that `cx` is in.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` is not the context the local was kept in.
+    #[inline]
+    #[track_caller]
+    pub fn get<'gc>(self, cx: &'gc Cx) -> Gc<'gc, T::At<'gc>> {
+        assert!(self.mutator == cx.mutator().id(), "Local::get: kept in another context");
+        debug_assert!(cx.mutator().shadow_holds(self.index, self.object), "R1: popped too early");
+        // SAFETY: the brand `'s` proves that the scope has not ended, so the
+        // shadow stack still holds the object (R1); the context is the same.
+        unsafe { Gc::from_object(self.object) }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Local<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Local").field(&self.object).finish()
+    }
+}

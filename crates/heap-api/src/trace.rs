@@ -1,0 +1,515 @@
+//! [`Trace`] (which handles does a value hold?) and [`Payload`] (how does it
+//! lie in the heap?).
+//!
+//! `Trace` is implemented by `#[derive(Trace)]` for sized types; `Payload` is
+//! what a [`Gc`] can point at: every `Trace` type, `[T]`, `str` and
+//! [`Tailed<H, T>`](crate::Tailed). Both are `unsafe` to implement by hand.
+//!
+//! * T1: `trace` reports every handle that the value holds.
+//! * T2: `At<'a>` is the same type with its heap lifetime replaced by `'a`.
+//! * T3: types with a `Drop` implementation of their own hold no handles: a
+//!   destructor runs after its neighbours may have been freed.
+//! * T4: drop glue may run on any thread, so every leaf that has some is `Send`.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use heap_core::kind::ObjectKind;
+use heap_core::tracer::{PIECE_BYTES, Piece};
+
+pub use heap_core::tracer::Tracer;
+
+use crate::gc::Gc;
+
+/// A sized value that may live in the heap and says which handles it holds.
+///
+/// Derive it. The derive works on structs, enums and generic types, takes one
+/// lifetime parameter as the heap lifetime (conventionally `'gc`), and rejects
+/// types that implement `Drop`.
+///
+/// ```
+/// use heap_api::{Gc, Slot, Trace};
+///
+/// #[derive(Trace)]
+/// struct Node<'gc> {
+///     value: i64,
+///     next: Slot<Option<Gc<'gc, Node<'gc>>>>,
+/// }
+/// ```
+///
+/// # Safety
+///
+/// * T1: [`Trace::trace`] reports, through the field types' own `trace`, every
+///   `Gc` reachable from `self` without going through another `Gc`.
+/// * T2: `At<'a>` is `Self` with the heap lifetime replaced: same layout, same
+///   invariants. `NEEDS_TRACE` may be `false` only if there is no handle.
+/// * T3: the type has no `Drop` of its own unless it holds no handle (then it
+///   is `'static`).
+/// * T4: dropping a value on another thread than the one that made it is sound.
+/// * `trace` does not unwind, does not allocate in the heap and does not write.
+pub unsafe trait Trace {
+    /// The same type in another region of the program, `'a` instead of `'gc`.
+    type At<'a>: Trace + 'a;
+
+    /// `false` promises that values of this type hold no handles at all.
+    const NEEDS_TRACE: bool;
+
+    /// Reports the handles that `self` holds.
+    fn trace(&self, tracer: &mut Tracer);
+}
+
+/// Objects that several mutators of one heap may reach at the same time.
+///
+/// `Sync` cannot say it: a type with handles must not be `Sync`, or a thread
+/// inside another heap could read handles out of it. Derive it with
+/// `#[derive(Trace, Share)]`: every field must be `Share`.
+///
+/// # Safety
+///
+/// All access through `&Self` is free of data races; every handle leads to a
+/// `Share` type.
+pub unsafe trait Share {}
+
+// SAFETY: a handle is copied by value and leads to a shareable object.
+unsafe impl<T: ?Sized + Payload + Share> Share for Gc<'_, T> {}
+// SAFETY: as its elements: no interior mutability of its own.
+unsafe impl<T: Share> Share for [T] {}
+// SAFETY: as its elements.
+unsafe impl<T: Share, const N: usize> Share for [T; N] {}
+// SAFETY: as its content.
+unsafe impl<T: Share> Share for Option<T> {}
+// SAFETY: as its content.
+unsafe impl<T: Share> Share for Box<T> {}
+// SAFETY: as its elements.
+unsafe impl<T: Share> Share for Vec<T> {}
+// SAFETY: immutable bytes.
+unsafe impl Share for str {}
+// SAFETY: as its parts.
+unsafe impl<H: Share, T: Share> Share for Tailed<H, T> {}
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: Send + Sync + 'static> Share for Opaque<T> {}
+
+/// What a [`Gc`] can point at: a sized [`Trace`] type, a slice, `str`, or a
+/// header with a tail.
+///
+/// # Safety
+///
+/// `from_thin` must rebuild the reference for the layout that the allocation
+/// functions of this crate write, and `KIND` must describe that layout.
+pub unsafe trait Payload {
+    /// The same type in another region of the program.
+    type At<'a>: ?Sized + Payload + 'a;
+
+    /// The vtable that the collector uses for objects of this type.
+    const KIND: &'static ObjectKind;
+
+    /// Rebuilds a reference to the payload from the address of its object.
+    ///
+    /// # Safety
+    ///
+    /// `object` points at a live, initialised heap object of type `Self` that
+    /// stays alive and unmoved for `'a`.
+    unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self;
+}
+
+macro_rules! leaf {
+    ($($t:ty),* $(,)?) => {$(
+        // SAFETY: plain `Send + 'static` data without handles: nothing to
+        // report (T1), no lifetime to replace (T2, T3), `Send` (T4).
+        unsafe impl Trace for $t {
+            type At<'a> = $t;
+            const NEEDS_TRACE: bool = false;
+            #[inline(always)]
+            fn trace(&self, _: &mut Tracer) {}
+        }
+        // SAFETY: `Sync` data without handles.
+        unsafe impl Share for $t {}
+    )*};
+}
+leaf!(
+    (), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64,
+    String, &'static str, std::num::NonZeroU8, std::num::NonZeroU16, std::num::NonZeroU32,
+    std::num::NonZeroU64, std::num::NonZeroUsize, std::time::Duration, std::time::Instant,
+    std::path::PathBuf,
+);
+
+/// Wraps a foreign type that knows nothing of this heap so that it can be a
+/// field of a heap object. It is dropped when the object is swept, on any
+/// thread: hence `Send`; it cannot hold a handle: hence `'static`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opaque<T: Send + 'static>(pub T);
+
+// SAFETY: `'static` and `Gc` is never `Send`, so no handle hides inside (T1,
+// T3); `Send` covers T4.
+unsafe impl<T: Send + 'static> Trace for Opaque<T> {
+    type At<'a> = Opaque<T>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+// SAFETY: a std cell has no write barrier, so it may only hold plain data:
+// `'static + Copy + Send` admits no handle and no drop glue.
+unsafe impl<T: Copy + Send + 'static> Trace for Cell<T> {
+    type At<'a> = Cell<T>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+// SAFETY: as for `Cell`; `Send + 'static` excludes handles.
+unsafe impl<T: Send + 'static> Trace for std::cell::RefCell<T> {
+    type At<'a> = std::cell::RefCell<T>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+// SAFETY: no data at all.
+unsafe impl<T: ?Sized + 'static> Trace for PhantomData<T> {
+    type At<'a> = PhantomData<T>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+macro_rules! atomics {
+    ($($t:ident),*) => {$(
+        // SAFETY: plain data without handles.
+        unsafe impl Trace for std::sync::atomic::$t {
+            type At<'a> = std::sync::atomic::$t;
+            const NEEDS_TRACE: bool = false;
+            #[inline(always)]
+            fn trace(&self, _: &mut Tracer) {}
+        }
+        // SAFETY: `Sync` data without handles.
+        unsafe impl Share for std::sync::atomic::$t {}
+    )*};
+}
+atomics!(
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, AtomicI8, AtomicI16,
+    AtomicI32, AtomicI64, AtomicIsize
+);
+
+macro_rules! containers {
+    ($($(#[$why:meta])* $name:ident),*) => {$(
+        // SAFETY: reports what its elements report; its own drop glue only
+        // frees memory and drops the elements, which are `Trace` themselves.
+        unsafe impl<T: Trace> Trace for $name<T> {
+            type At<'a> = $name<T::At<'a>>;
+            const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+            #[inline]
+            fn trace(&self, tracer: &mut Tracer) {
+                if T::NEEDS_TRACE {
+                    for value in self.iter() {
+                        value.trace(tracer);
+                    }
+                }
+            }
+        }
+    )*};
+}
+use std::collections::VecDeque;
+containers!(Option, Vec, VecDeque);
+
+// SAFETY: as its content; the box's drop glue drops the content and frees.
+unsafe impl<T: Trace> Trace for Box<T> {
+    type At<'a> = Box<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        (**self).trace(tracer);
+    }
+}
+
+// SAFETY: as its elements.
+unsafe impl<T: Trace> Trace for Box<[T]> {
+    type At<'a> = Box<[T::At<'a>]>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            for value in self {
+                value.trace(tracer);
+            }
+        }
+    }
+}
+
+// SAFETY: plain data.
+unsafe impl Trace for Box<str> {
+    type At<'a> = Box<str>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+// SAFETY: as its elements.
+unsafe impl<T: Trace, const N: usize> Trace for [T; N] {
+    type At<'a> = [T::At<'a>; N];
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            for value in self {
+                value.trace(tracer);
+            }
+        }
+    }
+}
+
+// SAFETY: as whichever side is present.
+unsafe impl<T: Trace, E: Trace> Trace for Result<T, E> {
+    type At<'a> = Result<T::At<'a>, E::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE || E::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        match self {
+            Ok(value) => value.trace(tracer),
+            Err(error) => error.trace(tracer),
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($(($($t:ident $i:tt),+))*) => {$(
+        // SAFETY: as the elements.
+        unsafe impl<$($t: Trace),+> Trace for ($($t,)+) {
+            type At<'a> = ($($t::At<'a>,)+);
+            const NEEDS_TRACE: bool = $($t::NEEDS_TRACE)||+;
+            #[inline]
+            fn trace(&self, tracer: &mut Tracer) {
+                $(self.$i.trace(tracer);)+
+            }
+        }
+    )*};
+}
+tuples! { (A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4) }
+
+// SAFETY: a handle reports itself; it has no drop glue; `At` replaces its
+// lifetime and its target's.
+unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
+    type At<'a> = Gc<'a, T::At<'a>>;
+    const NEEDS_TRACE: bool = true;
+    #[inline(always)]
+    fn trace(&self, tracer: &mut Tracer) {
+        tracer.edge(self.object());
+    }
+}
+
+/// Builds the kind of a sized type.
+struct SizedKind<T>(PhantomData<T>);
+
+impl<T: Trace> SizedKind<T> {
+    const KIND: ObjectKind = ObjectKind {
+        name: core::any::type_name::<T>,
+        trace_batch: if T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
+        trace_piece: None,
+        drop_in_place: if core::mem::needs_drop::<T>() { Some(Self::drop_in_place) } else { None },
+    };
+
+    /// # Safety
+    /// Contract of [`heap_core::kind::TraceBatchFn`]: every set bit is the start
+    /// of a live, initialised `T` on this page.
+    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, tracer: &mut Tracer) {
+        while greys != 0 {
+            let granule = block * 64 + greys.trailing_zeros() as usize;
+            greys &= greys - 1;
+            let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
+            // SAFETY: the caller promises a live `T` at this slot.
+            let object = unsafe { &*page.add(offset).cast::<T>() };
+            object.trace(tracer);
+        }
+    }
+
+    /// # Safety
+    /// `object` is a live `T` that nobody will use again.
+    unsafe fn drop_in_place(object: NonNull<u8>) {
+        // SAFETY: forwarded from the caller.
+        unsafe { object.cast::<T>().drop_in_place() }
+    }
+}
+
+/// Bytes of the slot that a `T` occupies.
+const fn slot_size<T>() -> usize {
+    heap_core::alloc_class::slot_size_of(size_of::<T>(), align_of::<T>())
+}
+
+// SAFETY: a sized object is its own payload.
+unsafe impl<T: Trace> Payload for T {
+    type At<'a> = T::At<'a>;
+    const KIND: &'static ObjectKind = if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
+        &SizedKind::<T>::KIND
+    } else {
+        &heap_core::kind::NOSCAN
+    };
+
+    #[inline(always)]
+    unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
+        // SAFETY: the caller promises a live `T` for `'a`.
+        unsafe { object.cast::<T>().as_ref() }
+    }
+}
+
+/// Heap layout of everything with a tail: the length, a header, the elements.
+#[repr(C)]
+pub(crate) struct TailedLayout<H, T> {
+    pub(crate) len: usize,
+    pub(crate) header: H,
+    pub(crate) tail: [T; 0],
+}
+
+impl<H: Trace, T: Trace> TailedLayout<H, T> {
+    pub(crate) const TAIL: usize = core::mem::offset_of!(TailedLayout<H, T>, tail);
+
+    /// Bytes of an object with `len` elements, or `None` on overflow.
+    pub(crate) fn bytes(len: usize) -> Option<usize> {
+        size_of::<T>().checked_mul(len)?.checked_add(Self::TAIL).filter(|b| *b <= isize::MAX as usize)
+    }
+
+    pub(crate) const KIND: ObjectKind = ObjectKind {
+        name: core::any::type_name::<(H, [T; 0])>,
+        trace_batch: if H::NEEDS_TRACE || T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
+        trace_piece: if T::NEEDS_TRACE { Some(Self::trace_piece) } else { None },
+        drop_in_place: if core::mem::needs_drop::<H>() || core::mem::needs_drop::<T>() {
+            Some(Self::drop_in_place)
+        } else {
+            None
+        },
+    };
+
+    pub(crate) const KIND_REF: &'static ObjectKind =
+        if Self::KIND_IS_PLAIN { &heap_core::kind::NOSCAN } else { &Self::KIND };
+
+    const KIND_IS_PLAIN: bool = !H::NEEDS_TRACE
+        && !T::NEEDS_TRACE
+        && !core::mem::needs_drop::<H>()
+        && !core::mem::needs_drop::<T>();
+
+    /// # Safety
+    /// As [`SizedKind::trace_batch`], for tailed objects.
+    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, tracer: &mut Tracer) {
+        while greys != 0 {
+            let granule = block * 64 + greys.trailing_zeros() as usize;
+            greys &= greys - 1;
+            // Scanned objects with a tail are never put in the 24-byte class
+            // (`alloc_class::for_tailed`), so granule and start coincide.
+            // SAFETY: the granule lies on the page.
+            let object = unsafe { page.add(granule * heap_core::geometry::GRANULE) };
+            let this = object.cast::<Self>();
+            // SAFETY: the caller promises a live object of this layout.
+            let (len, header) = unsafe { ((*this).len, &(*this).header) };
+            header.trace(tracer);
+            if T::NEEDS_TRACE {
+                let end = Self::TAIL + len * size_of::<T>();
+                // SAFETY: a live object's address is not null.
+                let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
+                if end > PIECE_BYTES {
+                    tracer.defer(Piece { object, from: Self::TAIL, end });
+                } else {
+                    // SAFETY: the whole tail of a live object.
+                    unsafe { Self::trace_piece(object, Self::TAIL, end - Self::TAIL, tracer) };
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// `object` is a live object of this layout and `from..from + bytes` lies
+    /// within its tail. Elements that start in the range are traced.
+    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, tracer: &mut Tracer) {
+        if size_of::<T>() == 0 {
+            return;
+        }
+        let first = (from - Self::TAIL).div_ceil(size_of::<T>());
+        let last = (from + bytes - Self::TAIL).div_ceil(size_of::<T>());
+        // SAFETY: `first..last` are element indices below the length, because
+        // the range lies within the tail.
+        let elements = unsafe {
+            let start = object.add(Self::TAIL).cast::<T>();
+            core::slice::from_raw_parts(start.add(first).as_ptr(), last - first)
+        };
+        for element in elements {
+            element.trace(tracer);
+        }
+    }
+
+    /// # Safety
+    /// `object` is a live object of this layout that nobody will use again.
+    unsafe fn drop_in_place(object: NonNull<u8>) {
+        let this = object.cast::<Self>().as_ptr();
+        // SAFETY: header and `len` elements are initialised and dropped once.
+        unsafe {
+            let len = (*this).len;
+            let tail = object.add(Self::TAIL).cast::<T>().as_ptr();
+            core::ptr::drop_in_place(&raw mut (*this).header);
+            core::ptr::drop_in_place(core::ptr::slice_from_raw_parts_mut(tail, len));
+        }
+    }
+}
+
+// SAFETY: `[T]` lies in the heap as length and elements.
+unsafe impl<T: Trace> Payload for [T] {
+    type At<'a> = [T::At<'a>];
+    const KIND: &'static ObjectKind = TailedLayout::<(), T>::KIND_REF;
+
+    #[inline(always)]
+    unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
+        // SAFETY: the caller promises a live object of this layout: `len`
+        // initialised elements follow the header.
+        unsafe {
+            let len = object.cast::<usize>().read();
+            let tail = object.add(TailedLayout::<(), T>::TAIL).cast::<T>();
+            core::slice::from_raw_parts(tail.as_ptr(), len)
+        }
+    }
+}
+
+// SAFETY: `str` lies in the heap as `[u8]` that is valid UTF-8.
+unsafe impl Payload for str {
+    type At<'a> = str;
+    const KIND: &'static ObjectKind = TailedLayout::<(), u8>::KIND_REF;
+
+    #[inline(always)]
+    unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
+        // SAFETY: the caller promises an object that `alloc_str` wrote.
+        unsafe { core::str::from_utf8_unchecked(<[u8]>::from_thin(object)) }
+    }
+}
+
+/// A header and a run of elements in one object, behind a thin handle.
+///
+/// ```
+/// use heap_api::{Config, Heap, Tailed};
+///
+/// let heap = Heap::new(Config::new());
+/// let cx = heap.enter();
+/// let text = cx.alloc_tailed_copy(7_u32, b"seven");
+/// assert_eq!((text.header, &text.tail), (7, &b"seven"[..]));
+/// ```
+#[repr(C)]
+#[derive(Debug)]
+pub struct Tailed<H, T> {
+    len: usize,
+    /// The fixed part.
+    pub header: H,
+    /// The elements.
+    pub tail: [T],
+}
+
+// SAFETY: `Tailed` and `TailedLayout` are `repr(C)` with the same fields; the
+// metadata of the reference is the stored length.
+unsafe impl<H: Trace, T: Trace> Payload for Tailed<H, T> {
+    type At<'a> = Tailed<H::At<'a>, T::At<'a>>;
+    const KIND: &'static ObjectKind = TailedLayout::<H, T>::KIND_REF;
+
+    #[inline(always)]
+    unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
+        // SAFETY: the caller promises a live object of this layout.
+        unsafe {
+            let len = object.cast::<usize>().read();
+            &*(core::ptr::slice_from_raw_parts(object.as_ptr(), len) as *const Self)
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module heapbenchpeer
+
+go 1.25

@@ -1,0 +1,34 @@
+//! heap-bench: workloads through the public API of the heap, one line of
+//! `key=value` pairs per run, and `compare`, which runs the same work on the
+//! collectors that are installed here.
+//!
+//! * W1: nothing in the heap knows of these workloads, and they use nothing but
+//!   `heap-api`.
+//! * W2: every workload checks its own structure and ends in a `sum`; all
+//!   programs under `peers/` must arrive at the same one.
+//!
+//! Layers, bottom-up: `args`, `rng`, `measure`, `session`, `workloads`,
+//! `compare`.
+
+mod args;
+mod compare;
+mod measure;
+mod rng;
+mod session;
+mod workloads;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Compare(args) => compare::run(&args),
+        Command::Run(workload) => {
+            workloads::run(&workload);
+            ExitCode::SUCCESS
+        }
+    }
+}

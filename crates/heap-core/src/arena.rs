@@ -1,0 +1,238 @@
+//! [`Arena`]: the head of a 64 MiB arena, with the dense side tables that turn
+//! an object's address into everything the collector wants to know.
+//!
+//! An arena is aligned to its size, so `address & !(64 MiB - 1)` is its head:
+//! no global look-up, any number of heaps. The tables are indexed by page or
+//! granule. They are dense on purpose: headers at 8 KiB strides would collide
+//! in a few cache sets, while the tables of a 200 MiB heap stay in the L2.
+//!
+//! * M1: a mark byte is `WHITE`, `GREY` (marked, not yet traced) or `BLACK`
+//!   (marked and traced, or nothing to trace); it is only non-white between the
+//!   start of marking and the sweep of its span.
+//! * M2: `desc` and `kinds` of a page are written while its span is not yet
+//!   reachable (before its first object is handed out) and read afterwards.
+//! * M3: a page is in at most one work queue: `queued` says so.
+//!
+//! Freshly mapped memory is zero, which is a valid empty table.
+
+use core::ptr::NonNull;
+
+use heap_sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+
+use crate::geometry::{
+    ARENA_GRANULES, ARENA_MASK, ARENA_PAGES, GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT,
+    PAGE_SIZE,
+};
+use crate::kind::ObjectKind;
+use crate::mspan::Span;
+
+/// Mark byte of an object that has not been reached.
+pub const WHITE: u8 = 0;
+/// Mark byte of an object that was reached and must still be traced.
+pub const GREY: u8 = 1;
+/// Mark byte of an object that was reached and needs no (more) tracing.
+pub const BLACK: u8 = 3;
+
+/// The hot facts about a page, eight bytes so that the table stays small.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PageDesc {
+    /// Size of the slots, in units of eight bytes.
+    slot_words: AtomicU32,
+    /// M3: [`UNQUEUED`] or [`QUEUED`].
+    pub queued: AtomicU8,
+    /// [`PageFlags`] bits.
+    flags: AtomicU8,
+    unused: [u8; 2],
+}
+
+/// `PageDesc::queued`: the page is in no work queue.
+pub const UNQUEUED: u8 = 0;
+/// `PageDesc::queued`: the page is in a work queue.
+pub const QUEUED: u8 = 1;
+
+/// `PageDesc::flags`: the page's objects hold no handles.
+const NOSCAN_PAGE: u8 = 1;
+
+impl PageDesc {
+    /// Bytes of a slot on this page.
+    #[inline(always)]
+    pub fn slot_bytes(&self) -> usize {
+        // ORDERING: Relaxed; M2: published with the first object of the span.
+        self.slot_words.load(Ordering::Relaxed) as usize * 8
+    }
+
+    /// Whether the page's objects hold no handles.
+    #[inline(always)]
+    pub fn is_noscan(&self) -> bool {
+        // ORDERING: Relaxed; as `slot_bytes`.
+        self.flags.load(Ordering::Relaxed) & NOSCAN_PAGE != 0
+    }
+}
+
+/// The mark bytes of one page.
+pub type PageMarks = [AtomicU8; PAGE_GRANULES];
+
+/// The head of an arena.
+#[repr(C)]
+pub struct Arena {
+    desc: [PageDesc; ARENA_PAGES],
+    kinds: [AtomicPtr<ObjectKind>; ARENA_PAGES],
+    spans: [AtomicPtr<Span>; ARENA_PAGES],
+    marks: [AtomicU8; ARENA_GRANULES],
+}
+
+/// Pages at the start of an arena that its head occupies.
+pub const HEADER_PAGES: usize = size_of::<Arena>().div_ceil(PAGE_SIZE);
+
+impl Arena {
+    /// The arena that an object lies in.
+    ///
+    /// # Safety
+    ///
+    /// `object` was handed out by a heap that is still mapped, with provenance
+    /// over its arena.
+    #[inline(always)]
+    pub unsafe fn of<'a>(object: NonNull<u8>) -> &'a Arena {
+        let head = object.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Arena>();
+        // SAFETY: the arena's head is mapped, aligned, and all its fields are
+        // atomics for which every bit pattern is valid.
+        unsafe { &*head }
+    }
+
+    /// Index of the page of an address within its arena.
+    #[inline(always)]
+    #[must_use]
+    pub fn page_index(address: usize) -> usize {
+        (address & ARENA_MASK) >> PAGE_SHIFT
+    }
+
+    /// The descriptor of a page.
+    #[inline(always)]
+    pub fn desc(&self, page: usize) -> &PageDesc {
+        &self.desc[page & (ARENA_PAGES - 1)]
+    }
+
+    /// The mark byte of the object that starts at `address`.
+    #[inline(always)]
+    pub fn mark_byte(&self, address: usize) -> &AtomicU8 {
+        &self.marks[(address & ARENA_MASK) >> GRANULE_SHIFT]
+    }
+
+    /// The mark bytes of a page.
+    #[inline(always)]
+    pub fn page_marks(&self, page: usize) -> &PageMarks {
+        let first = (page & (ARENA_PAGES - 1)) * PAGE_GRANULES;
+        self.marks[first..first + PAGE_GRANULES].first_chunk().expect("a page of mark bytes")
+    }
+
+    /// Makes all mark bytes of a page white. The caller has claimed the page's
+    /// span, and no marking is under way (M1): nobody else touches them.
+    pub(crate) fn clear_page_marks(&self, page: usize) {
+        let marks = core::ptr::from_ref(self.page_marks(page)).cast::<u8>().cast_mut();
+        // SAFETY: 512 bytes inside `UnsafeCell`s (atomics), and by the contract
+        // above there is no concurrent access that a plain write could race with.
+        unsafe { marks.write_bytes(WHITE, PAGE_GRANULES) };
+    }
+
+    /// The kind of a page's objects. `None` if no span covers the page.
+    #[inline(always)]
+    pub fn kind(&self, page: usize) -> Option<&'static ObjectKind> {
+        // ORDERING: Acquire pairs with the Release in `publish`, for readers
+        // that did not get here through an object (M2).
+        let kind = self.kinds[page & (ARENA_PAGES - 1)].load(Ordering::Acquire);
+        // SAFETY: K3: kinds are `'static`; only `publish` and `retract` write.
+        unsafe { kind.as_ref() }
+    }
+
+    /// The span that covers a page, dead or alive.
+    #[inline(always)]
+    pub fn span(&self, page: usize) -> Option<NonNull<Span>> {
+        // ORDERING: Acquire pairs with the Release in `publish`.
+        NonNull::new(self.spans[page & (ARENA_PAGES - 1)].load(Ordering::Acquire))
+    }
+
+    /// Enters a span in the tables. Called by the span's only owner, before any
+    /// object of it is handed out (M2).
+    pub(crate) fn publish(
+        &self,
+        first_page: usize,
+        npages: usize,
+        slot_bytes: usize,
+        kind: &'static ObjectKind,
+        span: NonNull<Span>,
+    ) {
+        let slot_words = u32::try_from(slot_bytes / 8).unwrap_or(u32::MAX);
+        // A huge object runs on into arenas that have no head: only the pages
+        // of its first arena are entered.
+        for page in first_page..(first_page + npages).min(ARENA_PAGES) {
+            let desc = &self.desc[page];
+            // ORDERING: Relaxed, then Release on the pointers: a reader that
+            // sees the span sees its descriptor.
+            desc.slot_words.store(slot_words, Ordering::Relaxed);
+            desc.flags.store(if kind.is_noscan() { NOSCAN_PAGE } else { 0 }, Ordering::Relaxed);
+            desc.queued.store(UNQUEUED, Ordering::Relaxed);
+            self.kinds[page].store(core::ptr::from_ref(kind).cast_mut(), Ordering::Release);
+            self.spans[page].store(span.as_ptr(), Ordering::Release);
+        }
+    }
+
+    /// Takes a span out of the tables: its pages go back to the page allocator.
+    pub(crate) fn retract(&self, first_page: usize, npages: usize) {
+        for page in first_page..(first_page + npages).min(ARENA_PAGES) {
+            self.kinds[page].store(core::ptr::null_mut(), Ordering::Release);
+            self.spans[page].store(core::ptr::null_mut(), Ordering::Release);
+        }
+    }
+}
+
+/// Byte offset, within its page, of the object that starts in `granule`, when
+/// the page has slots of `slot` bytes.
+///
+/// Slots are multiples of a granule but for the 24-byte class, where two slots
+/// share three granules.
+#[inline(always)]
+#[must_use]
+pub const fn object_offset(granule: usize, slot: usize) -> usize {
+    if slot == 24 { (granule * GRANULE).div_ceil(24) * 24 } else { granule * GRANULE }
+}
+
+/// Brings the mark byte of an object into the cache.
+#[inline(always)]
+pub fn prefetch_mark(object: NonNull<u8>) {
+    let address = object.addr().get();
+    let at = (address & !ARENA_MASK)
+        + core::mem::offset_of!(Arena, marks)
+        + ((address & ARENA_MASK) >> GRANULE_SHIFT);
+    prefetch(object.as_ptr().with_addr(at));
+}
+
+/// Brings the cache line at `address` into the cache; any address is fine.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch never faults and has no effect on memory.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_of_the_24_byte_class_follow_its_stride() {
+        for slot in 0..PAGE_SIZE / 24 {
+            let offset = slot * 24;
+            assert_eq!(object_offset(offset / GRANULE, 24), offset);
+        }
+    }
+
+    #[test]
+    fn the_head_takes_less_than_seven_percent_of_an_arena() {
+        assert!(HEADER_PAGES * 100 < ARENA_PAGES * 7, "{HEADER_PAGES}");
+    }
+}

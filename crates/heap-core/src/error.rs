@@ -1,0 +1,45 @@
+//! Why memory was refused.
+
+use core::fmt;
+
+/// Why an allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfMemory {
+    /// The heap's own limit. A collection may make room.
+    Limit,
+    /// The operating system has no more memory or address space for us.
+    System,
+    /// No heap could hold an object of this size.
+    TooLarge,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutOfMemory::Limit => "the heap's memory limit is reached",
+            OutOfMemory::System => "the system has no more memory",
+            OutOfMemory::TooLarge => "the object is too large for any heap",
+        })
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// Stops the process because the heap's own structures contradict each other.
+///
+/// Going on could hand out memory that is in use. Reserved for our bugs and for
+/// broken `unsafe` contracts: nothing that safe code does reaches it.
+#[macro_export]
+macro_rules! corrupt {
+    ($($arg:tt)*) => {
+        $crate::error::die(format_args!($($arg)*))
+    };
+}
+
+/// See [`corrupt!`](crate::corrupt).
+#[cold]
+#[inline(never)]
+pub fn die(what: fmt::Arguments<'_>) -> ! {
+    eprintln!("heap corruption: {what}");
+    std::process::abort()
+}

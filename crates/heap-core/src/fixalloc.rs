@@ -1,0 +1,94 @@
+//! [`FixAlloc`]: records of one size that are never unmapped while the heap
+//! lives. (Go: `mfixalloc.go`.)
+//!
+//! A freed record keeps its memory and its atomic fields, so a late reader that
+//! still holds a pointer to it reads a stale record, never foreign memory.
+//!
+//! * F1: records are type-stable until the allocator is dropped.
+//! * F2: `bytes` counts every byte taken for records, used or not.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use std::alloc::Layout;
+
+/// Records per chunk.
+const CHUNK: usize = 64;
+
+/// An allocator of `T` records. Externally locked (`&mut self`).
+#[derive(Debug)]
+pub struct FixAlloc<T> {
+    chunks: Vec<NonNull<T>>,
+    free: Vec<NonNull<T>>,
+    records: PhantomData<T>,
+}
+
+// SAFETY: the allocator owns its records, which are themselves `Send`/`Sync`.
+unsafe impl<T: Send + Sync> Send for FixAlloc<T> {}
+
+impl<T> Default for FixAlloc<T> {
+    fn default() -> Self {
+        FixAlloc { chunks: Vec::new(), free: Vec::new(), records: PhantomData }
+    }
+}
+
+impl<T> FixAlloc<T> {
+    fn layout() -> Layout {
+        Layout::array::<T>(CHUNK).expect("a chunk of records is small")
+    }
+
+    /// A record, initialised by `fresh` if its memory is new; a recycled record
+    /// comes as it was freed (F1). `None` when the system has no memory.
+    pub fn alloc(&mut self, mut fresh: impl FnMut() -> T) -> Option<NonNull<T>> {
+        if let Some(record) = self.free.pop() {
+            return Some(record);
+        }
+        self.chunks.try_reserve(1).ok()?;
+        self.free.try_reserve(CHUNK * (self.chunks.len() + 1)).ok()?;
+        // SAFETY: the layout is not empty: records have fields.
+        let chunk = NonNull::new(unsafe { std::alloc::alloc(Self::layout()) })?.cast::<T>();
+        self.chunks.push(chunk);
+        for i in (0..CHUNK).rev() {
+            // SAFETY: `i` is within the chunk just allocated.
+            let record = unsafe { chunk.add(i) };
+            // SAFETY: as above; the memory is ours and not yet initialised.
+            unsafe { record.write(fresh()) };
+            self.free.push(record);
+        }
+        self.free.pop()
+    }
+
+    /// Takes a record back. The caller has no more use for it.
+    pub fn free(&mut self, record: NonNull<T>) {
+        // Cannot grow: capacity for all records is reserved with their chunk.
+        self.free.push(record);
+    }
+
+    /// Every record ever made, used or free.
+    pub fn all(&self) -> impl Iterator<Item = NonNull<T>> + '_ {
+        self.chunks.iter().flat_map(|chunk| {
+            (0..CHUNK).map(move |i| {
+                // SAFETY: `i` is within the chunk.
+                unsafe { chunk.add(i) }
+            })
+        })
+    }
+
+    /// Bytes taken for records (F2).
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.chunks.len() * Self::layout().size()
+    }
+}
+
+impl<T> Drop for FixAlloc<T> {
+    fn drop(&mut self) {
+        for chunk in &self.chunks {
+            for i in 0..CHUNK {
+                // SAFETY: all records of a chunk were initialised by `alloc`.
+                unsafe { chunk.add(i).drop_in_place() };
+            }
+            // SAFETY: allocated in `alloc` with this layout.
+            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Self::layout()) };
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! [`GcBits`]: the memory of per-slot bitmaps, recycled by generation.
+//!
+//! Sweeping a span writes a new bitmap and abandons the old one. Bitmaps are
+//! bump-allocated from chunks, and whole chunks are recycled when every bitmap
+//! in them must be dead: once all spans are swept, nothing points at bitmaps
+//! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
+//!
+//! * Q1: `next` holds bitmaps written by the sweep in progress, `current` those
+//!   of the last completed sweep; `previous` is kept one cycle more, for late
+//!   readers; then it is `free`.
+//! * Q2: `rotate` is legal only when every span is swept and the world stopped.
+
+use core::ptr::NonNull;
+use std::alloc::Layout;
+
+use heap_sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use heap_sync::lock::Mutex;
+
+/// Words of a chunk (64 KiB with the header).
+const CHUNK_WORDS: usize = 8192 - 1;
+
+#[repr(C)]
+struct Chunk {
+    used_words: AtomicUsize,
+    words: [AtomicU64; CHUNK_WORDS],
+}
+
+/// A bitmap with one bit per slot of a span.
+///
+/// Plain data: who may read or write it is decided by who owns the span.
+#[derive(Clone, Copy, Debug)]
+pub struct Bitmap {
+    words: NonNull<AtomicU64>,
+    len: usize,
+}
+
+impl Bitmap {
+    /// Word `i`.
+    #[inline(always)]
+    #[must_use]
+    pub fn word(&self, i: usize) -> u64 {
+        assert!(i < self.len);
+        // SAFETY: `i` is in bounds; the chunk lives as long as the heap.
+        // ORDERING: Relaxed; G2 orders the span's bits.
+        unsafe { self.words.add(i).as_ref() }.load(Ordering::Relaxed)
+    }
+
+    /// Overwrites word `i`.
+    #[inline(always)]
+    pub(crate) fn set_word(&self, i: usize, bits: u64) {
+        assert!(i < self.len);
+        // SAFETY: as `word`.
+        // ORDERING: as `word`.
+        unsafe { self.words.add(i).as_ref() }.store(bits, Ordering::Relaxed);
+    }
+
+    /// Words of the bitmap.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the bitmap has no words; never true for one of a span.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bit `i`.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, i: usize) -> bool {
+        self.word(i / 64) >> (i % 64) & 1 != 0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    current: Vec<NonNull<Chunk>>,
+    previous: Vec<NonNull<Chunk>>,
+    free: Vec<NonNull<Chunk>>,
+    next: Vec<NonNull<Chunk>>,
+    total: usize,
+}
+
+/// The bitmaps of a heap.
+#[derive(Debug)]
+pub struct GcBits {
+    /// The chunk of `next` that is being filled.
+    filling: AtomicPtr<Chunk>,
+    generations: Mutex<Generations>,
+}
+
+// SAFETY: chunks are only reached through atomics or under the lock.
+unsafe impl Send for GcBits {}
+// SAFETY: as above.
+unsafe impl Sync for GcBits {}
+
+impl Default for GcBits {
+    fn default() -> Self {
+        GcBits {
+            filling: AtomicPtr::new(core::ptr::null_mut()),
+            generations: Mutex::new(Generations::default()),
+        }
+    }
+}
+
+impl GcBits {
+    /// Room for `slots` bits in `next`. The words are not cleared: the sweep
+    /// writes every one of them. `None` when the system has no memory.
+    pub fn alloc(&self, slots: usize) -> Option<Bitmap> {
+        let len = slots.div_ceil(64).max(1);
+        loop {
+            // ORDERING: Acquire pairs with the Release in `add_chunk`.
+            let filling = self.filling.load(Ordering::Acquire);
+            if let Some(chunk) = NonNull::new(filling)
+                && let Some(words) = Self::bump(chunk, len)
+            {
+                return Some(Bitmap { words, len });
+            }
+            self.add_chunk(filling)?;
+        }
+    }
+
+    fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
+        // SAFETY: chunks are never freed while the heap lives.
+        let used = unsafe { &(*chunk.as_ptr()).used_words };
+        // ORDERING: Relaxed: the add only divides the chunk among sweepers.
+        let start = used.fetch_add(len, Ordering::Relaxed);
+        if start + len > CHUNK_WORDS {
+            return None;
+        }
+        // SAFETY: `start + len` words are within the chunk, and the add gave
+        // them to us alone. The pointer is derived from the whole chunk.
+        NonNull::new(unsafe { (&raw mut (*chunk.as_ptr()).words).cast::<AtomicU64>().add(start) })
+    }
+
+    #[cold]
+    fn add_chunk(&self, full: *mut Chunk) -> Option<()> {
+        let mut generations = self.generations.lock();
+        // ORDERING: Relaxed: `filling` changes only under the lock.
+        if self.filling.load(Ordering::Relaxed) != full {
+            return Some(());
+        }
+        generations.next.try_reserve(1).ok()?;
+        let chunk = match generations.free.pop() {
+            Some(chunk) => chunk,
+            None => {
+                // SAFETY: the layout is not empty; zeroed memory is a valid
+                // `Chunk`: all integers.
+                let chunk = NonNull::new(unsafe { std::alloc::alloc_zeroed(Layout::new::<Chunk>()) })?
+                    .cast::<Chunk>();
+                generations.total += 1;
+                chunk
+            }
+        };
+        // SAFETY: the chunk is in no other list.
+        // ORDERING: Relaxed: published by the store below.
+        unsafe { (*chunk.as_ptr()).used_words.store(0, Ordering::Relaxed) };
+        generations.next.push(chunk);
+        // ORDERING: Release pairs with the Acquire in `alloc`.
+        self.filling.store(chunk.as_ptr(), Ordering::Release);
+        Some(())
+    }
+
+    /// Starts a new generation (Q1). Only when every span is swept, with the
+    /// world stopped (Q2).
+    pub fn rotate(&self) {
+        let mut generations = self.generations.lock();
+        let generations = &mut *generations;
+        generations.free.append(&mut generations.previous);
+        generations.previous = core::mem::take(&mut generations.current);
+        generations.current = core::mem::take(&mut generations.next);
+        // ORDERING: Relaxed: nobody sweeps (Q2).
+        self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Bytes taken for bitmaps, in use or free.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.generations.lock().total * size_of::<Chunk>()
+    }
+}
+
+impl Drop for GcBits {
+    fn drop(&mut self) {
+        let generations = core::mem::take(&mut *self.generations.lock());
+        let lists =
+            [generations.current, generations.previous, generations.free, generations.next];
+        for chunk in lists.into_iter().flatten() {
+            // SAFETY: allocated in `add_chunk` with this layout; each chunk is
+            // in exactly one list.
+            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
+        }
+    }
+}

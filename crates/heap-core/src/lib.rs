@@ -1,0 +1,74 @@
+//! The memory layer: arenas, pages, size classes, spans, caches and sweeping.
+//!
+//! It knows no roots, no threads, no phases and no Rust types. An object is a
+//! slot in a span; a span has a size class and an [`ObjectKind`](kind::ObjectKind).
+//! The structures and their names follow the Go runtime.
+//!
+//! # The story of an allocation
+//!
+//! 1. The caller names a kind and a size class ([`alloc_class`]); for a fixed
+//!    type both are constants.
+//! 2. [`mcache::Cache::alloc`] looks up the window of that pair: a run of free
+//!    slots. Usually it has room: compare, add, done.
+//! 3. Else [`mcache::Cache::refill`] takes the next run of free slots of the
+//!    cached span, by counting zeros in its allocation bits.
+//! 4. When the span is used up it goes back to its [`mcentral::Central`], and
+//!    the caller is told that it needs a span.
+//! 5. The caller (the collector's slow path, not this crate) first pays its
+//!    sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
+//! 6. [`mheap::MHeap::acquire_span`] takes a swept span with room if there is
+//!    one.
+//! 7. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
+//!    class until one has room ([`sweep`]), a bounded number of them.
+//! 8. Else it takes fresh pages from [`page_alloc::PageAlloc`], within the limit;
+//! 9. which reserves another [`arena`] from the [`os`] when it has none.
+//! 10. The span's record comes from [`fixalloc`]; its pages are entered in the
+//!     arena's tables.
+//! 11. [`mcache::Cache::install`] makes it the span to allocate from, and the
+//!     slot is the first of its first run.
+//! 12. After the next marking the object's mark byte becomes an allocation bit
+//!     ([`marks`], [`gcbits`]), or its slot is part of the next run.
+//!
+//! # Layers, bottom-up
+//!
+//! `geometry`, `error`, `size_class`, `tracer`+`kind`+`arena`+`mspan`+`mcentral`
+//! (mutually aware data), `alloc_class`, `marks`, `gcbits`, `fixalloc`, `os`,
+//! `span_set`, `sweep_gen`, `ticket`, `page_alloc`, `page_cache`, `sweep`,
+//! `stats`, `mheap`, `mcache`, `verify`.
+
+pub mod alloc_class;
+#[allow(unsafe_code, reason = "maps addresses to the arena's tables")]
+pub mod arena;
+pub mod error;
+#[allow(unsafe_code, reason = "raw memory of metadata records")]
+pub mod fixalloc;
+#[allow(unsafe_code, reason = "raw memory of bitmaps")]
+pub mod gcbits;
+pub mod geometry;
+pub mod kind;
+#[allow(unsafe_code, reason = "vector kernels over mark bytes")]
+pub mod marks;
+#[allow(unsafe_code, reason = "windows point into spans")]
+pub mod mcache;
+pub mod mcentral;
+#[allow(unsafe_code, reason = "owns spans, arenas and central lists by address")]
+pub mod mheap;
+#[allow(unsafe_code, reason = "token-guarded access to span contents")]
+pub mod mspan;
+#[allow(unsafe_code, reason = "decommitting mapped memory")]
+pub mod os;
+pub mod page_alloc;
+pub mod page_cache;
+pub mod size_class;
+pub mod span_set;
+pub mod stats;
+#[allow(unsafe_code, reason = "runs destructors in place, poisons freed slots")]
+pub mod sweep;
+pub mod sweep_gen;
+pub mod ticket;
+pub mod tracer;
+#[allow(unsafe_code, reason = "inspects spans with the world stopped")]
+pub mod verify;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,640 @@
+//! [`MHeap`]: arenas, pages, spans, central lists and the sweep clock of one
+//! heap. (Go: `mheap.go`, and the parts of `mcentral.go` that reach upwards.)
+//!
+//! Mechanism only: it hands out spans, sweeps spans, and says no when memory
+//! is out. When to sweep and when to collect is decided above.
+//!
+//! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
+//!   and sweeping over.
+//! * Y2: `in_use_bytes` never exceeds the limit.
+//! * Y3: span records and central lists live as long as the heap.
+
+use core::ptr::NonNull;
+use std::collections::HashMap;
+use std::sync::RwLock;
+use std::time::Instant;
+
+use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use heap_sync::lock::{Mutex, MutexGuard};
+
+use crate::arena::{Arena, HEADER_PAGES};
+use crate::corrupt;
+use crate::error::OutOfMemory;
+use crate::fixalloc::FixAlloc;
+use crate::gcbits::GcBits;
+use crate::geometry::{ARENA_MASK, ARENA_PAGES, ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::kind::ObjectKind;
+use crate::marks::Isa;
+use crate::mcentral::Central;
+use crate::mspan::{Body, CachedSpan, Span, SpanState, SweepClaim};
+use crate::os::{Os, Reservation};
+use crate::page_alloc::PageAlloc;
+use crate::size_class::SizeClass;
+use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy};
+use crate::sweep::{self, SweepCounts};
+use crate::sweep_gen::SweepGen;
+use crate::ticket::{ActiveSweep, Ticket};
+
+/// Spans without free slots that one refill may sweep in vain. Bounds both the
+/// work of a refill and the space wasted by giving up: at most one fresh span
+/// per this many futile ones. (Go: `spanBudget`.)
+const SWEEP_BUDGET: usize = 100;
+
+/// How the memory layer behaves.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// Limit on the bytes of pages that spans cover.
+    pub max_bytes: Option<usize>,
+    /// Whether to advise huge pages.
+    pub huge_pages: bool,
+    /// Whether to overwrite freed slots.
+    pub poison: bool,
+}
+
+/// What is behind the page lock.
+#[derive(Debug, Default)]
+struct Pages {
+    alloc: PageAlloc,
+    spans: FixAlloc<Span>,
+    /// Arenas by address.
+    arenas: HashMap<usize, Mapping>,
+    /// Arenas reserved and not yet in use.
+    spare: Vec<NonNull<u8>>,
+    reservations: Vec<Reservation>,
+}
+
+// SAFETY: the raw pointers are addresses of arenas that this value owns.
+unsafe impl Send for Pages {}
+
+#[derive(Debug)]
+enum Mapping {
+    /// Cut into spans by the page allocator.
+    Shared(NonNull<u8>),
+    /// One huge object in a reservation of its own.
+    Huge(Reservation),
+}
+
+/// The memory of one heap.
+#[derive(Debug)]
+pub struct MHeap {
+    os: Box<dyn Os>,
+    config: CoreConfig,
+    isa: Isa,
+    clock: AtomicU32,
+    active: ActiveSweep,
+    bits: GcBits,
+    pages: Mutex<Pages>,
+    centrals: RwLock<Centrals>,
+    /// Where `sweep_one` looks first.
+    cursor: AtomicUsize,
+    /// Pages swept in this cycle, for the credit formula.
+    pages_swept_in_cycle: AtomicUsize,
+    /// Counters.
+    pub stats: CoreStats,
+}
+
+#[derive(Debug, Default)]
+struct Centrals {
+    by_key: HashMap<(usize, usize), NonNull<Central>>,
+    /// Append-only; boxed so that addresses are stable (Y3).
+    all: Vec<NonNull<Central>>,
+}
+
+// SAFETY: centrals are `Sync` and owned by the heap.
+unsafe impl Send for Centrals {}
+// SAFETY: as above.
+unsafe impl Sync for Centrals {}
+
+impl MHeap {
+    /// An empty heap. Reserves nothing before the first allocation.
+    #[must_use]
+    pub fn new(config: CoreConfig, os: Box<dyn Os>) -> MHeap {
+        MHeap {
+            os,
+            config,
+            isa: Isa::detect(),
+            clock: AtomicU32::new(0),
+            active: ActiveSweep::closed(),
+            bits: GcBits::default(),
+            pages: Mutex::new(Pages::default()),
+            centrals: RwLock::new(Centrals::default()),
+            cursor: AtomicUsize::new(0),
+            pages_swept_in_cycle: AtomicUsize::new(0),
+            stats: CoreStats::default(),
+        }
+    }
+
+    /// The vector instructions that this heap uses.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The limit on the bytes of pages that spans cover.
+    #[must_use]
+    pub fn max_bytes(&self) -> Option<usize> {
+        self.config.max_bytes
+    }
+
+    /// The sweep clock.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> SweepGen {
+        // ORDERING: Relaxed: it changes only with the world stopped (Y1), and
+        // leaving a safepoint synchronises with the collector.
+        SweepGen::from_raw(self.clock.load(Ordering::Relaxed))
+    }
+
+    // ---- central lists ---------------------------------------------------
+
+    /// The central list of a kind and class; made on first use.
+    pub fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> &Central {
+        let key = (kind.address(), class.index());
+        let read = self.centrals.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(central) = read.by_key.get(&key) {
+            // SAFETY: Y3.
+            return unsafe { central.as_ref() };
+        }
+        drop(read);
+        let mut write = self.centrals.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let write = &mut *write;
+        let central = *write.by_key.entry(key).or_insert_with(|| {
+            let central = NonNull::from(Box::leak(Box::new(Central::new(kind, class))));
+            write.all.push(central);
+            central
+        });
+        // SAFETY: Y3.
+        unsafe { central.as_ref() }
+    }
+
+    fn central_at(&self, index: usize) -> Option<&Central> {
+        let read = self.centrals.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // SAFETY: Y3.
+        read.all.get(index).map(|central| unsafe { central.as_ref() })
+    }
+
+    // ---- spans for mutators ----------------------------------------------
+
+    /// A span with free slots for the caller's cache: a swept one, one that
+    /// sweeping finds room in, or fresh pages, in this order. The caller pays
+    /// its sweep credit first.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses fresh pages.
+    pub fn acquire_span(&self, central: &Central) -> Result<CachedSpan, OutOfMemory> {
+        let now = self.now();
+        if let Some(span) = central.partial_swept(now).pop() {
+            // SAFETY: just popped from a swept list.
+            return Ok(unsafe { CachedSpan::from_swept(span, now) });
+        }
+        if let Some(ticket) = self.active.begin()
+            && let Some(span) = self.sweep_for_room(&ticket, central, now)
+        {
+            return Ok(span);
+        }
+        let class = central.class();
+        self.fresh_span(central, class.span_pages(), class.objects_per_span(), class.object_size(), 0)
+    }
+
+    fn sweep_for_room(
+        &self,
+        ticket: &Ticket<'_>,
+        central: &Central,
+        now: SweepGen,
+    ) -> Option<CachedSpan> {
+        for _ in 0..SWEEP_BUDGET {
+            let span =
+                central.partial_unswept(now).pop().or_else(|| central.full_unswept(now).pop())?;
+            let Some(mut claim) = SweepClaim::try_claim(ticket, span, now) else {
+                // N2: somebody else sweeps it and will settle it.
+                continue;
+            };
+            let counts = self.sweep_claimed(&mut claim, SweepBy::Allocation);
+            if counts.live_objects < claim.body().nelems {
+                return Some(claim.into_cached());
+            }
+            central.full_swept(now).push(claim.release());
+        }
+        None
+    }
+
+    /// Takes a span back from a mutator's cache.
+    pub fn release_span(&self, span: CachedSpan) {
+        let now = self.now();
+        let full = span.free_slots() == 0;
+        // SAFETY: Y3.
+        let central = unsafe { span.body().central.as_ref() };
+        let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
+        list.push(span.uncache(now));
+    }
+
+    /// A large object of `bytes` bytes: the start of a span of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the pages.
+    pub fn alloc_large(
+        &self,
+        kind: &'static ObjectKind,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        if bytes > isize::MAX as usize - ARENA_SIZE {
+            return Err(OutOfMemory::TooLarge);
+        }
+        let npages = pages_for(bytes);
+        let central = self.central(kind, SizeClass::LARGE);
+        let span = self.fresh_span(central, npages, 1, npages * PAGE_SIZE, 1)?;
+        let object = span.body().base;
+        self.stats.allocated_objects.add(1);
+        self.stats.allocated_bytes.add(npages * PAGE_SIZE);
+        let now = self.now();
+        central.full_swept(now).push(span.uncache(now));
+        Ok(object)
+    }
+
+    /// A span of fresh pages.
+    fn fresh_span(
+        &self,
+        central: &Central,
+        npages: usize,
+        nelems: usize,
+        slot_bytes: usize,
+        allocated: usize,
+    ) -> Result<CachedSpan, OutOfMemory> {
+        let mut pages = match self.reserve_pages(npages) {
+            Err(OutOfMemory::Limit) => {
+                // What is dead already may make room.
+                while self.sweep_one(SweepBy::Collector).is_some() {}
+                self.reserve_pages(npages)?
+            }
+            other => other?,
+        };
+        let refund = || {
+            self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
+        };
+        let Some(span) = pages.spans.alloc(Span::dead) else {
+            refund();
+            return Err(OutOfMemory::System);
+        };
+        let Some(base) = self.take_pages(&mut pages, npages) else {
+            pages.spans.free(span);
+            refund();
+            return Err(OutOfMemory::System);
+        };
+        drop(pages);
+        let body = Body {
+            base,
+            npages,
+            class: central.class(),
+            kind: central.kind(),
+            central: NonNull::from(central),
+            nelems,
+            slot_bytes,
+            free_index: allocated,
+            alloc_bits: None,
+            allocated,
+        };
+        // SAFETY: `base` is inside an arena that this heap has mapped.
+        let arena = unsafe { Arena::of(base) };
+        // SAFETY: a record fresh from the allocator, pages nobody else has.
+        let cached = unsafe { CachedSpan::set_up(span, self.now(), body) };
+        arena.publish(Arena::page_index(base.addr().get()), npages, slot_bytes, body.kind, span);
+        Ok(cached)
+    }
+
+    /// Charges `npages` against the limit (Y2) and takes the page lock.
+    fn reserve_pages(&self, npages: usize) -> Result<MutexGuard<'_, Pages>, OutOfMemory> {
+        let pages = self.pages.lock();
+        let bytes = npages * PAGE_SIZE;
+        // ORDERING: Relaxed: the page lock orders changes that add.
+        let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
+        let after = in_use.checked_add(bytes).ok_or(OutOfMemory::TooLarge)?;
+        if self.config.max_bytes.is_some_and(|max| after > max) {
+            return Err(OutOfMemory::Limit);
+        }
+        let after = self.stats.in_use_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.stats.in_use_bytes_max.fetch_max(after, Ordering::Relaxed);
+        Ok(pages)
+    }
+
+    fn take_pages(&self, pages: &mut Pages, npages: usize) -> Option<NonNull<u8>> {
+        if npages > ARENA_PAGES - HEADER_PAGES {
+            return self.take_huge(pages, npages);
+        }
+        let run = match pages.alloc.alloc(npages) {
+            Some(run) => run,
+            None => {
+                self.add_arena(pages)?;
+                pages.alloc.alloc(npages)?
+            }
+        };
+        let Mapping::Shared(arena) = pages.arenas.get(&(run.base & !ARENA_MASK))? else {
+            corrupt!("P2: the page allocator handed out pages of a huge object");
+        };
+        // SAFETY: the run lies within this arena's mapping.
+        Some(unsafe { arena.add(run.base & ARENA_MASK) })
+    }
+
+    #[cold]
+    fn add_arena(&self, pages: &mut Pages) -> Option<()> {
+        if pages.spare.is_empty() {
+            // Reserve several arenas at once where the system lets us: the slack
+            // for alignment is then shared. Address space only.
+            let count = if pages.reservations.is_empty() { 1 } else { 4 };
+            let reservation = self
+                .os
+                .reserve(count * ARENA_SIZE, ARENA_SIZE)
+                .or_else(|| self.os.reserve(ARENA_SIZE, ARENA_SIZE))?;
+            let count = reservation.bytes() / ARENA_SIZE;
+            for i in (0..count).rev() {
+                // SAFETY: within the reservation.
+                pages.spare.push(unsafe { reservation.base().add(i * ARENA_SIZE) });
+            }
+            self.stats.reserved_bytes.fetch_add(reservation.bytes(), Ordering::Relaxed);
+            pages.reservations.push(reservation);
+        }
+        let arena = pages.spare.pop()?;
+        if self.config.huge_pages {
+            let address = arena.addr().get();
+            let holder = pages.reservations.iter().find(|r| {
+                let start = r.base().addr().get();
+                (start..start + r.bytes()).contains(&address)
+            });
+            if let Some(reservation) = holder {
+                self.os.advise_huge(reservation, arena, ARENA_SIZE);
+            }
+        }
+        let base = arena.addr().get();
+        pages.alloc.add_arena(base, HEADER_PAGES, ARENA_PAGES);
+        pages.arenas.insert(base, Mapping::Shared(arena));
+        Some(())
+    }
+
+    #[cold]
+    fn take_huge(&self, pages: &mut Pages, npages: usize) -> Option<NonNull<u8>> {
+        // The head and the object's start share the first arena, so that the
+        // head is found from the object like any other.
+        let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
+        let reservation = self.os.reserve(bytes, ARENA_SIZE)?;
+        if self.config.huge_pages {
+            self.os.advise_huge(&reservation, reservation.base(), bytes);
+        }
+        self.stats.reserved_bytes.fetch_add(reservation.bytes(), Ordering::Relaxed);
+        // SAFETY: within the reservation.
+        let object = unsafe { reservation.base().add(HEADER_PAGES * PAGE_SIZE) };
+        pages.arenas.insert(reservation.base().addr().get(), Mapping::Huge(reservation));
+        Some(object)
+    }
+
+    /// Takes back the pages of a span that holds nothing.
+    fn free_pages(&self, record: NonNull<Span>, body: &Body) {
+        let address = body.base.addr().get();
+        // SAFETY: still mapped.
+        let arena = unsafe { Arena::of(body.base) };
+        arena.retract(Arena::page_index(address), body.npages);
+        let mut pages = self.pages.lock();
+        if body.npages > ARENA_PAGES - HEADER_PAGES {
+            if let Some(Mapping::Huge(gone)) = pages.arenas.remove(&(address & !ARENA_MASK)) {
+                self.stats.reserved_bytes.fetch_sub(gone.bytes(), Ordering::Relaxed);
+            }
+        } else {
+            pages.alloc.free(address, body.npages);
+        }
+        pages.spans.free(record);
+        self.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
+    }
+
+    // ---- sweeping ----------------------------------------------------------
+
+    fn sweep_claimed(&self, claim: &mut SweepClaim<'_>, by: SweepBy) -> SweepCounts {
+        let npages = claim.body().npages;
+        // Counted at the start: the credit formula pays for pages looked at.
+        self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
+        self.stats.pages_swept(by).add(npages);
+        let timed = self.stats.spans_swept.next(1) % SWEEP_SAMPLE == 0;
+        let start = timed.then(Instant::now);
+        let counts = sweep::sweep(claim, &self.bits, self.isa, self.config.poison);
+        if let Some(start) = start {
+            let ns = start.elapsed().as_nanos() as usize;
+            self.stats.sampled_sweep_ns.add(ns);
+            self.stats.sampled_sweep_ns_max.fetch_max(ns as u64, Ordering::Relaxed);
+        }
+        if counts.freed_objects > 0 {
+            self.stats.freed_objects.add(counts.freed_objects);
+            self.stats.freed_bytes.add(counts.freed_bytes);
+            if counts.drop_panics > 0 {
+                self.stats.drop_panics.add(counts.drop_panics);
+            }
+        }
+        counts
+    }
+
+    /// Sweeps one span, whichever comes first, and settles it. Returns its
+    /// pages, or `None` when nothing is left to sweep.
+    pub fn sweep_one(&self, by: SweepBy) -> Option<usize> {
+        let ticket = self.active.begin()?;
+        let now = self.now();
+        loop {
+            let index = self.cursor.load(Ordering::Relaxed);
+            let Some(central) = self.central_at(index) else {
+                ticket.close();
+                return None;
+            };
+            let popped =
+                central.full_unswept(now).pop().or_else(|| central.partial_unswept(now).pop());
+            let Some(span) = popped else {
+                // ORDERING: Relaxed: a hint; only ever moves on.
+                let _ = self.cursor.compare_exchange(
+                    index,
+                    index + 1,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                continue;
+            };
+            if let Some(claim) = SweepClaim::try_claim(&ticket, span, now) {
+                return Some(self.sweep_and_settle(claim, central, now, by));
+            }
+        }
+    }
+
+    fn sweep_and_settle(
+        &self,
+        mut claim: SweepClaim<'_>,
+        central: &Central,
+        now: SweepGen,
+        by: SweepBy,
+    ) -> usize {
+        let npages = claim.body().npages;
+        let counts = self.sweep_claimed(&mut claim, by);
+        if counts.live_objects == 0 {
+            let (record, body) = claim.kill();
+            self.free_pages(record, &body);
+        } else if counts.live_objects < claim.body().nelems {
+            central.partial_swept(now).push(claim.release());
+        } else {
+            central.full_swept(now).push(claim.release());
+        }
+        npages
+    }
+
+    /// Whether every span has been swept in this cycle.
+    #[must_use]
+    pub fn sweep_is_over(&self) -> bool {
+        self.active.is_over()
+    }
+
+    /// Pages swept since the clock last advanced.
+    #[must_use]
+    pub fn pages_swept_in_cycle(&self) -> usize {
+        self.pages_swept_in_cycle.load(Ordering::Relaxed)
+    }
+
+    /// Pages that spans cover.
+    #[must_use]
+    pub fn pages_in_use(&self) -> usize {
+        self.stats.in_use_bytes.load(Ordering::Relaxed) / PAGE_SIZE
+    }
+
+    /// Prepares for marking: recycles bitmaps. The world is stopped, sweeping
+    /// is over, all caches are flushed.
+    pub fn before_mark(&self) {
+        assert!(self.sweep_is_over(), "Y1: a cycle starts only when everything is swept");
+        self.bits.rotate();
+    }
+
+    /// Starts the sweep phase after marking: every span needs sweeping. The
+    /// world is stopped, all caches are flushed.
+    pub fn start_sweep(&self) {
+        let next = self.now().next();
+        debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");
+        // ORDERING: Relaxed: published by leaving the safepoint.
+        self.clock.store(next.raw(), Ordering::Relaxed);
+        self.cursor.store(0, Ordering::Relaxed);
+        self.pages_swept_in_cycle.store(0, Ordering::Relaxed);
+        self.active.reopen();
+    }
+
+    fn unswept_lists_are_empty(&self) -> bool {
+        let now = self.now();
+        (0..).map_while(|i| self.central_at(i)).all(|central| {
+            central.full_unswept(now).is_empty() && central.partial_unswept(now).is_empty()
+        })
+    }
+
+    // ---- look-ups ------------------------------------------------------------
+
+    /// The object that contains `address`, if the address lies in an allocated
+    /// slot of this heap: its start and its span's contents.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped and no sweeper is at work, or the caller can
+    /// otherwise rule out that spans change hands meanwhile.
+    #[must_use]
+    pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
+        let pages = self.pages.lock();
+        let arena_base = match pages.arenas.get(&(address & !ARENA_MASK)) {
+            Some(Mapping::Shared(base)) => *base,
+            Some(Mapping::Huge(reservation)) => reservation.base(),
+            // Beyond the first arena of a huge object.
+            None => pages.arenas.values().find_map(|mapping| match mapping {
+                Mapping::Huge(reservation) => {
+                    let start = reservation.base().addr().get();
+                    (start..start + reservation.bytes())
+                        .contains(&address)
+                        .then_some(reservation.base())
+                }
+                Mapping::Shared(_) => None,
+            })?,
+        };
+        // SAFETY: the arena is mapped as long as it is in the table, and the
+        // lock keeps it there.
+        let arena = unsafe { Arena::of(arena_base) };
+        let page = if address & !ARENA_MASK == arena_base.addr().get() {
+            Arena::page_index(address)
+        } else {
+            HEADER_PAGES
+        };
+        if page < HEADER_PAGES {
+            return None;
+        }
+        // SAFETY: records live as long as the heap (Y3).
+        let span = unsafe { arena.span(page)?.as_ref() };
+        if span.state() != SpanState::InUse {
+            return None;
+        }
+        // SAFETY: the caller rules out concurrent owners.
+        let body = unsafe { span.inspect() }?;
+        let index = body.slot_index(address)?;
+        body.is_allocated(index).then(|| (body.slot(index), body))
+    }
+
+    /// Calls `visit` with every span in use.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::find_object`].
+    pub unsafe fn each_span(&self, mut visit: impl FnMut(&Span, &Body)) {
+        let records: Vec<NonNull<Span>> = self.pages.lock().spans.all().collect();
+        for record in records {
+            // SAFETY: Y3.
+            let span = unsafe { record.as_ref() };
+            if span.state() == SpanState::InUse {
+                // SAFETY: forwarded to the caller.
+                if let Some(body) = unsafe { span.inspect() } {
+                    visit(span, &body);
+                }
+            }
+        }
+    }
+
+    /// Checks the page allocator (P1..P6) and that spans and pages agree.
+    ///
+    /// # Errors
+    ///
+    /// The first broken invariant.
+    pub(crate) fn check_pages(&self) -> Result<(), String> {
+        self.pages.lock().alloc.check()
+    }
+
+    /// Bytes of the heap's own tables: span records and bitmaps.
+    #[must_use]
+    pub fn metadata_bytes(&self) -> usize {
+        self.pages.lock().spans.bytes() + self.bits.bytes()
+    }
+}
+
+impl Drop for MHeap {
+    fn drop(&mut self) {
+        // The destructors of everything that is still in the heap. Nobody else
+        // has the heap any more.
+        let mut doomed = Vec::new();
+        // SAFETY: `&mut self`: no mutator, no sweeper.
+        unsafe {
+            self.each_span(|_, body| {
+                if body.kind.drop_in_place.is_some() {
+                    doomed.push(*body);
+                }
+            });
+        }
+        // Unswept spans hold objects that are dead but not yet dropped; they are
+        // allocated all the same, and dropped here.
+        for body in doomed {
+            let drop = body.kind.drop_in_place.expect("filtered above");
+            for slot in (0..body.nelems).filter(|i| body.is_allocated(*i)) {
+                // SAFETY: an allocated slot holds an initialised object, dropped
+                // once: the heap's memory goes away next.
+                if unsafe { sweep::drop_object(drop, body.slot(slot)) } {
+                    self.stats.drop_panics.add(1);
+                }
+            }
+        }
+        let centrals = self.centrals.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for central in centrals.all.drain(..) {
+            // SAFETY: made by `Box::leak` in `central`, dropped once.
+            drop(unsafe { Box::from_raw(central.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! [`Span`]: a run of pages cut into slots of one size and kind. (Go: `mspan`.)
+//!
+//! A span record is never unmapped while its heap lives (F1), so it may be named
+//! by a plain pointer. What is *in* it belongs to whoever holds one of the
+//! tokens below; a token is made only by a transition of the span's stamp.
+//!
+//! | token | phase | held by |
+//! |---|---|---|
+//! | [`CachedSpan`] | `Cached` | one mutator's cache; or being set up |
+//! | [`SweepClaim`] | `Sweeping` | one sweeper, with a ticket out |
+//!
+//! * S1: a slot is allocated iff its index is below `free_index` or its bit in
+//!   `alloc_bits` is set.
+//! * S2: sweeping never raises the number of allocated slots: a mark on a free
+//!   slot is corruption.
+//! * S3: a token is unique: the span is in no list while one exists.
+
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+
+use heap_sync::atomic::{AtomicU8, Ordering};
+
+use crate::gcbits::Bitmap;
+use crate::geometry::PAGE_SIZE;
+use crate::kind::ObjectKind;
+use crate::mcentral::Central;
+use crate::size_class::SizeClass;
+use crate::sweep_gen::{SpanPhase, SpanStamp, SweepGen};
+use crate::ticket::Ticket;
+
+/// Whether a span record describes pages in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SpanState {
+    /// The record is free, or its span is being set up.
+    Dead,
+    /// The span holds objects.
+    InUse,
+}
+
+/// A span record.
+#[derive(Debug)]
+pub struct Span {
+    stamp: SpanStamp,
+    state: AtomicU8,
+    body: UnsafeCell<Option<Body>>,
+}
+
+// SAFETY: `body` is only reached through tokens (S3) or with the world stopped;
+// hand-overs go through the stamp (G2).
+unsafe impl Send for Span {}
+// SAFETY: as above.
+unsafe impl Sync for Span {}
+
+/// What a live span is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Body {
+    /// First byte; derived from the arena's mapping.
+    pub base: NonNull<u8>,
+    /// Pages.
+    pub npages: usize,
+    /// Size class; [`SizeClass::LARGE`] for a span with one large object.
+    pub class: SizeClass,
+    /// Kind of all its objects (K1).
+    pub kind: &'static ObjectKind,
+    /// The central list it belongs to; lives as long as the heap.
+    pub central: NonNull<Central>,
+    /// Slots.
+    pub nelems: usize,
+    /// Bytes of a slot.
+    pub slot_bytes: usize,
+    /// S1: every slot below this index is allocated.
+    pub free_index: usize,
+    /// S1: allocation bits; `None` for a span that was never swept: all clear.
+    pub alloc_bits: Option<Bitmap>,
+    /// Allocated slots, as far as the owner has handed them out.
+    pub allocated: usize,
+}
+
+impl Body {
+    /// Whether slot `i` is allocated (S1).
+    #[must_use]
+    pub fn is_allocated(&self, i: usize) -> bool {
+        i < self.free_index || self.alloc_bits.is_some_and(|bits| bits.get(i))
+    }
+
+    /// Start of slot `i`.
+    #[must_use]
+    pub fn slot(&self, i: usize) -> NonNull<u8> {
+        debug_assert!(i < self.nelems);
+        // SAFETY: the slot lies within the span's pages.
+        unsafe { self.base.add(i * self.slot_bytes) }
+    }
+
+    /// Index of the slot that contains `address`, if it is in the span's slots.
+    #[must_use]
+    pub fn slot_index(&self, address: usize) -> Option<usize> {
+        let offset = address.checked_sub(self.base.addr().get())?;
+        let index = if self.class == SizeClass::LARGE { 0 } else { self.class.slot_of(offset) };
+        (offset < self.nelems * self.slot_bytes).then_some(index)
+    }
+
+    /// Bytes of the span's pages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.npages * PAGE_SIZE
+    }
+}
+
+impl Span {
+    /// A free record.
+    #[must_use]
+    pub fn dead() -> Span {
+        Span {
+            stamp: SpanStamp::new(SpanPhase::Swept, SweepGen::START),
+            state: AtomicU8::new(SpanState::Dead as u8),
+            body: UnsafeCell::new(None),
+        }
+    }
+
+    /// The span's phase at `now`; `None` is corruption (G3).
+    #[must_use]
+    pub fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
+        self.stamp.phase(now)
+    }
+
+    /// Whether the span is in use.
+    #[must_use]
+    pub fn state(&self) -> SpanState {
+        // ORDERING: Acquire pairs with the Release in `CachedSpan::set_up`.
+        match self.state.load(Ordering::Acquire) {
+            0 => SpanState::Dead,
+            _ => SpanState::InUse,
+        }
+    }
+
+    /// A copy of the span's contents, for the verifier and for look-ups.
+    ///
+    /// # Safety
+    ///
+    /// Nobody holds a token of this span and acts on it meanwhile: the world is
+    /// stopped and no sweeper is at work, or the caller holds the token.
+    #[must_use]
+    pub unsafe fn inspect(&self) -> Option<Body> {
+        // SAFETY: forwarded to the caller.
+        unsafe { *self.body.get() }
+    }
+}
+
+/// A span that one mutator allocates from.
+#[derive(Debug)]
+#[must_use = "a lost token loses the span"]
+pub struct CachedSpan(NonNull<Span>);
+
+// SAFETY: the token is the right to the span, and may move with its owner.
+unsafe impl Send for CachedSpan {}
+
+impl CachedSpan {
+    /// Sets up a record for fresh pages and takes the token.
+    ///
+    /// # Safety
+    ///
+    /// `span` is a dead record that nobody else uses; the pages belong to it.
+    pub(crate) unsafe fn set_up(span: NonNull<Span>, now: SweepGen, body: Body) -> CachedSpan {
+        // SAFETY: the caller owns the dead record.
+        let record = unsafe { span.as_ref() };
+        debug_assert_eq!(record.state(), SpanState::Dead);
+        // SAFETY: as above.
+        unsafe { *record.body.get() = Some(body) };
+        record.stamp.set(SpanPhase::Cached, now);
+        // ORDERING: Release pairs with the Acquire in `state`.
+        record.state.store(SpanState::InUse as u8, Ordering::Release);
+        CachedSpan(span)
+    }
+
+    /// Takes the token of a span that a central list of swept spans gave out.
+    ///
+    /// # Safety
+    ///
+    /// The span was just popped from a list of swept spans: nobody else has it.
+    pub(crate) unsafe fn from_swept(span: NonNull<Span>, now: SweepGen) -> CachedSpan {
+        // SAFETY: span records live as long as the heap.
+        let record = unsafe { span.as_ref() };
+        debug_assert_eq!(record.phase(now), Some(SpanPhase::Swept), "G3");
+        record.stamp.set(SpanPhase::Cached, now);
+        CachedSpan(span)
+    }
+
+    /// The contents.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        // SAFETY: S3: the token is the only way to the body.
+        unsafe { (*self.0.as_ref().body.get()).as_ref().expect("a cached span is set up") }
+    }
+
+    pub(crate) fn body_mut(&mut self) -> &mut Body {
+        // SAFETY: S3, and `&mut self`.
+        unsafe { (*self.0.as_ref().body.get()).as_mut().expect("a cached span is set up") }
+    }
+
+    /// The next run of free slots, as first and one-past-last slot index. The
+    /// slots of the run count as allocated from here on.
+    pub fn next_run(&mut self) -> Option<(usize, usize)> {
+        let body = self.body_mut();
+        let Some(bits) = body.alloc_bits else {
+            // Never swept: everything from `free_index` on is free.
+            let first = body.free_index;
+            if first == body.nelems {
+                return None;
+            }
+            body.free_index = body.nelems;
+            body.allocated += body.nelems - first;
+            return Some((first, body.nelems));
+        };
+        let first = next_bit(bits, body.free_index, body.nelems, 0);
+        if first == body.nelems {
+            body.free_index = body.nelems;
+            return None;
+        }
+        let end = next_bit(bits, first, body.nelems, !0);
+        body.free_index = end;
+        body.allocated += end - first;
+        Some((first, end))
+    }
+
+    /// Gives back the slots of the last run from index `first` on.
+    pub fn return_run(&mut self, first: usize) {
+        let body = self.body_mut();
+        debug_assert!(first <= body.free_index);
+        body.allocated -= body.free_index - first;
+        body.free_index = first;
+    }
+
+    /// Slots that can still be handed out.
+    #[must_use]
+    pub fn free_slots(&self) -> usize {
+        self.body().nelems - self.body().allocated
+    }
+
+    /// Ends the mutator's ownership: the span is swept and in nobody's cache.
+    pub(crate) fn uncache(self, now: SweepGen) -> NonNull<Span> {
+        // SAFETY: span records live as long as the heap.
+        unsafe { self.0.as_ref() }.stamp.set(SpanPhase::Swept, now);
+        self.0
+    }
+}
+
+/// First index at or after `from` and below `end` whose bit is clear
+/// (`flip == 0`) or set (`flip == !0`); `end` if there is none.
+fn next_bit(bits: Bitmap, from: usize, end: usize, flip: u64) -> usize {
+    let mut index = from;
+    while index < end {
+        let wanted = !(bits.word(index / 64) ^ flip) >> (index % 64);
+        if wanted != 0 {
+            return (index + wanted.trailing_zeros() as usize).min(end);
+        }
+        index = (index / 64 + 1) * 64;
+    }
+    end
+}
+
+/// The right to sweep one span in this cycle. It borrows a [`Ticket`], so that
+/// sweeping cannot be over while a claim is out (W1).
+#[derive(Debug)]
+#[must_use = "a claimed span must be swept and settled"]
+pub struct SweepClaim<'t> {
+    span: NonNull<Span>,
+    now: SweepGen,
+    ticket: core::marker::PhantomData<&'t Ticket<'t>>,
+}
+
+impl<'t> SweepClaim<'t> {
+    /// Claims a span, if nobody has swept it in this cycle.
+    pub(crate) fn try_claim<'a: 't>(
+        _ticket: &'t Ticket<'a>,
+        span: NonNull<Span>,
+        now: SweepGen,
+    ) -> Option<SweepClaim<'t>> {
+        // SAFETY: span records live as long as the heap (F1).
+        unsafe { span.as_ref() }.stamp.try_claim(now).then_some(SweepClaim {
+            span,
+            now,
+            ticket: core::marker::PhantomData,
+        })
+    }
+
+    /// The contents.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        // SAFETY: S3.
+        unsafe { (*self.span.as_ref().body.get()).as_ref().expect("a claimed span is set up") }
+    }
+
+    pub(crate) fn body_mut(&mut self) -> &mut Body {
+        // SAFETY: S3, and `&mut self`.
+        unsafe { (*self.span.as_ref().body.get()).as_mut().expect("a claimed span is set up") }
+    }
+
+    /// The span has been swept: it may go to a list of swept spans.
+    pub(crate) fn release(self) -> NonNull<Span> {
+        // SAFETY: F1.
+        unsafe { self.span.as_ref() }.stamp.set(SpanPhase::Swept, self.now);
+        self.span
+    }
+
+    /// The span has been swept and is cached at once by the claimant.
+    pub(crate) fn into_cached(self) -> CachedSpan {
+        // SAFETY: F1.
+        unsafe { self.span.as_ref() }.stamp.set(SpanPhase::Cached, self.now);
+        CachedSpan(self.span)
+    }
+
+    /// The span holds nothing any more: kills the record. Returns it with the
+    /// pages it covered.
+    pub(crate) fn kill(self) -> (NonNull<Span>, Body) {
+        // SAFETY: F1; S3 gives access to the body.
+        let record = unsafe { self.span.as_ref() };
+        // SAFETY: S3.
+        let body = unsafe { (*record.body.get()).take().expect("a claimed span is set up") };
+        // ORDERING: Release pairs with the Acquire in `state`.
+        record.state.store(SpanState::Dead as u8, Ordering::Release);
+        record.stamp.set(SpanPhase::Swept, self.now);
+        (self.span, body)
+    }
+}

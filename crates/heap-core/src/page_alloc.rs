@@ -1,0 +1,362 @@
+//! The page allocator: which 8 KiB pages of which arenas are free.
+//!
+//! Allocation is address-ordered first fit over all arenas, which keeps the heap
+//! dense at low addresses and lets high arenas run empty. A run never crosses an
+//! arena. The allocator is pure bookkeeping: it never touches the pages, and
+//! takes no lock; the heap keeps it behind one.
+//!
+//! Every arena has a bitmap of free pages and a bitmap of those among them that
+//! have no memory behind them, *scavenged* ones. Fresh pages count as scavenged:
+//! both read as zero and cost the system nothing, and so one bit per page tells
+//! who must zero and what a page adds to the resident memory. Summaries of 64,
+//! 512, 4096 and 8192 pages and a tree over the arenas find a run in logarithmic
+//! time; a hint below which nothing is free makes the common case shorter still.
+//!
+//! Invariants, which [`PageAlloc::check`] verifies by a recount:
+//! * **P1** arenas are sorted by address and do not overlap.
+//! * **P2** only usable pages are free; only free pages are scavenged.
+//! * **P3** every summary equals a recount of the bitmap below it.
+//! * **P4** the tree over the arenas equals their longest runs.
+//! * **P5** the counters of free, scavenged and mapped pages equal a recount.
+//! * **P6** no free page lies below the hint.
+//!
+//! The design follows Go's (`mpagealloc.go`, `mgcscavenge.go`); unlike there the
+//! summaries are owned by their arena, since our runs do not cross arenas.
+
+mod arena;
+mod check;
+mod index;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
+use arena::{Arena, Backing, HUGE, WORD};
+use index::Index;
+use std::ops::Range;
+pub(crate) use summary::{find_run, run_mask};
+
+/// A run of pages that was allocated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageRun {
+    /// The address of the first page.
+    pub base: usize,
+    /// The length in pages.
+    pub npages: usize,
+    /// How many of the pages had no memory behind them; touching the run adds
+    /// that many pages to the resident memory.
+    pub scavenged_pages: usize,
+    /// Whether some page may hold old data. A run without it reads as zero.
+    pub needs_zero: bool,
+}
+
+/// The free pages of one aligned block of 64 pages, taken out as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageBlock {
+    /// The address of the block's first page.
+    pub base: usize,
+    /// Bit `i` is set if page `i` of the block is in this value's keeping.
+    pub free_mask: u64,
+    /// Which of those pages have no memory behind them.
+    pub scavenged_mask: u64,
+}
+
+/// How much of the free memory a scavenger goes for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScavengeScope {
+    /// Only whole huge pages, which the system takes back without splitting one.
+    HugePages,
+    /// Whole huge pages while there are any, then smaller runs.
+    AllPages,
+}
+
+/// Which free pages are worth giving back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScavengePolicy {
+    /// What to look for.
+    pub scope: ScavengeScope,
+    /// The length of the system's own pages in heap pages, a power of two of at
+    /// most 64. Only whole ones are returned.
+    pub os_page: usize,
+    /// Runs inside a chunk of 512 pages with at least this many in use are left
+    /// alone: the chunk is likely to fill up again.
+    pub dense_chunk: usize,
+}
+
+impl ScavengePolicy {
+    /// For a scavenger that runs beside the program: leaves chunks that are
+    /// more than 96.9 % in use alone.
+    pub const BACKGROUND: ScavengePolicy =
+        ScavengePolicy { scope: ScavengeScope::AllPages, os_page: 1, dense_chunk: 496 };
+
+    /// For when memory must be given back: takes every free page.
+    pub const FORCED: ScavengePolicy =
+        ScavengePolicy { scope: ScavengeScope::AllPages, os_page: 1, dense_chunk: usize::MAX };
+}
+
+/// A page by the index of its arena and its own number there.
+type Position = (usize, usize);
+
+/// The page allocator; see the module documentation.
+#[derive(Default)]
+pub struct PageAlloc {
+    /// The base addresses of `arenas`, apart so that a search stays in cache.
+    bases: Vec<usize>,
+    #[allow(clippy::vec_box, reason = "a new arena in the middle moves pointers, not bitmaps")]
+    arenas: Vec<Box<Arena>>,
+    index: Index,
+    /// No free page lies before this position.
+    hint: Position,
+    free: usize,
+    scavenged: usize,
+    mapped: usize,
+}
+
+impl PageAlloc {
+    /// An allocator without arenas.
+    #[must_use]
+    pub fn new() -> Self {
+        PageAlloc::default()
+    }
+
+    /// Adds an arena of `pages` pages at address `base`. Its pages are fresh:
+    /// they read as zero. Those below `first_free_page` are the caller's.
+    ///
+    /// # Panics
+    /// If the arena is not aligned to a huge page, is longer than an arena may
+    /// be, or overlaps another.
+    pub fn add_arena(&mut self, base: usize, first_free_page: usize, pages: usize) {
+        assert!(base.is_multiple_of(HUGE * PAGE_SIZE), "arena at {base:#x} is not aligned");
+        assert!(pages <= ARENA_PAGES && first_free_page <= pages, "arena of {pages} pages");
+        let at = self.bases.partition_point(|&other| other < base);
+        let clear_below = at == 0 || {
+            let below = &self.arenas[at - 1];
+            below.address(below.usable.end) <= base
+        };
+        let clear_above = self.bases.get(at).is_none_or(|&above| base + pages * PAGE_SIZE <= above);
+        assert!(clear_below && clear_above, "arena at {base:#x} overlaps another");
+
+        let arena = Arena::new(base, first_free_page..pages);
+        self.free += arena.free_pages;
+        self.scavenged += arena.scavenged_pages;
+        self.mapped += pages;
+        self.bases.insert(at, base);
+        self.arenas.insert(at, arena);
+        self.rebuild_index();
+        if at <= self.hint.0 {
+            self.hint = (at, first_free_page);
+        }
+    }
+
+    /// Removes the arena at `base`, so that the caller may unmap it.
+    ///
+    /// # Panics
+    /// If there is no such arena or one of its usable pages is not free.
+    pub fn remove_arena(&mut self, base: usize) {
+        let Ok(at) = self.bases.binary_search(&base) else { panic!("no arena at {base:#x}") };
+        assert!(self.arenas[at].is_empty(), "arena at {base:#x} is in use");
+        let arena = self.arenas.remove(at);
+        self.bases.remove(at);
+        self.free -= arena.free_pages;
+        self.scavenged -= arena.scavenged_pages;
+        self.mapped -= arena.usable.end;
+        self.rebuild_index();
+        if self.hint.0 >= at {
+            // The arenas behind it have moved down by one.
+            self.hint = if self.hint.0 == at { (at, 0) } else { (self.hint.0 - 1, self.hint.1) };
+        }
+    }
+
+    /// Allocates the lowest free run of `npages` pages, or returns `None` if no
+    /// arena has one.
+    ///
+    /// # Panics
+    /// If `npages` is 0.
+    pub fn alloc(&mut self, npages: usize) -> Option<PageRun> {
+        assert!(npages > 0, "a run of no pages");
+        let (arena, page) = self.first_free()?;
+        let word = self.arenas[arena].free[page / WORD];
+        let found = if npages <= WORD
+            && let Some(bit) = find_run(word, npages)
+        {
+            // The first free page is in this word, so no run begins before.
+            (arena, page / WORD * WORD + bit)
+        } else {
+            let arena =
+                if self.index.get(arena) >= npages { arena } else { self.index.first(npages)? };
+            (arena, self.arenas[arena].find(npages)?)
+        };
+        Some(self.take(found, npages))
+    }
+
+    /// Frees a run of pages, all of which have been allocated.
+    ///
+    /// # Panics
+    /// If one of the pages is free already or not in an arena, which means that
+    /// the heap is corrupt.
+    pub fn free(&mut self, base: usize, npages: usize) {
+        self.put(base, npages, Backing::Dirty);
+    }
+
+    /// Takes all free pages of the 64-page block with the lowest free page.
+    pub fn take_block(&mut self) -> Option<PageBlock> {
+        let (arena, page) = self.first_free()?;
+        let (free_mask, scavenged_mask) = self.update(arena, |a| a.take_word(page / WORD));
+        self.hint = (arena, (page / WORD + 1) * WORD);
+        let base = self.arenas[arena].address(page / WORD * WORD);
+        Some(PageBlock { base, free_mask, scavenged_mask })
+    }
+
+    /// Puts what is left of a block back.
+    ///
+    /// # Panics
+    /// If one of its pages is free already or not in an arena.
+    pub fn give_block(&mut self, block: PageBlock) {
+        if block.free_mask == 0 {
+            return;
+        }
+        let (arena, page) = self.position(block.base);
+        assert!(page.is_multiple_of(WORD), "a block at {:#x}", block.base);
+        let (free, scavenged) = (block.free_mask, block.scavenged_mask);
+        self.update(arena, |a| a.put_word(page / WORD, free, scavenged));
+        self.hint = self.hint.min((arena, page + free.trailing_zeros() as usize));
+    }
+
+    /// The bases of the arenas of which all usable pages are free.
+    pub fn empty_arenas(&self) -> impl Iterator<Item = usize> + '_ {
+        self.arenas.iter().filter(|arena| arena.is_empty()).map(|arena| arena.base)
+    }
+
+    /// The longest run that [`PageAlloc::alloc`] could serve, in pages.
+    #[must_use]
+    pub fn largest_free_run(&self) -> usize {
+        self.index.largest()
+    }
+
+    /// The number of free pages.
+    #[must_use]
+    pub fn free_pages(&self) -> usize {
+        self.free
+    }
+
+    /// The number of free pages without memory behind them.
+    #[must_use]
+    pub fn scavenged_pages(&self) -> usize {
+        self.scavenged
+    }
+
+    /// The number of pages of all arenas, arena headers included.
+    #[must_use]
+    pub fn mapped_pages(&self) -> usize {
+        self.mapped
+    }
+
+    /// The number of arenas.
+    #[must_use]
+    pub fn arenas(&self) -> usize {
+        self.arenas.len()
+    }
+
+    /// Chooses a free run that is worth giving back to the system, and allocates
+    /// it so that nobody else takes it.
+    ///
+    /// The run is about `max_pages` long at most; a huge page is never split, so
+    /// one huge page may be returned for a smaller limit. Higher addresses go
+    /// first, as the allocator prefers the lower ones. The caller releases the
+    /// lock, gives the memory back, and calls [`PageAlloc::finish_scavenge`], or
+    /// [`PageAlloc::free`] if that failed. Some pages of the run may be without
+    /// memory already (`scavenged_pages`).
+    ///
+    /// # Panics
+    /// If the policy's `os_page` is not a power of two of at most 64.
+    pub fn take_scavenge_candidate(
+        &mut self,
+        max_pages: usize,
+        policy: &ScavengePolicy,
+    ) -> Option<PageRun> {
+        assert!(policy.os_page.is_power_of_two() && policy.os_page <= WORD);
+        if self.free == self.scavenged {
+            return None;
+        }
+        let highest = |choose: &dyn Fn(&Arena) -> Option<Range<usize>>| {
+            self.arenas.iter().enumerate().rev().find_map(|(i, arena)| Some((i, choose(arena)?)))
+        };
+        let huge = highest(&|arena| arena.highest_free_huge_pages(max_pages));
+        let (arena, pages) = match policy.scope {
+            ScavengeScope::HugePages => huge,
+            ScavengeScope::AllPages => {
+                huge.or_else(|| highest(&|arena| arena.highest_dirty_run(max_pages, policy)))
+            }
+        }?;
+        Some(self.take((arena, pages.start), pages.len()))
+    }
+
+    /// Frees a run whose memory the caller has given back to the system. Its
+    /// pages must read as zero when they are touched again.
+    ///
+    /// # Panics
+    /// As [`PageAlloc::free`].
+    pub fn finish_scavenge(&mut self, run: PageRun) {
+        self.put(run.base, run.npages, Backing::Scavenged);
+    }
+
+    /// The first free page; makes the hint exact.
+    fn first_free(&mut self) -> Option<Position> {
+        let (arena, page) = self.hint;
+        let word = self.arenas.get(arena).and_then(|a| a.free.get(page / WORD)).copied();
+        self.hint = if let Some(word @ 1..) = word {
+            (arena, page / WORD * WORD + word.trailing_zeros() as usize)
+        } else {
+            let first = self.index.first(1)?;
+            (first, self.arenas[first].find(1)?)
+        };
+        Some(self.hint)
+    }
+
+    fn take(&mut self, (arena, page): Position, npages: usize) -> PageRun {
+        let run = self.update(arena, |a| a.take(page, npages));
+        if self.hint == (arena, page) {
+            self.hint.1 += npages;
+        }
+        run
+    }
+
+    fn put(&mut self, base: usize, npages: usize, backing: Backing) {
+        let (arena, page) = self.position(base);
+        self.update(arena, |a| a.put(page, npages, backing));
+        self.hint = self.hint.min((arena, page));
+    }
+
+    /// Changes one arena and brings counters and index along.
+    fn update<R>(&mut self, at: usize, change: impl FnOnce(&mut Arena) -> R) -> R {
+        let arena = &mut self.arenas[at];
+        let (free, scavenged) = (arena.free_pages, arena.scavenged_pages);
+        let result = change(arena);
+        self.free = self.free - free + arena.free_pages;
+        self.scavenged = self.scavenged - scavenged + arena.scavenged_pages;
+        self.index.set(at, arena.root.max());
+        result
+    }
+
+    /// The arena and page at an address.
+    fn position(&self, address: usize) -> Position {
+        let at = self.bases.partition_point(|&base| base <= address);
+        assert!(at > 0 && address.is_multiple_of(PAGE_SIZE), "no page begins at {address:#x}");
+        (at - 1, (address - self.bases[at - 1]) / PAGE_SIZE)
+    }
+
+    fn rebuild_index(&mut self) {
+        self.index = Index::build(self.arenas.iter().map(|arena| arena.root.max()));
+    }
+}
+
+impl std::fmt::Debug for PageAlloc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageAlloc")
+            .field("arenas", &self.arenas.len())
+            .field("mapped", &self.mapped)
+            .field("free", &self.free)
+            .field("scavenged", &self.scavenged)
+            .finish_non_exhaustive()
+    }
+}

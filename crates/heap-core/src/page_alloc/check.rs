@@ -1,0 +1,101 @@
+//! The slow recount behind [`PageAlloc::check`].
+
+use super::PageAlloc;
+use super::arena::{Arena, CHUNK, HALF, WORD};
+use super::summary::Summary;
+use crate::geometry::ARENA_PAGES;
+use bitvec::prelude::{BitSlice, BitVec, Lsb0};
+
+type Bits = BitSlice<u64, Lsb0>;
+
+impl PageAlloc {
+    /// Compares everything that is cached with a recount of the bitmaps.
+    ///
+    /// # Errors
+    /// The invariant that does not hold, and where.
+    pub fn check(&self) -> Result<(), String> {
+        if self.bases.len() != self.arenas.len() {
+            return Err("P1: bases and arenas differ in number".into());
+        }
+        let (mut free, mut scavenged, mut mapped) = (0, 0, 0);
+        let mut end = 0;
+        for (i, arena) in self.arenas.iter().enumerate() {
+            if arena.base != self.bases[i] || arena.base < end {
+                return Err(format!("P1: arena {i} at {:#x} is out of order", arena.base));
+            }
+            end = arena.address(arena.usable.end);
+            mapped += arena.usable.end;
+            let bits = BitVec::<u64, Lsb0>::from_slice(&arena.free);
+            check_bits(arena, &bits)?;
+            check_summaries(arena, &bits)?;
+            free += bits.count_ones();
+            scavenged += arena.scavenged_pages;
+            if self.index.get(i) != arena.root.max() {
+                return Err(format!("P4: arena {i} has {}", arena.root.max()));
+            }
+            let below_hint = match i.cmp(&self.hint.0) {
+                std::cmp::Ordering::Less => ARENA_PAGES,
+                std::cmp::Ordering::Equal => self.hint.1.min(ARENA_PAGES),
+                std::cmp::Ordering::Greater => 0,
+            };
+            if let Some(page) = bits[..below_hint].first_one() {
+                return Err(format!("P6: page {page} of arena {i} is below {:?}", self.hint));
+            }
+        }
+        self.index.check()?;
+        let counted = (free, scavenged, mapped);
+        if counted != (self.free, self.scavenged, self.mapped) {
+            return Err(format!("P5: free, scavenged, mapped are {counted:?}, not {self:?}"));
+        }
+        Ok(())
+    }
+}
+
+fn check_bits(arena: &Arena, free: &Bits) -> Result<(), String> {
+    let at = arena.base;
+    let scavenged = BitVec::<u64, Lsb0>::from_slice(&arena.scavenged);
+    if free.iter_ones().any(|page| !arena.usable.contains(&page)) {
+        return Err(format!("P2: an unusable page of arena {at:#x} is free"));
+    }
+    if scavenged.iter_ones().any(|page| !free[page]) {
+        return Err(format!("P2: a page in use of arena {at:#x} is scavenged"));
+    }
+    let counted = (free.count_ones(), scavenged.count_ones());
+    if counted != (arena.free_pages, arena.scavenged_pages) {
+        return Err(format!("P5: arena {at:#x} has {counted:?} free and scavenged pages"));
+    }
+    Ok(())
+}
+
+fn check_summaries(arena: &Arena, free: &Bits) -> Result<(), String> {
+    let levels: [(usize, &[Summary]); 4] = [
+        (WORD, &arena.words),
+        (CHUNK, &arena.chunks),
+        (HALF, &arena.halves),
+        (ARENA_PAGES, &[arena.root]),
+    ];
+    for (size, summaries) in levels {
+        for (i, (pages, &summary)) in free.chunks(size).zip(summaries).enumerate() {
+            let counted = count_runs(pages);
+            if counted != summary {
+                return Err(format!(
+                    "P3: summary {i} of {size} pages of arena {:#x} is {summary:?}, not {counted:?}",
+                    arena.base
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count_runs(pages: &Bits) -> Summary {
+    let mut longest = 0;
+    let mut rest = pages;
+    while let Some(begin) = rest.first_one() {
+        rest = &rest[begin..];
+        let run = rest.leading_ones();
+        longest = longest.max(run);
+        rest = &rest[run..];
+    }
+    Summary::new(pages.leading_ones(), longest, pages.trailing_ones())
+}

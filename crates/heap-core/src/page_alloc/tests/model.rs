@@ -1,0 +1,331 @@
+//! Random programs: the page allocator against a plain bitmap.
+
+use super::*;
+use proptest::prelude::*;
+
+/// What a page is, in the shadow model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Page {
+    Header,
+    Used,
+    Dirty,
+    Clean,
+}
+
+impl Page {
+    fn is_free(self) -> bool {
+        matches!(self, Page::Dirty | Page::Clean)
+    }
+}
+
+/// The shadow: arenas as plain vectors of pages, in address order.
+#[derive(Default)]
+struct Shadow(std::collections::BTreeMap<usize, Vec<Page>>);
+
+impl Shadow {
+    /// First fit by looking at every page.
+    fn alloc(&mut self, npages: usize) -> Option<PageRun> {
+        let (base, page) = self.0.iter().find_map(|(&base, arena)| {
+            let mut run = 0;
+            let end = arena.iter().position(|page| {
+                run = if page.is_free() { run + 1 } else { 0 };
+                run == npages
+            })?;
+            Some((base, end + 1 - npages))
+        })?;
+        Some(self.take(base + page * PAGE_SIZE, npages))
+    }
+
+    fn pages(&mut self, address: usize, npages: usize) -> &mut [Page] {
+        let (&base, arena) = self.0.range_mut(..=address).next_back().unwrap();
+        &mut arena[(address - base) / PAGE_SIZE..][..npages]
+    }
+
+    fn take(&mut self, base: usize, npages: usize) -> PageRun {
+        let pages = self.pages(base, npages);
+        assert!(pages.iter().all(|page| page.is_free()));
+        let scavenged_pages = pages.iter().filter(|&&page| page == Page::Clean).count();
+        pages.fill(Page::Used);
+        PageRun { base, npages, scavenged_pages, needs_zero: scavenged_pages < npages }
+    }
+
+    fn put(&mut self, base: usize, npages: usize, to: Page) {
+        let pages = self.pages(base, npages);
+        assert!(pages.iter().all(|&page| page == Page::Used));
+        pages.fill(to);
+    }
+
+    fn take_block(&mut self) -> Option<PageBlock> {
+        self.0.iter_mut().find_map(|(&base, arena)| {
+            let first = arena.iter().position(|page| page.is_free())? / 64 * 64;
+            let mut block =
+                PageBlock { base: base + first * PAGE_SIZE, free_mask: 0, scavenged_mask: 0 };
+            for (i, page) in arena[first..].iter_mut().take(64).enumerate() {
+                if page.is_free() {
+                    block.free_mask |= 1 << i;
+                    block.scavenged_mask |= u64::from(*page == Page::Clean) << i;
+                    *page = Page::Used;
+                }
+            }
+            Some(block)
+        })
+    }
+
+    fn give_block(&mut self, block: PageBlock) {
+        for i in (0..64).filter(|&i| block.free_mask >> i & 1 == 1) {
+            let to = if block.scavenged_mask >> i & 1 == 1 { Page::Clean } else { Page::Dirty };
+            self.put(block.base + i * PAGE_SIZE, 1, to);
+        }
+    }
+
+    /// The run a scavenger should get, by looking at every page.
+    fn candidate(&self, max: usize, policy: &ScavengePolicy) -> Option<(usize, usize)> {
+        let whole_huge = |pages: &[Page]| {
+            pages.len() == HUGE
+                && pages.iter().all(|page| page.is_free())
+                && pages.contains(&Page::Dirty)
+        };
+        for (&base, arena) in self.0.iter().rev() {
+            let huge: Vec<_> = arena.chunks(HUGE).map(whole_huge).collect();
+            if let Some(top) = huge.iter().rposition(|&yes| yes) {
+                let mut first = top;
+                while first > 0 && huge[first - 1] && (top - first + 2) * HUGE <= max {
+                    first -= 1;
+                }
+                return Some((base + first * HUGE * PAGE_SIZE, (top + 1 - first) * HUGE));
+            }
+        }
+        if policy.scope == ScavengeScope::HugePages {
+            return None;
+        }
+        let os = policy.os_page;
+        for (&base, arena) in self.0.iter().rev() {
+            for (c, chunk) in arena.chunks(512).enumerate().rev() {
+                let free = chunk.iter().filter(|page| page.is_free()).count();
+                if 512 - free >= policy.dense_chunk {
+                    continue;
+                }
+                let group: Vec<_> = chunk
+                    .chunks(os)
+                    .map(|pages| pages.len() == os && pages.iter().all(|&p| p == Page::Dirty))
+                    .collect();
+                let Some(top) = group.iter().rposition(|&yes| yes) else { continue };
+                let mut first = top;
+                while first > 0 && group[first - 1] && (top - first + 2) * os <= max {
+                    first -= 1;
+                }
+                let page = c * 512 + first * os;
+                return Some((base + page * PAGE_SIZE, (top + 1 - first) * os));
+            }
+        }
+        None
+    }
+
+    fn count(&self, what: impl Fn(Page) -> bool) -> usize {
+        self.0.values().flatten().filter(|&&page| what(page)).count()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Alloc(usize),
+    Free(prop::sample::Index),
+    /// Frees only a part of a run, as nothing forbids.
+    FreePart(prop::sample::Index, prop::sample::Index),
+    Add {
+        slot: usize,
+        header: usize,
+        pages: usize,
+    },
+    RemoveEmpty,
+    TakeBlock,
+    AllocFromCache(usize),
+    FlushCache,
+    Scavenge {
+        max: usize,
+        policy: ScavengePolicy,
+        succeeds: bool,
+    },
+}
+
+fn policies() -> impl Strategy<Value = ScavengePolicy> {
+    let scopes = prop_oneof![Just(ScavengeScope::HugePages), Just(ScavengeScope::AllPages)];
+    let groups = prop::sample::select(vec![1, 1, 2, 8, 64]);
+    let dense = prop::sample::select(vec![usize::MAX, 496, 256]);
+    (scopes, groups, dense).prop_map(|(scope, os_page, dense_chunk)| ScavengePolicy {
+        scope,
+        os_page,
+        dense_chunk,
+    })
+}
+
+fn lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![6 => 1..20_usize, 3 => 1..130_usize, 2 => 130..1200_usize, 1 => 1200..8300_usize]
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let arena_pages = prop_oneof![2 => Just(ARENA_PAGES), 3 => 1..700_usize];
+    prop_oneof![
+        12 => lengths().prop_map(Op::Alloc),
+        8 => any::<prop::sample::Index>().prop_map(Op::Free),
+        4 => any::<(prop::sample::Index, prop::sample::Index)>().prop_map(|(a, b)| Op::FreePart(a, b)),
+        2 => (0..6_usize, 0..20_usize, arena_pages)
+            .prop_map(|(slot, header, pages)| Op::Add { slot, header, pages }),
+        1 => Just(Op::RemoveEmpty),
+        2 => Just(Op::TakeBlock),
+        4 => (1..18_usize).prop_map(Op::AllocFromCache),
+        1 => Just(Op::FlushCache),
+        3 => (lengths(), policies(), prop::bool::weighted(0.8))
+            .prop_map(|(max, policy, succeeds)| Op::Scavenge { max, policy, succeeds }),
+    ]
+}
+
+/// The allocator, its shadow, and who holds what.
+#[derive(Default)]
+struct Both {
+    real: PageAlloc,
+    shadow: Shadow,
+    cache: PageCache,
+    runs: Vec<(usize, usize)>,
+    blocks: Vec<PageBlock>,
+}
+
+impl Both {
+    fn step(&mut self, op: Op) -> Result<(), TestCaseError> {
+        match op {
+            Op::Alloc(npages) => {
+                let run = self.real.alloc(npages);
+                prop_assert_eq!(run, self.shadow.alloc(npages));
+                self.runs.extend(run.map(|run| (run.base, run.npages)));
+            }
+            Op::Free(which) if !self.runs.is_empty() => {
+                let (base, npages) = self.runs.swap_remove(which.index(self.runs.len()));
+                self.free(base, npages);
+            }
+            Op::FreePart(which, cut) if !self.runs.is_empty() => {
+                let (base, npages) = self.runs.swap_remove(which.index(self.runs.len()));
+                let kept = cut.index(npages);
+                if kept > 0 {
+                    self.runs.push((base, kept));
+                }
+                self.free(base + kept * PAGE_SIZE, npages - kept);
+            }
+            Op::Add { slot, header, pages } => {
+                let base = BASE + slot * ARENA_SIZE;
+                if !self.shadow.0.contains_key(&base) {
+                    let header = header.min(pages);
+                    self.real.add_arena(base, header, pages);
+                    let mut arena = vec![Page::Clean; pages];
+                    arena[..header].fill(Page::Header);
+                    self.shadow.0.insert(base, arena);
+                }
+            }
+            Op::RemoveEmpty => {
+                let empty: Vec<_> = self.real.empty_arenas().collect();
+                let slow: Vec<_> = (self.shadow.0.iter())
+                    .filter(|(_, arena)| !arena.contains(&Page::Used))
+                    .map(|(&base, _)| base)
+                    .collect();
+                prop_assert_eq!(&empty, &slow);
+                if let Some(base) = empty.last() {
+                    self.real.remove_arena(*base);
+                    self.shadow.0.remove(base);
+                }
+            }
+            Op::TakeBlock => {
+                let block = self.real.take_block();
+                prop_assert_eq!(block, self.shadow.take_block());
+                self.blocks.extend(block);
+                if self.blocks.len() > 2 {
+                    let block = self.blocks.remove(0);
+                    self.real.give_block(block);
+                    self.shadow.give_block(block);
+                }
+            }
+            Op::AllocFromCache(npages) => {
+                // The shadow sees only which pages left the allocator.
+                let before = self.cache.pages();
+                let run = self.cache.alloc_from(&mut self.real, npages);
+                self.runs.extend(run.map(|run| (run.base, run.npages)));
+                if before == 0 && npages <= crate::page_cache::MAX_CACHED_RUN {
+                    self.shadow.take_block();
+                }
+                let missing = self.shadow.count(Page::is_free) - self.real.free_pages();
+                if missing > 0 || run.is_none() {
+                    prop_assert_eq!(run, self.shadow.alloc(npages));
+                }
+            }
+            Op::FlushCache => {
+                let used = self.cache_pages();
+                for (address, to) in used {
+                    self.shadow.put(address, 1, to);
+                }
+                self.cache.flush(&mut self.real);
+            }
+            Op::Scavenge { max, policy, succeeds } => {
+                let expected = self.shadow.candidate(max, &policy);
+                let run = self.real.take_scavenge_candidate(max, &policy);
+                prop_assert_eq!(run.map(|run| (run.base, run.npages)), expected);
+                if let Some(run) = run {
+                    prop_assert_eq!(run, self.shadow.take(run.base, run.npages));
+                    self.real.check().map_err(TestCaseError::fail)?;
+                    if succeeds {
+                        self.real.finish_scavenge(run);
+                        self.shadow.put(run.base, run.npages, Page::Clean);
+                    } else {
+                        self.free(run.base, run.npages);
+                    }
+                }
+            }
+            Op::Free(_) | Op::FreePart(..) => {}
+        }
+        self.compare()
+    }
+
+    fn free(&mut self, base: usize, npages: usize) {
+        self.real.free(base, npages);
+        self.shadow.put(base, npages, Page::Dirty);
+    }
+
+    /// The pages in the cache and what each will be when it is returned.
+    fn cache_pages(&self) -> Vec<(usize, Page)> {
+        let block = self.cache.block();
+        let mut pages = Vec::new();
+        for i in (0..64).filter(|&i| block.free_mask >> i & 1 == 1) {
+            let clean = block.scavenged_mask >> i & 1 == 1;
+            pages.push((block.base + i * PAGE_SIZE, if clean { Page::Clean } else { Page::Dirty }));
+        }
+        pages
+    }
+
+    fn compare(&self) -> Result<(), TestCaseError> {
+        self.real.check().map_err(TestCaseError::fail)?;
+        prop_assert_eq!(self.real.free_pages(), self.shadow.count(Page::is_free));
+        prop_assert_eq!(self.real.scavenged_pages(), self.shadow.count(|p| p == Page::Clean));
+        prop_assert_eq!(self.real.mapped_pages(), self.shadow.count(|_| true));
+        prop_assert_eq!(self.real.arenas(), self.shadow.0.len());
+        let longest = (self.shadow.0.values())
+            .flat_map(|arena| arena.chunk_by(|a, b| a.is_free() == b.is_free()))
+            .filter(|run| run[0].is_free())
+            .map(<[Page]>::len)
+            .max();
+        prop_assert_eq!(self.real.largest_free_run(), longest.unwrap_or(0));
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    /// Every answer equals that of a plain bitmap searched page by page.
+    #[test]
+    fn any_program_gives_the_answers_of_a_plain_bitmap(
+        program in prop::collection::vec(ops(), 1..60),
+    ) {
+        let mut both = Both::default();
+        both.step(Op::Add { slot: 3, header: 3, pages: 600 })?;
+        for op in program {
+            both.step(op)?;
+        }
+    }
+}

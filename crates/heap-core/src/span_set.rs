@@ -1,0 +1,478 @@
+//! An unbounded lock-free set of pointers that many threads fill and empty.
+//!
+//! The centrals keep their spans in such sets. A set is a chain of blocks of
+//! slots; each block hands out its slots in order, once to a pusher and once to
+//! a popper, and is unlinked when the last slot has been given to a popper. So
+//! items come out roughly in the order they went in, which is all the callers
+//! need: owning what was popped is the matter of another protocol.
+//!
+//! Any thread may push and pop at any time. No operation waits for another
+//! thread: a popper that finds the slot it was given still empty closes the
+//! slot, and the pusher that was late takes another one.
+//!
+//! A set that was never used owns no memory. Blocks start small and grow while
+//! the set is long, because a heap has several sets per kind and size class and
+//! most of them never hold more than a few spans.
+//!
+//! Invariants:
+//! * **Q1** a slot goes from empty to one item or to [`closed`]; only its pusher
+//!   stores the item and only its popper takes or closes it. So no item is lost
+//!   and none comes out twice.
+//! * **Q2** `popping <= pushing` in every block: a popper claims only a slot that
+//!   some pusher claimed before.
+//! * **Q3** `tail` is never behind `head` in the chain, and is moved off a block
+//!   before `head` is. So a block that `head` has left cannot be reached from the
+//!   set, and only threads that were already inside an operation still see it.
+//! * **Q4** a pop that starts after a push has returned, with no other popper
+//!   about, does not come back empty-handed.
+//! * **Q5** a block is freed only when no thread that could have seen it is still
+//!   inside an operation (epoch-based reclamation; see `reclaim`).
+//!
+//! The use of such a set in a memory allocator is Go's idea (`mspanset.go`), whose
+//! poppers wait for late pushers. The slots that a popper may close are the
+//! fetch-and-add array queue of Ramalhete and Correia; the chain with a helped
+//! tail is Michael and Scott's queue.
+#![allow(
+    unsafe_code,
+    reason = "blocks shared by a lock-free protocol are reached through raw pointers"
+)]
+
+mod reclaim;
+#[cfg(all(test, not(heap_loom)))]
+mod tests;
+
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use heap_sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use heap_sync::bound;
+use heap_sync::thread::spin_loop;
+
+/// Slots of the blocks of a long set.
+const MAX_BLOCK: usize = bound(512, 2);
+/// Slots of the blocks of a short set.
+const MIN_BLOCK: usize = bound(32, 2);
+/// How often a popper looks again at a slot whose pusher is late.
+const PATIENCE: usize = bound(64, 0);
+
+/// An unbounded set of `NonNull<T>`, shared by any number of threads.
+///
+/// The set stores the pointers and never follows them. Memory written before an
+/// item was pushed is visible to whoever pops it.
+///
+/// ```
+/// use heap_core::span_set::SpanSet;
+/// use std::ptr::NonNull;
+///
+/// let set = SpanSet::new();
+/// let mut number = 7_u32;
+/// set.push(NonNull::from(&mut number));
+/// assert_eq!(set.pop(), Some(NonNull::from(&mut number)));
+/// assert!(set.is_empty());
+/// ```
+pub struct SpanSet<T>(Queue<T, Sound>);
+
+impl<T> SpanSet<T> {
+    /// An empty set, which owns no memory yet.
+    #[must_use]
+    pub fn new() -> Self {
+        SpanSet(Queue::new())
+    }
+
+    /// Adds an item.
+    #[inline]
+    pub fn push(&self, item: NonNull<T>) {
+        self.0.push(item);
+    }
+
+    /// Takes an item out, or returns `None` if the set is empty.
+    ///
+    /// An item that another thread is still pushing may or may not be found.
+    #[inline]
+    #[must_use]
+    pub fn pop(&self) -> Option<NonNull<T>> {
+        self.0.pop()
+    }
+
+    /// Whether a pop would have found nothing at some moment during this call.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many items the set holds; exact only while nobody pushes or pops.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<T> Default for SpanSet<T> {
+    fn default() -> Self {
+        SpanSet::new()
+    }
+}
+
+impl<T> std::fmt::Debug for SpanSet<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpanSet").field("len", &self.len()).finish()
+    }
+}
+
+/// The choices the protocol depends on. There is one right answer to each; the
+/// model tests run the queue with a wrong one and see it caught.
+pub(crate) trait Protocol {
+    /// Makes what an item points at visible to its popper.
+    const PUBLISH: Ordering = Ordering::Release;
+    /// Whether the tail is moved off a block before the head is (Q3).
+    const TAIL_LEAVES_FIRST: bool = true;
+    /// Whether two poppers can never claim the same slot (Q1).
+    const CLAIM_ATOMICALLY: bool = true;
+    /// Whether closing a slot respects an item that has just arrived (Q1).
+    const CLOSE_ONLY_EMPTY: bool = true;
+    /// Whether a popper that closed a slot looks further (Q4).
+    const LOOK_BEHIND_CLOSED: bool = true;
+}
+
+/// The protocol as it should be.
+pub(crate) struct Sound;
+
+impl Protocol for Sound {}
+
+/// The set itself, for any [`Protocol`].
+pub(crate) struct Queue<T, P> {
+    /// The block that poppers use; null until the first push.
+    head: AtomicPtr<Block<T>>,
+    /// The block that pushers use, or one before it; null until the first push.
+    tail: AtomicPtr<Block<T>>,
+    reclaimer: reclaim::Reclaimer<T>,
+    protocol: PhantomData<fn() -> P>,
+}
+
+/// A run of slots in the chain.
+struct Block<T> {
+    /// The next slot for a pusher; runs past the end when pushers meet there.
+    pushing: AtomicUsize,
+    /// The next slot for a popper.
+    popping: AtomicUsize,
+    slots: Box<[AtomicPtr<T>]>,
+    next: AtomicPtr<Block<T>>,
+    /// How many slots the blocks before this one had together.
+    slots_before: usize,
+    #[cfg(heap_loom)]
+    stamp: reclaim::Stamp,
+}
+
+/// What a popper leaves in the slot of a late pusher. No item has this address,
+/// since [`Queue::push`] requires an alignment of at least 2.
+const fn closed<T>() -> *mut T {
+    ptr::without_provenance_mut(1)
+}
+
+impl<T> Block<T> {
+    /// A block whose first slot holds `item`.
+    fn boxed(item: NonNull<T>, capacity: usize, slots_before: usize) -> Box<Block<T>> {
+        let slots = (0..capacity)
+            .map(|i| AtomicPtr::new(if i == 0 { item.as_ptr() } else { ptr::null_mut() }))
+            .collect();
+        Box::new(Block {
+            pushing: AtomicUsize::new(1),
+            popping: AtomicUsize::new(0),
+            slots,
+            next: AtomicPtr::new(ptr::null_mut()),
+            slots_before,
+            #[cfg(heap_loom)]
+            stamp: reclaim::Stamp::default(),
+        })
+    }
+
+    /// A block to follow this one, which is full. It is larger if much of this
+    /// one is still waiting to be popped.
+    fn successor(&self, item: NonNull<T>) -> Box<Block<T>> {
+        let capacity = self.slots.len();
+        let waiting = capacity - self.popped();
+        let wanted = if waiting > capacity / 2 { (capacity * 4).min(MAX_BLOCK) } else { capacity };
+        Block::boxed(item, wanted, self.slots_before + capacity)
+    }
+
+    fn pushed(&self) -> usize {
+        self.pushing.load(Ordering::Relaxed).min(self.slots.len())
+    }
+
+    fn popped(&self) -> usize {
+        self.popping.load(Ordering::Relaxed)
+    }
+
+    /// Claims a slot for a pusher, or returns `None` if all have been given away.
+    fn claim_for_push(&self) -> Option<&AtomicPtr<T>> {
+        // Looking first keeps the counter from running away on a full block.
+        if self.pushed() == self.slots.len() {
+            return None;
+        }
+        self.slots.get(self.pushing.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Claims a slot for a popper.
+    ///
+    /// The counters order nothing but themselves: what an item points at is
+    /// published by its slot, and a push that happened before this pop is seen
+    /// in `pushing` because a thread never reads an older value than it knows of.
+    fn claim_for_pop<P: Protocol>(&self) -> Claim<'_, T> {
+        let mut popped = self.popped();
+        loop {
+            if popped == self.slots.len() {
+                return Claim::Exhausted;
+            }
+            if popped >= self.pushed() {
+                return Claim::Empty;
+            }
+            if !P::CLAIM_ATOMICALLY {
+                self.popping.store(popped + 1, Ordering::Relaxed);
+                return Claim::Slot(&self.slots[popped]);
+            }
+            match self.popping.compare_exchange_weak(
+                popped,
+                popped + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Claim::Slot(&self.slots[popped]),
+                Err(now) => popped = now,
+            }
+        }
+    }
+}
+
+/// What a block can offer a popper.
+enum Claim<'a, T> {
+    /// This slot, for this popper alone.
+    Slot(&'a AtomicPtr<T>),
+    /// No slot now; later pushes may still use the block.
+    Empty,
+    /// No slot ever again.
+    Exhausted,
+}
+
+impl<T, P: Protocol> Queue<T, P> {
+    /// An empty set.
+    pub(crate) fn new() -> Self {
+        Queue {
+            head: AtomicPtr::new(ptr::null_mut()),
+            tail: AtomicPtr::new(ptr::null_mut()),
+            reclaimer: reclaim::Reclaimer::default(),
+            protocol: PhantomData,
+        }
+    }
+
+    /// See [`SpanSet::push`].
+    #[inline]
+    pub(crate) fn push(&self, item: NonNull<T>) {
+        const { assert!(align_of::<T>() > 1, "address 1 marks a closed slot") };
+        let guard = self.reclaimer.pin();
+        loop {
+            let tail = self.tail.load(Ordering::Acquire);
+            // SAFETY: loaded from `tail` under the guard.
+            let Some(block) = (unsafe { guard.block(tail) }) else {
+                if self.push_first(item) {
+                    return;
+                }
+                continue;
+            };
+            if let Some(slot) = block.claim_for_push() {
+                let empty = ptr::null_mut();
+                if slot
+                    .compare_exchange(empty, item.as_ptr(), P::PUBLISH, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    return;
+                }
+                // A popper closed the slot before we came; take another.
+            } else if self.push_in_new_block(tail, block, item) {
+                return;
+            }
+        }
+    }
+
+    /// Gives an unused set its first block. Returns whether `item` went in.
+    #[cold]
+    fn push_first(&self, item: NonNull<T>) -> bool {
+        // The head is set first and the tail follows, by whoever comes along.
+        // While the tail is null nothing can follow the first block, so the head
+        // still is that block, and the exchange below can only install it.
+        let mut done = false;
+        let mut first = self.head.load(Ordering::Acquire);
+        if first.is_null() {
+            let block = Box::into_raw(Block::boxed(item, MIN_BLOCK, 0));
+            first = match install(&self.head, ptr::null_mut(), block) {
+                Ok(()) => {
+                    done = true;
+                    block
+                }
+                Err(winner) => {
+                    // SAFETY: we allocated the block just now and published it nowhere.
+                    drop(unsafe { Box::from_raw(block) });
+                    winner
+                }
+            };
+        }
+        let _ = install(&self.tail, ptr::null_mut(), first);
+        done
+    }
+
+    /// Appends a block to the full block `tail`, or helps to. Returns whether
+    /// `item` went in.
+    #[cold]
+    fn push_in_new_block(&self, tail: *mut Block<T>, block: &Block<T>, item: NonNull<T>) -> bool {
+        let mut done = false;
+        let mut next = block.next.load(Ordering::Acquire);
+        if next.is_null() {
+            let new = Box::into_raw(block.successor(item));
+            next = match install(&block.next, ptr::null_mut(), new) {
+                Ok(()) => {
+                    done = true;
+                    new
+                }
+                Err(winner) => {
+                    // SAFETY: we allocated the block just now and published it nowhere.
+                    drop(unsafe { Box::from_raw(new) });
+                    winner
+                }
+            };
+        }
+        let _ = install(&self.tail, tail, next);
+        done
+    }
+
+    /// See [`SpanSet::pop`].
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<NonNull<T>> {
+        if self.head.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        let guard = self.reclaimer.pin();
+        loop {
+            let head = self.head.load(Ordering::Acquire);
+            // SAFETY: loaded from `head` under the guard.
+            let block = unsafe { guard.block(head) }?;
+            match block.claim_for_pop::<P>() {
+                Claim::Slot(slot) => {
+                    if let Some(item) = take::<T, P>(slot) {
+                        return Some(item);
+                    }
+                    if !P::LOOK_BEHIND_CLOSED {
+                        return None;
+                    }
+                }
+                Claim::Empty => return None,
+                Claim::Exhausted => {
+                    if !self.leave(head, block, &guard) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves the head past the exhausted block `head`. Returns false if no block
+    /// follows it.
+    #[cold]
+    fn leave(&self, head: *mut Block<T>, block: &Block<T>, guard: &reclaim::Guard) -> bool {
+        let next = block.next.load(Ordering::Acquire);
+        if next.is_null() {
+            return false;
+        }
+        if P::TAIL_LEAVES_FIRST {
+            let _ = install(&self.tail, head, next);
+        }
+        if install(&self.head, head, next).is_ok() {
+            // SAFETY: the head has left the block, by our exchange alone, and the tail
+            // before it (Q3); both only move forward, and the blocks before this one
+            // are gone likewise. So no thread that pins from now on can reach it.
+            unsafe { self.reclaimer.retire(head, guard) };
+        }
+        true
+    }
+
+    /// See [`SpanSet::is_empty`].
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        if self.head.load(Ordering::Relaxed).is_null() {
+            return true;
+        }
+        let guard = self.reclaimer.pin();
+        let mut at = self.head.load(Ordering::Acquire);
+        // SAFETY: loaded from `head`, or from `next` of a block that was reached
+        // from `head`, under the guard.
+        while let Some(block) = unsafe { guard.block(at) } {
+            let popped = block.popped();
+            if popped < block.pushed() {
+                return false;
+            }
+            if popped < block.slots.len() {
+                return true;
+            }
+            at = block.next.load(Ordering::Acquire);
+        }
+        true
+    }
+
+    /// See [`SpanSet::len`].
+    pub(crate) fn len(&self) -> usize {
+        let guard = self.reclaimer.pin();
+        let tail = self.tail.load(Ordering::Acquire);
+        let head = self.head.load(Ordering::Acquire);
+        // SAFETY: both loaded under the guard.
+        let (head, tail) = unsafe { (guard.block(head), guard.block(tail)) };
+        let (Some(head), Some(mut tail)) = (head, tail) else { return 0 };
+        // The tail may be one block behind the pushers.
+        // SAFETY: loaded under the guard from a block reached under it.
+        while let Some(next) = unsafe { guard.block(tail.next.load(Ordering::Acquire)) } {
+            tail = next;
+        }
+        (tail.slots_before + tail.pushed()).saturating_sub(head.slots_before + head.popped())
+    }
+}
+
+impl<T, P> Drop for Queue<T, P> {
+    fn drop(&mut self) {
+        let mut at = self.head.load(Ordering::Acquire);
+        while !at.is_null() {
+            // SAFETY: we hold the only reference to the set, and a block that is
+            // still in the chain has not been retired.
+            let block = unsafe { Box::from_raw(at) };
+            at = block.next.load(Ordering::Acquire);
+        }
+    }
+}
+
+/// Moves a link from one block to another; on failure, says where it is.
+fn install<T>(
+    link: &AtomicPtr<Block<T>>,
+    from: *mut Block<T>,
+    to: *mut Block<T>,
+) -> Result<(), *mut Block<T>> {
+    link.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).map(drop)
+}
+
+/// Takes the item out of a slot that this popper claimed, or closes the slot.
+fn take<T, P: Protocol>(slot: &AtomicPtr<T>) -> Option<NonNull<T>> {
+    let mut item = slot.load(Ordering::Acquire);
+    let mut patience = PATIENCE;
+    while item.is_null() && patience > 0 {
+        patience -= 1;
+        spin_loop();
+        item = slot.load(Ordering::Acquire);
+    }
+    if let Some(item) = NonNull::new(item) {
+        return Some(item);
+    }
+    if !P::CLOSE_ONLY_EMPTY {
+        slot.store(closed(), Ordering::Release);
+        return None;
+    }
+    match slot.compare_exchange(ptr::null_mut(), closed(), Ordering::Relaxed, Ordering::Acquire) {
+        Ok(_) => None,
+        Err(arrived) => NonNull::new(arrived),
+    }
+}

@@ -1,0 +1,177 @@
+//! Sweeping one claimed span: marks become allocation bits, the dead are
+//! dropped, the mark bytes are cleared. (Go: `sweepLocked.sweep`.)
+//!
+//! Order: destructors of dead objects, new bitmap, zombie check, poison, clear
+//! marks, replace. No object memory is touched unless the kind drops or the
+//! heap poisons.
+//!
+//! Destructors are user code. A panic in one is caught and counted; the others
+//! still run. While one runs, its thread counts as sweeping, so that it cannot
+//! enter a heap.
+
+use core::cell::Cell;
+use core::ptr::NonNull;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use heap_sync::atomic::Ordering;
+
+use crate::arena::{Arena, WHITE};
+use crate::corrupt;
+use crate::gcbits::{Bitmap, GcBits};
+use crate::kind::DropFn;
+use crate::marks::{Isa, granules_to_slots, marked_masks};
+use crate::mspan::{Body, SweepClaim};
+use crate::size_class::SizeClass;
+
+/// Byte that freed memory is filled with when the heap poisons.
+pub const POISON: u8 = 0xD7;
+
+/// What sweeping a span found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepCounts {
+    /// Objects that stay.
+    pub live_objects: usize,
+    /// Objects that were freed.
+    pub freed_objects: usize,
+    /// Bytes of the slots that were freed.
+    pub freed_bytes: usize,
+    /// Destructors that panicked.
+    pub drop_panics: usize,
+}
+
+thread_local! {
+    static DROPPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is running a destructor of a heap object.
+#[must_use]
+pub fn is_dropping() -> bool {
+    DROPPING.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Runs a destructor, catching its panic. Returns whether it panicked.
+///
+/// # Safety
+///
+/// `object` is a live object of the kind that `drop` belongs to; nobody will
+/// use it again.
+pub(crate) unsafe fn drop_object(drop: DropFn, object: NonNull<u8>) -> bool {
+    let before = DROPPING.try_with(|dropping| dropping.replace(true)).unwrap_or(true);
+    // SAFETY: forwarded from the caller. `AssertUnwindSafe`: the object is gone
+    // either way, and nothing of ours is half-done.
+    let result = catch_unwind(AssertUnwindSafe(|| unsafe { drop(object) }));
+    let _ = DROPPING.try_with(|dropping| dropping.set(before));
+    // The payload's own destructor could panic again; leaking it is safe.
+    result.map_err(core::mem::forget).is_err()
+}
+
+/// Sweeps the claimed span in place.
+///
+/// If the system has no memory for the new bitmap, nothing is freed in this
+/// cycle: the dead stay allocated, unreachable, and are found again by the next
+/// sweep.
+pub(crate) fn sweep(
+    claim: &mut SweepClaim<'_>,
+    bits: &GcBits,
+    isa: Isa,
+    poison: bool,
+) -> SweepCounts {
+    let body = claim.body_mut();
+    // SAFETY: the span's base was handed out by its heap.
+    let arena = unsafe { Arena::of(body.base) };
+    let Some(fresh) = bits.alloc(body.nelems) else {
+        clear(arena, body);
+        return SweepCounts { live_objects: body.allocated, ..SweepCounts::default() };
+    };
+    let live = gather(arena, body, isa, fresh);
+    check_zombies(body, fresh, live);
+
+    let mut counts = SweepCounts {
+        live_objects: live,
+        freed_objects: body.allocated - live,
+        freed_bytes: (body.allocated - live) * body.slot_bytes,
+        drop_panics: 0,
+    };
+    let drop = body.kind.drop_in_place;
+    if (drop.is_some() || poison) && counts.freed_objects > 0 {
+        for slot in (0..body.nelems).filter(|i| body.is_allocated(*i) && !fresh.get(*i)) {
+            let object = body.slot(slot);
+            if let Some(drop) = drop {
+                // SAFETY: allocated and unmarked: initialised, unreachable, and
+                // dropped exactly once, since the slot is freed below.
+                counts.drop_panics += usize::from(unsafe { drop_object(drop, object) });
+            }
+            if poison {
+                // SAFETY: the slot is free from here on and we own the span.
+                unsafe { object.write_bytes(POISON, body.slot_bytes) };
+            }
+        }
+    }
+    clear(arena, body);
+    body.alloc_bits = Some(fresh);
+    body.free_index = 0;
+    body.allocated = live;
+    counts
+}
+
+/// Writes the slot bits of the marked objects to `out`; returns their number.
+fn gather(arena: &Arena, body: &Body, isa: Isa, out: Bitmap) -> usize {
+    let base = body.base.addr().get();
+    let mut live = 0;
+    if body.npages == 1 && body.slot_bytes <= 128 {
+        let masks = marked_masks(isa, arena.page_marks(Arena::page_index(base)));
+        let mut index = 0;
+        granules_to_slots(isa, &masks, body.class, |word| {
+            out.set_word(index, word);
+            live += word.count_ones() as usize;
+            index += 1;
+        });
+    } else {
+        // Few, large slots: look at their mark bytes one by one.
+        let mut slot = 0;
+        for index in 0..out.len() {
+            let mut word = 0u64;
+            for bit in 0..64.min(body.nelems - index * 64) {
+                // ORDERING: Relaxed: marking is over (the clock has advanced).
+                let mark = arena.mark_byte(base + slot * body.slot_bytes).load(Ordering::Relaxed);
+                word |= u64::from(mark != WHITE) << bit;
+                slot += 1;
+            }
+            out.set_word(index, word);
+            live += word.count_ones() as usize;
+        }
+    }
+    live
+}
+
+/// S2: a marked slot was allocated.
+fn check_zombies(body: &Body, fresh: Bitmap, live: usize) {
+    let mut bad = live > body.allocated;
+    for index in 0..fresh.len() {
+        let old = body.alloc_bits.map_or(0, |bits| bits.word(index));
+        let below = match (body.free_index).saturating_sub(index * 64) {
+            0 => 0,
+            n if n >= 64 => !0,
+            n => (1u64 << n) - 1,
+        };
+        bad |= fresh.word(index) & !(old | below) != 0;
+    }
+    if bad {
+        corrupt!("S2: a pointer to a free slot was found while marking: {body:?}");
+    }
+}
+
+/// Makes the span's mark bytes white again (M1).
+fn clear(arena: &Arena, body: &Body) {
+    let base = body.base.addr().get();
+    if body.class == SizeClass::LARGE || body.slot_bytes > 1024 {
+        for slot in 0..body.nelems {
+            arena.mark_byte(base + slot * body.slot_bytes).store(WHITE, Ordering::Relaxed);
+        }
+    } else {
+        let first = Arena::page_index(base);
+        for page in first..first + body.npages {
+            arena.clear_page_marks(page);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`ActiveSweep`] and [`Ticket`]: who is sweeping, and is sweeping over?
+//!
+//! A sweeper takes a ticket before it looks for spans and gives it back after.
+//! Whoever finds nothing left to sweep closes the counter: no new tickets are
+//! given out, and sweeping is over when the last one is returned. (Go:
+//! `activeSweep` in `mgcsweep.go`.)
+//!
+//! * W1: while a ticket is out, sweeping is not over.
+//! * W2: once sweeping is over, no ticket is given out until `reopen`.
+//! * W3: exactly one return of a ticket sees that it was the last.
+
+use heap_sync::atomic::{AtomicU32, Ordering};
+
+const DRAINED: u32 = 1 << 31;
+
+/// Counts the sweepers of a cycle.
+#[derive(Debug)]
+pub struct ActiveSweep(AtomicU32);
+
+/// The right to sweep. Returned when dropped.
+#[derive(Debug)]
+#[must_use = "dropping the ticket ends the right to sweep"]
+pub struct Ticket<'a>(&'a ActiveSweep);
+
+impl ActiveSweep {
+    /// No sweep is under way: the counter starts closed.
+    #[must_use]
+    pub fn closed() -> ActiveSweep {
+        ActiveSweep(AtomicU32::new(DRAINED))
+    }
+
+    /// Takes a ticket, unless everything is swept.
+    pub fn begin(&self) -> Option<Ticket<'_>> {
+        // ORDERING: Relaxed load, checked again by the exchange. AcqRel on
+        // success: Acquire sees the clock and lists of `reopen`; Release orders
+        // us before whoever waits for `is_over`.
+        // Model: loom_ticket::sweeping_is_not_over_while_a_ticket_is_out.
+        let mut state = self.0.load(Ordering::Relaxed);
+        loop {
+            if state & DRAINED != 0 {
+                return None;
+            }
+            match self.0.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(Ticket(self)),
+                Err(actual) => state = actual,
+            }
+        }
+    }
+
+    /// Whether every span is swept and every sweeper is done.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of returning tickets: all
+        // that the sweepers wrote is visible.
+        self.0.load(Ordering::Acquire) == DRAINED
+    }
+
+    /// Opens the counter for a new cycle. Only with the world stopped and the
+    /// previous sweep over.
+    pub fn reopen(&self) {
+        debug_assert!(self.is_over(), "W2: sweeping is over before the next cycle");
+        // ORDERING: Release pairs with the Acquire in `begin`.
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+impl Ticket<'_> {
+    /// Says that nothing is left to sweep: no further tickets are given out.
+    pub fn close(&self) {
+        // ORDERING: Relaxed: the flag itself carries no data; W1 comes from the
+        // count in the same word.
+        self.0.0.fetch_or(DRAINED, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Release pairs with the Acquire in `is_over`.
+        let before = self.0.0.fetch_sub(1, Ordering::Release);
+        debug_assert!(before & !DRAINED > 0, "W1: more tickets returned than taken");
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeping_is_over_when_the_last_ticket_returns_after_closing() {
+        let active = ActiveSweep::closed();
+        assert!(active.is_over() && active.begin().is_none());
+        active.reopen();
+        let (a, b) = (active.begin().unwrap(), active.begin().unwrap());
+        a.close();
+        assert!(!active.is_over() && active.begin().is_none());
+        drop(a);
+        assert!(!active.is_over());
+        drop(b);
+        assert!(active.is_over());
+    }
+}

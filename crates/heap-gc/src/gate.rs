@@ -1,0 +1,297 @@
+//! The safepoint gate: mutators enter and leave, a collector stops the world.
+//!
+//! Each mutator has a [`Presence`]: inside (it may hold bare handles, no cycle
+//! can finish) or outside. Entering and leaving cost a store, a fence and a
+//! load. A collector raises the stop flag and waits until everybody is outside.
+//!
+//! The heart is Dekker's: a mutator writes its presence, then reads the flag; a
+//! collector writes the flag, then reads the presences; with a sequentially
+//! consistent fence between write and read on both sides, at least one of them
+//! sees the other.
+//!
+//! * GA1: while a [`WorldStopped`] exists, no mutator is inside.
+//! * GA2: at most one `WorldStopped` exists.
+//! * GA3: what a mutator wrote before it left is seen by the collector; what the
+//!   collector wrote is seen by mutators that enter afterwards.
+//! * GA4: every waiter is woken: whoever changes what others wait for notifies
+//!   under the lock.
+//!
+//! Models: `tests/loom_gate.rs`.
+
+use heap_sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use heap_sync::lock::{Condvar, Mutex};
+
+/// `Gate::poll`: a collector is stopping, or has stopped, the world.
+const STOP: u32 = 1;
+/// `Gate::poll`: a collection is due.
+const WANTED: u32 = 2;
+/// `Gate::poll`: a collection is due at every safepoint.
+const ALWAYS: u32 = 4;
+
+const OUTSIDE: u32 = 0;
+const INSIDE: u32 = 1;
+
+/// Whether one mutator is inside.
+#[derive(Debug)]
+pub struct Presence {
+    state: AtomicU32,
+    /// Its thread ended while inside: it will never leave (X2).
+    abandoned: AtomicBool,
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Presence { state: AtomicU32::new(OUTSIDE), abandoned: AtomicBool::new(false) }
+    }
+}
+
+impl Presence {
+    /// Whether the mutator is inside. Exact for the mutator itself.
+    #[inline]
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release in `Gate::leave` (GA3).
+        self.state.load(Ordering::Acquire) == INSIDE
+    }
+
+    /// Says that the mutator's thread ended while inside.
+    pub fn abandon(&self, gate: &Gate) {
+        // ORDERING: Release; read under the lock that `wake` takes.
+        self.abandoned.store(true, Ordering::Release);
+        gate.wake();
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+}
+
+/// What a mutator at a safepoint is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Nothing.
+    None,
+    /// Step outside: a collector waits.
+    StepAside,
+    /// Collect.
+    Collect,
+}
+
+/// The gate of one heap.
+#[derive(Debug)]
+pub struct Gate {
+    poll: AtomicU32,
+    /// Whether a collector holds the right to stop the world.
+    collector: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate { poll: AtomicU32::new(0), collector: Mutex::new(false), changed: Condvar::new() }
+    }
+}
+
+impl Gate {
+    /// Whether a mutator should come to a safepoint: one relaxed load.
+    #[inline(always)]
+    #[must_use]
+    pub fn poll(&self) -> bool {
+        // ORDERING: Relaxed: a hint; the safepoint itself synchronises.
+        self.poll.load(Ordering::Relaxed) != 0
+    }
+
+    /// What a mutator at a safepoint should do.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        let poll = self.poll.load(Ordering::Relaxed);
+        if poll & STOP != 0 {
+            Request::StepAside
+        } else if poll != 0 {
+            Request::Collect
+        } else {
+            Request::None
+        }
+    }
+
+    /// Asks for a collection at the next safepoint.
+    pub fn want(&self) {
+        // ORDERING: Relaxed: a hint.
+        if self.poll.load(Ordering::Relaxed) & WANTED == 0 {
+            self.poll.fetch_or(WANTED, Ordering::Relaxed);
+        }
+    }
+
+    /// Withdraws the request of `want`: a collection has been done.
+    pub fn satisfied(&self) {
+        self.poll.fetch_and(!WANTED, Ordering::Relaxed);
+    }
+
+    /// Asks for a collection at every safepoint from now on.
+    pub fn want_always(&self) {
+        self.poll.fetch_or(ALWAYS, Ordering::Relaxed);
+    }
+
+    /// Steps inside; waits while the world is stopped.
+    pub fn enter(&self, presence: &Presence) {
+        loop {
+            // ORDERING: Relaxed store, ordered before the load by the fence,
+            // which pairs with the fence in `stop` (Dekker).
+            // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
+            presence.state.store(INSIDE, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            // ORDERING: Acquire pairs with the Release in `resume` (GA3).
+            if self.poll.load(Ordering::Acquire) & STOP == 0 {
+                return;
+            }
+            self.step_aside(presence);
+        }
+    }
+
+    /// Steps outside.
+    pub fn leave(&self, presence: &Presence) {
+        // ORDERING: Release pairs with the Acquire in `stop` (GA3).
+        presence.state.store(OUTSIDE, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.poll.load(Ordering::Relaxed) & STOP != 0 {
+            self.wake();
+        }
+    }
+
+    /// Outside until the world runs again.
+    #[cold]
+    pub fn step_aside(&self, presence: &Presence) {
+        presence.state.store(OUTSIDE, Ordering::Release);
+        let mut collector = self.collector.lock();
+        self.changed.notify_all();
+        while self.poll.load(Ordering::Relaxed) & STOP != 0 {
+            collector = self.changed.wait(collector);
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        let _collector = self.collector.lock();
+        self.changed.notify_all();
+    }
+
+    /// Takes the right to collect; waits while somebody else has it. The caller
+    /// is outside.
+    pub fn claim(&self) -> Collector<'_> {
+        let mut collector = self.collector.lock();
+        while *collector {
+            collector = self.changed.wait(collector);
+        }
+        *collector = true;
+        Collector { gate: self }
+    }
+
+    /// Takes the right to collect, unless somebody else has it.
+    pub fn try_claim(&self) -> Option<Collector<'_>> {
+        let mut collector = self.collector.lock();
+        if *collector {
+            return None;
+        }
+        *collector = true;
+        Some(Collector { gate: self })
+    }
+}
+
+/// The right to collect (GA2). The world still runs.
+#[derive(Debug)]
+#[must_use = "dropping it gives the right back"]
+pub struct Collector<'g> {
+    gate: &'g Gate,
+}
+
+impl<'g> Collector<'g> {
+    /// Stops the world: returns when every mutator of `members` is outside.
+    /// `None` if one never will be, because its thread ended inside.
+    ///
+    /// Mutators that attach later are outside and stay so (GA1).
+    pub fn stop<'p>(
+        &self,
+        members: impl Iterator<Item = &'p Presence> + Clone,
+    ) -> Option<WorldStopped<'_>> {
+        let gate = self.gate;
+        let mut collector = gate.collector.lock();
+        // ORDERING: Relaxed, ordered before the reads below by the fence, which
+        // pairs with the fences in `enter` and `leave` (Dekker).
+        gate.poll.fetch_or(STOP, Ordering::Relaxed);
+        let stopped = WorldStopped { gate };
+        fence(Ordering::SeqCst);
+        loop {
+            if members.clone().any(Presence::is_abandoned) {
+                // `resume` takes the lock to wake those who stepped aside.
+                drop(collector);
+                drop(stopped);
+                return None;
+            }
+            if !members.clone().any(Presence::is_inside) {
+                return Some(stopped);
+            }
+            collector = gate.changed.wait(collector);
+        }
+    }
+}
+
+impl Drop for Collector<'_> {
+    fn drop(&mut self) {
+        let mut collector = self.gate.collector.lock();
+        *collector = false;
+        self.gate.changed.notify_all();
+    }
+}
+
+/// Proof that no mutator is inside. The world resumes when it drops.
+#[derive(Debug)]
+#[must_use = "dropping it resumes the world"]
+pub struct WorldStopped<'c> {
+    gate: &'c Gate,
+}
+
+impl Drop for WorldStopped<'_> {
+    fn drop(&mut self) {
+        let _collector = self.gate.collector.lock();
+        // ORDERING: Release pairs with the Acquire in `enter` (GA3).
+        self.gate.poll.fetch_and(!STOP, Ordering::Release);
+        self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_abandoned_mutator_makes_stopping_fail_instead_of_hang() {
+        let gate = Arc::new(Gate::default());
+        let presence = Arc::new(Presence::default());
+        gate.enter(&presence);
+        let stopper = {
+            let (gate, presence) = (gate.clone(), presence.clone());
+            std::thread::spawn(move || gate.claim().stop([&*presence].into_iter()).is_none())
+        };
+        presence.abandon(&gate);
+        assert!(stopper.join().unwrap());
+        assert_eq!(gate.request(), Request::None, "the world runs on");
+    }
+
+    #[test]
+    fn requests_tell_a_mutator_what_to_do() {
+        let gate = Gate::default();
+        assert_eq!(gate.request(), Request::None);
+        gate.want();
+        assert!(gate.poll());
+        assert_eq!(gate.request(), Request::Collect);
+        gate.satisfied();
+        assert_eq!(gate.request(), Request::None);
+        let right = gate.claim();
+        assert!(gate.try_claim().is_none(), "GA2");
+        let stopped = right.stop(std::iter::empty()).unwrap();
+        assert_eq!(gate.request(), Request::StepAside);
+        drop(stopped);
+        assert!(!gate.poll());
+    }
+}

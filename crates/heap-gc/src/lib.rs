@@ -1,0 +1,57 @@
+//! Collection: the policy over [`heap_core`]'s mechanism.
+//!
+//! # The story of a cycle
+//!
+//! 1. A mutator takes a span and the heap's live bytes pass the trigger
+//!    ([`pacer`]): the [`gate`] asks for a collection. Nothing happens yet;
+//!    allocation never collects.
+//! 2. Some mutator comes to a safepoint: it holds no bare handle. It steps
+//!    outside and takes the right to collect; others that come stand aside.
+//! 3. It finishes the previous sweep while the others still run, then stops the
+//!    world: waits until every mutator is outside.
+//! 4. The caches of all mutators are flushed, leftovers swept: now every span is
+//!    swept and in a list, and the bitmaps of the cycle before last are recycled.
+//! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
+//!    shadow stacks, on the collecting thread and its helpers.
+//! 6. Weak tables forget what was not reached ([`weak`]).
+//! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
+//!    next trigger, the price of allocation is set ([`credit`]).
+//! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
+//!    of their own kind, and to pay for the spans they take. A background thread
+//!    may help (`background`).
+//!
+//! # Layers, bottom-up
+//!
+//! `gate`, `pacer`, `credit`, `roots`, `stats`, `mark`, `background` with
+//! `weak`, `mutator`, `verify` and `shared` on top (one heap is one knot of
+//! these five).
+
+pub mod credit;
+pub mod gate;
+pub mod pacer;
+
+mod background;
+#[allow(unsafe_code, reason = "traces objects through their kinds")]
+mod mark;
+#[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
+mod mutator;
+#[allow(unsafe_code, reason = "root entries move between threads")]
+mod roots;
+mod shared;
+mod stats;
+#[allow(unsafe_code, reason = "traces objects through their kinds")]
+mod verify;
+#[allow(unsafe_code, reason = "inside-or-stopped access to weak tables")]
+mod weak;
+
+pub use heap_core::error::OutOfMemory;
+pub use heap_core::sweep::is_dropping as is_sweeping_thread;
+pub use heap_core::verify::VerifyError;
+pub use mutator::{Mutator, Tether};
+pub use roots::RootEntry;
+pub use shared::{Settings, Shared};
+pub use stats::Stats;
+pub use weak::WeakTable;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! One marking worker: takes pages, scans their grey objects, greys what they
+//! point at.
+//!
+//! Protocol of a page's `queued` flag (M3), Dekker's again: a marker writes the
+//! mark, then (after a fence) reads the flag; a scanner clears the flag, then
+//! (after a fence) reads the marks. So a fresh mark is either seen by the scan
+//! that is under way, or finds the flag clear and queues the page again. One
+//! fence serves a whole batch of marks.
+//!
+//! * MK1: marked, not queued, not scanned and not in a worker's hands is
+//!   impossible when marking ends.
+//! * MK2: an object may be traced twice (two workers that mark it at the same
+//!   time), never zero times. Tracing only reads, so twice is harmless.
+//!
+//! With one worker there are no fences and no read-modify-writes.
+//!
+//! Model: `tests/loom_page_queue.rs`.
+
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+
+use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use heap_core::arena::{Arena, BLACK, GREY, QUEUED, UNQUEUED, WHITE, prefetch};
+use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
+use heap_core::marks::{Isa, grey_masks};
+use heap_core::tracer::{PIECE_BYTES, Piece, Tracer};
+use heap_sync::atomic::{AtomicUsize, Ordering, fence};
+use heap_sync::lock::Mutex;
+
+use super::pool::MarkPool;
+use super::termination::{Termination, Verdict};
+
+/// What marking found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MarkCounts {
+    /// Objects marked. With several workers an upper bound (MK2).
+    pub(crate) objects: usize,
+    /// Bytes of their slots; likewise.
+    pub(crate) bytes: usize,
+}
+
+impl std::ops::AddAssign for MarkCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
+}
+
+/// A page with grey objects: its address.
+#[derive(Clone, Copy, Debug)]
+struct Page(NonNull<u8>);
+
+// SAFETY: an address of the heap being marked; the heap outlives marking.
+unsafe impl Send for Page {}
+
+/// A piece of a large object, for the shared list.
+#[derive(Debug)]
+struct SharedPiece(Piece);
+
+// SAFETY: as for `Page`.
+unsafe impl Send for SharedPiece {}
+
+/// What the workers of a cycle share.
+#[derive(Debug)]
+struct MarkJob {
+    isa: Isa,
+    stealers: Vec<Stealer<Page>>,
+    termination: Termination,
+    /// Pieces of large objects that anybody may scan.
+    pieces: Mutex<Vec<SharedPiece>>,
+    pieces_len: AtomicUsize,
+}
+
+/// Where a worker keeps its pages.
+trait Queue {
+    /// Whether other workers mark at the same time.
+    const SHARED: bool;
+    fn push(&mut self, page: Page);
+    fn pop(&mut self) -> Option<Page>;
+    fn is_empty(&self) -> bool;
+}
+
+impl Queue for VecDeque<Page> {
+    const SHARED: bool = false;
+    #[inline(always)]
+    fn push(&mut self, page: Page) {
+        self.push_back(page);
+    }
+    #[inline(always)]
+    fn pop(&mut self) -> Option<Page> {
+        self.pop_front()
+    }
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        VecDeque::is_empty(self)
+    }
+}
+
+impl Queue for Deque<Page> {
+    const SHARED: bool = true;
+    #[inline(always)]
+    fn push(&mut self, page: Page) {
+        Deque::push(self, page);
+    }
+    #[inline(always)]
+    fn pop(&mut self) -> Option<Page> {
+        Deque::pop(self)
+    }
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        Deque::is_empty(self)
+    }
+}
+
+/// Batches up to this size go object by object while the queue is empty: chains
+/// (lists) would otherwise pay for a page scan per object.
+const DIRECT_MAX: usize = 4;
+
+struct Worker<'j, Q> {
+    job: &'j MarkJob,
+    index: usize,
+    queue: Q,
+    /// Objects to be traced one by one; bounded by `DIRECT_MAX`.
+    direct: Vec<NonNull<u8>>,
+    tracer: Tracer,
+    /// Freshly marked objects of the current batch.
+    fresh: Vec<NonNull<u8>>,
+    counts: MarkCounts,
+}
+
+impl<'j, Q: Queue> Worker<'j, Q> {
+    fn new(job: &'j MarkJob, index: usize, queue: Q) -> Self {
+        Worker {
+            job,
+            index,
+            queue,
+            direct: Vec::with_capacity(DIRECT_MAX),
+            tracer: Tracer::with_capacity(4096),
+            fresh: Vec::with_capacity(4096),
+            counts: MarkCounts::default(),
+        }
+    }
+
+    /// Marks an object if it is white.
+    #[inline(always)]
+    fn grey(&mut self, object: NonNull<u8>) {
+        let address = object.addr().get();
+        // SAFETY: edges are handles to live objects of this heap (K2).
+        let arena = unsafe { Arena::of(object) };
+        let mark = arena.mark_byte(address);
+        // ORDERING: Relaxed plain accesses; a racing worker at worst marks the
+        // same object again (MK2).
+        if mark.load(Ordering::Relaxed) != WHITE {
+            return;
+        }
+        let desc = arena.desc(Arena::page_index(address));
+        if desc.is_noscan() {
+            mark.store(BLACK, Ordering::Relaxed);
+            self.counts.objects += 1;
+            self.counts.bytes += desc.slot_bytes();
+            return;
+        }
+        mark.store(GREY, Ordering::Relaxed);
+        self.fresh.push(object);
+    }
+
+    /// Greys the edges that tracing found and hands the fresh objects on.
+    #[inline]
+    fn drain_edges(&mut self) {
+        let edges = self.tracer.take_edges();
+        for edge in &edges {
+            self.grey(*edge);
+        }
+        self.tracer.recycle(edges);
+        while let Some(piece) = self.tracer.take_piece() {
+            self.share_piece(piece);
+        }
+        self.flush();
+    }
+
+    /// Queues the pages of the freshly marked objects, or takes the objects
+    /// straight on if they are few and there is nothing else to do.
+    #[inline]
+    fn flush(&mut self) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        if self.fresh.len() + self.direct.len() <= DIRECT_MAX && self.queue.is_empty() {
+            for object in self.fresh.drain(..) {
+                prefetch(object.as_ptr());
+                self.direct.push(object);
+            }
+            return;
+        }
+        if Q::SHARED {
+            // ORDERING: orders the marks above before the flags below; pairs
+            // with the fence in `scan_page`.
+            // Model: loom_page_queue::a_fresh_mark_is_scanned_or_queued.
+            fence(Ordering::SeqCst);
+        }
+        for object in self.fresh.drain(..) {
+            // SAFETY: as in `grey`.
+            let arena = unsafe { Arena::of(object) };
+            let desc = arena.desc(Arena::page_index(object.addr().get()));
+            if desc.queued.load(Ordering::Relaxed) != UNQUEUED {
+                continue;
+            }
+            if Q::SHARED {
+                // ORDERING: AcqRel: whoever turns the flag owns the push.
+                if desc.queued.swap(QUEUED, Ordering::AcqRel) != UNQUEUED {
+                    continue;
+                }
+            } else {
+                desc.queued.store(QUEUED, Ordering::Relaxed);
+            }
+            let page = object.as_ptr().map_addr(|address| address & !(PAGE_SIZE - 1));
+            // SAFETY: no page is at address zero.
+            self.queue.push(Page(unsafe { NonNull::new_unchecked(page) }));
+        }
+    }
+
+    /// Traces all grey objects that start in a page.
+    fn scan_page(&mut self, page: Page) {
+        // SAFETY: queued pages belong to this heap.
+        let arena = unsafe { Arena::of(page.0) };
+        let index = Arena::page_index(page.0.addr().get());
+        let desc = arena.desc(index);
+        if Q::SHARED {
+            // ORDERING: the flag before the marks; pairs with the fence in
+            // `flush`.
+            desc.queued.store(UNQUEUED, Ordering::Release);
+            fence(Ordering::SeqCst);
+        } else {
+            desc.queued.store(UNQUEUED, Ordering::Relaxed);
+        }
+        let kind = arena.kind(index).expect("M2: a queued page has a kind");
+        let trace = kind.trace_batch.expect("noscan pages are never queued");
+        let marks = arena.page_marks(index);
+        let masks = grey_masks(self.job.isa, marks);
+        let mut objects = 0;
+        for (block, mask) in masks.into_iter().enumerate() {
+            if mask == 0 {
+                continue;
+            }
+            let mut left = mask;
+            while left != 0 {
+                let granule = block * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                marks[granule & (PAGE_GRANULES - 1)].store(BLACK, Ordering::Relaxed);
+            }
+            objects += mask.count_ones() as usize;
+            // SAFETY: grey granules are starts of live objects of the page's
+            // kind (K1): handles lead to starts.
+            unsafe { trace(page.0.as_ptr(), block, mask, &mut self.tracer) };
+        }
+        self.counts.objects += objects;
+        self.counts.bytes += objects * desc.slot_bytes();
+        self.drain_edges();
+    }
+
+    /// Traces one object that this worker has just marked.
+    #[inline]
+    fn scan_object(&mut self, object: NonNull<u8>) {
+        let address = object.addr().get();
+        // SAFETY: as in `grey`.
+        let arena = unsafe { Arena::of(object) };
+        let index = Arena::page_index(address);
+        arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
+        let kind = arena.kind(index).expect("M2: a marked object has a kind");
+        let trace = kind.trace_batch.expect("noscan objects are never traced");
+        self.counts.objects += 1;
+        self.counts.bytes += arena.desc(index).slot_bytes();
+        let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
+        let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
+        // SAFETY: as in `scan_page`, for this one object.
+        unsafe { trace(page, granule / 64, 1 << (granule % 64), &mut self.tracer) };
+        self.drain_edges();
+    }
+
+    fn share_piece(&self, piece: Piece) {
+        let mut pieces = self.job.pieces.lock();
+        pieces.push(SharedPiece(piece));
+        // ORDERING: Release pairs with the Acquire in `sighted`.
+        self.job.pieces_len.store(pieces.len(), Ordering::Release);
+    }
+
+    fn take_piece(&self) -> Option<Piece> {
+        if self.job.pieces_len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut pieces = self.job.pieces.lock();
+        let SharedPiece(mut piece) = pieces.pop()?;
+        // The rest stays for others.
+        let bytes = (piece.end - piece.from).min(PIECE_BYTES);
+        if piece.from + bytes < piece.end {
+            pieces.push(SharedPiece(Piece { from: piece.from + bytes, ..piece }));
+        }
+        piece.end = piece.from + bytes;
+        self.job.pieces_len.store(pieces.len(), Ordering::Release);
+        Some(piece)
+    }
+
+    fn scan_piece(&mut self, piece: Piece) {
+        // SAFETY: pieces are of live objects of this heap.
+        let arena = unsafe { Arena::of(piece.object) };
+        let kind = arena.kind(Arena::page_index(piece.object.addr().get()));
+        let trace = kind.and_then(|kind| kind.trace_piece).expect("only such kinds defer pieces");
+        // SAFETY: the stretch lies within the object's contents.
+        unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.tracer) };
+        self.drain_edges();
+    }
+
+    /// Works until nothing is at hand.
+    fn drain(&mut self) {
+        loop {
+            if let Some(object) = self.direct.pop() {
+                self.scan_object(object);
+            } else if let Some(page) = self.queue.pop() {
+                self.scan_page(page);
+            } else if let Some(piece) = self.take_piece() {
+                self.scan_piece(piece);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+impl Worker<'_, Deque<Page>> {
+    fn steal(&self) -> Option<Page> {
+        let others = self.job.stealers.len();
+        for offset in 1..others {
+            let victim = &self.job.stealers[(self.index + offset) % others];
+            loop {
+                match victim.steal_batch_and_pop(&self.queue) {
+                    Steal::Success(page) => return Some(page),
+                    Steal::Retry => {}
+                    Steal::Empty => break,
+                }
+            }
+        }
+        None
+    }
+
+    fn run(&mut self) {
+        let job = self.job;
+        loop {
+            self.drain();
+            if let Some(page) = self.steal() {
+                self.scan_page(page);
+                continue;
+            }
+            let sighted = || {
+                job.pieces_len.load(Ordering::Acquire) != 0
+                    || job.stealers.iter().any(|stealer| !stealer.is_empty())
+            };
+            let relax = |spins: u32| {
+                if spins % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            };
+            if job.termination.idle(sighted, relax) == Verdict::Over {
+                return;
+            }
+        }
+    }
+}
+
+/// Marks everything reachable from `roots`.
+///
+/// The caller has stopped the world, and `roots` yields starts of live objects.
+pub(crate) fn mark(
+    isa: Isa,
+    pool: &MarkPool,
+    roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
+) -> MarkCounts {
+    let helpers = pool.helpers();
+    let mut job = MarkJob {
+        isa,
+        stealers: Vec::new(),
+        termination: Termination::new(helpers + 1),
+        pieces: Mutex::new(Vec::new()),
+        pieces_len: AtomicUsize::new(0),
+    };
+    if helpers == 0 {
+        let mut worker = Worker::new(&job, 0, VecDeque::<Page>::with_capacity(1024));
+        grey_roots(&mut worker, roots);
+        worker.drain();
+        return worker.counts;
+    }
+    let deques: Vec<Deque<Page>> = (0..=helpers).map(|_| Deque::new_fifo()).collect();
+    job.stealers = deques.iter().map(Deque::stealer).collect();
+    let slots: Vec<Mutex<Option<Deque<Page>>>> =
+        deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
+    let total = Mutex::new(MarkCounts::default());
+    let first = slots[0].lock().take().expect("nobody has taken a deque yet");
+    let mut worker = Worker::new(&job, 0, first);
+    grey_roots(&mut worker, roots);
+    pool.run(
+        &|index| {
+            let deque = slots[index].lock().take().expect("each helper runs once");
+            let mut worker = Worker::new(&job, index, deque);
+            worker.run();
+            *total.lock() += worker.counts;
+        },
+        || worker.run(),
+    );
+    let mut counts = worker.counts;
+    counts += *total.lock();
+    counts
+}
+
+fn grey_roots<Q: Queue>(
+    worker: &mut Worker<'_, Q>,
+    roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
+) {
+    roots(&mut |object| {
+        worker.grey(object);
+        worker.flush();
+    });
+}

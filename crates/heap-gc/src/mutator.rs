@@ -1,0 +1,330 @@
+//! [`Mutator`]: a thread's side of a heap: its allocation cache, its shadow
+//! stack, and the one loop that turns a failed fast path into memory.
+//!
+//! * MU1: the cache and the shadow stack are touched by the owner while it is
+//!   inside, or by a collector while the world is stopped; never both (GA1).
+//! * MU2: an allocation never collects; it may sweep.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use heap_core::error::OutOfMemory;
+use heap_core::kind::ObjectKind;
+use heap_core::mcache::{Cache, Refill};
+use heap_core::size_class::SizeClass;
+use heap_core::stats::SweepBy;
+use heap_core::verify::VerifyError;
+use heap_sync::atomic::Ordering;
+
+use crate::gate::{Presence, Request, WorldStopped};
+use crate::roots::RootEntry;
+use crate::shared::Shared;
+
+/// What the collector knows of a mutator.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) presence: Presence,
+    cache: UnsafeCell<Cache>,
+    shadow: UnsafeCell<Vec<NonNull<u8>>>,
+}
+
+// SAFETY: MU1.
+unsafe impl Send for Record {}
+// SAFETY: MU1.
+unsafe impl Sync for Record {}
+
+impl Record {
+    /// The cache, with the world stopped.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) fn cache_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut Cache {
+        // SAFETY: MU1: no mutator is inside, and the collector is one thread
+        // that does not keep the reference.
+        unsafe { &mut *self.cache.get() }
+    }
+
+    /// The objects on the shadow stack, with the world stopped.
+    pub(crate) fn shadow_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w [NonNull<u8>] {
+        // SAFETY: MU1.
+        unsafe { &*self.shadow.get() }
+    }
+}
+
+/// A thread inside a heap (or stepped outside for a while).
+#[derive(Debug)]
+pub struct Mutator {
+    shared: Arc<Shared>,
+    record: Arc<Record>,
+    /// `record.cache`, one load away from the fast path.
+    cache: NonNull<Cache>,
+}
+
+/// Tells the heap when a thread ends while its mutator is inside. Kept in a
+/// thread-local by whoever enters.
+#[derive(Debug)]
+pub struct Tether {
+    record: Arc<Record>,
+    shared: std::sync::Weak<Shared>,
+}
+
+impl Drop for Tether {
+    fn drop(&mut self) {
+        if self.record.presence.is_inside()
+            && let Some(shared) = self.shared.upgrade()
+        {
+            self.record.presence.abandon(&shared.gate);
+        }
+    }
+}
+
+impl Mutator {
+    /// Makes the current thread a mutator of the heap and steps inside.
+    #[must_use]
+    pub fn attach(shared: &Arc<Shared>) -> Mutator {
+        let record = Arc::new(Record::default());
+        let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
+        shared.members.lock().push(Arc::clone(&record));
+        shared.gate.enter(&record.presence);
+        Mutator { shared: Arc::clone(shared), record, cache }
+    }
+
+    /// The heap.
+    #[inline(always)]
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A number that no other living mutator of the process has.
+    #[inline(always)]
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        Arc::as_ptr(&self.record).addr() as u64
+    }
+
+    /// See [`Tether`].
+    #[must_use]
+    pub fn tether(&self) -> Tether {
+        Tether { record: Arc::clone(&self.record), shared: Arc::downgrade(&self.shared) }
+    }
+
+    // ---- the gate --------------------------------------------------------
+
+    /// Whether the mutator is inside.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        self.record.presence.is_inside()
+    }
+
+    /// Steps outside. The caller holds no bare handle.
+    pub fn leave(&self) {
+        self.shared.gate.leave(&self.record.presence);
+    }
+
+    /// Steps inside; waits while the world is stopped.
+    pub fn enter(&self) {
+        self.shared.gate.enter(&self.record.presence);
+    }
+
+    /// Whether a safepoint is wanted: one relaxed load.
+    #[inline(always)]
+    #[must_use]
+    pub fn poll(&self) -> bool {
+        self.shared.gate.poll()
+    }
+
+    /// A safepoint. The caller holds no bare handle.
+    #[cold]
+    pub fn safepoint(&mut self) {
+        match self.shared.gate.request() {
+            Request::None => {}
+            Request::StepAside => {
+                self.shared.gate.step_aside(&self.record.presence);
+                self.enter();
+            }
+            Request::Collect => {
+                self.leave();
+                // Somebody else's collection serves as well.
+                self.shared.collect_if_wanted();
+                self.enter();
+            }
+        }
+    }
+
+    /// A full collection, at a safepoint.
+    pub fn collect(&mut self) {
+        self.leave();
+        self.shared.collect();
+        self.enter();
+    }
+
+    /// Checks every invariant of the heap, at a safepoint.
+    ///
+    /// # Errors
+    ///
+    /// The first broken invariant.
+    pub fn verify(&mut self) -> Result<(), VerifyError> {
+        self.leave();
+        let result = self.shared.verify();
+        self.enter();
+        result
+    }
+
+    // ---- allocation --------------------------------------------------------
+
+    /// A slot of this kind and class, uninitialised. The caller writes a valid
+    /// object to it before anything else.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the memory.
+    #[inline(always)]
+    pub fn alloc_small(
+        &self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: MU1: we are inside, on the owner's thread (`Mutator` is not
+        // `Send`), and `alloc` calls nobody.
+        let cache = unsafe { &mut *self.cache.as_ptr() };
+        match cache.alloc(kind, class) {
+            Some(slot) => Ok(slot),
+            None => self.alloc_slow(kind, class),
+        }
+    }
+
+    /// The one retry loop: next run, else pay credit and take a span.
+    #[cold]
+    #[inline(never)]
+    fn alloc_slow(
+        &self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        let shared = &*self.shared;
+        loop {
+            // The borrow of the cache ends before anything that can run user
+            // code (destructors, when sweeping).
+            // SAFETY: MU1, as in `alloc_small`.
+            let refill = unsafe { &mut *self.cache.as_ptr() }.refill(&shared.heap, kind, class);
+            let central = match refill {
+                Refill::Slot(slot) => return Ok(slot),
+                Refill::NeedSpan(central) => central,
+            };
+            let span_bytes = class.span_pages() * heap_core::geometry::PAGE_SIZE;
+            shared.pay_credit(span_bytes);
+            let span = shared.heap.acquire_span(central).inspect_err(|_| shared.gate.want())?;
+            shared.grant(span.free_slots() * span.body().slot_bytes);
+            // SAFETY: MU1, as in `alloc_small`.
+            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, span);
+        }
+    }
+
+    /// A large object, uninitialised.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the memory.
+    #[cold]
+    pub fn alloc_large(
+        &self,
+        kind: &'static ObjectKind,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        let shared = &*self.shared;
+        shared.pay_credit(bytes);
+        let object = shared.heap.alloc_large(kind, bytes).inspect_err(|_| shared.gate.want())?;
+        shared.grant(bytes);
+        Ok(object)
+    }
+
+    /// The write barrier for a cell that holds handles. Idle: this collector
+    /// marks only while every mutator is stopped, so there is nothing to record
+    /// yet. Every store of a handle comes through here.
+    #[inline(always)]
+    pub fn barrier(&self, _cell: *const u8) {}
+
+    // ---- roots ---------------------------------------------------------------
+
+    /// Roots an object.
+    #[must_use]
+    pub fn root(&self, object: NonNull<u8>) -> RootEntry {
+        RootEntry::new(&self.shared.roots, object)
+    }
+
+    /// Whether a root belongs to this mutator's heap.
+    #[inline(always)]
+    #[must_use]
+    pub fn owns(&self, root: &RootEntry) -> bool {
+        std::ptr::eq(root.table(), Arc::as_ptr(&self.shared.roots))
+    }
+
+    /// Pushes an object on the shadow stack; returns its index.
+    #[inline]
+    pub fn shadow_push(&self, object: NonNull<u8>) -> usize {
+        // SAFETY: MU1: inside, on the owner's thread.
+        let shadow = unsafe { &mut *self.record.shadow.get() };
+        shadow.push(object);
+        shadow.len() - 1
+    }
+
+    /// Objects on the shadow stack.
+    #[must_use]
+    pub fn shadow_height(&self) -> usize {
+        // SAFETY: MU1.
+        unsafe { &*self.record.shadow.get() }.len()
+    }
+
+    /// Whether entry `index` is `object`.
+    #[must_use]
+    pub fn shadow_holds(&self, index: usize, object: NonNull<u8>) -> bool {
+        // SAFETY: MU1.
+        unsafe { &*self.record.shadow.get() }.get(index) == Some(&object)
+    }
+
+    /// Cuts the shadow stack. Only from the owner's thread, inside or stepped
+    /// aside through its own fault (an unwinding `park`).
+    pub fn shadow_truncate(&self, height: usize) {
+        let outside = !self.is_inside();
+        if outside {
+            self.enter();
+        }
+        // SAFETY: MU1: inside now.
+        unsafe { &mut *self.record.shadow.get() }.truncate(height);
+        if outside {
+            self.leave();
+        }
+    }
+}
+
+impl Drop for Mutator {
+    fn drop(&mut self) {
+        // Flush while inside, where the clock stands still.
+        if !self.is_inside() {
+            self.enter();
+        }
+        // SAFETY: MU1: inside, and `&mut self`.
+        let unused = unsafe { &mut *self.cache.as_ptr() }.flush(&self.shared.heap);
+        self.shared.take_back(unused);
+        self.leave();
+        let mut members = self.shared.members.lock();
+        members.retain(|member| !Arc::ptr_eq(member, &self.record));
+    }
+}
+
+/// Sweeps until the debt for `span_bytes` is paid.
+impl Shared {
+    fn pay_credit(&self, span_bytes: usize) {
+        loop {
+            let live = self.live_bytes.load(Ordering::Relaxed);
+            let owed = self.credit.owed(span_bytes, live, self.heap.pages_swept_in_cycle());
+            if owed == 0 {
+                return;
+            }
+            if self.heap.sweep_one(SweepBy::Credit).is_none() {
+                self.credit.settle();
+                return;
+            }
+        }
+    }
+}

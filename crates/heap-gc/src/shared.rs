@@ -1,0 +1,307 @@
+//! [`Shared`]: one heap as its mutators and its collector share it, and the
+//! collection cycle itself.
+//!
+//! The story of a cycle is told in the crate's documentation.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Instant;
+
+use heap_core::geometry::PAGE_SIZE;
+use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::os::{Os, SystemOs};
+use heap_core::stats::SweepBy;
+use heap_core::verify::VerifyError;
+use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::lock::Mutex;
+
+use crate::background::BackgroundSweeper;
+use crate::credit::SweepCredit;
+use crate::gate::{Collector, Gate, WorldStopped};
+use crate::mark::{self, MarkPool};
+use crate::mutator::Record;
+use crate::pacer::Pacer;
+use crate::roots::RootSet;
+use crate::stats::{CycleStats, Stats};
+use crate::verify;
+use crate::weak::WeakTables;
+
+/// How a heap behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Hard limit on the bytes of pages for objects.
+    pub max_heap_bytes: Option<usize>,
+    /// Growth over the marked bytes before the next collection, in percent.
+    pub growth_percent: u32,
+    /// No collection is due below this many bytes.
+    pub min_heap_bytes: usize,
+    /// Helper threads for marking.
+    pub helpers: usize,
+    /// Whether a background thread sweeps.
+    pub background_sweep: bool,
+    /// Collect at every safepoint, poison what is freed.
+    pub stress: bool,
+    /// Advise huge pages.
+    pub huge_pages: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            max_heap_bytes: None,
+            growth_percent: 100,
+            min_heap_bytes: 4 << 20,
+            helpers: 0,
+            background_sweep: false,
+            stress: false,
+            huge_pages: true,
+        }
+    }
+}
+
+/// One heap.
+#[derive(Debug)]
+pub struct Shared {
+    /// The background sweeper; dropped (joined) before the memory.
+    background: BackgroundSweeper,
+    /// The marking helpers; likewise.
+    pool: MarkPool,
+    settings: Settings,
+    pub(crate) gate: Gate,
+    pub(crate) members: Mutex<Vec<Arc<Record>>>,
+    pub(crate) roots: Arc<RootSet>,
+    pub(crate) weak: WeakTables,
+    pub(crate) credit: SweepCredit,
+    /// Bytes granted to mutators and not known to be dead; an over-estimate
+    /// between collections.
+    pub(crate) live_bytes: AtomicUsize,
+    /// Live bytes at which a collection is due.
+    trigger_bytes: AtomicUsize,
+    /// Pages in use at which a collection is due, in a heap with a limit.
+    trigger_pages: AtomicUsize,
+    cycles: Mutex<CycleStats>,
+    pub(crate) heap: MHeap,
+}
+
+impl Shared {
+    /// A new heap on the real system.
+    #[must_use]
+    pub fn new(settings: Settings) -> Arc<Shared> {
+        Shared::with_os(settings, Box::new(SystemOs))
+    }
+
+    /// A new heap on the given system, real or simulated.
+    #[must_use]
+    pub fn with_os(settings: Settings, os: Box<dyn Os>) -> Arc<Shared> {
+        let config = CoreConfig {
+            max_bytes: settings.max_heap_bytes,
+            huge_pages: settings.huge_pages,
+            poison: settings.stress,
+        };
+        let shared = Shared {
+            background: BackgroundSweeper::default(),
+            pool: MarkPool::new(settings.helpers),
+            gate: Gate::default(),
+            members: Mutex::new(Vec::new()),
+            roots: Arc::new(RootSet::default()),
+            weak: WeakTables::default(),
+            credit: SweepCredit::default(),
+            live_bytes: AtomicUsize::new(0),
+            trigger_bytes: AtomicUsize::new(0),
+            trigger_pages: AtomicUsize::new(usize::MAX),
+            cycles: Mutex::new(CycleStats::default()),
+            heap: MHeap::new(config, os),
+            settings,
+        };
+        shared.set_triggers(0);
+        if shared.settings.stress {
+            shared.gate.want_always();
+        }
+        Arc::new(shared)
+    }
+
+    fn set_triggers(&self, marked: usize) {
+        let pacer = Pacer {
+            growth_percent: self.settings.growth_percent,
+            min_heap_bytes: self.settings.min_heap_bytes,
+            max_heap_bytes: self.settings.max_heap_bytes,
+        };
+        // ORDERING: Relaxed: published by leaving the safepoint.
+        self.trigger_bytes.store(pacer.trigger(marked), Ordering::Relaxed);
+        if let Some(limit) = self.settings.max_heap_bytes {
+            // Pages run out before bytes do when spans are partly filled. Half
+            // of what is left may be taken before the next collection, so that
+            // a heap near its limit still makes progress (PA1).
+            let limit = limit / PAGE_SIZE;
+            let left = limit.saturating_sub(self.heap.pages_in_use());
+            self.trigger_pages.store(limit - (left / 2).min(limit / 8), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts bytes granted to a mutator; asks for a collection when due.
+    pub(crate) fn grant(&self, bytes: usize) {
+        let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if live >= self.trigger_bytes.load(Ordering::Relaxed)
+            || self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed)
+        {
+            self.gate.want();
+        }
+    }
+
+    /// Takes back bytes that a mutator was granted and did not use.
+    pub(crate) fn take_back(&self, bytes: usize) {
+        // Saturating: the estimate was reset by a collection in between.
+        let _ = self.live_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
+            Some(live.saturating_sub(bytes))
+        });
+    }
+
+    // ---- the cycle -----------------------------------------------------------
+
+    /// A full collection. The calling thread is outside.
+    pub(crate) fn collect(self: &Arc<Self>) {
+        let right = self.gate.claim();
+        self.cycle(&right);
+    }
+
+    /// A collection if one is still wanted once the right to collect is ours.
+    pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
+        let Some(right) = self.gate.try_claim() else {
+            // Somebody else collects; entering waits for them.
+            return;
+        };
+        if self.gate.poll() {
+            self.cycle(&right);
+        }
+    }
+
+    fn cycle(self: &Arc<Self>, right: &Collector<'_>) {
+        // Phase 1: finish the previous sweep, while mutators run.
+        self.finish_sweep();
+        // Phase 2: stop the world.
+        let start = Instant::now();
+        let members: Vec<Arc<Record>> = self.members.lock().clone();
+        let Some(world) = right.stop(members.iter().map(|member| &member.presence)) else {
+            // X2: handles of a leaked context may be anywhere. Nothing may ever
+            // be freed again; allocation goes on up to the limit.
+            self.gate.satisfied();
+            self.trigger_bytes.store(usize::MAX, Ordering::Relaxed);
+            self.trigger_pages.store(usize::MAX, Ordering::Relaxed);
+            return;
+        };
+        let stopped = Instant::now();
+        // Phase 3: caches back, sweep leftovers (a mutator may have swept on
+        // while we waited), bitmaps rotate.
+        self.flush_caches(&world, &members);
+        self.finish_sweep();
+        self.heap.before_mark();
+        // Phase 4: mark.
+        let marking = Instant::now();
+        let counts = mark::mark(self.heap.isa(), &self.pool, |visit| {
+            self.each_root(&world, &members, visit);
+        });
+        let mark_time = marking.elapsed();
+        // Phase 5: weak tables forget the dead.
+        self.weak.after_mark(&world);
+        // Phase 6: every span needs sweeping; set the price of allocation.
+        self.heap.start_sweep();
+        self.live_bytes.store(counts.bytes, Ordering::Relaxed);
+        self.set_triggers(counts.bytes);
+        let trigger = self.trigger_bytes.load(Ordering::Relaxed);
+        self.credit.set_terms(self.heap.pages_in_use(), counts.bytes, trigger);
+        self.gate.satisfied();
+        // Phase 7: resume.
+        let mut cycles = self.cycles.lock();
+        cycles.collections += 1;
+        cycles.marked_objects = counts.objects as u64;
+        cycles.marked_bytes = counts.bytes as u64;
+        cycles.mark_time.add(mark_time);
+        cycles.stop_time.add(stopped - start);
+        cycles.pause_time.add(start.elapsed());
+        drop(cycles);
+        drop(world);
+        if self.settings.background_sweep {
+            self.background.wake(self);
+        }
+    }
+
+    fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
+        for member in members {
+            let unused = member.cache_stopped(world).flush(&self.heap);
+            self.take_back(unused);
+        }
+    }
+
+    /// Sweeps what is left and waits for other sweepers.
+    fn finish_sweep(&self) {
+        while self.heap.sweep_one(SweepBy::Collector).is_some() {}
+        while !self.heap.sweep_is_over() {
+            std::thread::yield_now();
+        }
+        self.credit.settle();
+    }
+
+    fn each_root(
+        &self,
+        world: &WorldStopped<'_>,
+        members: &[Arc<Record>],
+        visit: &mut dyn FnMut(NonNull<u8>),
+    ) {
+        self.roots.each(&mut *visit);
+        for member in members {
+            member.shadow_stopped(world).iter().for_each(|object| visit(*object));
+        }
+    }
+
+    // ---- looking in ------------------------------------------------------------
+
+    /// Checks every invariant. The calling thread is outside.
+    pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
+        let right = self.gate.claim();
+        self.finish_sweep();
+        let members: Vec<Arc<Record>> = self.members.lock().clone();
+        let Some(world) = right.stop(members.iter().map(|member| &member.presence)) else {
+            // The abandoned mutator's cache cannot be looked into.
+            return Ok(());
+        };
+        self.flush_caches(&world, &members);
+        self.finish_sweep();
+        verify::verify(self, &world, |visit| self.each_root(&world, &members, visit))
+    }
+
+    /// What the heap did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let cycles = *self.cycles.lock();
+        let core = &self.heap.stats;
+        Stats {
+            collections: cycles.collections,
+            allocated_objects: core.allocated_objects.get(),
+            allocated_bytes: core.allocated_bytes.get(),
+            freed_objects: core.freed_objects.get(),
+            freed_bytes: core.freed_bytes.get(),
+            marked_objects: cycles.marked_objects,
+            marked_bytes: cycles.marked_bytes,
+            live_bytes: self.live_bytes.load(Ordering::Relaxed) as u64,
+            trigger_bytes: self.trigger_bytes.load(Ordering::Relaxed) as u64,
+            heap_bytes: core.in_use_bytes.load(Ordering::Relaxed) as u64,
+            heap_bytes_max: core.in_use_bytes_max.load(Ordering::Relaxed) as u64,
+            reserved_bytes: core.reserved_bytes.load(Ordering::Relaxed) as u64,
+            metadata_bytes: self.heap.metadata_bytes() as u64,
+            mark_time: cycles.mark_time.total,
+            mark_time_max: cycles.mark_time.max,
+            pause_time: cycles.pause_time.total,
+            pause_time_max: cycles.pause_time.max,
+            stop_time: cycles.stop_time.total,
+            stop_time_max: cycles.stop_time.max,
+            sweep_time: core.sweep_time(),
+            sweep_time_max: core.sweep_time_max(),
+            pages_swept_by_allocation: core.pages_swept_by_allocation.get(),
+            pages_swept_by_credit: core.pages_swept_by_credit.get(),
+            pages_swept_in_background: core.pages_swept_in_background.get(),
+            pages_swept_by_collector: core.pages_swept_by_collector.get(),
+            drop_panics: core.drop_panics.get(),
+            roots: self.roots.len() as u64,
+        }
+    }
+}

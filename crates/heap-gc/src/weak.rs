@@ -1,0 +1,153 @@
+//! Weak tables: hash tables whose entries keep nothing alive.
+//!
+//! After marking, and before the world resumes, the collector removes the
+//! entries whose objects were not reached (the *after-marking hook*).
+//!
+//! * I1: while a mutator is inside, every entry names a live object.
+//! * I2: an entry found while a cycle is marking is kept: finding is reaching.
+//!   (Today marking is never under way while a mutator is inside.)
+//! * I3: the table is touched by a thread inside the heap, which holds the
+//!   `WeakTable`, or by the collector with the world stopped; never both.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashTable;
+use heap_core::arena::{Arena, WHITE};
+use heap_sync::atomic::Ordering;
+use heap_sync::lock::Mutex;
+
+use crate::gate::WorldStopped;
+use crate::mutator::Mutator;
+use crate::shared::Shared;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    object: NonNull<u8>,
+}
+
+/// Spreads a 32-bit hash over the 64 bits that the table wants.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[derive(Debug, Default)]
+struct Entries(UnsafeCell<HashTable<Entry>>);
+
+// SAFETY: I3.
+unsafe impl Send for Entries {}
+// SAFETY: I3.
+unsafe impl Sync for Entries {}
+
+/// The weak tables of a heap.
+#[derive(Debug, Default)]
+pub(crate) struct WeakTables(Mutex<Vec<Weak<Entries>>>);
+
+impl WeakTables {
+    /// The after-marking hook (I1): forgets entries whose objects are white.
+    pub(crate) fn after_mark(&self, _world: &WorldStopped<'_>) {
+        self.0.lock().retain(|table| {
+            let Some(entries) = table.upgrade() else { return false };
+            // SAFETY: I3: the world is stopped.
+            let entries = unsafe { &mut *entries.0.get() };
+            entries.retain(|entry| {
+                // SAFETY: the entry's memory has not been swept since it was
+                // allocated: it was alive at the last hook.
+                let arena = unsafe { Arena::of(entry.object) };
+                let mark = arena.mark_byte(entry.object.addr().get()).load(Ordering::Relaxed);
+                mark != WHITE
+            });
+            if entries.capacity() > 64 && entries.len() * 4 < entries.capacity() {
+                entries.shrink_to(entries.len() * 2, |entry| spread(entry.hash));
+            }
+            true
+        });
+    }
+
+    /// Calls `visit` with the object of every entry, for the verifier.
+    pub(crate) fn each(&self, _world: &WorldStopped<'_>, mut visit: impl FnMut(NonNull<u8>)) {
+        for entries in self.0.lock().iter().filter_map(Weak::upgrade) {
+            // SAFETY: I3: the world is stopped.
+            unsafe { &*entries.0.get() }.iter().for_each(|entry| visit(entry.object));
+        }
+    }
+}
+
+/// A set of objects found by hash and content, weak in all its entries.
+///
+/// Not `Sync`: one thread at a time.
+#[derive(Debug)]
+pub struct WeakTable {
+    entries: Arc<Entries>,
+    heap: *const Shared,
+    not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
+}
+
+impl WeakTable {
+    /// An empty table of the heap.
+    #[must_use]
+    pub fn new(shared: &Arc<Shared>) -> WeakTable {
+        let entries = Arc::new(Entries::default());
+        shared.weak.0.lock().push(Arc::downgrade(&entries));
+        WeakTable { entries, heap: Arc::as_ptr(shared), not_sync: std::marker::PhantomData }
+    }
+
+    #[track_caller]
+    fn check(&self, mutator: &Mutator) {
+        assert!(
+            std::ptr::eq(self.heap, Arc::as_ptr(mutator.shared())),
+            "the weak table belongs to another heap"
+        );
+        debug_assert!(mutator.is_inside());
+    }
+
+    /// The entry with this hash for which `same` holds.
+    ///
+    /// # Panics
+    ///
+    /// If the mutator belongs to another heap.
+    #[inline]
+    #[track_caller]
+    pub fn find(
+        &self,
+        mutator: &Mutator,
+        hash: u32,
+        mut same: impl FnMut(NonNull<u8>) -> bool,
+    ) -> Option<NonNull<u8>> {
+        self.check(mutator);
+        // SAFETY: I3: a mutator of this heap is inside on this thread, and the
+        // table is not `Sync`. A table that `same` re-enters is only read.
+        let entries = unsafe { &*self.entries.0.get() };
+        entries
+            .find(spread(hash), |entry| entry.hash == hash && same(entry.object))
+            .map(|entry| entry.object)
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Panics
+    ///
+    /// If the mutator belongs to another heap.
+    #[track_caller]
+    pub fn insert(&mut self, mutator: &Mutator, hash: u32, object: NonNull<u8>) {
+        self.check(mutator);
+        // SAFETY: I3, and `&mut self`: no `find` is under way.
+        let entries = unsafe { &mut *self.entries.0.get() };
+        entries.insert_unique(spread(hash), Entry { hash, object }, |entry| spread(entry.hash));
+    }
+
+    /// Number of entries.
+    ///
+    /// # Panics
+    ///
+    /// If the mutator belongs to another heap.
+    #[track_caller]
+    pub fn len(&self, mutator: &Mutator) -> usize {
+        self.check(mutator);
+        // SAFETY: I3.
+        unsafe { &*self.entries.0.get() }.len()
+    }
+}

@@ -1,0 +1,207 @@
+//! The compiler: syntax tree to bytecode.
+//!
+//! One walk over the tree of [`crate::syntax`] emits the instructions of all functions. Anybody may
+//! call [`compile`]; nothing here touches the heap.
+//!
+//! Layers, from the bottom: `exp` (descriptors), `function` (instructions, constants, registers),
+//! `scope` (variables, blocks, gotos), `discharge` and `operators` (code for expressions),
+//! `expression` and `statement` (the walk). `debug` reads finished code to name things in error
+//! messages, `disassembly` prints it.
+//!
+//! # Invariants
+//! * **G1** After each statement the temporaries are gone: `free_register` is the number of local
+//!   registers.
+//! * **G2** Recursion follows the tree, whose depth the parser bounds.
+
+mod debug;
+mod disassembly;
+mod discharge;
+mod exp;
+mod expression;
+mod function;
+mod operators;
+mod scope;
+mod statement;
+
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+
+pub use self::debug::{NameKind, describe_call, describe_register, upvalue_name};
+pub use crate::syntax::{SyntaxError, chunk_id};
+
+use self::function::FunctionState;
+use self::scope::{BlockKind, UpvalueScope, VariableKind};
+use crate::bytecode::{Op, ProtoData, UpvalSource};
+use crate::syntax::ast::{Function, Name};
+use crate::syntax::lexer::Lexer;
+use crate::syntax::parser::{parse, too_many};
+
+/// Upvalues that one function may have.
+const MAX_UPVALUES: usize = 255;
+
+/// The upvalue that holds the globals.
+const ENVIRONMENT: &[u8] = b"_ENV";
+
+/// Compiles a chunk to the prototype of its main function.
+///
+/// `chunk_name` follows C Lua's convention, see [`chunk_id`]. If it names a file (`@...`), a byte
+/// order mark and a first line that starts with `#` are skipped.
+///
+/// # Errors
+/// The first error of the source; its message has chunk and line in front.
+pub fn compile(source: &[u8], chunk_name: &str) -> Result<ProtoData, SyntaxError> {
+    let source = if chunk_name.starts_with('@') { skip_file_header(source) } else { source };
+    if u32::try_from(source.len()).is_err() {
+        return Err(SyntaxError::new(chunk_name, 1, "chunk is too large"));
+    }
+    let tree = parse(source, chunk_name)?;
+    let mut compiler = Compiler {
+        source,
+        chunk_name,
+        current: FunctionState::new(Arc::from(chunk_name), 0, 0),
+        enclosing: Vec::new(),
+    };
+    compiler.current.upvalues.push(UpvalueScope {
+        name: ENVIRONMENT,
+        source: UpvalSource::ParentRegister(0),
+        is_read_only: false,
+    });
+    compiler.function_body(&tree)?;
+    Ok(compiler.current.finish())
+}
+
+/// Skips what may precede the text of a script file. Its line end stays, for the line count.
+fn skip_file_header(source: &[u8]) -> &[u8] {
+    let text = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
+    if text.first() != Some(&b'#') {
+        return text;
+    }
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    &text[end..]
+}
+
+/// Walks the tree. `enclosing` are the unfinished functions around `current`, outermost first.
+struct Compiler<'s> {
+    source: &'s [u8],
+    chunk_name: &'s str,
+    current: FunctionState<'s>,
+    enclosing: Vec<FunctionState<'s>>,
+}
+
+/// What a name means.
+enum Resolved<'s> {
+    Local(usize),
+    Upvalue(u8),
+    Constant(exp::ConstantValue<'s>),
+    Global,
+}
+
+impl<'s> Compiler<'s> {
+    /// Compiles a nested function and returns the index of its prototype.
+    fn nested_function(&mut self, function: &Function<'s>) -> Result<u32, SyntaxError> {
+        let source = Arc::clone(&self.current.source);
+        let state = FunctionState::new(source, function.line, function.last_line);
+        self.enclosing.push(mem::replace(&mut self.current, state));
+        self.function_body(function)?;
+        let outer = self.enclosing.pop().expect("pushed above");
+        let proto = mem::replace(&mut self.current, outer).finish();
+        self.current.protos.push(proto);
+        Ok(self.current.protos.len() as u32 - 1)
+    }
+
+    fn function_body(&mut self, function: &Function<'s>) -> Result<(), SyntaxError> {
+        let state = &mut self.current;
+        state.enter_block(BlockKind::Plain);
+        state.is_vararg = function.is_vararg;
+        state.num_params = function.params.len() as u8;
+        for param in &function.params {
+            state.activate(param.text, VariableKind::Regular);
+        }
+        state.reserve(function.params.len())?;
+        if function.is_vararg {
+            state.emit(Op::VarArgPrep { params: state.num_params });
+        }
+        self.statements(&function.body)?;
+        let state = &mut self.current;
+        state.line = function.last_line;
+        state.emit(Op::Return0);
+        state.leave_block(function.next_line)
+    }
+
+    /// Finds the variable called `name`, and makes it an upvalue of all functions in between.
+    fn resolve(&mut self, name: &Name<'s>) -> Result<Resolved<'s>, SyntaxError> {
+        if let Some(local) = self.current.find_local(name.text) {
+            return Ok(match &self.current.locals[local].kind {
+                VariableKind::Constant(value) => Resolved::Constant(value.clone()),
+                _ => Resolved::Local(local),
+            });
+        }
+        if let Some(index) = self.current.find_upvalue(name.text) {
+            return Ok(Resolved::Upvalue(index as u8));
+        }
+        for level in (0..self.enclosing.len()).rev() {
+            let function = &mut self.enclosing[level];
+            if let Some(local) = function.find_local(name.text) {
+                let variable = &function.locals[local];
+                let (register, is_read_only) = match &variable.kind {
+                    VariableKind::Constant(value) => return Ok(Resolved::Constant(value.clone())),
+                    VariableKind::ReadOnly => (variable.register, true),
+                    VariableKind::Regular => (variable.register, false),
+                };
+                function.mark_captured(local);
+                let source = UpvalSource::ParentRegister(register);
+                return self.capture(name, level, source, is_read_only).map(Resolved::Upvalue);
+            }
+            if let Some(index) = function.find_upvalue(name.text) {
+                let is_read_only = function.upvalues[index].is_read_only;
+                let source = UpvalSource::ParentUpvalue(index as u8);
+                return self.capture(name, level, source, is_read_only).map(Resolved::Upvalue);
+            }
+        }
+        Ok(Resolved::Global)
+    }
+
+    /// Adds an upvalue to every function inside the one at `level`, which has the variable in
+    /// `source`.
+    fn capture(
+        &mut self,
+        name: &Name<'s>,
+        level: usize,
+        mut source: UpvalSource,
+        is_read_only: bool,
+    ) -> Result<u8, SyntaxError> {
+        let mut index = 0;
+        for inner in level + 1..=self.enclosing.len() {
+            let function = match self.enclosing.get_mut(inner) {
+                Some(function) => function,
+                None => &mut self.current,
+            };
+            if function.upvalues.len() >= MAX_UPVALUES {
+                let line = function.line_defined;
+                return Err(self.error_after(name, &too_many("upvalues", MAX_UPVALUES, line)));
+            }
+            index = function.upvalues.len() as u8;
+            function.upvalues.push(UpvalueScope { name: name.text, source, is_read_only });
+            source = UpvalSource::ParentUpvalue(index);
+        }
+        Ok(index)
+    }
+
+    /// An error at the token that follows `name`.
+    fn error_after(&self, name: &Name<'_>, message: &str) -> SyntaxError {
+        let mut lexer = Lexer::new(self.source, self.chunk_name, name.end as usize, name.line);
+        match lexer.next_lexeme() {
+            Ok(lexeme) => {
+                SyntaxError::new(self.chunk_name, lexeme.line, message).near(&lexer.show(&lexeme))
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn error(&self, line: u32, message: &str) -> SyntaxError {
+        SyntaxError::new(self.chunk_name, line, message)
+    }
+}

@@ -1,0 +1,68 @@
+//! What can go wrong while a script runs.
+//!
+//! [`Fail`] travels inside a region and may hold values; [`Raised`] travels through code that owns
+//! `&mut Cx`, its value is kept by the state ([`crate::state::State::error`]). Both are caught by
+//! `pcall` and friends; nothing here ends the process.
+
+use heap_api::{AllocError, OutOfMemory};
+
+use crate::value::Value;
+
+/// The heap refused an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+impl<T> From<AllocError<T>> for NoMemory {
+    fn from(_: AllocError<T>) -> Self {
+        NoMemory
+    }
+}
+
+impl From<OutOfMemory> for NoMemory {
+    fn from(_: OutOfMemory) -> Self {
+        NoMemory
+    }
+}
+
+/// Why an instruction or a native function did not finish.
+pub enum Fail<'gc> {
+    /// An error value, thrown as it is.
+    Value(Value<'gc>),
+    /// `error(value, level)` with a string: the position of the function at that level comes first.
+    ValueAt(Value<'gc>, u32),
+    /// A message; the position of the innermost function (the caller, for a native one) comes first.
+    Message(String),
+    /// As `Message`, for text that need not be UTF-8.
+    Bytes(Vec<u8>),
+    /// A native function did not like argument `index` (from 1).
+    Argument {
+        /// Number of the argument, from 1.
+        index: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No memory, and nothing has happened yet: collect and try the same again.
+    Memory,
+    /// No memory, after something has happened that must not be repeated.
+    MemoryFinal,
+}
+
+/// A failure inside a region, boxed to keep results small.
+pub type Failure<'gc> = Box<Fail<'gc>>;
+
+impl From<NoMemory> for Failure<'_> {
+    #[cold]
+    fn from(_: NoMemory) -> Self {
+        Box::new(Fail::Memory)
+    }
+}
+
+/// A run-time error with this message.
+#[cold]
+pub fn fail<'gc>(message: impl Into<String>) -> Failure<'gc> {
+    Box::new(Fail::Message(message.into()))
+}
+
+/// An error whose value waits in [`crate::state::State::error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised;

@@ -1,0 +1,298 @@
+//! The part of the `string` and `utf8` libraries that works on plain bytes and knows nothing about values or the heap.
+//!
+//! [`pattern`], [`format`](mod@format) and [`pack`](mod@pack) each hold one small language of the string library; this file holds the
+//! index arithmetic of `string.sub` and its kin, repetition, letter case, and the primitives of the `utf8` library.
+//!
+//! Invariant S1: offsets in this module count bytes from zero and ranges are half open; the functions that take Lua positions, which count
+//! from one and may be negative, say so.
+
+pub mod format;
+pub mod pack;
+pub mod pattern;
+
+use std::ops::Range;
+
+/// Why a string or `utf8` function failed; the texts are those of Lua 5.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StringError {
+    /// A result longer than any string can be.
+    #[error("resulting string too large")]
+    ResultTooLarge,
+    /// The system has no memory for the result.
+    #[error("not enough memory")]
+    OutOfMemory,
+    /// Bytes that are not UTF-8.
+    #[error("invalid UTF-8 code")]
+    InvalidUtf8,
+    /// A code point outside what `utf8.char` encodes; about the argument being encoded.
+    #[error("value out of range")]
+    CodeOutOfRange,
+    /// A position outside the string given to `utf8.codepoint`; about the argument with this number.
+    #[error("out of bounds")]
+    OutOfBounds(u8),
+    /// A start outside the string given to `utf8.len`; about argument 2.
+    #[error("initial position out of bounds")]
+    InitialOutOfBounds,
+    /// An end outside the string given to `utf8.len`; about argument 3.
+    #[error("final position out of bounds")]
+    FinalOutOfBounds,
+    /// A position outside the string given to `utf8.offset`; about argument 3.
+    #[error("position out of bounds")]
+    PositionOutOfBounds,
+    /// `utf8.offset` asked to count from the middle of a character.
+    #[error("initial position is a continuation byte")]
+    ContinuationByte,
+}
+
+impl StringError {
+    /// The number of the argument that the reference implementation blames, if it blames one. For [`StringError::CodeOutOfRange`] that is
+    /// the argument being encoded, which only the caller knows.
+    pub fn argument(self) -> Option<u8> {
+        match self {
+            StringError::OutOfBounds(argument) => Some(argument),
+            StringError::InitialOutOfBounds => Some(2),
+            StringError::FinalOutOfBounds | StringError::PositionOutOfBounds => Some(3),
+            _ => None,
+        }
+    }
+}
+
+/// The offset of the Lua position `position` where a range starts: negative positions count from the end, and what lies before the string
+/// is its start. The result may lie beyond the end.
+pub fn range_start(position: i64, length: usize) -> usize {
+    match position {
+        1.. => usize::try_from(position - 1).unwrap_or(usize::MAX),
+        0 => 0,
+        _ => length.saturating_sub(usize::try_from(position.unsigned_abs()).unwrap_or(usize::MAX)),
+    }
+}
+
+/// The offset behind the Lua position `position` where a range ends: never beyond the end of the string.
+pub fn range_end(position: i64, length: usize) -> usize {
+    match position {
+        0.. => usize::try_from(position).unwrap_or(usize::MAX).min(length),
+        // The last byte is position -1, so the end behind position -n is the length less n - 1.
+        _ => (length + 1).saturating_sub(usize::try_from(position.unsigned_abs()).unwrap_or(usize::MAX)),
+    }
+}
+
+/// The bytes that `string.sub(s, i, j)` and `string.byte(s, i, j)` select from a string of `length` bytes.
+pub fn sub_range(length: usize, i: i64, j: i64) -> Range<usize> {
+    let start = range_start(i, length);
+    let end = range_end(j, length);
+    if start < end { start..end } else { 0..0 }
+}
+
+/// `count` copies of `text` with `separator` between them.
+///
+/// # Errors
+/// [`StringError::ResultTooLarge`] or [`StringError::OutOfMemory`].
+pub fn repeat(text: &[u8], count: i64, separator: &[u8]) -> Result<Vec<u8>, StringError> {
+    let mut out = Vec::new();
+    let Some(copies) = usize::try_from(count).ok().filter(|&copies| copies > 0) else { return Ok(out) };
+    let total = text
+        .len()
+        .checked_add(separator.len())
+        .and_then(|period| period.checked_mul(copies))
+        .filter(|&total| i64::try_from(total).is_ok())
+        .ok_or(StringError::ResultTooLarge)?;
+    let length = total - separator.len();
+    out.try_reserve_exact(length).map_err(|_| StringError::OutOfMemory)?;
+    out.extend_from_slice(text);
+    if copies > 1 {
+        out.extend_from_slice(separator);
+    }
+    // The result is periodic, so any prefix that ends on a period may be copied behind itself.
+    while out.len() < length {
+        let whole = out.len().min(length - out.len());
+        out.extend_from_within(..whole);
+    }
+    Ok(out)
+}
+
+/// `text` with its ASCII letters in upper case.
+pub fn upper(text: &[u8]) -> Vec<u8> {
+    text.to_ascii_uppercase()
+}
+
+/// `text` with its ASCII letters in lower case.
+pub fn lower(text: &[u8]) -> Vec<u8> {
+    text.to_ascii_lowercase()
+}
+
+/// `text` back to front.
+pub fn reverse(text: &[u8]) -> Vec<u8> {
+    text.iter().rev().copied().collect()
+}
+
+/// The pattern `utf8.charpattern`: one byte sequence of UTF-8, assuming the subject is valid.
+pub const UTF8_CHAR_PATTERN: &[u8] = b"[\0-\x7F\xC2-\xFD][\x80-\xBF]*";
+
+/// The largest code that the original UTF-8 of up to six bytes can hold.
+pub const MAX_UTF8_CODE: u32 = 0x7fff_ffff;
+
+/// Which codes count as valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Utf8Mode {
+    /// Unicode scalar values only.
+    Strict,
+    /// Everything up to [`MAX_UTF8_CODE`], surrogates included.
+    Lax,
+}
+
+fn is_continuation(text: &[u8], offset: usize) -> bool {
+    text.get(offset).is_some_and(|byte| byte & 0xc0 == 0x80)
+}
+
+/// Appends the encoding of `code`, as `utf8.char` does.
+///
+/// # Errors
+/// [`StringError::CodeOutOfRange`] for codes outside 0 to [`MAX_UTF8_CODE`].
+pub fn utf8_encode(out: &mut Vec<u8>, code: i64) -> Result<(), StringError> {
+    let code = u32::try_from(code).ok().filter(|&code| code <= MAX_UTF8_CODE).ok_or(StringError::CodeOutOfRange)?;
+    if code < 0x80 {
+        out.push(code as u8);
+        return Ok(());
+    }
+    // With n continuation bytes the first byte has 6 - n bits to spare.
+    let continuations = (1..6).find(|&n| code >> (6 * n) < 1 << (6 - n)).expect("31 bits fit into six bytes");
+    let mark = !(0xffu8 >> (continuations + 1));
+    out.push(mark | (code >> (6 * continuations)) as u8);
+    for n in (0..continuations).rev() {
+        out.push(0x80 | (code >> (6 * n) & 0x3f) as u8);
+    }
+    Ok(())
+}
+
+/// Decodes the sequence at the start of `text` and returns its code and its length, or nothing if it is invalid.
+pub fn utf8_decode(text: &[u8], mode: Utf8Mode) -> Option<(u32, usize)> {
+    /// The smallest code that needs so many continuation bytes: anything less is an overlong encoding.
+    const SMALLEST: [u32; 6] = [0, 0x80, 0x800, 0x1_0000, 0x20_0000, 0x400_0000];
+    let first = *text.first()?;
+    if first < 0x80 {
+        return Some((u32::from(first), 1));
+    }
+    let length = first.leading_ones() as usize;
+    if !(2..=6).contains(&length) {
+        return None;
+    }
+    let continuations = text.get(1..length)?;
+    let mut code = u32::from(first & (0x7f >> length));
+    for byte in continuations {
+        if byte & 0xc0 != 0x80 {
+            return None;
+        }
+        code = code << 6 | u32::from(byte & 0x3f);
+    }
+    let valid = code >= SMALLEST[length - 1] && (mode == Utf8Mode::Lax || char::from_u32(code).is_some());
+    valid.then_some((code, length))
+}
+
+/// The offset of a Lua position that `utf8` functions take: like [`range_start`], but what lies outside stays outside, as `None` before the
+/// string.
+fn utf8_position(position: i64, length: usize) -> Option<usize> {
+    let position = if position >= 0 { position } else { position.checked_add_unsigned(length as u64)? + 1 };
+    position.checked_sub(1).and_then(|offset| usize::try_from(offset).ok())
+}
+
+/// What `utf8.len` finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Utf8Length {
+    /// So many characters.
+    Characters(usize),
+    /// An invalid sequence at this offset.
+    InvalidAt(usize),
+}
+
+/// Counts the characters that start between the Lua positions `i` and `j` (by default 1 and -1).
+///
+/// # Errors
+/// [`StringError::InitialOutOfBounds`], [`StringError::FinalOutOfBounds`].
+pub fn utf8_len(text: &[u8], i: i64, j: i64, mode: Utf8Mode) -> Result<Utf8Length, StringError> {
+    let mut at = utf8_position(i, text.len()).filter(|&at| at <= text.len()).ok_or(StringError::InitialOutOfBounds)?;
+    let end = utf8_position(j, text.len()).map_or(0, |last| last.saturating_add(1));
+    if end > text.len() {
+        return Err(StringError::FinalOutOfBounds);
+    }
+    let mut count = 0;
+    while at < end {
+        let Some((_, length)) = utf8_decode(&text[at..], mode) else { return Ok(Utf8Length::InvalidAt(at)) };
+        at += length;
+        count += 1;
+    }
+    Ok(Utf8Length::Characters(count))
+}
+
+/// Gives `sink` the codes of the characters that start between the Lua positions `i` and `j` (by default 1 and `i`).
+///
+/// # Errors
+/// [`StringError::OutOfBounds`], [`StringError::InvalidUtf8`].
+pub fn utf8_codepoints(text: &[u8], i: i64, j: i64, mode: Utf8Mode, mut sink: impl FnMut(u32)) -> Result<(), StringError> {
+    let mut at = utf8_position(i, text.len()).ok_or(StringError::OutOfBounds(2))?;
+    let end = utf8_position(j, text.len()).map_or(0, |last| last.saturating_add(1));
+    if end > text.len() {
+        return Err(StringError::OutOfBounds(3));
+    }
+    while at < end {
+        let (code, length) = utf8_decode(&text[at..], mode).ok_or(StringError::InvalidUtf8)?;
+        sink(code);
+        at += length;
+    }
+    Ok(())
+}
+
+/// The position, for `utf8.offset`, from which a count of `n` characters starts when the caller gives none.
+pub fn utf8_offset_default(n: i64, length: usize) -> i64 {
+    if n >= 0 { 1 } else { length as i64 + 1 }
+}
+
+/// The offset at which the `n`-th character counting from the Lua position `i` starts; nothing if there is no such character. Zero finds
+/// the start of the character that contains `i`.
+///
+/// # Errors
+/// [`StringError::PositionOutOfBounds`], [`StringError::ContinuationByte`].
+pub fn utf8_offset(text: &[u8], n: i64, i: i64) -> Result<Option<usize>, StringError> {
+    let mut at = utf8_position(i, text.len()).filter(|&at| at <= text.len()).ok_or(StringError::PositionOutOfBounds)?;
+    if n == 0 {
+        while at > 0 && is_continuation(text, at) {
+            at -= 1;
+        }
+        return Ok(Some(at));
+    }
+    if is_continuation(text, at) {
+        return Err(StringError::ContinuationByte);
+    }
+    let mut steps = if n > 0 { n.unsigned_abs() - 1 } else { n.unsigned_abs() };
+    while steps > 0 {
+        if if n > 0 { at >= text.len() } else { at == 0 } {
+            return Ok(None);
+        }
+        loop {
+            at = if n > 0 { at + 1 } else { at - 1 };
+            if at == 0 || !is_continuation(text, at) {
+                break;
+            }
+        }
+        steps -= 1;
+    }
+    Ok(Some(at))
+}
+
+/// One step of `utf8.codes`: the character behind the one at the Lua position `previous` (zero for the first step), as its offset and code;
+/// nothing at the end. Continuation bytes that follow a complete character are skipped, as Lua 5.4.4 does.
+///
+/// # Errors
+/// [`StringError::InvalidUtf8`].
+pub fn utf8_next(text: &[u8], previous: i64, mode: Utf8Mode) -> Result<Option<(usize, u32)>, StringError> {
+    let mut at = usize::try_from(previous).unwrap_or(usize::MAX);
+    while is_continuation(text, at) {
+        at += 1;
+    }
+    if at >= text.len() {
+        return Ok(None);
+    }
+    match utf8_decode(&text[at..], mode) {
+        Some((code, _)) => Ok(Some((at, code))),
+        None => Err(StringError::InvalidUtf8),
+    }
+}

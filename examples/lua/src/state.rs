@@ -1,0 +1,217 @@
+//! One interpreter's state: [`State`] in the heap, [`Host`] beside it, [`Ctx`] to reach both.
+//!
+//! There is no global state: every interpreter has its own heap, its own `State`, reached from one
+//! root, and its own `Host`.
+
+use core::cell::{Cell, RefCell};
+use std::io::Write;
+use std::time::Instant;
+
+use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
+
+use crate::error::NoMemory;
+use crate::string::{LuaStr, Str};
+use crate::table::{EmptyParts, Table};
+use crate::thread::{Status, Thread};
+use crate::value::{Type, Value};
+
+/// What code inside a region works with: the heap, the state, the host.
+#[derive(Clone, Copy)]
+pub struct Ctx<'gc> {
+    /// The heap's region.
+    pub cx: &'gc Cx,
+    /// The interpreter's objects.
+    pub state: &'gc State<'gc>,
+    /// The interpreter's other half.
+    pub host: &'gc Host,
+}
+
+macro_rules! events {
+    ($($name:ident $text:literal,)*) => {
+        /// Names with a meaning in metatables.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs, reason = "the names of Lua's events")]
+        pub enum Event { $($name,)* }
+
+        impl Event {
+            const NAMES: &[&'static str] = &[$($text,)*];
+
+            /// The key in a metatable.
+            #[must_use]
+            pub fn key(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+    };
+}
+
+events! {
+    Index "__index",
+    NewIndex "__newindex",
+    Eq "__eq",
+    Len "__len",
+    Call "__call",
+    Add "__add",
+    Sub "__sub",
+    Mul "__mul",
+    Div "__div",
+    IDiv "__idiv",
+    Mod "__mod",
+    Pow "__pow",
+    BAnd "__band",
+    BOr "__bor",
+    BXor "__bxor",
+    Shl "__shl",
+    Shr "__shr",
+    Unm "__unm",
+    BNot "__bnot",
+    Concat "__concat",
+    Lt "__lt",
+    Le "__le",
+    ToString "__tostring",
+    Name "__name",
+    Pairs "__pairs",
+    Metatable "__metatable",
+}
+
+const EVENTS: usize = Event::NAMES.len();
+
+/// The objects of an interpreter that everything else is reached from.
+#[derive(Trace)]
+pub struct State<'gc> {
+    /// What empty tables share.
+    pub no_parts: EmptyParts<'gc>,
+    /// The table of global variables.
+    pub globals: Gc<'gc, Table<'gc>>,
+    /// The loaded modules, by name.
+    pub loaded: Gc<'gc, Table<'gc>>,
+    /// The thread that runs.
+    pub thread: Slot<Gc<'gc, Thread<'gc>>>,
+    /// The thread that scripts start in.
+    pub main_thread: Gc<'gc, Thread<'gc>>,
+    /// The error value on its way to whoever catches it.
+    pub error: Slot<Value<'gc>>,
+    /// The message "not enough memory", made while there was some.
+    pub out_of_memory: Str<'gc>,
+    /// The metatables of types whose values have none of their own.
+    metatables: [Slot<Option<Gc<'gc, Table<'gc>>>>; Type::COUNT],
+    event_keys: [Str<'gc>; EVENTS],
+}
+
+impl<'gc> State<'gc> {
+    /// A new state with empty global tables.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn new(cx: &'gc Cx, host: &Host) -> Result<Gc<'gc, State<'gc>>, NoMemory> {
+        let no_parts = EmptyParts::new(cx)?;
+        let globals = Table::from_parts(cx, &no_parts)?;
+        let loaded = Table::from_parts(cx, &no_parts)?;
+        let main_thread = Thread::new(cx)?;
+        main_thread.status.set(Status::Running);
+        let out_of_memory = Str::intern(cx, host, b"not enough memory")?;
+        let mut event_keys = [out_of_memory; EVENTS];
+        for (key, text) in event_keys.iter_mut().zip(Event::NAMES) {
+            *key = Str::intern(cx, host, text.as_bytes())?;
+        }
+        Ok(cx.try_alloc(State {
+            no_parts,
+            globals,
+            loaded,
+            thread: Slot::new(main_thread),
+            main_thread,
+            error: Slot::new(Value::Nil),
+            out_of_memory,
+            metatables: [const { Slot::new(None) }; Type::COUNT],
+            event_keys,
+        })?)
+    }
+
+    /// The key of an event.
+    #[inline(always)]
+    pub fn event_key(&self, event: Event) -> Str<'gc> {
+        self.event_keys[event as usize]
+    }
+
+    /// The metatable that all values of a type share.
+    pub fn type_metatable(&self, ty: Type) -> Option<Gc<'gc, Table<'gc>>> {
+        self.metatables[ty as usize].get()
+    }
+
+    /// Sets the metatable that all values of a type share.
+    pub fn set_type_metatable(&self, cx: &Cx, ty: Type, metatable: Option<Gc<'gc, Table<'gc>>>) {
+        self.metatables[ty as usize].set(cx, metatable);
+    }
+}
+
+impl<'gc> Ctx<'gc> {
+    /// A string with these bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn str(self, bytes: impl AsRef<[u8]>) -> Result<Str<'gc>, NoMemory> {
+        Str::new(self, bytes.as_ref())
+    }
+
+    /// The metatable of any value.
+    pub fn metatable(self, value: Value<'gc>) -> Option<Gc<'gc, Table<'gc>>> {
+        match value {
+            Value::Table(table) => table.metatable(),
+            Value::UserData(data) => data.metatable.get(),
+            other => self.state.type_metatable(other.ty()),
+        }
+    }
+
+    /// The metamethod of a value for an event; nil if there is none.
+    pub fn metamethod(self, value: Value<'gc>, event: Event) -> Value<'gc> {
+        match self.metatable(value) {
+            Some(metatable) => metatable.get_short(self.state.event_key(event)),
+            None => Value::Nil,
+        }
+    }
+}
+
+/// The part of an interpreter that is not in the heap.
+pub struct Host {
+    /// All short strings (weak).
+    pub strings: RefCell<InternSet<LuaStr>>,
+    /// Where `print` and `io.write` go.
+    pub output: RefCell<Box<dyn Write + Send>>,
+    /// State of the random number generator.
+    pub random: Cell<[u64; 4]>,
+    /// When the interpreter was made, for `os.clock`.
+    pub started: Instant,
+    /// Calls from Rust to Lua that are under way, one inside the other.
+    pub nesting: Cell<u32>,
+    /// The stack at the time of an error that nobody catches.
+    pub traceback: RefCell<Option<String>>,
+    /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
+    pub exhausted_at: Cell<Option<u64>>,
+    /// A buffer for building strings, kept to be reused.
+    pub scratch: RefCell<Vec<u8>>,
+    /// Most bytes that a native function may gather outside the heap.
+    pub buffer_limit: usize,
+    /// Whether `collectgarbage("stop")` was the last word.
+    pub gc_stopped: Cell<bool>,
+}
+
+impl Host {
+    /// The host part of an interpreter for `heap`.
+    #[must_use]
+    pub fn new(heap: &Heap, output: Box<dyn Write + Send>, buffer_limit: usize) -> Host {
+        Host {
+            strings: RefCell::new(InternSet::new(heap)),
+            output: RefCell::new(output),
+            random: Cell::new([1, 2, 3, 4]),
+            started: Instant::now(),
+            nesting: Cell::new(0),
+            traceback: RefCell::new(None),
+            exhausted_at: Cell::new(None),
+            scratch: RefCell::new(Vec::new()),
+            buffer_limit,
+            gc_stopped: Cell::new(false),
+        }
+    }
+}

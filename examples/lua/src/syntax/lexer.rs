@@ -1,0 +1,720 @@
+//! The lexer: bytes to tokens.
+//!
+//! Owned by the parser; the compiler uses it once more to name the token at an offset in an error
+//! message.
+//!
+//! # Invariants
+//! * **X1** A [`Lexeme`]'s `line` is the line on which the token *ends*, as C Lua counts: `\n`,
+//!   `\r`, `\r\n` and `\n\r` each end one line.
+//! * **X2** After an error the lexer is not used again.
+
+use std::borrow::Cow;
+
+use super::SyntaxError;
+use crate::number::{Number, is_space, parse_number};
+
+/// How messages name the end of the source.
+pub(crate) const END_OF_INPUT: &str = "<eof>";
+
+/// A token. Keywords and operators go by their own names.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the spelling of each fixed token is listed in `spelling`")]
+pub enum Token<'s> {
+    Name(&'s [u8]),
+    Str(Cow<'s, [u8]>),
+    Int(i64),
+    Float(f64),
+    /// A byte that starts no token.
+    Unknown(u8),
+    Eof,
+    And,
+    Break,
+    Do,
+    Else,
+    ElseIf,
+    End,
+    False,
+    For,
+    Function,
+    Goto,
+    If,
+    In,
+    Local,
+    Nil,
+    Not,
+    Or,
+    Repeat,
+    Return,
+    Then,
+    True,
+    Until,
+    While,
+    Plus,
+    Minus,
+    Star,
+    Slash,
+    DoubleSlash,
+    Percent,
+    Caret,
+    Hash,
+    Ampersand,
+    Tilde,
+    Pipe,
+    ShiftLeft,
+    ShiftRight,
+    Concat,
+    Ellipsis,
+    Dot,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    Assign,
+    Comma,
+    Semicolon,
+    Colon,
+    DoubleColon,
+    OpenParen,
+    CloseParen,
+    OpenBracket,
+    CloseBracket,
+    OpenBrace,
+    CloseBrace,
+}
+
+impl Token<'_> {
+    /// The spelling of a token that has only one, or what stands for it in "... expected".
+    pub(crate) fn spelling(&self) -> &'static str {
+        use Token::*;
+        match self {
+            Name(_) => "<name>",
+            Str(_) => "<string>",
+            Int(_) => "<integer>",
+            Float(_) => "<number>",
+            Unknown(_) => "<symbol>",
+            Eof => END_OF_INPUT,
+            And => "and",
+            Break => "break",
+            Do => "do",
+            Else => "else",
+            ElseIf => "elseif",
+            End => "end",
+            False => "false",
+            For => "for",
+            Function => "function",
+            Goto => "goto",
+            If => "if",
+            In => "in",
+            Local => "local",
+            Nil => "nil",
+            Not => "not",
+            Or => "or",
+            Repeat => "repeat",
+            Return => "return",
+            Then => "then",
+            True => "true",
+            Until => "until",
+            While => "while",
+            Plus => "+",
+            Minus => "-",
+            Star => "*",
+            Slash => "/",
+            DoubleSlash => "//",
+            Percent => "%",
+            Caret => "^",
+            Hash => "#",
+            Ampersand => "&",
+            Tilde => "~",
+            Pipe => "|",
+            ShiftLeft => "<<",
+            ShiftRight => ">>",
+            Concat => "..",
+            Ellipsis => "...",
+            Dot => ".",
+            Equal => "==",
+            NotEqual => "~=",
+            Less => "<",
+            LessEqual => "<=",
+            Greater => ">",
+            GreaterEqual => ">=",
+            Assign => "=",
+            Comma => ",",
+            Semicolon => ";",
+            Colon => ":",
+            DoubleColon => "::",
+            OpenParen => "(",
+            CloseParen => ")",
+            OpenBracket => "[",
+            CloseBracket => "]",
+            OpenBrace => "{",
+            CloseBrace => "}",
+        }
+    }
+
+    /// The token as "... expected" names it: `'='`, `<name>`.
+    pub(crate) fn expected(&self) -> String {
+        match self {
+            Token::Name(_) | Token::Str(_) | Token::Int(_) | Token::Float(_) | Token::Eof => {
+                self.spelling().to_owned()
+            }
+            _ => format!("'{}'", self.spelling()),
+        }
+    }
+}
+
+/// A token with its place in the source.
+#[derive(Clone, Debug)]
+pub struct Lexeme<'s> {
+    /// What it is.
+    pub token: Token<'s>,
+    /// The line it ends on.
+    pub line: u32,
+    /// Byte offset of its first byte.
+    pub start: usize,
+    /// Byte offset after its last byte.
+    pub end: usize,
+}
+
+/// Splits a source into tokens.
+#[derive(Clone, Debug)]
+pub struct Lexer<'s> {
+    source: &'s [u8],
+    chunk_name: &'s str,
+    position: usize,
+    line: u32,
+}
+
+impl<'s> Lexer<'s> {
+    /// A lexer for `source`, starting at byte `position`, which is on `line`.
+    pub fn new(source: &'s [u8], chunk_name: &'s str, position: usize, line: u32) -> Self {
+        Lexer { source, chunk_name, position, line }
+    }
+
+    /// The next token; [`Token::Eof`] again and again at the end.
+    ///
+    /// # Errors
+    /// A malformed number, string or comment.
+    pub fn next_lexeme(&mut self) -> Result<Lexeme<'s>, SyntaxError> {
+        self.skip_blanks()?;
+        let start = self.position;
+        let token = self.scan()?;
+        Ok(Lexeme { token, line: self.line, start, end: self.position })
+    }
+
+    /// How a message shows the given token of this source.
+    pub(crate) fn show(&self, lexeme: &Lexeme<'_>) -> String {
+        let text = &self.source[lexeme.start..lexeme.end];
+        match &lexeme.token {
+            Token::Eof => END_OF_INPUT.to_owned(),
+            Token::Unknown(byte) if !matches!(byte, b' '..=b'~') => format!("'<\\{byte}>'"),
+            Token::Str(value) if text[0] != b'[' => {
+                quote(&[&text[..1], value.as_ref(), &text[..1]].concat())
+            }
+            _ => quote(text),
+        }
+    }
+
+    fn error(&self, message: &str, near: &[u8]) -> SyntaxError {
+        SyntaxError::new(self.chunk_name, self.line, message).near(&quote(near))
+    }
+
+    fn error_at_end(&self, message: &str) -> SyntaxError {
+        SyntaxError::new(self.chunk_name, self.line, message).near(END_OF_INPUT)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.source.get(self.position).copied()
+    }
+
+    fn peek_second(&self) -> Option<u8> {
+        self.source.get(self.position + 1).copied()
+    }
+
+    fn accept(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.position += usize::from(found);
+        found
+    }
+
+    fn accept_any(&mut self, bytes: [u8; 2]) -> bool {
+        self.accept(bytes[0]) || self.accept(bytes[1])
+    }
+
+    /// Skips one line end, which may be two bytes.
+    fn skip_newline(&mut self) {
+        let first = self.source[self.position];
+        self.position += 1;
+        if let Some(second @ (b'\n' | b'\r')) = self.peek()
+            && second != first
+        {
+            self.position += 1;
+        }
+        self.line += 1;
+    }
+
+    fn skip_blanks(&mut self) -> Result<(), SyntaxError> {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\n' | b'\r' => self.skip_newline(),
+                b'-' if self.peek_second() == Some(b'-') => {
+                    self.position += 2;
+                    self.skip_comment()?;
+                }
+                _ if is_space(byte) => self.position += 1,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_comment(&mut self) -> Result<(), SyntaxError> {
+        if self.peek() == Some(b'[')
+            && let Some(level) = self.long_bracket_level()
+        {
+            self.long_bracket(level, "comment")?;
+            return Ok(());
+        }
+        let rest = &self.source[self.position..];
+        let length = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
+        self.position += length;
+        Ok(())
+    }
+
+    fn scan(&mut self) -> Result<Token<'s>, SyntaxError> {
+        let Some(byte) = self.peek() else { return Ok(Token::Eof) };
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => return Ok(self.word()),
+            b'0'..=b'9' => return self.number(),
+            b'"' | b'\'' => return self.short_string(byte),
+            b'.' if self.peek_second().is_some_and(|b| b.is_ascii_digit()) => return self.number(),
+            b'[' if matches!(self.peek_second(), Some(b'[' | b'=')) => return self.long_string(),
+            _ => {}
+        }
+        self.position += 1;
+        Ok(match byte {
+            b'+' => Token::Plus,
+            b'-' => Token::Minus,
+            b'*' => Token::Star,
+            b'/' => self.either(b'/', Token::DoubleSlash, Token::Slash),
+            b'%' => Token::Percent,
+            b'^' => Token::Caret,
+            b'#' => Token::Hash,
+            b'&' => Token::Ampersand,
+            b'~' => self.either(b'=', Token::NotEqual, Token::Tilde),
+            b'|' => Token::Pipe,
+            b'<' if self.accept(b'<') => Token::ShiftLeft,
+            b'<' => self.either(b'=', Token::LessEqual, Token::Less),
+            b'>' if self.accept(b'>') => Token::ShiftRight,
+            b'>' => self.either(b'=', Token::GreaterEqual, Token::Greater),
+            b'=' => self.either(b'=', Token::Equal, Token::Assign),
+            b'.' if self.accept(b'.') => self.either(b'.', Token::Ellipsis, Token::Concat),
+            b'.' => Token::Dot,
+            b',' => Token::Comma,
+            b';' => Token::Semicolon,
+            b':' => self.either(b':', Token::DoubleColon, Token::Colon),
+            b'(' => Token::OpenParen,
+            b')' => Token::CloseParen,
+            b'[' => Token::OpenBracket,
+            b']' => Token::CloseBracket,
+            b'{' => Token::OpenBrace,
+            b'}' => Token::CloseBrace,
+            _ => Token::Unknown(byte),
+        })
+    }
+
+    fn either(&mut self, next: u8, longer: Token<'s>, shorter: Token<'s>) -> Token<'s> {
+        if self.accept(next) { longer } else { shorter }
+    }
+
+    fn word(&mut self) -> Token<'s> {
+        let rest = &self.source[self.position..];
+        let is_part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let length = rest.iter().position(|b| !is_part(b)).unwrap_or(rest.len());
+        self.position += length;
+        match &rest[..length] {
+            b"and" => Token::And,
+            b"break" => Token::Break,
+            b"do" => Token::Do,
+            b"else" => Token::Else,
+            b"elseif" => Token::ElseIf,
+            b"end" => Token::End,
+            b"false" => Token::False,
+            b"for" => Token::For,
+            b"function" => Token::Function,
+            b"goto" => Token::Goto,
+            b"if" => Token::If,
+            b"in" => Token::In,
+            b"local" => Token::Local,
+            b"nil" => Token::Nil,
+            b"not" => Token::Not,
+            b"or" => Token::Or,
+            b"repeat" => Token::Repeat,
+            b"return" => Token::Return,
+            b"then" => Token::Then,
+            b"true" => Token::True,
+            b"until" => Token::Until,
+            b"while" => Token::While,
+            name => Token::Name(name),
+        }
+    }
+
+    fn number(&mut self) -> Result<Token<'s>, SyntaxError> {
+        let start = self.position;
+        let hex = self.accept(b'0') && self.accept_any(*b"xX");
+        let exponent = if hex { *b"pP" } else { *b"eE" };
+        loop {
+            if self.accept_any(exponent) {
+                self.accept_any(*b"+-");
+            } else if self.peek().is_some_and(|b| b.is_ascii_hexdigit() || b == b'.') {
+                self.position += 1;
+            } else {
+                break;
+            }
+        }
+        // A letter right after a number belongs to it, and makes it malformed.
+        if self.peek().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') {
+            self.position += 1;
+        }
+        let text = &self.source[start..self.position];
+        match parse_number(text) {
+            Some(Number::Int(value)) => Ok(Token::Int(value)),
+            Some(Number::Float(value)) => Ok(Token::Float(value)),
+            None => Err(self.error("malformed number", text)),
+        }
+    }
+
+    /// The number of `=` in a long bracket that opens here, if one does. Moves past it then.
+    fn long_bracket_level(&mut self) -> Option<usize> {
+        let rest = &self.source[self.position + 1..];
+        let level = rest.iter().take_while(|b| **b == b'=').count();
+        if rest.get(level) != Some(&b'[') {
+            return None;
+        }
+        self.position += level + 2;
+        Some(level)
+    }
+
+    fn long_string(&mut self) -> Result<Token<'s>, SyntaxError> {
+        let start = self.position;
+        if let Some(level) = self.long_bracket_level() {
+            return self.long_bracket(level, "string").map(Token::Str);
+        }
+        let equals = self.source[start + 1..].iter().take_while(|b| **b == b'=').count();
+        let near = &self.source[start..start + 1 + equals];
+        Err(self.error("invalid long string delimiter", near))
+    }
+
+    /// The contents of a long bracket whose opening has been read.
+    fn long_bracket(&mut self, level: usize, what: &str) -> Result<Cow<'s, [u8]>, SyntaxError> {
+        let first_line = self.line;
+        if matches!(self.peek(), Some(b'\n' | b'\r')) {
+            self.skip_newline();
+        }
+        let mut value = Cow::Borrowed(&self.source[self.position..self.position]);
+        let mut piece_start = self.position;
+        loop {
+            let Some(byte) = self.peek() else {
+                let message = format!("unfinished long {what} (starting at line {first_line})");
+                return Err(self.error_at_end(&message));
+            };
+            match byte {
+                b']' if self.closes(level) => {
+                    let piece = &self.source[piece_start..self.position];
+                    self.position += level + 2;
+                    append(&mut value, piece);
+                    return Ok(value);
+                }
+                b'\n' | b'\r' => {
+                    let piece_end = self.position;
+                    self.skip_newline();
+                    // Every kind of line end counts as one `\n`; only other kinds need a copy.
+                    if self.source[piece_end..self.position] != *b"\n" {
+                        append(&mut value, &self.source[piece_start..piece_end]);
+                        value.to_mut().push(b'\n');
+                        piece_start = self.position;
+                    }
+                }
+                _ => self.position += 1,
+            }
+        }
+    }
+
+    fn closes(&self, level: usize) -> bool {
+        let rest = &self.source[self.position + 1..];
+        rest.len() > level && rest[..level].iter().all(|b| *b == b'=') && rest[level] == b']'
+    }
+
+    fn short_string(&mut self, quote: u8) -> Result<Token<'s>, SyntaxError> {
+        self.position += 1;
+        let start = self.position;
+        let special = |b: &u8| *b == quote || matches!(b, b'\\' | b'\n' | b'\r');
+        let rest = &self.source[start..];
+        let plain = rest.iter().position(special).unwrap_or(rest.len());
+        self.position += plain;
+        if self.accept(quote) {
+            return Ok(Token::Str(Cow::Borrowed(&rest[..plain])));
+        }
+        // The opening quote stays in front until the end, for messages.
+        let mut buffer = vec![quote];
+        buffer.extend_from_slice(&rest[..plain]);
+        loop {
+            match self.peek() {
+                None => return Err(self.error_at_end("unfinished string")),
+                Some(b'\n' | b'\r') => return Err(self.error("unfinished string", &buffer)),
+                Some(b'\\') => self.escape(&mut buffer)?,
+                Some(byte) => {
+                    self.position += 1;
+                    if byte == quote {
+                        buffer.remove(0);
+                        return Ok(Token::Str(Cow::Owned(buffer)));
+                    }
+                    buffer.push(byte);
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self, buffer: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        let start = self.position;
+        self.position += 1;
+        let Some(byte) = self.peek() else { return Ok(()) };
+        let value = match byte {
+            b'a' => 7,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 11,
+            b'\\' | b'"' | b'\'' => byte,
+            b'\n' | b'\r' => {
+                self.skip_newline();
+                buffer.push(b'\n');
+                return Ok(());
+            }
+            b'x' => return self.hex_escape(start, buffer),
+            b'u' => return self.utf8_escape(start, buffer),
+            b'z' => {
+                self.position += 1;
+                while let Some(blank) = self.peek().filter(|b| is_space(*b)) {
+                    match blank {
+                        b'\n' | b'\r' => self.skip_newline(),
+                        _ => self.position += 1,
+                    }
+                }
+                return Ok(());
+            }
+            b'0'..=b'9' => return self.decimal_escape(start, buffer),
+            _ => return Err(self.escape_error("invalid escape sequence", start, buffer)),
+        };
+        self.position += 1;
+        buffer.push(value);
+        Ok(())
+    }
+
+    /// An error inside an escape sequence; the message shows the byte here too, if there is one.
+    fn escape_error(&self, message: &str, start: usize, buffer: &[u8]) -> SyntaxError {
+        let end = (self.position + 1).min(self.source.len());
+        self.error(message, &[buffer, &self.source[start..end]].concat())
+    }
+
+    fn hex_digit(&mut self, start: usize, buffer: &[u8]) -> Result<u32, SyntaxError> {
+        let digit = self.peek().and_then(|b| char::from(b).to_digit(16));
+        let digit =
+            digit.ok_or_else(|| self.escape_error("hexadecimal digit expected", start, buffer))?;
+        self.position += 1;
+        Ok(digit)
+    }
+
+    fn hex_escape(&mut self, start: usize, buffer: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        self.position += 1;
+        let high = self.hex_digit(start, buffer)?;
+        let low = self.hex_digit(start, buffer)?;
+        buffer.push((high << 4 | low) as u8);
+        Ok(())
+    }
+
+    fn decimal_escape(&mut self, start: usize, buffer: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        let mut value = 0u32;
+        for _ in 0..3 {
+            let Some(digit) = self.peek().filter(u8::is_ascii_digit) else { break };
+            value = value * 10 + u32::from(digit - b'0');
+            self.position += 1;
+        }
+        let value = u8::try_from(value)
+            .map_err(|_| self.escape_error("decimal escape too large", start, buffer))?;
+        buffer.push(value);
+        Ok(())
+    }
+
+    fn utf8_escape(&mut self, start: usize, buffer: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        self.position += 1;
+        if self.peek() != Some(b'{') {
+            return Err(self.escape_error("missing '{'", start, buffer));
+        }
+        self.position += 1;
+        let mut value = self.hex_digit(start, buffer)?;
+        while self.peek().is_some_and(|b| b.is_ascii_hexdigit()) {
+            if value > u32::MAX >> 5 {
+                return Err(self.escape_error("UTF-8 value too large", start, buffer));
+            }
+            value = value << 4 | self.hex_digit(start, buffer)?;
+        }
+        if self.peek() != Some(b'}') {
+            return Err(self.escape_error("missing '}'", start, buffer));
+        }
+        self.position += 1;
+        encode_utf8(value, buffer);
+        Ok(())
+    }
+}
+
+fn append<'s>(value: &mut Cow<'s, [u8]>, piece: &'s [u8]) {
+    if value.is_empty() {
+        *value = Cow::Borrowed(piece);
+    } else {
+        value.to_mut().extend_from_slice(piece);
+    }
+}
+
+/// Puts a token's text between quotes. Like C, which prints up to a zero byte.
+fn quote(text: &[u8]) -> String {
+    let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
+    format!("'{}'", String::from_utf8_lossy(&text[..end]))
+}
+
+/// Appends `value`, below 2^31, in the original UTF-8 scheme of up to six bytes.
+pub fn encode_utf8(value: u32, buffer: &mut Vec<u8>) {
+    if value < 0x80 {
+        buffer.push(value as u8);
+        return;
+    }
+    // Six bits go to each continuation byte; the first byte has room for `6 - continuations` bits.
+    let continuations = (1..5).find(|n| value >> (5 * n + 6) == 0).unwrap_or(5);
+    let marker = 0xff00u32 >> (continuations + 1);
+    buffer.push((marker | value >> (6 * continuations)) as u8);
+    for index in (0..continuations).rev() {
+        buffer.push((0x80 | value >> (6 * index) & 0x3f) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(source: &str) -> Vec<Token<'_>> {
+        let mut lexer = Lexer::new(source.as_bytes(), "=input", 0, 1);
+        let mut tokens = Vec::new();
+        loop {
+            match lexer.next_lexeme().unwrap().token {
+                Token::Eof => return tokens,
+                token => tokens.push(token),
+            }
+        }
+    }
+
+    fn string(source: &[u8]) -> Vec<u8> {
+        match Lexer::new(source, "=input", 0, 1).next_lexeme().unwrap().token {
+            Token::Str(value) => value.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn longest_operator_wins() {
+        use Token::*;
+        assert_eq!(
+            tokens("a<<b<=c<d>>e>=f>g==h=i~=j~k//l/m...n..o.p::q:r"),
+            [
+                Name(b"a"),
+                ShiftLeft,
+                Name(b"b"),
+                LessEqual,
+                Name(b"c"),
+                Less,
+                Name(b"d"),
+                ShiftRight,
+                Name(b"e"),
+                GreaterEqual,
+                Name(b"f"),
+                Greater,
+                Name(b"g"),
+                Equal,
+                Name(b"h"),
+                Assign,
+                Name(b"i"),
+                NotEqual,
+                Name(b"j"),
+                Tilde,
+                Name(b"k"),
+                DoubleSlash,
+                Name(b"l"),
+                Slash,
+                Name(b"m"),
+                Ellipsis,
+                Name(b"n"),
+                Concat,
+                Name(b"o"),
+                Dot,
+                Name(b"p"),
+                DoubleColon,
+                Name(b"q"),
+                Colon,
+                Name(b"r"),
+            ]
+        );
+    }
+
+    #[test]
+    fn numerals_become_integers_or_floats() {
+        use Token::*;
+        assert_eq!(
+            tokens("3 0xff 0xA.8p0 1e2 .5 3. 9223372036854775808 0x7fffffffffffffff1"),
+            [
+                Int(3),
+                Int(255),
+                Float(10.5),
+                Float(100.0),
+                Float(0.5),
+                Float(3.0),
+                Float(9223372036854775808.0),
+                Int(-15),
+            ]
+        );
+    }
+
+    #[test]
+    fn strings_keep_their_bytes() {
+        assert_eq!(string(b"'plain'"), b"plain");
+        assert_eq!(string(b"'\\a\\b\\f\\n\\r\\t\\v\\\\\\'\\\"'"), b"\x07\x08\x0c\n\r\t\x0b\\'\"");
+        assert_eq!(string(b"'\\65\\0661\\x7a\\xFF\xfe'"), b"AB1z\xff\xfe");
+        assert_eq!(string(b"'a\\z \n\t b'"), b"ab");
+        assert_eq!(string(b"'a\\\r\nb\\\nc'"), b"a\nb\nc");
+        assert_eq!(string("'\\u{48}\\u{e9}\\u{20AC}\\u{1F600}'".as_bytes()), "Hé€😀".as_bytes());
+        assert_eq!(string(b"'\\u{7FFFFFFF}'"), b"\xfd\xbf\xbf\xbf\xbf\xbf");
+        assert_eq!(
+            string(b"'\\u{200000}\\u{4000000}'"),
+            b"\xf8\x88\x80\x80\x80\xfc\x84\x80\x80\x80\x80"
+        );
+        assert_eq!(string(b"[[\r\na\r\nb]=]\n]]"), b"a\nb]=]\n");
+        assert_eq!(string(b"[==[x]]]=]y]==]"), b"x]]]=]y");
+        assert_eq!(string(b"[[\n\r\r\nab]]"), b"\nab");
+    }
+
+    #[test]
+    fn comments_and_line_ends_are_counted() {
+        let source = b"--[==[ x\n]]\n]==] a -- b\r\nc\n\r--[ d\ne";
+        let mut lexer = Lexer::new(source, "=input", 0, 1);
+        let mut lines = Vec::new();
+        loop {
+            let lexeme = lexer.next_lexeme().unwrap();
+            lines.push(lexeme.line);
+            if lexeme.token == Token::Eof {
+                break;
+            }
+        }
+        assert_eq!(lines, [3, 4, 6, 6]);
+    }
+}

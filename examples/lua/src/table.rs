@@ -1,0 +1,808 @@
+//! Tables: an array part and a hash part, both objects of their own in the heap.
+//!
+//! The hash part is a chained scatter table with Brent's variation, the sizes of both parts follow
+//! from a count of the keys at every rehash: the scheme of PUC-Rio Lua (`ltable.c`). Here the link
+//! of a chain lies in the padding of its key, so a node is two values, 32 bytes.
+//!
+//! * T1: keys are normalised: a float with an integer value is stored as that integer.
+//! * T2: integer keys `1..=array.len()` are in the array part, never in the hash part.
+//! * T3: the hash part has a power of two of nodes. The empty hash part is one object that all
+//!   tables share ([`crate::state::State::no_nodes`]); nobody writes to it.
+//! * T4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
+//! * T5: a colliding node that is not in its main position leaves it to the newcomer.
+//! * T6: what a failed insertion (no memory) leaves behind is the table as it was.
+
+use core::cell::Cell;
+
+use heap_api::{Cx, Gc, Slot, Tailed, Trace};
+
+use crate::error::NoMemory;
+use crate::function::{Closure, NativeFn};
+use crate::number;
+use crate::state::{Ctx, Event};
+use crate::string::Str;
+use crate::thread::Thread;
+use crate::userdata::UserData;
+use crate::value::Value;
+
+/// Index of the next node in a chain; beyond every table at the end.
+type Link = u32;
+
+const END: Link = Link::MAX;
+
+/// A key with the link to the next node of its chain.
+#[derive(Clone, Copy, Trace)]
+enum Key<'gc> {
+    Empty(Link),
+    Bool(Link, bool),
+    Int(Link, i64),
+    Float(Link, f64),
+    Str(Link, Str<'gc>),
+    Table(Link, Gc<'gc, Table<'gc>>),
+    Function(Link, Gc<'gc, Closure<'gc>>),
+    Native(Link, Gc<'gc, NativeFn<'gc>>),
+    Thread(Link, Gc<'gc, Thread<'gc>>),
+    UserData(Link, Gc<'gc, UserData<'gc>>),
+}
+
+const _: () = assert!(size_of::<Key<'_>>() == 16);
+
+impl<'gc> Key<'gc> {
+    fn new(value: Value<'gc>, link: Link) -> Key<'gc> {
+        match value {
+            Value::Nil => Key::Empty(link),
+            Value::Bool(b) => Key::Bool(link, b),
+            Value::Int(i) => Key::Int(link, i),
+            Value::Float(f) => Key::Float(link, f),
+            Value::Str(s) => Key::Str(link, s),
+            Value::Table(t) => Key::Table(link, t),
+            Value::Function(f) => Key::Function(link, f),
+            Value::Native(f) => Key::Native(link, f),
+            Value::Thread(t) => Key::Thread(link, t),
+            Value::UserData(u) => Key::UserData(link, u),
+        }
+    }
+
+    fn value(self) -> Value<'gc> {
+        match self {
+            Key::Empty(_) => Value::Nil,
+            Key::Bool(_, b) => Value::Bool(b),
+            Key::Int(_, i) => Value::Int(i),
+            Key::Float(_, f) => Value::Float(f),
+            Key::Str(_, s) => Value::Str(s),
+            Key::Table(_, t) => Value::Table(t),
+            Key::Function(_, f) => Value::Function(f),
+            Key::Native(_, f) => Value::Native(f),
+            Key::Thread(_, t) => Value::Thread(t),
+            Key::UserData(_, u) => Value::UserData(u),
+        }
+    }
+
+    #[inline(always)]
+    fn link(self) -> Link {
+        match self {
+            Key::Empty(link)
+            | Key::Bool(link, _)
+            | Key::Int(link, _)
+            | Key::Float(link, _)
+            | Key::Str(link, _)
+            | Key::Table(link, _)
+            | Key::Function(link, _)
+            | Key::Native(link, _)
+            | Key::Thread(link, _)
+            | Key::UserData(link, _) => link,
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        matches!(self, Key::Empty(_))
+    }
+}
+
+#[derive(Trace)]
+struct Node<'gc> {
+    key: Slot<Key<'gc>>,
+    value: Slot<Value<'gc>>,
+}
+
+impl<'gc> Node<'gc> {
+    fn empty() -> Node<'gc> {
+        Node { key: Slot::new(Key::Empty(END)), value: Slot::new(Value::Nil) }
+    }
+}
+
+/// What precedes the nodes of a hash part.
+#[derive(Trace)]
+pub struct NodesHead {
+    /// All nodes from here on are in use; `u32::MAX` marks the shared empty hash part.
+    last_free: Cell<u32>,
+}
+
+/// A hash part.
+type Nodes<'gc> = Tailed<NodesHead, Node<'gc>>;
+
+const SHARED: u32 = u32::MAX;
+
+/// The parts that new tables start with (T3).
+#[derive(Trace)]
+pub struct EmptyParts<'gc> {
+    array: Gc<'gc, [Slot<Value<'gc>>]>,
+    nodes: Gc<'gc, Nodes<'gc>>,
+}
+
+impl<'gc> EmptyParts<'gc> {
+    /// Makes them, once per interpreter.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn new(cx: &'gc Cx) -> Result<EmptyParts<'gc>, NoMemory> {
+        let head = NodesHead { last_free: Cell::new(SHARED) };
+        Ok(EmptyParts {
+            array: cx.try_alloc_slice_fn(0, |_| Slot::new(Value::Nil))?,
+            nodes: cx.try_alloc_tailed_fn(head, 1, |_| Node::empty())?,
+        })
+    }
+}
+
+/// A table.
+#[derive(Trace)]
+pub struct Table<'gc> {
+    array: Slot<Gc<'gc, [Slot<Value<'gc>>]>>,
+    nodes: Slot<Gc<'gc, Nodes<'gc>>>,
+    metatable: Slot<Option<Gc<'gc, Table<'gc>>>>,
+    /// Where the border was last found in the array part.
+    border: Cell<u32>,
+    /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
+    absent: Cell<u8>,
+}
+
+const _: () = assert!(size_of::<Table<'_>>() == 32);
+
+/// Why a key could not be assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// The key is nil.
+    NilKey,
+    /// The key is NaN.
+    NanKey,
+    /// No memory for the new node.
+    NoMemory,
+}
+
+impl From<NoMemory> for SetError {
+    fn from(_: NoMemory) -> Self {
+        SetError::NoMemory
+    }
+}
+
+impl<'gc> From<SetError> for crate::error::Failure<'gc> {
+    #[cold]
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::NilKey => crate::error::fail("index is nil"),
+            SetError::NanKey => crate::error::fail("index is NaN"),
+            SetError::NoMemory => NoMemory.into(),
+        }
+    }
+}
+
+fn mix(word: u64) -> u32 {
+    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}
+
+fn hash<'gc>(key: Value<'gc>) -> u32 {
+    match key {
+        Value::Nil => 0,
+        Value::Bool(b) => u32::from(b),
+        Value::Int(i) => mix(i as u64),
+        Value::Float(f) => mix(f.to_bits()),
+        Value::Str(s) => s.hash(),
+        other => mix(other.address().unwrap_or(0) as u64),
+    }
+}
+
+/// Position in the array part of an integer key, far out of range if it is not positive.
+#[inline(always)]
+fn array_index(key: i64) -> usize {
+    (key as u64).wrapping_sub(1) as usize
+}
+
+impl<'gc> Table<'gc> {
+    /// A new, empty table.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    #[inline(always)]
+    pub fn new(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+        Table::from_parts(ctx.cx, &ctx.state.no_parts)
+    }
+
+    /// A new, empty table, while there is no state yet.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    #[inline(always)]
+    pub(crate) fn from_parts(
+        cx: &'gc Cx,
+        empty: &EmptyParts<'gc>,
+    ) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+        Ok(cx.try_alloc(Table {
+            array: Slot::new(empty.array),
+            nodes: Slot::new(empty.nodes),
+            metatable: Slot::new(None),
+            border: Cell::new(0),
+            absent: Cell::new(0),
+        })?)
+    }
+
+    /// An empty table with room for that many elements and keys.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    #[inline]
+    pub fn with_capacity(
+        ctx: Ctx<'gc>,
+        array: usize,
+        hash: usize,
+    ) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+        let empty = &ctx.state.no_parts;
+        let array = if array == 0 { empty.array } else { new_array(ctx, array)? };
+        let nodes = if hash == 0 { empty.nodes } else { new_nodes(ctx, hash)? };
+        Ok(ctx.cx.try_alloc(Table {
+            array: Slot::new(array),
+            nodes: Slot::new(nodes),
+            metatable: Slot::new(None),
+            border: Cell::new(0),
+            absent: Cell::new(0),
+        })?)
+    }
+
+    // ---- metatables ----
+
+    /// The metatable.
+    #[inline(always)]
+    pub fn metatable(&self) -> Option<Gc<'gc, Table<'gc>>> {
+        self.metatable.get()
+    }
+
+    /// Replaces the metatable.
+    pub fn set_metatable(&self, ctx: Ctx<'gc>, metatable: Option<Gc<'gc, Table<'gc>>>) {
+        self.metatable.set(ctx.cx, metatable);
+    }
+
+    /// The metamethod in this metatable for one of the first eight events, if any. That there is
+    /// none is remembered until a key is added.
+    #[inline(always)]
+    pub fn cached_metamethod(&self, ctx: Ctx<'gc>, event: Event) -> Option<Value<'gc>> {
+        if self.absent.get() & (1 << event as u8) != 0 {
+            return None;
+        }
+        self.look_up_metamethod(ctx, event)
+    }
+
+    #[inline(never)]
+    fn look_up_metamethod(&self, ctx: Ctx<'gc>, event: Event) -> Option<Value<'gc>> {
+        let found = self.get_short(ctx.state.event_key(event));
+        if found.is_nil() {
+            self.absent.set(self.absent.get() | (1 << event as u8));
+            return None;
+        }
+        Some(found)
+    }
+
+    // ---- reading ----
+
+    /// The value of an integer key.
+    #[inline(always)]
+    pub fn get_int(&self, key: i64) -> Value<'gc> {
+        match self.array.get().as_ref().get(array_index(key)) {
+            Some(slot) => slot.get(),
+            None => self.hash_get_int(key),
+        }
+    }
+
+    fn hash_get_int(&self, key: i64) -> Value<'gc> {
+        let nodes = &self.nodes.get().as_ref().tail;
+        let mut at = mix(key as u64) as usize & (nodes.len() - 1);
+        while let Some(node) = nodes.get(at) {
+            match node.key.get() {
+                Key::Int(_, k) if k == key => return node.value.get(),
+                other => at = other.link() as usize,
+            }
+        }
+        Value::Nil
+    }
+
+    /// The slot of an integer key that the array part covers.
+    #[inline(always)]
+    pub fn array_slot(&self, key: i64) -> Option<&'gc Slot<Value<'gc>>> {
+        self.array.get().as_ref().get(array_index(key))
+    }
+
+    /// The whole array part.
+    #[inline(always)]
+    pub fn array_part(&self) -> &'gc [Slot<Value<'gc>>] {
+        self.array.get().as_ref()
+    }
+
+    /// The value of a short string key.
+    #[inline(always)]
+    pub fn get_short(&self, key: Str<'gc>) -> Value<'gc> {
+        match self.short_slot(key) {
+            Some(slot) => slot.get(),
+            None => Value::Nil,
+        }
+    }
+
+    /// The slot of a short string key, if the key is present.
+    #[inline(always)]
+    pub fn short_slot(&self, key: Str<'gc>) -> Option<&'gc Slot<Value<'gc>>> {
+        let nodes = &self.nodes.get().as_ref().tail;
+        let mut at = key.short_hash() as usize & (nodes.len() - 1);
+        while let Some(node) = nodes.get(at) {
+            match node.key.get() {
+                Key::Str(_, k) if k.ptr_eq(key) => return Some(&node.value),
+                other => at = other.link() as usize,
+            }
+        }
+        None
+    }
+
+    /// The value of a string key of any length.
+    #[inline(always)]
+    pub fn get_str(&self, key: Str<'gc>) -> Value<'gc> {
+        if key.is_short() { self.get_short(key) } else { self.hash_get(Value::Str(key)) }
+    }
+
+    /// The value of any key; nil if absent.
+    #[inline]
+    pub fn get(&self, key: Value<'gc>) -> Value<'gc> {
+        match key {
+            Value::Int(i) => self.get_int(i),
+            Value::Str(s) if s.is_short() => self.get_short(s),
+            Value::Nil => Value::Nil,
+            Value::Float(f) => match number::float_to_integer(f) {
+                Some(i) => self.get_int(i),
+                None => self.hash_get(key),
+            },
+            _ => self.hash_get(key),
+        }
+    }
+
+    fn hash_get(&self, key: Value<'gc>) -> Value<'gc> {
+        self.node_of(key).map_or(Value::Nil, |(_, node)| node.value.get())
+    }
+
+    /// The node of a normalised key.
+    fn node_of(&self, key: Value<'gc>) -> Option<(usize, &'gc Node<'gc>)> {
+        let nodes = &self.nodes.get().as_ref().tail;
+        let mut at = hash(key) as usize & (nodes.len() - 1);
+        while let Some(node) = nodes.get(at) {
+            let found = node.key.get();
+            // A float key is never an integer here (T1), so this compares like with like.
+            if found.value().raw_equal(key) && !found.is_empty() {
+                return Some((at, node));
+            }
+            at = found.link() as usize;
+        }
+        None
+    }
+
+    // ---- writing ----
+
+    /// Assigns any key.
+    ///
+    /// # Errors
+    ///
+    /// If the key is nil or NaN, or there is no memory.
+    pub fn set(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), SetError> {
+        match key {
+            Value::Int(i) => return Ok(self.set_int(ctx, i, value)?),
+            Value::Str(s) => return Ok(self.set_str(ctx, s, value)?),
+            Value::Nil => return Err(SetError::NilKey),
+            Value::Float(f) => {
+                if let Some(i) = number::float_to_integer(f) {
+                    return Ok(self.set_int(ctx, i, value)?);
+                }
+                if f.is_nan() {
+                    return Err(SetError::NanKey);
+                }
+            }
+            _ => {}
+        }
+        Ok(self.hash_set(ctx, key, value)?)
+    }
+
+    /// Assigns an integer key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a new key.
+    #[inline]
+    pub fn set_int(&self, ctx: Ctx<'gc>, key: i64, value: Value<'gc>) -> Result<(), NoMemory> {
+        match self.array_slot(key) {
+            Some(slot) => {
+                slot.set(ctx.cx, value);
+                Ok(())
+            }
+            None => self.hash_set(ctx, Value::Int(key), value),
+        }
+    }
+
+    /// Assigns a string key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a new key.
+    #[inline]
+    pub fn set_str(&self, ctx: Ctx<'gc>, key: Str<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
+        if key.is_short() {
+            if let Some(slot) = self.short_slot(key) {
+                slot.set(ctx.cx, value);
+                self.absent.set(0);
+                return Ok(());
+            }
+            if value.is_nil() {
+                return Ok(());
+            }
+            return self.insert(ctx, Value::Str(key), value);
+        }
+        self.hash_set(ctx, Value::Str(key), value)
+    }
+
+    fn hash_set(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
+        if let Some((_, node)) = self.node_of(key) {
+            node.value.set(ctx.cx, value);
+            self.absent.set(0);
+            return Ok(());
+        }
+        if value.is_nil() {
+            return Ok(());
+        }
+        self.insert(ctx, key, value)
+    }
+
+    /// Adds a normalised key that is not present.
+    fn insert(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
+        self.absent.set(0);
+        let nodes = self.nodes.get().as_ref();
+        if nodes.header.last_free.get() != SHARED && insert_node(ctx, nodes, key, value) {
+            return Ok(());
+        }
+        self.rehash(ctx, key)?;
+        // There is room now, in one part or the other.
+        match key {
+            Value::Int(i) => match self.array_slot(i) {
+                Some(slot) => slot.set(ctx.cx, value),
+                None => {
+                    insert_node(ctx, self.nodes.get().as_ref(), key, value);
+                }
+            },
+            _ => {
+                insert_node(ctx, self.nodes.get().as_ref(), key, value);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- sizes ----
+
+    /// Chooses new sizes for both parts, with room for `extra`.
+    #[inline(never)]
+    fn rehash(&self, ctx: Ctx<'gc>, extra: Value<'gc>) -> Result<(), NoMemory> {
+        let mut census = Census::default();
+        for (i, slot) in self.array_part().iter().enumerate() {
+            if !slot.get().is_nil() {
+                census.count(i as i64 + 1);
+            }
+        }
+        let mut keys = census.integers;
+        for node in &self.nodes.get().as_ref().tail {
+            if !node.value.get().is_nil() {
+                keys += 1;
+                if let Key::Int(_, i) = node.key.get() {
+                    census.count(i);
+                }
+            }
+        }
+        keys += 1;
+        if let Value::Int(i) = extra {
+            census.count(i);
+        }
+        let (array, in_array) = census.array_size();
+        self.resize(ctx, array, keys - in_array)
+    }
+
+    /// Gives the parts new sizes and distributes the content.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory; nothing has changed then (T6).
+    pub fn resize(&self, ctx: Ctx<'gc>, array: usize, hash: usize) -> Result<(), NoMemory> {
+        let old_array = self.array_part();
+        let old_nodes = self.nodes.get();
+        let new_array_part = if array == old_array.len() {
+            self.array.get()
+        } else if array == 0 {
+            ctx.state.no_parts.array
+        } else {
+            let fill = |i: usize| Slot::new(old_array.get(i).map_or(Value::Nil, Slot::get));
+            ctx.cx.try_alloc_slice_fn(array, fill)?
+        };
+        let spilled = old_array.get(array..).unwrap_or(&[]);
+        let spilled_count = spilled.iter().filter(|slot| !slot.get().is_nil()).count();
+        let hash = hash.max(spilled_count);
+        let new_nodes_part =
+            if hash == 0 { ctx.state.no_parts.nodes } else { new_nodes(ctx, hash)? };
+        self.array.set(ctx.cx, new_array_part);
+        self.nodes.set(ctx.cx, new_nodes_part);
+        self.border.set(0);
+        for (i, slot) in spilled.iter().enumerate() {
+            let value = slot.get();
+            if !value.is_nil() {
+                insert_node(ctx, new_nodes_part.as_ref(), Value::Int((array + i) as i64 + 1), value);
+            }
+        }
+        for node in &old_nodes.as_ref().tail {
+            let value = node.value.get();
+            if value.is_nil() {
+                continue;
+            }
+            let key = node.key.get().value();
+            match key {
+                Value::Int(i) if array_index(i) < array => {
+                    new_array_part.as_ref()[array_index(i)].set(ctx.cx, value);
+                }
+                _ => {
+                    insert_node(ctx, new_nodes_part.as_ref(), key, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the array part at least this long, for a caller that is about to fill it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub fn reserve_array(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
+        if len <= self.array_part().len() {
+            return Ok(());
+        }
+        let nodes = &self.nodes.get().as_ref().tail;
+        let live = nodes.iter().filter(|node| !node.value.get().is_nil()).count();
+        self.resize(ctx, len, live)
+    }
+
+    /// A border: `n` with `t[n] ~= nil` (or `n == 0`) and `t[n + 1] == nil`.
+    #[inline]
+    pub fn length(&self) -> i64 {
+        let array = self.array_part();
+        let hint = self.border.get() as usize;
+        let nil_at = |i: usize| array[i].get().is_nil();
+        if hint < array.len() && nil_at(hint) {
+            if hint == 0 || !nil_at(hint - 1) {
+                return hint as i64;
+            }
+        } else if hint + 1 < array.len() && nil_at(hint + 1) {
+            // One element was appended since.
+            self.border.set(hint as u32 + 1);
+            return hint as i64 + 1;
+        }
+        self.find_border()
+    }
+
+    #[inline(never)]
+    fn find_border(&self) -> i64 {
+        let array = self.array_part();
+        if let Some(last) = array.last() {
+            if last.get().is_nil() {
+                // Binary search between a present (or index 0) and an absent position.
+                let (mut present, mut absent) = (0, array.len());
+                while absent - present > 1 {
+                    let middle = present + (absent - present) / 2;
+                    if array[middle - 1].get().is_nil() {
+                        absent = middle;
+                    } else {
+                        present = middle;
+                    }
+                }
+                self.border.set(present as u32);
+                return present as i64;
+            }
+        }
+        self.hash_border(array.len() as i64)
+    }
+
+    /// A border at or after `present`, which is 0 or a key with a value.
+    fn hash_border(&self, mut present: i64) -> i64 {
+        if self.nodes.get().header.last_free.get() == SHARED
+            || self.hash_get_int(present + 1).is_nil()
+        {
+            return present;
+        }
+        present += 1;
+        let mut absent = present;
+        loop {
+            absent = match absent.checked_mul(2) {
+                Some(doubled) => doubled,
+                None if self.get_int(i64::MAX).is_nil() => i64::MAX,
+                None => return i64::MAX,
+            };
+            if self.get_int(absent).is_nil() {
+                break;
+            }
+            present = absent;
+        }
+        while absent - present > 1 {
+            let middle = present + (absent - present) / 2;
+            if self.get_int(middle).is_nil() {
+                absent = middle;
+            } else {
+                present = middle;
+            }
+        }
+        present
+    }
+
+    // ---- traversal ----
+
+    /// The entry after `key` in traversal order, `None` at the end; nil starts.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not in the table.
+    #[inline]
+    pub fn next(&self, key: Value<'gc>) -> Result<Option<(Value<'gc>, Value<'gc>)>, InvalidKey> {
+        let array = self.array_part();
+        let start = match key {
+            Value::Nil => 0,
+            Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
+            _ => {
+                let normal = match key {
+                    Value::Float(f) => {
+                        number::float_to_integer(f).map_or(key, Value::Int)
+                    }
+                    _ => key,
+                };
+                match normal {
+                    Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
+                    _ => array.len() + self.node_of(normal).ok_or(InvalidKey)?.0 + 1,
+                }
+            }
+        };
+        for (i, slot) in array.iter().enumerate().skip(start) {
+            let value = slot.get();
+            if !value.is_nil() {
+                return Ok(Some((Value::Int(i as i64 + 1), value)));
+            }
+        }
+        let nodes = &self.nodes.get().as_ref().tail;
+        for node in nodes.iter().skip(start.saturating_sub(array.len())) {
+            let value = node.value.get();
+            if !value.is_nil() {
+                return Ok(Some((node.key.get().value(), value)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The key given to `next` is not in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidKey;
+
+fn new_array<'gc>(
+    ctx: Ctx<'gc>,
+    len: usize,
+) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
+    Ok(ctx.cx.try_alloc_slice_fn(len, |_| Slot::new(Value::Nil))?)
+}
+
+fn new_nodes<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, Nodes<'gc>>, NoMemory> {
+    // Links are 32 bits wide.
+    if len > 1 << 31 {
+        return Err(NoMemory);
+    }
+    let len = len.next_power_of_two();
+    let head = NodesHead { last_free: Cell::new(len as u32) };
+    Ok(ctx.cx.try_alloc_tailed_fn(head, len, |_| Node::empty())?)
+}
+
+/// Puts a new key into a hash part; says whether there was room.
+fn insert_node<'gc>(
+    ctx: Ctx<'gc>,
+    nodes: &'gc Nodes<'gc>,
+    key: Value<'gc>,
+    value: Value<'gc>,
+) -> bool {
+    let mask = nodes.tail.len() - 1;
+    let main = hash(key) as usize & mask;
+    let node = &nodes.tail[main];
+    let resident = node.key.get();
+    if node.value.get().is_nil() {
+        // Free, or left by a key whose value is nil: its place in a chain stays (T4).
+        node.key.set(ctx.cx, Key::new(key, resident.link()));
+        node.value.set(ctx.cx, value);
+        return true;
+    }
+    let Some(free) = take_free(nodes) else { return false };
+    let free_node = &nodes.tail[free];
+    let resident_main = hash(resident.value()) as usize & mask;
+    if resident_main == main {
+        free_node.key.set(ctx.cx, Key::new(key, resident.link()));
+        free_node.value.set(ctx.cx, value);
+        node.key.set(ctx.cx, Key::new(resident.value(), free as Link));
+    } else {
+        // T5: find who links to the resident, and move it.
+        let mut before = resident_main;
+        loop {
+            let link = nodes.tail[before].key.get().link() as usize;
+            if link == main {
+                break;
+            }
+            before = link;
+        }
+        let linker = &nodes.tail[before];
+        linker.key.set(ctx.cx, Key::new(linker.key.get().value(), free as Link));
+        free_node.key.set(ctx.cx, resident);
+        free_node.value.set(ctx.cx, node.value.get());
+        node.key.set(ctx.cx, Key::new(key, END));
+        node.value.set(ctx.cx, value);
+    }
+    true
+}
+
+/// The highest node that never held a key.
+fn take_free(nodes: &Nodes<'_>) -> Option<usize> {
+    let mut last = nodes.header.last_free.get();
+    while last > 0 {
+        last -= 1;
+        if nodes.tail[last as usize].key.get().is_empty() {
+            nodes.header.last_free.set(last);
+            return Some(last as usize);
+        }
+    }
+    nodes.header.last_free.set(0);
+    None
+}
+
+/// How many integer keys lie in each power-of-two slice.
+#[derive(Default)]
+struct Census {
+    /// `slices[k]`: keys in `2^(k - 1) + 1 ..= 2^k`.
+    slices: [usize; 33],
+    integers: usize,
+}
+
+impl Census {
+    fn count(&mut self, key: i64) {
+        if (1..=1 << 32).contains(&key) {
+            let slice = 64 - (key as u64 - 1).leading_zeros() as usize;
+            self.slices[slice] += 1;
+            self.integers += 1;
+        }
+    }
+
+    /// The largest `n`, a power of two, such that more than half of `1..=n` is in use; and how many
+    /// keys that covers.
+    fn array_size(&self) -> (usize, usize) {
+        let (mut best, mut covered, mut seen) = (0, 0, 0);
+        for (k, in_slice) in self.slices.iter().enumerate() {
+            let size = 1_usize << k;
+            if self.integers <= size / 2 {
+                break;
+            }
+            seen += in_slice;
+            if seen > size / 2 {
+                (best, covered) = (size, seen);
+            }
+        }
+        (best, covered)
+    }
+}

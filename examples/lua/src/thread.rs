@@ -1,0 +1,393 @@
+//! Threads: Lua's coroutines, the main one included.
+//!
+//! A thread owns a value stack and a stack of frames, both heap objects that are replaced by bigger
+//! ones when they are full.
+//!
+//! * TH1: a Lua frame at `base` may address `stack[base..base + WINDOW]`: the stack is always that
+//!   much longer than the base of the running frame, and [`SPARE`] slots more.
+//! * TH2: `frames[..depth]` are in use; the last one runs (or waits for the thread to be resumed).
+//! * TH3: open upvalues are listed from the top of the stack down, each slot at most once.
+
+use core::cell::Cell;
+
+use heap_api::{Gc, Slot, Trace};
+
+use crate::error::{Failure, NoMemory, fail};
+use crate::function::{Upval, UpvalState};
+use crate::state::Ctx;
+use crate::value::Value;
+
+/// Registers that one byte can name.
+pub const WINDOW: usize = 256;
+
+/// Slots beyond the window, for calls that natives and metamethods set up at a frame's end.
+pub const SPARE: usize = 64;
+
+/// Most slots that a script may use.
+pub const STACK_LIMIT: usize = 1_000_000;
+
+/// Extra slots for a message handler that runs because the stack is full.
+const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
+
+const FIRST_STACK: usize = WINDOW + SPARE + 64;
+const FIRST_FRAMES: usize = 8;
+
+/// The registers of a frame. Indexing with a byte needs no bounds check.
+pub type Window<'gc> = [Slot<Value<'gc>>; WINDOW];
+
+/// What a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameKind {
+    /// A Lua function.
+    Lua,
+    /// A native function that is running (it called Lua, or it failed).
+    Native,
+    /// `pcall`: the callee's results come to `func + 1`.
+    Pcall,
+    /// `xpcall`: the handler is at `func + 1`, the callee's results come to `func + 2`.
+    Xpcall,
+    /// `coroutine.resume`: waits for another thread.
+    Resume,
+    /// A function made by `coroutine.wrap`: waits for another thread.
+    Wrap,
+    /// `coroutine.yield`: waits for its own thread to be resumed.
+    Yield,
+    /// A call from Rust; the driver gets the results.
+    Entry,
+}
+
+/// What to do with the results of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnReturn {
+    /// Store this many at the callee's place ([`crate::bytecode::MULTI`]: all, and set `top`).
+    Store(u8),
+    /// Finish the caller's instruction, whose metamethod this was: see
+    /// [`crate::bytecode::Op::outcome`].
+    Finish,
+    /// The result of `__concat`: store it at the end of a concatenation of that many registers,
+    /// then go on with it.
+    Concat(u8),
+    /// The result of a message handler: it is the new error value; unwind to the `xpcall`.
+    Handled,
+}
+
+/// One call. Plain data: the function itself is in the stack, at `func`.
+#[derive(Trace)]
+pub struct Frame {
+    /// Stack index of the function; its results come here.
+    pub func: Cell<u32>,
+    /// Stack index of its first register.
+    pub base: Cell<u32>,
+    /// The next instruction, valid while the frame does not run.
+    pub pc: Cell<u32>,
+    /// What it is.
+    pub kind: Cell<FrameKind>,
+    /// What becomes of its results.
+    pub on_return: Cell<OnReturn>,
+}
+
+const _: () = assert!(size_of::<Frame>() <= 16);
+
+impl Frame {
+    fn unused() -> Frame {
+        Frame {
+            func: Cell::new(0),
+            base: Cell::new(0),
+            pc: Cell::new(0),
+            kind: Cell::new(FrameKind::Native),
+            on_return: Cell::new(OnReturn::Store(0)),
+        }
+    }
+
+    fn copy(&self) -> Frame {
+        Frame {
+            func: self.func.clone(),
+            base: self.base.clone(),
+            pc: self.pc.clone(),
+            kind: self.kind.clone(),
+            on_return: self.on_return.clone(),
+        }
+    }
+
+    /// Describes a new call.
+    #[inline(always)]
+    pub fn fill(&self, kind: FrameKind, func: usize, base: usize, on_return: OnReturn) {
+        self.func.set(func as u32);
+        self.base.set(base as u32);
+        self.pc.set(0);
+        self.kind.set(kind);
+        self.on_return.set(on_return);
+    }
+}
+
+/// What `coroutine.status` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Not started, or in `yield`.
+    Suspended,
+    /// It runs now.
+    Running,
+    /// It resumed another coroutine.
+    Normal,
+    /// It returned, failed or was closed.
+    Dead,
+}
+
+impl Status {
+    /// The status's name in Lua.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Suspended => "suspended",
+            Status::Running => "running",
+            Status::Normal => "normal",
+            Status::Dead => "dead",
+        }
+    }
+}
+
+/// A coroutine.
+#[derive(Trace)]
+pub struct Thread<'gc> {
+    stack: Slot<Gc<'gc, [Slot<Value<'gc>>]>>,
+    frames: Slot<Gc<'gc, [Frame]>>,
+    open_upvals: Slot<Option<Gc<'gc, Upval<'gc>>>>,
+    /// Who resumed this thread and waits for it.
+    pub resumer: Slot<Option<Gc<'gc, Thread<'gc>>>>,
+    /// What killed the thread, if an error did.
+    pub death: Slot<Value<'gc>>,
+    depth: Cell<u32>,
+    /// End of the open list of values, set by instructions with an open result.
+    pub top: Cell<u32>,
+    /// Calls from Rust on the frame stack; the thread cannot yield across them.
+    pub entries: Cell<u32>,
+    /// What `coroutine.status` says.
+    pub status: Cell<Status>,
+}
+
+impl<'gc> Thread<'gc> {
+    /// A new thread with an empty stack.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn new(cx: &'gc heap_api::Cx) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
+        let stack = cx.try_alloc_slice_fn(FIRST_STACK, |_| Slot::new(Value::Nil))?;
+        let frames = cx.try_alloc_slice_fn(FIRST_FRAMES, |_| Frame::unused())?;
+        Ok(cx.try_alloc(Thread {
+            stack: Slot::new(stack),
+            frames: Slot::new(frames),
+            open_upvals: Slot::new(None),
+            resumer: Slot::new(None),
+            death: Slot::new(Value::Nil),
+            depth: Cell::new(0),
+            top: Cell::new(0),
+            entries: Cell::new(0),
+            status: Cell::new(Status::Suspended),
+        })?)
+    }
+
+    // ---- the value stack ----
+
+    /// The whole stack.
+    #[inline(always)]
+    pub fn stack(&self) -> &'gc [Slot<Value<'gc>>] {
+        self.stack.get().as_ref()
+    }
+
+    /// One slot.
+    ///
+    /// # Panics
+    ///
+    /// If the stack is not that long, which would be a bug of this crate.
+    #[inline(always)]
+    pub fn slot(&self, index: usize) -> &'gc Slot<Value<'gc>> {
+        &self.stack()[index]
+    }
+
+    /// The registers of a frame (TH1).
+    #[inline(always)]
+    pub fn window(&self, base: usize) -> &'gc Window<'gc> {
+        match self.stack().get(base..).and_then(|rest| rest.first_chunk()) {
+            Some(window) => window,
+            None => unreachable!("TH1: the stack ends inside a frame's window"),
+        }
+    }
+
+    /// Makes sure that a frame may begin at `base` with `used` slots in use beyond it.
+    ///
+    /// # Errors
+    ///
+    /// "stack overflow", or no memory.
+    #[inline(always)]
+    pub fn reserve(&self, ctx: Ctx<'gc>, base: usize) -> Result<(), Failure<'gc>> {
+        if base + WINDOW + SPARE <= self.stack().len() {
+            return Ok(());
+        }
+        self.grow(ctx, base, STACK_LIMIT)
+    }
+
+    /// As [`Thread::reserve`], with room beyond the limit, for a message handler.
+    ///
+    /// # Errors
+    ///
+    /// As [`Thread::reserve`].
+    pub fn reserve_for_handler(&self, ctx: Ctx<'gc>, base: usize) -> Result<(), Failure<'gc>> {
+        if base + WINDOW + SPARE <= self.stack().len() {
+            return Ok(());
+        }
+        self.grow(ctx, base, STACK_LIMIT + HANDLER_RESERVE)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, ctx: Ctx<'gc>, base: usize, limit: usize) -> Result<(), Failure<'gc>> {
+        let need = base + WINDOW + SPARE;
+        if need > limit {
+            return Err(fail("stack overflow"));
+        }
+        let old = self.stack();
+        let len = need.max(old.len() * 2).min(limit);
+        let fill = |i: usize| Slot::new(old.get(i).map_or(Value::Nil, Slot::get));
+        let new = ctx.cx.try_alloc_slice_fn(len, fill).map_err(NoMemory::from)?;
+        self.stack.set(ctx.cx, new);
+        Ok(())
+    }
+
+    /// Forgets the values from `from` on, so that they keep nothing alive; gives back memory that
+    /// a deep recursion left behind. Called before a collection.
+    pub fn trim(&self, ctx: Ctx<'gc>, from: usize) {
+        let stack = self.stack();
+        let keep = from + WINDOW + SPARE;
+        if stack.len() > 8 * FIRST_STACK && keep < stack.len() / 4 {
+            let fill = |i: usize| if i < from { Slot::new(stack[i].get()) } else { Slot::new(Value::Nil) };
+            if let Ok(smaller) = ctx.cx.try_alloc_slice_fn(stack.len() / 2, fill) {
+                self.stack.set(ctx.cx, smaller);
+                return;
+            }
+        }
+        for slot in stack.iter().skip(from) {
+            slot.set(ctx.cx, Value::Nil);
+        }
+    }
+
+    // ---- frames ----
+
+    /// Number of frames in use.
+    #[inline(always)]
+    pub fn depth(&self) -> usize {
+        self.depth.get() as usize
+    }
+
+    /// Frame `index`, counted from the bottom.
+    #[inline(always)]
+    pub fn frame(&self, index: usize) -> &'gc Frame {
+        &self.frames.get().as_ref()[index]
+    }
+
+    /// The running frame, if there is one.
+    #[inline(always)]
+    pub fn top_frame(&self) -> Option<&'gc Frame> {
+        self.frames.get().as_ref().get(self.depth().wrapping_sub(1))
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a longer frame stack.
+    #[inline(always)]
+    pub fn push_frame(
+        &self,
+        ctx: Ctx<'gc>,
+        kind: FrameKind,
+        func: usize,
+        base: usize,
+        on_return: OnReturn,
+    ) -> Result<&'gc Frame, Failure<'gc>> {
+        let depth = self.depth();
+        if depth == self.frames.get().len() {
+            self.grow_frames(ctx)?;
+        }
+        let frame = self.frame(depth);
+        frame.fill(kind, func, base, on_return);
+        self.depth.set(depth as u32 + 1);
+        Ok(frame)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_frames(&self, ctx: Ctx<'gc>) -> Result<(), Failure<'gc>> {
+        let old = self.frames.get().as_ref();
+        // Frames of natives and coroutines take no stack, so the stack's limit is not enough.
+        if old.len() >= 2 * STACK_LIMIT {
+            return Err(fail("stack overflow"));
+        }
+        let fill = |i: usize| old.get(i).map_or_else(Frame::unused, Frame::copy);
+        let new = ctx.cx.try_alloc_slice_fn(old.len() * 2, fill).map_err(NoMemory::from)?;
+        self.frames.set(ctx.cx, new);
+        Ok(())
+    }
+
+    /// Drops frames until `depth` are left.
+    #[inline(always)]
+    pub fn cut_frames(&self, depth: usize) {
+        self.depth.set(depth as u32);
+    }
+
+    /// Drops the running frame.
+    #[inline(always)]
+    pub fn pop_frame(&self) {
+        self.depth.set(self.depth.get() - 1);
+    }
+}
+
+/// The upvalue for a stack slot of `thread`: the one that is open already, or a new one (TH3).
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn open_upval<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    index: usize,
+) -> Result<Gc<'gc, Upval<'gc>>, NoMemory> {
+    let mut above: Option<Gc<'gc, Upval<'gc>>> = None;
+    let mut next = thread.open_upvals.get();
+    while let Some(upval) = next {
+        match upval.state.get() {
+            UpvalState::Open(_, at) if at as usize > index => {
+                above = Some(upval);
+                next = upval.next.get();
+            }
+            UpvalState::Open(_, at) if at as usize == index => return Ok(upval),
+            _ => break,
+        }
+    }
+    let made = ctx.cx.try_alloc(Upval {
+        state: Slot::new(UpvalState::Open(thread, index as u32)),
+        next: Slot::new(next),
+    })?;
+    match above {
+        Some(above) => above.next.set(ctx.cx, Some(made)),
+        None => thread.open_upvals.set(ctx.cx, Some(made)),
+    }
+    Ok(made)
+}
+
+impl<'gc> Thread<'gc> {
+    /// Closes the open upvalues for `from` and the slots above it.
+    #[inline]
+    pub fn close_upvals(&self, ctx: Ctx<'gc>, from: usize) {
+        while let Some(upval) = self.open_upvals.get() {
+            let UpvalState::Open(_, at) = upval.state.get() else { break };
+            if (at as usize) < from {
+                break;
+            }
+            let value = self.slot(at as usize).get();
+            self.open_upvals.set(ctx.cx, upval.next.get());
+            upval.next.set(ctx.cx, None);
+            upval.state.set(ctx.cx, UpvalState::Closed(value));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Userdata: foreign objects that scripts hold, such as files.
+
+use heap_api::{Gc, Opaque, Slot, Trace};
+
+use crate::stdlib::io::LuaFile;
+use crate::table::Table;
+
+/// A userdata object.
+#[derive(Trace)]
+pub struct UserData<'gc> {
+    /// Its metatable.
+    pub metatable: Slot<Option<Gc<'gc, Table<'gc>>>>,
+    /// The foreign object. A destructor of its own may run when the heap is swept.
+    pub content: Opaque<LuaFile>,
+}
