@@ -101,7 +101,10 @@ impl Cx {
     /// [`AllocError`] with the value when the heap's limit or the system
     /// refuses the memory. A safepoint may make room.
     #[inline(always)]
-    pub fn try_alloc<'gc, T: Trace + 'gc>(&'gc self, value: T) -> Result<Gc<'gc, T>, AllocError<T>> {
+    pub fn try_alloc<'gc, T: Trace + 'gc>(
+        &'gc self,
+        value: T,
+    ) -> Result<Gc<'gc, T>, AllocError<T>> {
         const {
             assert!(
                 align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
@@ -335,11 +338,8 @@ impl Cx {
         let mutator_id = self.mutator.id();
         let height = self.mutator.shadow_height();
         let mut scope = Scope::new(self);
-        let result = {
-            let mut guard = ShadowGuard { scope: &mut scope, height, mutator_id };
-            body(guard.scope())
-        };
-        result
+        let mut guard = ShadowGuard { scope: &mut scope, height, mutator_id };
+        body(guard.scope())
     }
 
     // ---- safepoints -----------------------------------------------------

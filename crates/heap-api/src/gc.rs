@@ -74,7 +74,10 @@ impl<'gc, T: ?Sized + Payload> Gc<'gc, T> {
     /// The payload, for as long as the handle's region.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "`as_ref` of a handle keeps the region; `AsRef` cannot")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`as_ref` of a handle keeps the region; `AsRef` cannot"
+    )]
     pub fn as_ref(self) -> &'gc T {
         // SAFETY: H1: the object is live and stays so for `'gc`.
         unsafe { T::from_thin(self.object) }

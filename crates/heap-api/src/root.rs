@@ -88,12 +88,15 @@ impl<T: ?Sized> fmt::Debug for Root<T> {
     }
 }
 
+/// Invariant in `'s`: two scopes never unify.
+type Brand<'s> = PhantomData<fn(&'s ()) -> &'s ()>;
+
 /// A scope for [`Local`]s, made by [`Cx::scope`]. It is the `Cx` inside the
 /// scope (it dereferences to it).
 #[derive(Debug)]
 pub struct Scope<'c, 's> {
     cx: &'c mut Cx,
-    brand: PhantomData<fn(&'s ()) -> &'s ()>,
+    brand: Brand<'s>,
 }
 
 impl<'c, 's> Scope<'c, 's> {
@@ -109,7 +112,8 @@ impl<'c, 's> Scope<'c, 's> {
             object: value.object(),
             mutator: self.cx.mutator().id(),
             index,
-            scope: PhantomData,
+            brand: PhantomData,
+            target: PhantomData,
         }
     }
 }
@@ -134,7 +138,8 @@ pub struct Local<'s, T: ?Sized> {
     mutator: u64,
     #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "read by the debug check"))]
     index: usize,
-    scope: PhantomData<(fn(&'s ()) -> &'s (), *const T)>,
+    brand: Brand<'s>,
+    target: PhantomData<*const T>,
 }
 
 impl<T: ?Sized> Clone for Local<'_, T> {

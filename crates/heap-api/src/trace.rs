@@ -128,9 +128,32 @@ macro_rules! leaf {
     )*};
 }
 leaf!(
-    (), bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64,
-    String, &'static str, std::num::NonZeroU8, std::num::NonZeroU16, std::num::NonZeroU32,
-    std::num::NonZeroU64, std::num::NonZeroUsize, std::time::Duration, std::time::Instant,
+    (),
+    bool,
+    char,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    f32,
+    f64,
+    String,
+    &'static str,
+    std::num::NonZeroU8,
+    std::num::NonZeroU16,
+    std::num::NonZeroU32,
+    std::num::NonZeroU64,
+    std::num::NonZeroUsize,
+    std::time::Duration,
+    std::time::Instant,
     std::path::PathBuf,
 );
 
@@ -188,8 +211,17 @@ macro_rules! atomics {
     )*};
 }
 atomics!(
-    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, AtomicI8, AtomicI16,
-    AtomicI32, AtomicI64, AtomicIsize
+    AtomicBool,
+    AtomicU8,
+    AtomicU16,
+    AtomicU32,
+    AtomicU64,
+    AtomicUsize,
+    AtomicI8,
+    AtomicI16,
+    AtomicI32,
+    AtomicI64,
+    AtomicIsize
 );
 
 macro_rules! containers {
@@ -365,7 +397,10 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 
     /// Bytes of an object with `len` elements, or `None` on overflow.
     pub(crate) fn bytes(len: usize) -> Option<usize> {
-        size_of::<T>().checked_mul(len)?.checked_add(Self::TAIL).filter(|b| *b <= isize::MAX as usize)
+        size_of::<T>()
+            .checked_mul(len)?
+            .checked_add(Self::TAIL)
+            .filter(|b| *b <= isize::MAX as usize)
     }
 
     pub(crate) const KIND: ObjectKind = ObjectKind {

@@ -44,7 +44,8 @@ pub const fn for_sized(bytes: usize, align: usize) -> Slot {
 pub fn for_tailed(bytes: usize, kind: &ObjectKind, align: usize) -> Slot {
     let bytes = bytes.max(GRANULE);
     // A2: the 24-byte class is left to sized kinds and to pointer-free tails.
-    let bytes = if bytes <= 24 && bytes > GRANULE && (!kind.is_noscan() || align > 8) { 32 } else { bytes };
+    let bytes =
+        if bytes <= 24 && bytes > GRANULE && (!kind.is_noscan() || align > 8) { 32 } else { bytes };
     match SizeClass::for_size(bytes) {
         Some(class) => Slot::Small(class),
         None => Slot::Large,

@@ -149,8 +149,9 @@ impl GcBits {
             None => {
                 // SAFETY: the layout is not empty; zeroed memory is a valid
                 // `Chunk`: all integers.
-                let chunk = NonNull::new(unsafe { std::alloc::alloc_zeroed(Layout::new::<Chunk>()) })?
-                    .cast::<Chunk>();
+                let chunk =
+                    NonNull::new(unsafe { std::alloc::alloc_zeroed(Layout::new::<Chunk>()) })?
+                        .cast::<Chunk>();
                 generations.total += 1;
                 chunk
             }
@@ -186,8 +187,7 @@ impl GcBits {
 impl Drop for GcBits {
     fn drop(&mut self) {
         let generations = core::mem::take(&mut *self.generations.lock());
-        let lists =
-            [generations.current, generations.previous, generations.free, generations.next];
+        let lists = [generations.current, generations.previous, generations.free, generations.next];
         for chunk in lists.into_iter().flatten() {
             // SAFETY: allocated in `add_chunk` with this layout; each chunk is
             // in exactly one list.

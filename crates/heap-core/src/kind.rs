@@ -72,9 +72,5 @@ impl fmt::Debug for ObjectKind {
 }
 
 /// The one kind shared by all types without handles and without drop glue.
-pub static NOSCAN: ObjectKind = ObjectKind {
-    name: || "noscan",
-    trace_batch: None,
-    trace_piece: None,
-    drop_in_place: None,
-};
+pub static NOSCAN: ObjectKind =
+    ObjectKind { name: || "noscan", trace_batch: None, trace_piece: None, drop_in_place: None };

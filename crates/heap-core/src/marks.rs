@@ -274,14 +274,18 @@ mod tests {
     #[test]
     fn every_kernel_agrees_with_the_portable_one() {
         for seed in 0..200usize {
-            let marks = page(|i| match (i * 2_654_435_761 ^ seed * 40_503) >> 7 & 7 {
+            let marks = page(|i| match (((i * 2_654_435_761) ^ (seed * 40_503)) >> 7) & 7 {
                 0 | 1 => GREY,
                 2 | 3 => BLACK,
                 _ => WHITE,
             });
             for isa in Isa::available() {
                 assert_eq!(grey_masks(isa, &marks), grey_masks(Isa::Portable, &marks), "{isa:?}");
-                assert_eq!(marked_masks(isa, &marks), marked_masks(Isa::Portable, &marks), "{isa:?}");
+                assert_eq!(
+                    marked_masks(isa, &marks),
+                    marked_masks(Isa::Portable, &marks),
+                    "{isa:?}"
+                );
             }
         }
     }
@@ -293,7 +297,7 @@ mod tests {
         for class in one_page.filter(|c| c.span_pages() == 1) {
             let size = class.object_size();
             for seed in 0..50usize {
-                let live = |slot: usize| (slot * 2_654_435_761 ^ seed * 97) >> 5 & 3 == 0;
+                let live = |slot: usize| (((slot * 2_654_435_761) ^ (seed * 97)) >> 5) & 3 == 0;
                 let mut masks = PageMasks::default();
                 for slot in (0..class.objects_per_span()).filter(|s| live(*s)) {
                     let granule = slot * size / GRANULE;
@@ -302,7 +306,11 @@ mod tests {
                 for isa in Isa::available() {
                     let mut words = Vec::new();
                     granules_to_slots(isa, &masks, class, |word| words.push(word));
-                    assert_eq!(words.len(), class.objects_per_span().div_ceil(64), "{size} {isa:?}");
+                    assert_eq!(
+                        words.len(),
+                        class.objects_per_span().div_ceil(64),
+                        "{size} {isa:?}"
+                    );
                     for slot in 0..class.objects_per_span() {
                         let bit = words[slot / 64] >> (slot % 64) & 1 == 1;
                         assert_eq!(bit, live(slot), "class {size}, slot {slot}, {isa:?}");

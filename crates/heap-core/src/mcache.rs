@@ -59,7 +59,8 @@ struct Entry {
 /// A mutator's windows and spans.
 #[derive(Debug)]
 pub struct Cache {
-    windows: Box<[Window; WINDOWS]>,
+    /// In place, not boxed: the fast path starts here.
+    windows: [Window; WINDOWS],
     entries: Vec<Entry>,
     by_key: HashMap<usize, usize>,
 }
@@ -86,11 +87,7 @@ const fn place(key: usize) -> usize {
 
 impl Default for Cache {
     fn default() -> Self {
-        Cache {
-            windows: Box::new([NO_WINDOW; WINDOWS]),
-            entries: Vec::new(),
-            by_key: HashMap::new(),
-        }
+        Cache { windows: [NO_WINDOW; WINDOWS], entries: Vec::new(), by_key: HashMap::new() }
     }
 }
 

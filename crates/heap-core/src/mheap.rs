@@ -194,7 +194,13 @@ impl MHeap {
             return Ok(span);
         }
         let class = central.class();
-        self.fresh_span(central, class.span_pages(), class.objects_per_span(), class.object_size(), 0)
+        self.fresh_span(
+            central,
+            class.span_pages(),
+            class.objects_per_span(),
+            class.object_size(),
+            0,
+        )
     }
 
     fn sweep_for_room(
@@ -412,7 +418,7 @@ impl MHeap {
         // Counted at the start: the credit formula pays for pages looked at.
         self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
         self.stats.pages_swept(by).add(npages);
-        let timed = self.stats.spans_swept.next(1) % SWEEP_SAMPLE == 0;
+        let timed = self.stats.spans_swept.next(1).is_multiple_of(SWEEP_SAMPLE);
         let start = timed.then(Instant::now);
         let counts = sweep::sweep(claim, &self.bits, self.isa, self.config.poison);
         if let Some(start) = start {

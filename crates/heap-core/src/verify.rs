@@ -70,9 +70,7 @@ pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
                     "C1",
                     || format!("span at {:p} is {phase:?} with all caches flushed", body.base),
                 )?;
-                ensure(bases.insert(body.base), "F1", || {
-                    format!("two spans at {:p}", body.base)
-                })?;
+                ensure(bases.insert(body.base), "F1", || format!("two spans at {:p}", body.base))?;
                 let counted = (0..body.nelems).filter(|i| body.is_allocated(*i)).count();
                 ensure(counted == body.allocated, "S1", || {
                     format!("{counted} slots are allocated, the span says {}", body.allocated)

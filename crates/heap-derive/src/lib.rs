@@ -115,7 +115,8 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
             #pattern => { #(<#types as ::heap_api::Trace>::trace(#names, __tracer);)* }
         });
     }
-    let body = if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) };
+    let body =
+        if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) };
 
     if leaf {
         // A leaf's fields need not be traceable: it is `'static` data.

@@ -69,7 +69,8 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
             // Upgraded per batch: if this was the last reference, the heap is
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
-            let swept = (0..BATCH).take_while(|_| heap.heap.sweep_one(SweepBy::Background).is_some());
+            let swept =
+                (0..BATCH).take_while(|_| heap.heap.sweep_one(SweepBy::Background).is_some());
             if swept.count() < BATCH {
                 break;
             }

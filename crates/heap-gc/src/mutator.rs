@@ -5,7 +5,7 @@
 //!   inside, or by a collector while the world is stopped; never both (GA1).
 //! * MU2: an allocation never collects; it may sweep.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -57,6 +57,8 @@ pub struct Mutator {
     record: Arc<Record>,
     /// `record.cache`, one load away from the fast path.
     cache: NonNull<Cache>,
+    /// Why `alloc_slow` last returned nothing.
+    refused: Cell<OutOfMemory>,
 }
 
 /// Tells the heap when a thread ends while its mutator is inside. Kept in a
@@ -85,7 +87,8 @@ impl Mutator {
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         shared.members.lock().push(Arc::clone(&record));
         shared.gate.enter(&record.presence);
-        Mutator { shared: Arc::clone(shared), record, cache }
+        let refused = Cell::new(OutOfMemory::System);
+        Mutator { shared: Arc::clone(shared), record, cache, refused }
     }
 
     /// The heap.
@@ -187,20 +190,25 @@ impl Mutator {
         // SAFETY: MU1: we are inside, on the owner's thread (`Mutator` is not
         // `Send`), and `alloc` calls nobody.
         let cache = unsafe { &mut *self.cache.as_ptr() };
-        match cache.alloc(kind, class) {
+        // The slow path returns a plain pointer, so that the fast path needs no
+        // stack frame; the reason for a refusal is kept aside.
+        match cache.alloc(kind, class).or_else(|| self.alloc_slow(kind, class)) {
             Some(slot) => Ok(slot),
-            None => self.alloc_slow(kind, class),
+            None => Err(self.refusal()),
         }
+    }
+
+    /// Why the last allocation was refused.
+    #[cold]
+    #[inline(never)]
+    fn refusal(&self) -> OutOfMemory {
+        self.refused.get()
     }
 
     /// The one retry loop: next run, else pay credit and take a span.
     #[cold]
     #[inline(never)]
-    fn alloc_slow(
-        &self,
-        kind: &'static ObjectKind,
-        class: SizeClass,
-    ) -> Result<NonNull<u8>, OutOfMemory> {
+    fn alloc_slow(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let shared = &*self.shared;
         loop {
             // The borrow of the cache ends before anything that can run user
@@ -208,12 +216,19 @@ impl Mutator {
             // SAFETY: MU1, as in `alloc_small`.
             let refill = unsafe { &mut *self.cache.as_ptr() }.refill(&shared.heap, kind, class);
             let central = match refill {
-                Refill::Slot(slot) => return Ok(slot),
+                Refill::Slot(slot) => return Some(slot),
                 Refill::NeedSpan(central) => central,
             };
             let span_bytes = class.span_pages() * heap_core::geometry::PAGE_SIZE;
             shared.pay_credit(span_bytes);
-            let span = shared.heap.acquire_span(central).inspect_err(|_| shared.gate.want())?;
+            let span = match shared.heap.acquire_span(central) {
+                Ok(span) => span,
+                Err(reason) => {
+                    shared.gate.want();
+                    self.refused.set(reason);
+                    return None;
+                }
+            };
             shared.grant(span.free_slots() * span.body().slot_bytes);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.install(kind, class, span);

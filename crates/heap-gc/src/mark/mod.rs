@@ -6,6 +6,7 @@
 //! after Go's Green Tea collector; pages are the unit here because spans of
 //! small objects are a page, and larger ones are scanned page by page.)
 
+pub(crate) mod page_flag;
 mod pool;
 mod termination;
 mod worker;

@@ -1,11 +1,7 @@
 //! One marking worker: takes pages, scans their grey objects, greys what they
 //! point at.
 //!
-//! Protocol of a page's `queued` flag (M3), Dekker's again: a marker writes the
-//! mark, then (after a fence) reads the flag; a scanner clears the flag, then
-//! (after a fence) reads the marks. So a fresh mark is either seen by the scan
-//! that is under way, or finds the flag clear and queues the page again. One
-//! fence serves a whole batch of marks.
+//! Which pages need queueing is the protocol of `page_flag`.
 //!
 //! * MK1: marked, not queued, not scanned and not in a worker's hands is
 //!   impossible when marking ends.
@@ -13,20 +9,19 @@
 //!   time), never zero times. Tracing only reads, so twice is harmless.
 //!
 //! With one worker there are no fences and no read-modify-writes.
-//!
-//! Model: `tests/loom_page_queue.rs`.
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use heap_core::arena::{Arena, BLACK, GREY, QUEUED, UNQUEUED, WHITE, prefetch};
+use heap_core::arena::{Arena, BLACK, GREY, WHITE, prefetch};
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
 use heap_core::marks::{Isa, grey_masks};
 use heap_core::tracer::{PIECE_BYTES, Piece, Tracer};
-use heap_sync::atomic::{AtomicUsize, Ordering, fence};
+use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
+use super::page_flag::{self, Alone, Sharing, Together};
 use super::pool::MarkPool;
 use super::termination::{Termination, Verdict};
 
@@ -74,14 +69,14 @@ struct MarkJob {
 /// Where a worker keeps its pages.
 trait Queue {
     /// Whether other workers mark at the same time.
-    const SHARED: bool;
+    type Sharing: Sharing;
     fn push(&mut self, page: Page);
     fn pop(&mut self) -> Option<Page>;
     fn is_empty(&self) -> bool;
 }
 
 impl Queue for VecDeque<Page> {
-    const SHARED: bool = false;
+    type Sharing = Alone;
     #[inline(always)]
     fn push(&mut self, page: Page) {
         self.push_back(page);
@@ -97,7 +92,7 @@ impl Queue for VecDeque<Page> {
 }
 
 impl Queue for Deque<Page> {
-    const SHARED: bool = true;
+    type Sharing = Together;
     #[inline(always)]
     fn push(&mut self, page: Page) {
         Deque::push(self, page);
@@ -192,26 +187,13 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             return;
         }
-        if Q::SHARED {
-            // ORDERING: orders the marks above before the flags below; pairs
-            // with the fence in `scan_page`.
-            // Model: loom_page_queue::a_fresh_mark_is_scanned_or_queued.
-            fence(Ordering::SeqCst);
-        }
+        page_flag::announce_marks::<Q::Sharing>();
         for object in self.fresh.drain(..) {
             // SAFETY: as in `grey`.
             let arena = unsafe { Arena::of(object) };
             let desc = arena.desc(Arena::page_index(object.addr().get()));
-            if desc.queued.load(Ordering::Relaxed) != UNQUEUED {
+            if !page_flag::must_queue::<Q::Sharing>(&desc.queued) {
                 continue;
-            }
-            if Q::SHARED {
-                // ORDERING: AcqRel: whoever turns the flag owns the push.
-                if desc.queued.swap(QUEUED, Ordering::AcqRel) != UNQUEUED {
-                    continue;
-                }
-            } else {
-                desc.queued.store(QUEUED, Ordering::Relaxed);
             }
             let page = object.as_ptr().map_addr(|address| address & !(PAGE_SIZE - 1));
             // SAFETY: no page is at address zero.
@@ -225,14 +207,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let arena = unsafe { Arena::of(page.0) };
         let index = Arena::page_index(page.0.addr().get());
         let desc = arena.desc(index);
-        if Q::SHARED {
-            // ORDERING: the flag before the marks; pairs with the fence in
-            // `flush`.
-            desc.queued.store(UNQUEUED, Ordering::Release);
-            fence(Ordering::SeqCst);
-        } else {
-            desc.queued.store(UNQUEUED, Ordering::Relaxed);
-        }
+        page_flag::begin_scan::<Q::Sharing>(&desc.queued);
         let kind = arena.kind(index).expect("M2: a queued page has a kind");
         let trace = kind.trace_batch.expect("noscan pages are never queued");
         let marks = arena.page_marks(index);
