@@ -92,6 +92,9 @@ pub(crate) struct CompareArgs {
     /// Runs of a JVM in one process before the one that counts
     #[arg(long, default_value_t = 2)]
     pub(crate) java_warmup: usize,
+    /// Flags for this heap's own runs, in one argument: `--heap-flags="--growth 300"`
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    pub(crate) heap_flags: String,
     /// The heap of every JVM in MiB, instead of one chosen by workload
     #[arg(long)]
     pub(crate) java_heap: Option<usize>,

@@ -17,13 +17,15 @@
 //!   else.
 
 use core::ptr::NonNull;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
 use crate::mheap::MHeap;
 use crate::mspan::CachedSpan;
 use crate::size_class::SizeClass;
+use crate::stats::{SweepBy, Tally};
 
 /// Places in the window table.
 const WINDOWS: usize = 256;
@@ -62,7 +64,9 @@ pub struct Cache {
     /// In place, not boxed: the fast path starts here.
     windows: [Window; WINDOWS],
     entries: Vec<Entry>,
-    by_key: HashMap<usize, usize>,
+    by_key: FxHashMap<usize, usize>,
+    /// What this mutator has counted since the last flush.
+    tally: Tally,
 }
 
 // SAFETY: the cache owns its spans; the pointers name memory of the heap.
@@ -87,7 +91,12 @@ const fn place(key: usize) -> usize {
 
 impl Default for Cache {
     fn default() -> Self {
-        Cache { windows: [NO_WINDOW; WINDOWS], entries: Vec::new(), by_key: HashMap::new() }
+        Cache {
+            windows: [NO_WINDOW; WINDOWS],
+            entries: Vec::new(),
+            by_key: FxHashMap::default(),
+            tally: Tally::default(),
+        }
     }
 }
 
@@ -121,7 +130,7 @@ impl Cache {
         if let Some(slot) = self.alloc(kind, class) {
             return Refill::Slot(slot);
         }
-        self.retire_run(heap, index);
+        self.retire_run(index);
         let entry = &mut self.entries[index];
         if let Some(span) = &mut entry.span
             && let Some((first, end)) = span.next_run()
@@ -185,7 +194,7 @@ impl Cache {
 
     /// Counts what the current run handed out and gives the rest back to the
     /// span. The window is left empty.
-    fn retire_run(&mut self, heap: &MHeap, index: usize) {
+    fn retire_run(&mut self, index: usize) {
         let entry = &mut self.entries[index];
         let window = &mut self.windows[place(entry.key)];
         let window = if window.key == entry.key { window } else { &mut entry.parked };
@@ -197,8 +206,8 @@ impl Cache {
             return;
         }
         let bytes = cursor.addr() - entry.run_start.addr();
-        heap.stats.allocated_bytes.add(bytes);
-        heap.stats.allocated_objects.add(bytes / span.body().slot_bytes);
+        self.tally.allocated_bytes += bytes as u64;
+        self.tally.allocated_objects += (bytes / span.body().slot_bytes) as u64;
         if cursor < end {
             let first = (cursor.addr() - span.body().base.addr().get()) / span.body().slot_bytes;
             span.return_run(first);
@@ -210,31 +219,18 @@ impl Cache {
     pub fn flush(&mut self, heap: &MHeap) -> usize {
         let mut unused_bytes = 0;
         for index in 0..self.entries.len() {
-            self.retire_run(heap, index);
+            self.retire_run(index);
             if let Some(span) = self.entries[index].span.take() {
                 unused_bytes += span.free_slots() * span.body().slot_bytes;
                 heap.release_span(span);
             }
         }
+        heap.stats.add(&mut self.tally, SweepBy::Allocation);
         unused_bytes
     }
 
-    /// Counts what the current runs have handed out so far, without giving the
-    /// spans back.
-    #[must_use]
-    pub fn unflushed(&self) -> (u64, u64) {
-        let (mut objects, mut bytes) = (0, 0);
-        for entry in &self.entries {
-            let window = &self.windows[place(entry.key)];
-            let window = if window.key == entry.key { window } else { &entry.parked };
-            if let Some(span) = &entry.span
-                && !window.cursor.is_null()
-            {
-                let used = window.cursor.addr() - entry.run_start.addr();
-                bytes += used as u64;
-                objects += (used / span.body().slot_bytes) as u64;
-            }
-        }
-        (objects, bytes)
+    /// Counts what the owner has swept on behalf of its allocations.
+    pub fn count(&mut self, swept: &Tally) {
+        self.tally += *swept;
     }
 }

@@ -10,12 +10,13 @@
 //! * Y3: span records and central lists live as long as the heap.
 
 use core::ptr::NonNull;
-use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Instant;
 
+use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use heap_sync::lock::{Mutex, MutexGuard};
+use rustc_hash::FxHashMap;
 
 use crate::arena::{Arena, HEADER_PAGES};
 use crate::corrupt;
@@ -30,7 +31,7 @@ use crate::mspan::{Body, CachedSpan, Span, SpanState, SweepClaim};
 use crate::os::{Os, Reservation};
 use crate::page_alloc::PageAlloc;
 use crate::size_class::SizeClass;
-use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy};
+use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
 use crate::sweep_gen::SweepGen;
 use crate::ticket::{ActiveSweep, Ticket};
@@ -57,7 +58,7 @@ struct Pages {
     alloc: PageAlloc,
     spans: FixAlloc<Span>,
     /// Arenas by address.
-    arenas: HashMap<usize, Mapping>,
+    arenas: FxHashMap<usize, Mapping>,
     /// Arenas reserved and not yet in use.
     spare: Vec<NonNull<u8>>,
     reservations: Vec<Reservation>,
@@ -81,21 +82,21 @@ pub struct MHeap {
     config: CoreConfig,
     isa: Isa,
     clock: AtomicU32,
-    active: ActiveSweep,
-    bits: GcBits,
-    pages: Mutex<Pages>,
+    active: CachePadded<ActiveSweep>,
+    bits: CachePadded<GcBits>,
+    pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
     /// Where `sweep_one` looks first.
     cursor: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
-    pages_swept_in_cycle: AtomicUsize,
+    pages_swept_in_cycle: CachePadded<AtomicUsize>,
     /// Counters.
     pub stats: CoreStats,
 }
 
 #[derive(Debug, Default)]
 struct Centrals {
-    by_key: HashMap<(usize, usize), NonNull<Central>>,
+    by_key: FxHashMap<(usize, usize), NonNull<Central>>,
     /// Append-only; boxed so that addresses are stable (Y3).
     all: Vec<NonNull<Central>>,
 }
@@ -114,12 +115,12 @@ impl MHeap {
             config,
             isa: Isa::detect(),
             clock: AtomicU32::new(0),
-            active: ActiveSweep::closed(),
-            bits: GcBits::default(),
-            pages: Mutex::new(Pages::default()),
+            active: CachePadded::new(ActiveSweep::closed()),
+            bits: CachePadded::default(),
+            pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             cursor: AtomicUsize::new(0),
-            pages_swept_in_cycle: AtomicUsize::new(0),
+            pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             stats: CoreStats::default(),
         }
     }
@@ -182,14 +183,18 @@ impl MHeap {
     /// # Errors
     ///
     /// When the limit or the system refuses fresh pages.
-    pub fn acquire_span(&self, central: &Central) -> Result<CachedSpan, OutOfMemory> {
+    pub fn acquire_span(
+        &self,
+        central: &Central,
+        tally: &mut Tally,
+    ) -> Result<CachedSpan, OutOfMemory> {
         let now = self.now();
         if let Some(span) = central.partial_swept(now).pop() {
             // SAFETY: just popped from a swept list.
             return Ok(unsafe { CachedSpan::from_swept(span, now) });
         }
         if let Some(ticket) = self.active.begin()
-            && let Some(span) = self.sweep_for_room(&ticket, central, now)
+            && let Some(span) = self.sweep_for_room(&ticket, central, now, tally)
         {
             return Ok(span);
         }
@@ -208,6 +213,7 @@ impl MHeap {
         ticket: &Ticket<'_>,
         central: &Central,
         now: SweepGen,
+        tally: &mut Tally,
     ) -> Option<CachedSpan> {
         for _ in 0..SWEEP_BUDGET {
             let span =
@@ -216,7 +222,7 @@ impl MHeap {
                 // N2: somebody else sweeps it and will settle it.
                 continue;
             };
-            let counts = self.sweep_claimed(&mut claim, SweepBy::Allocation);
+            let counts = self.sweep_claimed(&mut claim, tally);
             if counts.live_objects < claim.body().nelems {
                 return Some(claim.into_cached());
             }
@@ -253,7 +259,7 @@ impl MHeap {
         let span = self.fresh_span(central, npages, 1, npages * PAGE_SIZE, 1)?;
         let object = span.body().base;
         self.stats.allocated_objects.add(1);
-        self.stats.allocated_bytes.add(npages * PAGE_SIZE);
+        self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
         let now = self.now();
         central.full_swept(now).push(span.uncache(now));
         Ok(object)
@@ -271,7 +277,9 @@ impl MHeap {
         let mut pages = match self.reserve_pages(npages) {
             Err(OutOfMemory::Limit) => {
                 // What is dead already may make room.
-                while self.sweep_one(SweepBy::Collector).is_some() {}
+                let mut tally = Tally::default();
+                while self.sweep_one(&mut tally).is_some() {}
+                self.stats.add(&mut tally, SweepBy::Collector);
                 self.reserve_pages(npages)?
             }
             other => other?,
@@ -413,32 +421,31 @@ impl MHeap {
 
     // ---- sweeping ----------------------------------------------------------
 
-    fn sweep_claimed(&self, claim: &mut SweepClaim<'_>, by: SweepBy) -> SweepCounts {
+    fn sweep_claimed(&self, claim: &mut SweepClaim<'_>, tally: &mut Tally) -> SweepCounts {
         let npages = claim.body().npages;
         // Counted at the start: the credit formula pays for pages looked at.
         self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
-        self.stats.pages_swept(by).add(npages);
-        let timed = self.stats.spans_swept.next(1).is_multiple_of(SWEEP_SAMPLE);
-        let start = timed.then(Instant::now);
+        let start = Arena::page_index(claim.body().base.addr().get())
+            .is_multiple_of(SWEEP_SAMPLE)
+            .then(Instant::now);
         let counts = sweep::sweep(claim, &self.bits, self.isa, self.config.poison);
         if let Some(start) = start {
-            let ns = start.elapsed().as_nanos() as usize;
-            self.stats.sampled_sweep_ns.add(ns);
-            self.stats.sampled_sweep_ns_max.fetch_max(ns as u64, Ordering::Relaxed);
+            let ns = start.elapsed().as_nanos() as u64;
+            tally.sampled_sweep_ns += ns;
+            tally.sampled_spans += 1;
+            tally.sampled_sweep_ns_max = tally.sampled_sweep_ns_max.max(ns);
         }
-        if counts.freed_objects > 0 {
-            self.stats.freed_objects.add(counts.freed_objects);
-            self.stats.freed_bytes.add(counts.freed_bytes);
-            if counts.drop_panics > 0 {
-                self.stats.drop_panics.add(counts.drop_panics);
-            }
-        }
+        tally.spans_swept += 1;
+        tally.pages_swept += npages as u64;
+        tally.freed_objects += counts.freed_objects as u64;
+        tally.freed_bytes += counts.freed_bytes as u64;
+        tally.drop_panics += counts.drop_panics as u64;
         counts
     }
 
     /// Sweeps one span, whichever comes first, and settles it. Returns its
     /// pages, or `None` when nothing is left to sweep.
-    pub fn sweep_one(&self, by: SweepBy) -> Option<usize> {
+    pub fn sweep_one(&self, tally: &mut Tally) -> Option<usize> {
         let ticket = self.active.begin()?;
         let now = self.now();
         loop {
@@ -460,7 +467,7 @@ impl MHeap {
                 continue;
             };
             if let Some(claim) = SweepClaim::try_claim(&ticket, span, now) {
-                return Some(self.sweep_and_settle(claim, central, now, by));
+                return Some(self.sweep_and_settle(claim, central, now, tally));
             }
         }
     }
@@ -470,10 +477,10 @@ impl MHeap {
         mut claim: SweepClaim<'_>,
         central: &Central,
         now: SweepGen,
-        by: SweepBy,
+        tally: &mut Tally,
     ) -> usize {
         let npages = claim.body().npages;
-        let counts = self.sweep_claimed(&mut claim, by);
+        let counts = self.sweep_claimed(&mut claim, tally);
         if counts.live_objects == 0 {
             let (record, body) = claim.kill();
             self.free_pages(record, &body);

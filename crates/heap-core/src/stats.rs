@@ -23,14 +23,11 @@ pub struct Total(AtomicU64);
 
 impl Total {
     /// Adds.
-    pub fn add(&self, amount: usize) {
-        // ORDERING: Relaxed: a count, read for information.
-        self.next(amount);
-    }
-
-    /// Adds, and returns the total before.
-    pub fn next(&self, amount: usize) -> u64 {
-        self.0.fetch_add(amount as u64, Ordering::Relaxed)
+    pub fn add(&self, amount: u64) {
+        if amount > 0 {
+            // ORDERING: Relaxed: a count, read for information.
+            self.0.fetch_add(amount, Ordering::Relaxed);
+        }
     }
 
     /// The total.
@@ -40,9 +37,50 @@ impl Total {
     }
 }
 
-/// The sweep of one span in so many is timed: reading the clock costs as much as
-/// sweeping a small span.
-pub const SWEEP_SAMPLE: u64 = 16;
+/// The sweep of a span is timed if its page number is a multiple of this: reading
+/// the clock costs as much as sweeping a small span.
+pub const SWEEP_SAMPLE: usize = 16;
+
+/// What one thread has counted and not yet added to the heap's totals: shared
+/// counters would cost more than the work they count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Objects handed out.
+    pub allocated_objects: u64,
+    /// Bytes of their slots.
+    pub allocated_bytes: u64,
+    /// Objects found dead.
+    pub freed_objects: u64,
+    /// Bytes of their slots.
+    pub freed_bytes: u64,
+    /// Destructors that panicked.
+    pub drop_panics: u64,
+    /// Spans swept.
+    pub spans_swept: u64,
+    /// Pages of those.
+    pub pages_swept: u64,
+    /// Nanoseconds spent on the spans whose sweep was timed.
+    pub sampled_sweep_ns: u64,
+    /// Spans whose sweep was timed.
+    pub sampled_spans: u64,
+    /// The longest of those.
+    pub sampled_sweep_ns_max: u64,
+}
+
+impl core::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.allocated_objects += other.allocated_objects;
+        self.allocated_bytes += other.allocated_bytes;
+        self.freed_objects += other.freed_objects;
+        self.freed_bytes += other.freed_bytes;
+        self.drop_panics += other.drop_panics;
+        self.spans_swept += other.spans_swept;
+        self.pages_swept += other.pages_swept;
+        self.sampled_sweep_ns += other.sampled_sweep_ns;
+        self.sampled_spans += other.sampled_spans;
+        self.sampled_sweep_ns_max = self.sampled_sweep_ns_max.max(other.sampled_sweep_ns_max);
+    }
+}
 
 /// Counters of a heap's memory.
 #[derive(Debug, Default)]
@@ -65,9 +103,11 @@ pub struct CoreStats {
     pub pages_swept_in_background: Total,
     /// Pages swept by the collector before a cycle, or at the limit.
     pub pages_swept_by_collector: Total,
-    /// Nanoseconds spent on the spans whose sweep was timed: one in
+    /// Nanoseconds spent on the spans whose sweep was timed: see
     /// [`SWEEP_SAMPLE`].
     pub sampled_sweep_ns: Total,
+    /// Spans whose sweep was timed.
+    pub sampled_spans: Total,
     /// The longest of those.
     pub sampled_sweep_ns_max: AtomicU64,
     /// Spans swept.
@@ -81,10 +121,27 @@ pub struct CoreStats {
 }
 
 impl CoreStats {
+    /// Adds what a thread has counted, its sweeping done on behalf of `by`.
+    pub fn add(&self, tally: &mut Tally, by: SweepBy) {
+        let tally = core::mem::take(tally);
+        self.allocated_objects.add(tally.allocated_objects);
+        self.allocated_bytes.add(tally.allocated_bytes);
+        if tally.spans_swept > 0 {
+            self.freed_objects.add(tally.freed_objects);
+            self.freed_bytes.add(tally.freed_bytes);
+            self.drop_panics.add(tally.drop_panics);
+            self.spans_swept.add(tally.spans_swept);
+            self.pages_swept(by).add(tally.pages_swept);
+            self.sampled_sweep_ns.add(tally.sampled_sweep_ns);
+            self.sampled_spans.add(tally.sampled_spans);
+            self.sampled_sweep_ns_max.fetch_max(tally.sampled_sweep_ns_max, Ordering::Relaxed);
+        }
+    }
+
     /// Time spent sweeping on all threads, estimated from the sample.
     #[must_use]
     pub fn sweep_time(&self) -> Duration {
-        let sampled = self.spans_swept.get().div_ceil(SWEEP_SAMPLE).max(1);
+        let sampled = self.sampled_spans.get().max(1);
         let per_span = self.sampled_sweep_ns.get() as f64 / sampled as f64;
         Duration::from_nanos((per_span * self.spans_swept.get() as f64) as u64)
     }

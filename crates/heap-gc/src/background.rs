@@ -9,7 +9,7 @@
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_sync::lock::{Condvar, Mutex};
 
 use crate::shared::Shared;
@@ -69,9 +69,11 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
             // Upgraded per batch: if this was the last reference, the heap is
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
+            let mut tally = Tally::default();
             let swept =
-                (0..BATCH).take_while(|_| heap.heap.sweep_one(SweepBy::Background).is_some());
-            if swept.count() < BATCH {
+                (0..BATCH).take_while(|_| heap.heap.sweep_one(&mut tally).is_some()).count();
+            heap.heap.stats.add(&mut tally, SweepBy::Background);
+            if swept < BATCH {
                 break;
             }
             drop(heap);

@@ -136,7 +136,7 @@ impl Gate {
     pub fn enter(&self, presence: &Presence) {
         loop {
             // ORDERING: Relaxed store, ordered before the load by the fence,
-            // which pairs with the fence in `stop` (Dekker).
+            // which pairs with the fence in `raise` (Dekker).
             // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
             presence.state.store(INSIDE, Ordering::Relaxed);
             fence(Ordering::SeqCst);
@@ -150,7 +150,7 @@ impl Gate {
 
     /// Steps outside.
     pub fn leave(&self, presence: &Presence) {
-        // ORDERING: Release pairs with the Acquire in `stop` (GA3).
+        // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
         presence.state.store(OUTSIDE, Ordering::Release);
         fence(Ordering::SeqCst);
         if self.poll.load(Ordering::Relaxed) & STOP != 0 {
@@ -205,33 +205,30 @@ pub struct Collector<'g> {
 }
 
 impl<'g> Collector<'g> {
-    /// Stops the world: returns when every mutator of `members` is outside.
-    /// `None` if one never will be, because its thread ended inside.
+    /// Raises the stop flag: nobody steps inside from here on, and those inside
+    /// are asked to leave.
     ///
-    /// Mutators that attach later are outside and stay so (GA1).
+    /// Only now may the caller list the mutators to wait for. One that is put on
+    /// the list later, before it enters for the first time and under the lock
+    /// with which the list is read, sees the flag and stays outside (GA1). One
+    /// that was put on the list before is on it.
+    pub fn raise(&self) -> Stopping<'_> {
+        let gate = self.gate;
+        // ORDERING: Relaxed, ordered before the reads of `Stopping::wait` by the
+        // fence, which pairs with the fences in `enter` and `leave` (Dekker).
+        // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
+        gate.poll.fetch_or(STOP, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        Stopping { stopped: WorldStopped { gate } }
+    }
+
+    /// Stops the world of these mutators: [`Collector::raise`], then
+    /// [`Stopping::wait`]. Only where none can attach meanwhile.
     pub fn stop<'p>(
         &self,
         members: impl Iterator<Item = &'p Presence> + Clone,
     ) -> Option<WorldStopped<'_>> {
-        let gate = self.gate;
-        let mut collector = gate.collector.lock();
-        // ORDERING: Relaxed, ordered before the reads below by the fence, which
-        // pairs with the fences in `enter` and `leave` (Dekker).
-        gate.poll.fetch_or(STOP, Ordering::Relaxed);
-        let stopped = WorldStopped { gate };
-        fence(Ordering::SeqCst);
-        loop {
-            if members.clone().any(Presence::is_abandoned) {
-                // `resume` takes the lock to wake those who stepped aside.
-                drop(collector);
-                drop(stopped);
-                return None;
-            }
-            if !members.clone().any(Presence::is_inside) {
-                return Some(stopped);
-            }
-            collector = gate.changed.wait(collector);
-        }
+        self.raise().wait(members)
     }
 }
 
@@ -240,6 +237,40 @@ impl Drop for Collector<'_> {
         let mut collector = self.gate.collector.lock();
         *collector = false;
         self.gate.changed.notify_all();
+    }
+}
+
+/// The stop flag is up; mutators may still be inside. Dropping it lowers the
+/// flag.
+#[derive(Debug)]
+#[must_use = "dropping it resumes the world"]
+pub struct Stopping<'c> {
+    stopped: WorldStopped<'c>,
+}
+
+impl<'c> Stopping<'c> {
+    /// Waits until every mutator of `members` is outside; `members` was listed
+    /// after the flag was raised. `None` if one never will be, because its
+    /// thread ended inside.
+    #[must_use]
+    pub fn wait<'p>(
+        self,
+        members: impl Iterator<Item = &'p Presence> + Clone,
+    ) -> Option<WorldStopped<'c>> {
+        let gate = self.stopped.gate;
+        let mut collector = gate.collector.lock();
+        loop {
+            if members.clone().any(Presence::is_abandoned) {
+                // Lowering the flag takes the lock, to wake those who stepped
+                // aside.
+                drop(collector);
+                return None;
+            }
+            if !members.clone().any(Presence::is_inside) {
+                return Some(self.stopped);
+            }
+            collector = gate.changed.wait(collector);
+        }
     }
 }
 

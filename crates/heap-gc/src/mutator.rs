@@ -13,7 +13,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::size_class::SizeClass;
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::Ordering;
 
@@ -221,7 +221,12 @@ impl Mutator {
             };
             let span_bytes = class.span_pages() * heap_core::geometry::PAGE_SIZE;
             shared.pay_credit(span_bytes);
-            let span = match shared.heap.acquire_span(central) {
+            // Destructors may run in here: no borrow of the cache is alive.
+            let mut tally = Tally::default();
+            let acquired = shared.heap.acquire_span(central, &mut tally);
+            // SAFETY: MU1, as in `alloc_small`.
+            unsafe { &mut *self.cache.as_ptr() }.count(&tally);
+            let span = match acquired {
                 Ok(span) => span,
                 Err(reason) => {
                     shared.gate.want();
@@ -330,16 +335,18 @@ impl Drop for Mutator {
 /// Sweeps until the debt for `span_bytes` is paid.
 impl Shared {
     fn pay_credit(&self, span_bytes: usize) {
+        let mut tally = Tally::default();
         loop {
             let live = self.live_bytes.load(Ordering::Relaxed);
             let owed = self.credit.owed(span_bytes, live, self.heap.pages_swept_in_cycle());
             if owed == 0 {
-                return;
+                break;
             }
-            if self.heap.sweep_one(SweepBy::Credit).is_none() {
+            if self.heap.sweep_one(&mut tally).is_none() {
                 self.credit.settle();
-                return;
+                break;
             }
         }
+        self.heap.stats.add(&mut tally, SweepBy::Credit);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::{Os, SystemOs};
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
@@ -49,7 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             max_heap_bytes: None,
-            growth_percent: 100,
+            growth_percent: 200,
             min_heap_bytes: 4 << 20,
             helpers: 0,
             background_sweep: false,
@@ -234,7 +234,9 @@ impl Shared {
 
     /// Sweeps what is left and waits for other sweepers.
     fn finish_sweep(&self) {
-        while self.heap.sweep_one(SweepBy::Collector).is_some() {}
+        let mut tally = Tally::default();
+        while self.heap.sweep_one(&mut tally).is_some() {}
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
         while !self.heap.sweep_is_over() {
             std::thread::yield_now();
         }

@@ -39,12 +39,13 @@ for _, n in ipairs { 10, 100, 101, 500, 2000 } do
   print(n, ok, sum, t[1], t[n], t[n // 2])
 end
 
--- Already sorted, reversed, all equal, organ pipe.
-for name, make in pairs { same = function() return 7 end } do
+-- All equal, already sorted, reversed, organ pipe.
+local shapes = { function() return 7 end, function(i) return i end, function(i) return -i end }
+for _, shape in ipairs(shapes) do
   local t = {}
-  for i = 1, 300 do t[i] = make(i) end
+  for i = 1, 300 do t[i] = shape(i) end
   table.sort(t)
-  print(name, t[1], t[300])
+  print(t[1], t[2], t[150], t[300])
 end
 local pipe = {}
 for i = 1, 200 do pipe[i] = i; pipe[401 - i] = i end

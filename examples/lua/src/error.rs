@@ -65,4 +65,11 @@ pub fn fail<'gc>(message: impl Into<String>) -> Failure<'gc> {
 
 /// An error whose value waits in [`crate::state::State::error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raised;
+pub enum Raised {
+    /// No message handler has seen it.
+    Fresh,
+    /// No message handler shall see it (there is no memory for one).
+    NoHandler,
+    /// It comes out of a call to Lua: a message handler, if there is one, has seen it.
+    Handled,
+}

@@ -5,7 +5,7 @@
 
 use heap_api::{Gc, Opaque, Slot, Tailed, Trace};
 
-use crate::bytecode::{Constant, Op, ProtoData, UpvalSource};
+use crate::bytecode::{Constant, ProtoData};
 use crate::error::NoMemory;
 use crate::native::NativeDef;
 use crate::state::Ctx;
@@ -16,22 +16,12 @@ use crate::value::Value;
 /// A compiled function in the heap: the code, and what must be collected with it.
 #[derive(Trace)]
 pub struct Proto<'gc> {
-    /// The instructions.
-    pub code: Opaque<Box<[Op]>>,
+    /// What the compiler made. The functions inside it and its constants are below, as objects.
+    pub data: Opaque<ProtoData>,
     /// The constants.
     pub constants: Gc<'gc, [Value<'gc>]>,
     /// Functions defined inside.
     pub protos: Gc<'gc, [Gc<'gc, Proto<'gc>>]>,
-    /// Where a new closure finds its upvalues.
-    pub captures: Opaque<Box<[UpvalSource]>>,
-    /// Fixed parameters.
-    pub num_params: u8,
-    /// Whether extra arguments are kept.
-    pub is_vararg: bool,
-    /// Registers that the function uses.
-    pub max_stack: u8,
-    /// The rest of what the compiler said, for messages. Its `code` is empty.
-    pub debug: Opaque<Box<ProtoData>>,
 }
 
 impl<'gc> Proto<'gc> {
@@ -42,9 +32,9 @@ impl<'gc> Proto<'gc> {
     /// # Errors
     ///
     /// If the heap has no memory for it.
-    pub fn load(ctx: Ctx<'gc>, data: &ProtoData) -> Result<Gc<'gc, Proto<'gc>>, NoMemory> {
+    pub fn load(ctx: Ctx<'gc>, mut data: ProtoData) -> Result<Gc<'gc, Proto<'gc>>, NoMemory> {
         let mut protos = Vec::with_capacity(data.protos.len());
-        for inner in &data.protos {
+        for inner in core::mem::take(&mut data.protos) {
             protos.push(Proto::load(ctx, inner)?);
         }
         let mut constants = Vec::with_capacity(data.constants.len());
@@ -57,29 +47,10 @@ impl<'gc> Proto<'gc> {
                 Constant::Str(bytes) => Value::Str(Str::new(ctx, bytes)?),
             });
         }
-        let debug = ProtoData {
-            code: data.code.clone(),
-            line_info: data.line_info.clone(),
-            constants: data.constants.clone(),
-            protos: Vec::new(),
-            upvalues: data.upvalues.clone(),
-            num_params: data.num_params,
-            is_vararg: data.is_vararg,
-            max_stack: data.max_stack,
-            source: data.source.clone(),
-            line_defined: data.line_defined,
-            last_line: data.last_line,
-            local_vars: data.local_vars.clone(),
-        };
         Ok(ctx.cx.try_alloc(Proto {
-            code: Opaque(data.code.clone().into_boxed_slice()),
+            data: Opaque(data),
             constants: ctx.cx.try_alloc_slice_copy(&constants)?,
             protos: ctx.cx.try_alloc_slice_copy(&protos)?,
-            captures: Opaque(data.upvalues.iter().map(|upvalue| upvalue.source).collect()),
-            num_params: data.num_params,
-            is_vararg: data.is_vararg,
-            max_stack: data.max_stack,
-            debug: Opaque(Box::new(debug)),
         })?)
     }
 }

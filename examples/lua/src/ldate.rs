@@ -1,15 +1,16 @@
 //! Calendar arithmetic and date formatting behind `os.date` and `os.time`.
 //!
-//! The caller reads the clock and the fields of Lua tables; everything here is a pure function of its arguments.
+//! The caller reads the clock and the fields of Lua tables; everything here is a pure function of
+//! its arguments.
 //!
 //! Invariants:
-//! * D1: local time *is* UTC, as if the environment said `TZ=UTC`: the standard library offers no portable way to learn the zone. The two
-//!   differ only in what `%Z` prints.
+//! * D1: local time *is* UTC, as if the environment said `TZ=UTC`: the standard library offers no
+//!   portable way to learn the zone. The two differ only in what `%Z` prints.
 //! * D2: the locale is C's, so the `E` and `O` modifiers change nothing.
 //! * D3: a [`Calendar`] is always normalised, and its year less 1900 fits a C `int`.
 //!
-//! Days are counted in eras of 400 years that begin on the first of March, so that the leap day ends a year; the proleptic Gregorian
-//! calendar repeats exactly per era.
+//! Days are counted in eras of 400 years that begin on the first of March, so that the leap day
+//! ends a year; the proleptic Gregorian calendar repeats exactly per era.
 
 use crate::lstr::format::{Conversion, Flags, Spec, push_decimal, push_integer};
 
@@ -18,9 +19,22 @@ const DAYS_PER_ERA: i64 = 146_097;
 /// Days from the first of March of year 0 to the first of January 1970.
 const EPOCH_DAY: i64 = 719_468;
 
-const DAY_NAMES: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTH_NAMES: [&str; 12] =
-    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const DAY_NAMES: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTH_NAMES: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 
 /// What went wrong; the texts are those of Lua 5.4.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +68,8 @@ pub enum Zone {
     Local,
 }
 
-/// A moment broken down as in the table that `os.date("*t")` returns. There is no daylight saving time: `isdst` is always false.
+/// A moment broken down as in the table that `os.date("*t")` returns. There is no daylight saving
+/// time: `isdst` is always false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calendar {
     /// The year; year 0 precedes year 1.
@@ -86,9 +101,12 @@ impl Calendar {
         let day_count = days + EPOCH_DAY;
         let era = day_count.div_euclid(DAYS_PER_ERA);
         let day_of_era = day_count.rem_euclid(DAYS_PER_ERA);
-        // Take out the leap days of the era: one in 1461 days, but none in 36524, but one in 146096.
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_march_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // Take out the leap days of the era: one in 1461 days, but none in 36524, but one in
+        // 146096.
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_march_year =
+            day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         // Months from March on have 31 30 31 30 31 days, repeating: 153 days in five months.
         let month_from_march = (5 * day_of_march_year + 2) / 153;
         let day = day_of_march_year - (153 * month_from_march + 2) / 5 + 1;
@@ -110,7 +128,8 @@ impl Calendar {
         })
     }
 
-    /// The year that `%G` shows and the week that `%V` shows: weeks begin on Monday and belong to the year of their Thursday.
+    /// The year that `%G` shows and the week that `%V` shows: weeks begin on Monday and belong to
+    /// the year of their Thursday.
     fn iso_week(&self) -> (i64, i64) {
         let monday_based = (i64::from(self.weekday) + 5) % 7;
         let thursday = i64::from(self.yearday) - 1 - monday_based + 3;
@@ -124,7 +143,8 @@ impl Calendar {
         }
     }
 
-    /// The week of the year if weeks begin on the weekday `first`, 0 for Sunday; days before the first such day are in week 0.
+    /// The week of the year if weeks begin on the weekday `first`, 0 for Sunday; days before the
+    /// first such day are in week 0.
     fn week(&self, first: i64) -> i64 {
         let since_week_start = (i64::from(self.weekday) - 1 - first).rem_euclid(7);
         (i64::from(self.yearday) - 1 + 7 - since_week_start) / 7
@@ -145,7 +165,8 @@ fn days_before(year: i64, month: i64) -> i64 {
     let era = march_year.div_euclid(400);
     let year_of_era = march_year.rem_euclid(400);
     let month_from_march = (month + 9) % 12;
-    let day_of_era = 365 * year_of_era + year_of_era / 4 - year_of_era / 100 + (153 * month_from_march + 2) / 5;
+    let day_of_era =
+        365 * year_of_era + year_of_era / 4 - year_of_era / 100 + (153 * month_from_march + 2) / 5;
     era * DAYS_PER_ERA + day_of_era - EPOCH_DAY
 }
 
@@ -169,7 +190,8 @@ pub enum DaylightSaving {
     NotInEffect,
 }
 
-/// The fields of a table given to `os.time`, not normalised, counted as C's `struct tm` does: years from 1900, months from 0.
+/// The fields of a table given to `os.time`, not normalised, counted as C's `struct tm` does: years
+/// from 1900, months from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fields {
     year: i32,
@@ -185,7 +207,9 @@ impl Fields {
     ///
     /// # Errors
     /// A [`DateError`] about a field, or whatever `get` returns.
-    pub fn read<E: From<DateError>>(mut get: impl FnMut(&'static str) -> Result<FieldValue, E>) -> Result<Fields, E> {
+    pub fn read<E: From<DateError>>(
+        mut get: impl FnMut(&'static str) -> Result<FieldValue, E>,
+    ) -> Result<Fields, E> {
         let mut field = |name, default: Option<i32>, base: i64| -> Result<i32, E> {
             match get(name)? {
                 FieldValue::Absent => Ok(default.ok_or(DateError::MissingField(name))?),
@@ -206,16 +230,18 @@ impl Fields {
         })
     }
 
-    /// The time these fields name and its normalised form, which `os.time` stores back into the table.
+    /// The time these fields name and its normalised form, which `os.time` stores back into the
+    /// table.
     ///
     /// # Errors
-    /// [`DateError::Time`] if the year of the result is beyond what C can represent, and for the last second of 1969, which C cannot tell
-    /// from an error.
+    /// [`DateError::Time`] if the year of the result is beyond what C can represent, and for the
+    /// last second of 1969, which C cannot tell from an error.
     pub fn to_time(self, daylight_saving: DaylightSaving) -> Result<(i64, Calendar), DateError> {
         let months = i64::from(self.month);
         let year = i64::from(self.year) + 1900 + months.div_euclid(12);
         let days = days_before(year, months.rem_euclid(12) + 1) + i64::from(self.day) - 1;
-        let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        let seconds =
+            i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
         let shift = match daylight_saving {
             DaylightSaving::InEffect => -3600,
             DaylightSaving::NotInEffect => 0,
@@ -240,7 +266,12 @@ pub fn split_zone(format: &[u8]) -> (Zone, &[u8]) {
 ///
 /// # Errors
 /// [`DateError::InvalidSpecifier`].
-pub fn format_date(out: &mut Vec<u8>, format: &[u8], calendar: &Calendar, zone: Zone) -> Result<(), DateError> {
+pub fn format_date(
+    out: &mut Vec<u8>,
+    format: &[u8],
+    calendar: &Calendar,
+    zone: Zone,
+) -> Result<(), DateError> {
     let mut rest = format;
     while let Some((&byte, after)) = rest.split_first() {
         if byte != b'%' {
@@ -263,7 +294,9 @@ fn conversion(text: &[u8]) -> Option<(u8, usize)> {
     match *text {
         [b'E', letter, ..] => b"cCxXyY".contains(&letter).then_some((letter, 2)),
         [b'O', letter, ..] => b"deHImMSuUVwWy".contains(&letter).then_some((letter, 2)),
-        [letter, ..] => b"aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%".contains(&letter).then_some((letter, 1)),
+        [letter, ..] => {
+            b"aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%".contains(&letter).then_some((letter, 1))
+        }
         [] => None,
     }
 }
@@ -327,4 +360,195 @@ fn push_zeros(out: &mut Vec<u8>, width: usize, value: i64) {
 
 fn push_padded(out: &mut Vec<u8>, flags: Flags, width: usize, value: i64) {
     push_integer(out, &Spec { flags, width, ..Spec::plain(Conversion::Signed) }, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(format: &str, time: i64) -> String {
+        let (zone, rest) = split_zone(format.as_bytes());
+        let mut out = Vec::new();
+        let result = Calendar::from_time(time)
+            .and_then(|calendar| format_date(&mut out, rest, &calendar, zone));
+        match result {
+            Ok(()) => String::from_utf8(out).expect("dates are text"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn conversions_match_the_reference() {
+        for (format, time, expected) in [
+            ("!%c", 0, "Thu Jan  1 00:00:00 1970"),
+            ("%Y-%m-%d %H:%M:%S", 1_000_000_000, "2001-09-09 01:46:40"),
+            (
+                "%F %T|%D %R|%x %X|%r",
+                1_718_454_896,
+                "2024-06-15 12:34:56|06/15/24 12:34|06/15/24 12:34:56|12:34:56 PM",
+            ),
+            (
+                "%a %A %b %B %h %C %y %g %G",
+                1_718_454_896,
+                "Sat Saturday Jun June Jun 20 24 24 2024",
+            ),
+            ("%e|%d|%I|%p|%j|%u|%w|%U|%V|%W", 1_718_454_896, "15|15|12|PM|167|6|6|23|24|24"),
+            ("%I %p", 1800, "12 AM"),
+            ("%z|!%Z|%Z", 0, "+0000|!UTC|UTC"),
+            ("!%Z", 0, "GMT"),
+            ("%Ec|%Ey|%EY|%Od|%OH", 0, "Thu Jan  1 00:00:00 1970|70|1970|01|00"),
+            ("%%|%n|%t|", 0, "%|\n|\t|"),
+            // The first days of a year may belong to the last week of the one before, and the last
+            // days to the first week of the next.
+            ("%G-%V %U %W", 1_609_459_200, "2020-53 00 00"),
+            ("%G-%V %U %W", 1_735_603_200, "2025-01 52 53"),
+            ("%C %y %Y %F %j", -62_193_096_000, "-1 99 -1 -1-03-07 066"),
+            ("%C %y %Y", -62_003_707_200, "0 05 5"),
+        ] {
+            assert_eq!(show(format, time), expected, "{format} {time}");
+        }
+    }
+
+    #[test]
+    fn unknown_conversions_have_the_reference_messages() {
+        for (format, shown) in [
+            ("%Ez", "%Ez"),
+            ("%Q rest", "%Q rest"),
+            ("%", "%"),
+            ("%E", "%E"),
+            ("%O5", "%O5"),
+            ("%s", "%s"),
+            ("%\0", "%"),
+        ] {
+            assert_eq!(
+                show(format, 0),
+                format!("invalid conversion specifier '{shown}'"),
+                "{format:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_beyond_c_have_no_date() {
+        let (first, last) = (-67_768_040_609_740_800, 67_768_036_191_676_799);
+        assert_eq!(
+            Calendar::from_time(first).map(|calendar| calendar.year),
+            Ok(i64::from(i32::MIN) + 1900)
+        );
+        assert_eq!(
+            Calendar::from_time(last).map(|calendar| calendar.year),
+            Ok(i64::from(i32::MAX) + 1900)
+        );
+        for time in [first - 1, last + 1, i64::MIN, i64::MAX] {
+            assert_eq!(Calendar::from_time(time), Err(DateError::Date), "{time}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_an_era_comes_back() {
+        let mut previous = Calendar::from_time(-SECONDS_PER_DAY).expect("in range");
+        for day in 0..DAYS_PER_ERA {
+            let calendar = Calendar::from_time(day * SECONDS_PER_DAY).expect("in range");
+            assert_eq!(
+                days_before(calendar.year, i64::from(calendar.month)) + i64::from(calendar.day) - 1,
+                day
+            );
+            let continues =
+                calendar.yearday == previous.yearday + 1 && calendar.year == previous.year;
+            let begins = calendar.yearday == 1
+                && calendar.day == 1
+                && calendar.month == 1
+                && calendar.year == previous.year + 1;
+            assert!(continues || begins, "{previous:?} {calendar:?}");
+            assert_eq!(calendar.weekday, previous.weekday % 7 + 1);
+            previous = calendar;
+        }
+    }
+
+    fn time(
+        fields: [i64; 6],
+        daylight_saving: DaylightSaving,
+    ) -> Result<(i64, Calendar), DateError> {
+        let names = ["year", "month", "day", "hour", "min", "sec"];
+        Fields::read(|name| {
+            let index = names.iter().position(|&known| known == name).expect("a known field");
+            Ok::<_, DateError>(FieldValue::Integer(fields[index]))
+        })
+        .and_then(|fields| fields.to_time(daylight_saving))
+    }
+
+    #[test]
+    fn fields_are_normalised() {
+        let (seconds, calendar) =
+            time([2024, 14, -3, 100, -5, 10_000], DaylightSaving::NotInEffect).expect("in range");
+        assert_eq!(seconds, 1_738_392_100);
+        let expected = Calendar {
+            year: 2025,
+            month: 2,
+            day: 1,
+            hour: 6,
+            minute: 41,
+            second: 40,
+            weekday: 7,
+            yearday: 32,
+        };
+        assert_eq!(calendar, expected);
+        let noon = |daylight_saving| {
+            time([2000, 1, 1, 12, 0, 0], daylight_saving).map(|(seconds, _)| seconds)
+        };
+        assert_eq!(noon(DaylightSaving::NotInEffect), Ok(946_728_000));
+        assert_eq!(noon(DaylightSaving::InEffect), Ok(946_724_400));
+        let extreme = i64::from(i32::MAX);
+        let (seconds, _) =
+            time([2000, 1, extreme, extreme, extreme, extreme], DaylightSaving::NotInEffect)
+                .expect("in range");
+        assert_eq!(seconds, 193_405_471_330_867);
+    }
+
+    #[test]
+    fn times_that_c_cannot_tell() {
+        assert_eq!(
+            time([1969, 12, 31, 23, 59, 59], DaylightSaving::NotInEffect),
+            Err(DateError::Time)
+        );
+        assert_eq!(
+            time([2_147_485_547, 12, 31, 23, 59, 60], DaylightSaving::NotInEffect),
+            Err(DateError::Time)
+        );
+        assert_eq!(
+            time([2_147_485_548, 1, 1, 0, 0, 0], DaylightSaving::NotInEffect),
+            Err(DateError::OutOfBound("year"))
+        );
+        assert_eq!(
+            time([2000, i64::MIN, 1, 0, 0, 0], DaylightSaving::NotInEffect),
+            Err(DateError::OutOfBound("month"))
+        );
+    }
+
+    #[test]
+    fn fields_are_read_in_order_with_defaults() {
+        let read = |given: &[(&str, FieldValue)]| {
+            Fields::read(|name| {
+                let value = given
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map_or(FieldValue::Absent, |&(_, value)| value);
+                Ok::<_, DateError>(value)
+            })
+        };
+        let date = [
+            ("year", FieldValue::Integer(1970)),
+            ("month", FieldValue::Integer(1)),
+            ("day", FieldValue::Integer(1)),
+        ];
+        let at_noon = read(&date)
+            .and_then(|fields| fields.to_time(DaylightSaving::NotInEffect))
+            .map(|(seconds, _)| seconds);
+        assert_eq!(at_noon, Ok(43_200));
+        assert_eq!(read(&date[..1]), Err(DateError::MissingField("month")));
+        assert_eq!(
+            read(&[date[0], ("month", FieldValue::Other)]),
+            Err(DateError::NotAnInteger("month"))
+        );
+    }
 }

@@ -352,6 +352,16 @@ impl<'gc> Table<'gc> {
         None
     }
 
+    /// The slot of a string key, if it may be assigned without looking further: there is a value
+    /// already.
+    #[inline(always)]
+    pub fn live_str_slot(&self, key: Str<'gc>) -> Option<&'gc Slot<Value<'gc>>> {
+        if !key.is_short() {
+            return None;
+        }
+        self.short_slot(key).filter(|slot| !slot.get().is_nil())
+    }
+
     /// The value of a string key of any length.
     #[inline(always)]
     pub fn get_str(&self, key: Str<'gc>) -> Value<'gc> {

@@ -67,6 +67,8 @@ pub enum OnReturn {
     /// The result of `__concat`: store it at the end of a concatenation of that many registers,
     /// then go on with it.
     Concat(u8),
+    /// The results of a native function called in tail position: the caller returns them.
+    Tail,
     /// The result of a message handler: it is the new error value; unwind to the `xpcall`.
     Handled,
 }
@@ -84,6 +86,7 @@ pub struct Frame {
     pub kind: Cell<FrameKind>,
     /// What becomes of its results.
     pub on_return: Cell<OnReturn>,
+    tail_call: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Frame>() <= 16);
@@ -96,6 +99,7 @@ impl Frame {
             pc: Cell::new(0),
             kind: Cell::new(FrameKind::Native),
             on_return: Cell::new(OnReturn::Store(0)),
+            tail_call: Cell::new(false),
         }
     }
 
@@ -106,6 +110,7 @@ impl Frame {
             pc: self.pc.clone(),
             kind: self.kind.clone(),
             on_return: self.on_return.clone(),
+            tail_call: self.tail_call.clone(),
         }
     }
 
@@ -117,6 +122,19 @@ impl Frame {
         self.pc.set(0);
         self.kind.set(kind);
         self.on_return.set(on_return);
+        self.tail_call.set(false);
+    }
+
+    /// Turns the frame into that of a function called in tail position.
+    pub fn refill_for_tail_call(&self, base: usize) {
+        self.base.set(base as u32);
+        self.pc.set(0);
+        self.tail_call.set(true);
+    }
+
+    /// Whether the function took the place of its caller.
+    pub fn is_tail_call(&self) -> bool {
+        self.tail_call.get()
     }
 }
 

@@ -78,6 +78,9 @@ impl Peer {
         ] {
             command.arg(flag).arg(value.to_string());
         }
+        if self.name == PeerName::Heap {
+            command.args(args.heap_flags.split_whitespace());
+        }
         command
     }
 }

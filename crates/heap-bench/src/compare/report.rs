@@ -88,7 +88,11 @@ pub(super) fn header(peers: &[Peer], missing: &[(PeerName, String)], args: &Comp
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(text, "- {line}");
     }
-    let _ = writeln!(text, "- medians of {} runs, alternating\n", args.runs);
+    let _ = writeln!(text, "- medians of {} runs, alternating", args.runs);
+    if !args.heap_flags.is_empty() {
+        let _ = writeln!(text, "- flags of heap: {}", args.heap_flags);
+    }
+    text.push('\n');
     text.push_str("| peer | version |\n|---|---|\n");
     for peer in peers {
         let _ = writeln!(text, "| {} | {} |", peer::label(peer.name), peer.version);

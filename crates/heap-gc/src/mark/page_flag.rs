@@ -47,6 +47,13 @@ impl Sharing for Together {
     const TURNS_ATOMICALLY: bool = true;
 }
 
+/// Whether a page is queued for certain, so that the mark just stored on it needs
+/// no announcement. Only a single worker can tell without a fence.
+#[inline(always)]
+pub(crate) fn is_surely_queued<S: Sharing>(queued: &AtomicU8) -> bool {
+    !S::MARKER_FENCES && queued.load(Ordering::Relaxed) != UNQUEUED
+}
+
 /// A marker has stored a batch of marks and will ask the flags next.
 #[inline(always)]
 pub(crate) fn announce_marks<S: Sharing>() {

@@ -271,7 +271,7 @@ impl FunctionState<'_> {
             }
             Sense::True => matches!(exp.place, Place::Nil | Place::False),
         };
-        let branch = match exp.place {
+        let mut branch = match exp.place {
             Place::Jump(pc) => {
                 if sense == Sense::False {
                     self.negate(pc);
@@ -283,11 +283,13 @@ impl FunctionState<'_> {
         };
         let falls_through = match sense {
             Sense::False => {
-                self.join(&mut exp.when_false, branch);
+                self.join(&mut branch, exp.when_false);
+                exp.when_false = branch;
                 std::mem::replace(&mut exp.when_true, JumpList::EMPTY)
             }
             Sense::True => {
-                self.join(&mut exp.when_true, branch);
+                self.join(&mut branch, exp.when_true);
+                exp.when_true = branch;
                 std::mem::replace(&mut exp.when_false, JumpList::EMPTY)
             }
         };

@@ -156,7 +156,7 @@ impl<'s> FunctionState<'s> {
         JumpList(usize::try_from(link).ok())
     }
 
-    /// Appends `tail` to `list`.
+    /// Appends `tail` to `list`. Walks `list`, so the shorter one should be in front.
     pub(super) fn join(&mut self, list: &mut JumpList, tail: JumpList) {
         let Some(tail_pc) = tail.0 else { return };
         let Some(mut last) = list.0 else {

@@ -293,8 +293,9 @@ impl<'s> Compiler<'s> {
             let next_arm = self.condition(condition)?;
             self.block(body)?;
             if index + 1 < arms.len() || otherwise.is_some() {
-                let end = self.current.jump();
-                self.current.join(&mut ends, end);
+                let mut end = self.current.jump();
+                self.current.join(&mut end, ends);
+                ends = end;
             }
             self.current.patch_here(next_arm);
         }

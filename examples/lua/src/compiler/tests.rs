@@ -1,1 +1,359 @@
+//! Tests of the whole front end: error texts, instruction selection, and the invariants that
+//! [`crate::bytecode`] promises, over generated and real programs.
 
+mod errors;
+
+use std::path::Path;
+
+use super::*;
+use crate::bytecode::{Constant, MAX_REGISTERS, MULTI, UpvalDesc};
+
+fn compiled(source: &str) -> ProtoData {
+    let proto = compile(source.as_bytes(), "=input").unwrap_or_else(|e| panic!("{e}\n{source}"));
+    check_invariants(&proto);
+    proto
+}
+
+fn message(source: &str) -> String {
+    match compile(source.as_bytes(), "=input") {
+        Ok(_) => panic!("compiled: {source}"),
+        Err(error) => error.message,
+    }
+}
+
+/// The instructions of a main function without its prologue and epilogue.
+fn body(source: &str) -> Vec<Op> {
+    let code = compiled(source).code;
+    code[1..code.len() - 1].to_vec()
+}
+
+/// Asserts B2 to B6 and B8 of the bytecode, and the operands that B1 covers, for all functions.
+fn check_invariants(proto: &ProtoData) {
+    let code = &proto.code;
+    assert!((2..=MAX_REGISTERS).contains(&proto.max_stack.into()));
+    assert_eq!(code.len(), proto.line_info.len());
+    assert!(matches!(code.last(), Some(Op::Return { .. } | Op::Return0 | Op::Return1 { .. })));
+    assert_eq!(proto.is_vararg, matches!(code[0], Op::VarArgPrep { .. }));
+    let limit = proto.max_stack;
+    let mut sets_top = false;
+    for (pc, op) in code.iter().enumerate() {
+        let context = || format!("{pc}: {op:?}\n{proto}");
+        if let Some(offset) = op.offset() {
+            let is_back =
+                matches!(op, Op::JmpBack { .. } | Op::ForLoop { .. } | Op::TForLoop { .. });
+            assert_eq!(offset < 0, is_back, "{}", context());
+            let target = pc as i64 + 1 + i64::from(offset);
+            assert!((0..code.len() as i64).contains(&target), "{}", context());
+        }
+        if let Some(dst) = { *op }.destination_mut() {
+            assert!(*dst < limit, "{}", context());
+        }
+        let uses_top = match *op {
+            Op::Call { func, args, .. } | Op::TailCall { func, args, .. } => {
+                assert!(args == MULTI || func + args < limit, "{}", context());
+                args == MULTI
+            }
+            Op::Return { first, count, .. } => {
+                assert!(count == MULTI || count == 0 || first + count <= limit, "{}", context());
+                count == MULTI
+            }
+            Op::SetList { table, count, first } => {
+                assert!(first >= 1 && (count == MULTI || table + count < limit), "{}", context());
+                count == MULTI
+            }
+            _ => false,
+        };
+        assert_eq!(uses_top, sets_top, "{}", context());
+        sets_top = matches!(op, Op::Call { results: MULTI, .. } | Op::VarArg { count: MULTI, .. });
+        match *op {
+            Op::SelfField { dst, key, .. } => {
+                assert!(dst + 1 < limit, "{}", context());
+                assert!(matches!(proto.constants[key as usize], Constant::Str(_)));
+            }
+            Op::ForPrep { base, .. } | Op::ForLoop { base, .. } => {
+                assert!(base + 3 < limit, "{}", context());
+            }
+            Op::TForCall { base, count } => {
+                assert!(base + 6 < limit && base + 3 + count < limit, "{}", context());
+                let next = code[pc + 1];
+                assert!(matches!(next, Op::TForLoop { base: b, .. } if b == base), "{}", context());
+            }
+            Op::LoadFalseSkip { .. } => assert!(matches!(code[pc + 1], Op::LoadTrue { .. })),
+            Op::Return0 | Op::Return1 { .. } => assert!(!proto.is_vararg, "{}", context()),
+            Op::GetField { key, .. }
+            | Op::SetField { key, .. }
+            | Op::GetTabUp { key, .. }
+            | Op::SetTabUp { key, .. } => {
+                assert!(matches!(proto.constants[key as usize], Constant::Str(_)));
+            }
+            Op::AddK { k, .. } | Op::BAndK { k, .. } => {
+                let constant = &proto.constants[k as usize];
+                assert!(matches!(constant, Constant::Int(_) | Constant::Float(_)));
+            }
+            _ => {}
+        }
+    }
+    proto.protos.iter().for_each(check_invariants);
+}
+
+#[test]
+fn errors_read_as_those_of_c_lua() {
+    for (source, expected) in errors::ERRORS {
+        assert_eq!(message(source), format!("input:{expected}"), "{source:?}");
+    }
+}
+
+#[test]
+fn limits_are_errors() {
+    let locals = (1..=201).map(|i| format!("local a{i}\n")).collect::<String>();
+    assert_eq!(
+        message(&locals),
+        "input:202: too many local variables (limit is 200) in main function near <eof>"
+    );
+    assert_eq!(
+        message(&format!("\nfunction f() {locals} end")),
+        "input:203: too many local variables (limit is 200) in function at line 2 near 'end'"
+    );
+    // 3 * 100 variables in nested functions, used by an innermost one.
+    let mut source = String::new();
+    for i in 0..300 {
+        source += &format!("local a{i}\n");
+        if i % 100 == 99 {
+            source += "local function f()\n";
+        }
+    }
+    let uses = (0..300).map(|i| format!("x = a{i}\n")).collect::<String>();
+    source += &format!("{uses} end end end");
+    assert!(
+        message(&source).contains("too many upvalues (limit is 255) in function at line"),
+        "{}",
+        message(&source)
+    );
+    let arguments = (0..260).map(|i| format!("a{i}")).collect::<Vec<_>>().join(",");
+    assert_eq!(
+        message(&format!("f({arguments})")),
+        "input:1: function or expression needs too many registers"
+    );
+    compiled(&format!("x = {{{arguments}}}"));
+}
+
+#[test]
+fn nesting_is_bounded_and_chains_are_not() {
+    let shapes = [
+        ("x = ", "(", "1", ")"),
+        ("x = ", "{", "1", "}"),
+        ("x = ", "- ", "1", ""),
+        ("x = ", "1 ^ ", "1", ""),
+        ("x = ", "f(", "1", ")"),
+        ("x = ", "t[", "1", "]"),
+        ("x = ", "function() return ", "1", " end"),
+        ("", "do ", "", " end"),
+        ("", "if a then else ", "", " end"),
+        ("", "repeat ", "", " until a"),
+        ("", "local function f() ", "", " end"),
+    ];
+    for (start, open, middle, close) in shapes {
+        let nested =
+            |depth: usize| format!("{start}{}{middle}{}", open.repeat(depth), close.repeat(depth));
+        compiled(&nested(90));
+        for depth in [300, 100_000] {
+            assert!(message(&nested(depth)).contains("too many syntax levels"), "{open}");
+        }
+    }
+    compiled(&format!("x = {}1", "a + ".repeat(100_000)));
+    compiled(&format!("x = {}1", "a and b or ".repeat(20_000)));
+    compiled(&format!("x = a{}", ".b()[1]".repeat(50_000)));
+    compiled(&format!("if a then {} end", "elseif b then ".repeat(50_000)));
+    assert!(message(&format!("x = {}a", "a .. ".repeat(300))).contains("too many registers"));
+}
+
+#[test]
+fn early_end_of_source_is_told_apart() {
+    for source in ["x =", "if a then", "f(", "x = {1,", "--[[", "x = [[abc", "x = 'abc"] {
+        assert!(compile(source.as_bytes(), "=input").unwrap_err().at_eof, "{source}");
+    }
+    for source in ["x = = 1", "x = 'abc\n'", "end"] {
+        assert!(!compile(source.as_bytes(), "=input").unwrap_err().at_eof, "{source}");
+    }
+}
+
+#[test]
+fn only_files_have_headers() {
+    assert!(compile(b"#!/bin/lua\nreturn 1", "@script").is_ok());
+    assert!(compile(b"\xef\xbb\xbf# x\nreturn 1", "@script").is_ok());
+    assert!(compile(b"#!/bin/lua\nreturn 1", "=script").is_err());
+    let error = compile(b"#!/bin/lua\nx = =", "@script").unwrap_err();
+    assert_eq!(error.message, "script:2: unexpected symbol near '='");
+}
+
+#[test]
+fn operands_take_the_cheapest_form() {
+    use Op::*;
+    assert_eq!(
+        body("local a, b; a = a + 1; a = 2 * a; a = a - 0.5; a = 1 - a; b = a & 0xFFFFFFFF"),
+        [
+            LoadNil { first: 0, count: 2 },
+            AddI { dst: 0, lhs: 0, flip: false, imm: 1 },
+            MulI { dst: 0, lhs: 0, flip: true, imm: 2 },
+            SubK { dst: 0, lhs: 0, k: 0 },
+            LoadI { dst: 2, value: 1 },
+            Sub { dst: 0, lhs: 2, rhs: 0 },
+            BAndK { dst: 1, lhs: 0, flip: false, k: 1 },
+        ]
+    );
+    assert_eq!(
+        body("local t, i; t[i] = t[1]; t.x = t.y; t.x = nil; t[i] = true"),
+        [
+            LoadNil { first: 0, count: 2 },
+            GetInt { dst: 2, table: 0, index: 1 },
+            SetIndex { table: 0, key: 1, value: 2 },
+            GetField { dst: 2, table: 0, key: 1 },
+            SetField { table: 0, value: 2, key: 0 },
+            SetFieldK { table: 0, key: 0, value: 2 },
+            SetIndexK { table: 0, key: 1, value: 3 },
+        ]
+    );
+}
+
+#[test]
+fn conditions_branch_directly() {
+    use Op::*;
+    assert_eq!(
+        body("local a, b; if a < b and not (a == 3) or b then a = 1 end"),
+        [
+            LoadNil { first: 0, count: 2 },
+            NotLt { lhs: 0, rhs: 1, offset: 1 },
+            NotEqI { lhs: 0, imm: 3, offset: 1 },
+            JmpIfNot { src: 1, offset: 1 },
+            LoadI { dst: 0, value: 1 },
+        ]
+    );
+    assert_eq!(
+        body("local a; while a ~= nil do if a > 5 then break end end"),
+        [
+            LoadNil { first: 0, count: 1 },
+            EqK { lhs: 0, k: 0, offset: 2 },
+            GtI { lhs: 0, imm: 5, offset: 1 },
+            JmpBack { offset: -3 },
+        ]
+    );
+    assert_eq!(
+        body("local a, b; local c = a or b; local d = a <= b"),
+        [
+            LoadNil { first: 0, count: 2 },
+            MoveJmpIf { dst: 2, src: 0, offset: 1 },
+            Move { dst: 2, src: 1 },
+            Le { lhs: 0, rhs: 1, offset: 1 },
+            LoadFalseSkip { dst: 3 },
+            LoadTrue { dst: 3 },
+        ]
+    );
+}
+
+#[test]
+fn constants_fold_unless_the_result_could_differ() {
+    use Op::*;
+    assert_eq!(
+        body("return 2 + 3 * 4 << 1, -(2 ^ 2), 7 // 2, not nil")[..4],
+        [
+            LoadI { dst: 0, value: 28 },
+            LoadK { dst: 1, k: 0 },
+            LoadI { dst: 2, value: 3 },
+            LoadTrue { dst: 3 },
+        ]
+    );
+    for source in ["return 1 // 0", "return 1 % 0", "return 0.0 * 1", "return -0.0", "return 1 / 0"]
+    {
+        let code = body(source);
+        assert!(code.len() > 2, "{source} was folded: {code:?}");
+    }
+    let proto = compiled("local a <const>, b <const> = 1, 'x'; return function() return b end");
+    assert_eq!(proto.protos[0].upvalues, []);
+    assert_eq!(proto.protos[0].constants, [Constant::Str((*b"x").into())]);
+    let proto = compiled("return 1.0, 0.0, -0.0, 'a', 'a', 1e100, 1e100");
+    let floats = proto.constants.iter().filter(|c| matches!(c, Constant::Float(_))).count();
+    assert_eq!((floats, proto.constants.len()), (3, 4));
+}
+
+#[test]
+fn captured_variables_are_closed_and_fresh() {
+    let code = body("for i = 1, 3 do f(function() return i end) end");
+    assert!(matches!(code[code.len() - 2..], [Op::Close { from: 3 }, Op::ForLoop { .. }]));
+    let code = body("for i = 1, 3 do f(i) end");
+    assert!(!code.iter().any(|op| matches!(op, Op::Close { .. })));
+    // Returns close only where a variable was captured.
+    let proto = compiled(
+        "local function f() return 1 end local function g(x) return function() return x end end",
+    );
+    assert!(matches!(proto.protos[0].code[1], Op::Return1 { .. }));
+    assert!(matches!(proto.protos[1].code[1], Op::Return { count: 1, close: true, .. }));
+    let inner = &compiled("local x; function f() return function() x = 1 end end").protos[0];
+    let desc = |source| UpvalDesc { name: (*b"x").into(), source };
+    assert_eq!(inner.upvalues, [desc(UpvalSource::ParentRegister(0))]);
+    assert_eq!(inner.protos[0].upvalues, [desc(UpvalSource::ParentUpvalue(0))]);
+}
+
+#[test]
+fn values_have_names() {
+    let named = |source: &str, wanted: &str| {
+        let proto = compiled(source);
+        // The last call of the main function is the one to describe.
+        let pc = proto.code.iter().rposition(|op| matches!(op, Op::Call { .. })).unwrap();
+        let name = describe_call(&proto, pc).map(|(kind, name)| format!("{kind} {name}"));
+        assert_eq!(name.unwrap_or_default(), wanted, "{source}");
+    };
+    named("f()", "global f");
+    named("local f; f()", "local f");
+    named("t.x.f()", "field f");
+    named("t:m(1)", "method m");
+    named("t[1]()", "field integer index");
+    named("local k; t[k]()", "field ?");
+    named("('x')()", "constant x");
+    named("local _ENV = {}; f()", "global f");
+    named("(a or b)()", "");
+    let proto = compiled("local f; return function() f() end");
+    assert_eq!(describe_call(&proto.protos[0], 1), Some((NameKind::Upvalue, "f".to_owned())));
+    let proto = compiled("local a; return a.b");
+    assert_eq!(describe_register(&proto, 2, 0), Some((NameKind::Local, "a".to_owned())));
+    assert_eq!(describe_call(&proto, 2), Some((NameKind::Metamethod, "index".to_owned())));
+}
+
+#[test]
+fn lines_are_those_of_the_source() {
+    let proto = compiled("local a = f\n(1)\nlocal b = a +\nc\n\nreturn b");
+    let line_of =
+        |wanted: fn(&Op) -> bool| proto.line_info[proto.code.iter().position(wanted).unwrap()];
+    assert_eq!(line_of(|op| matches!(op, Op::Call { .. })), 1);
+    assert_eq!(line_of(|op| matches!(op, Op::Add { .. })), 3);
+    assert_eq!(line_of(|op| matches!(op, Op::Return { count: 1, .. })), 6);
+}
+
+#[test]
+fn listings_show_constants_and_targets() {
+    let listing = compiled("if x == 'a' then y = 1.5 end").to_string();
+    assert_eq!(
+        listing,
+        "function <input:0,0> params=0+ registers=2 upvalues=1\n    \
+         0 [0] VarArgPrep { params: 0 }\n    \
+         1 [1] GetTabUp { dst: 0, upval: 0, key: 0 } ; \"x\"\n    \
+         2 [1] NotEqK { lhs: 0, k: 1, offset: 2 } ; to 5 ; \"a\"\n    \
+         3 [1] LoadK { dst: 0, k: 3 } ; 1.5\n    \
+         4 [1] SetTabUp { upval: 0, value: 0, key: 2 } ; \"y\"\n    \
+         5 [1] Return { first: 0, count: 0, close: false }\n"
+    );
+}
+
+#[test]
+fn all_scripts_compile() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let Ok(entries) = std::fs::read_dir(&directory) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "lua") {
+            let source = std::fs::read(&path).unwrap();
+            let name = format!("@{}", path.display());
+            let proto = compile(&source, &name).unwrap_or_else(|error| panic!("{error}"));
+            check_invariants(&proto);
+        }
+    }
+}

@@ -1,13 +1,17 @@
-//! The formatter behind `string.format`: format strings into directives, and one writer per conversion.
+//! The formatter behind `string.format`: format strings into directives, and one writer per
+//! conversion.
 //!
-//! The caller walks [`Directives`], fetches and converts the argument each [`Spec`] asks for, and calls the writer for its
-//! [`Conversion`]; argument type errors are the caller's. Every writer appends to the caller's buffer and allocates nothing of its own.
+//! The caller walks [`Directives`], fetches and converts the argument each [`Spec`] asks for, and
+//! calls the writer for its [`Conversion`]; argument type errors are the caller's. Every writer
+//! appends to the caller's buffer and allocates nothing of its own.
 //!
 //! Invariants:
-//! * F1: a [`Spec`] handed out is valid for its conversion: width and precision are below 100 and its flags are allowed.
+//! * F1: a [`Spec`] handed out is valid for its conversion: width and precision are below 100 and
+//!   its flags are allowed.
 //! * F2: writers produce what C's `printf` does for the same specification in the C locale.
 //!
-//! Decimal digits of floats come from the standard library's exact formatting; hexadecimal floats are written here.
+//! Decimal digits of floats come from the standard library's exact formatting; hexadecimal floats
+//! are written here.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -30,7 +34,8 @@ pub enum FormatError {
     /// `%q` with flags, width or precision.
     #[error("specifier '%q' cannot have modifiers")]
     QuotedModifiers,
-    /// A string with a zero byte was given to a modified `%s`; Lua reports it as an error of that argument.
+    /// A string with a zero byte was given to a modified `%s`; Lua reports it as an error of that
+    /// argument.
     #[error("string contains zeros")]
     StringContainsZeros,
 }
@@ -105,7 +110,8 @@ pub enum Conversion {
     HexFloat(Case),
     /// `%p`: an address; see [`push_pointer`].
     Pointer,
-    /// `%q`: a Lua literal; see [`push_quoted_string`], [`push_quoted_integer`] and [`push_quoted_float`].
+    /// `%q`: a Lua literal; see [`push_quoted_string`], [`push_quoted_integer`] and
+    /// [`push_quoted_float`].
     Quoted,
     /// `%s`: any value as a string; see [`push_string`].
     String,
@@ -143,7 +149,10 @@ impl Conversion {
             Conversion::Unsigned => padding,
             Conversion::Octal | Conversion::Hex(_) => padding.with(Flags::ALTERNATE),
             Conversion::Quoted => Flags::default(),
-            Conversion::Fixed | Conversion::Exponent(_) | Conversion::General(_) | Conversion::HexFloat(_) => {
+            Conversion::Fixed
+            | Conversion::Exponent(_)
+            | Conversion::General(_)
+            | Conversion::HexFloat(_) => {
                 padding.with(Flags::PLUS).with(Flags::SPACE).with(Flags::ALTERNATE)
             }
         }
@@ -189,8 +198,8 @@ pub enum Directive<'f> {
 
 /// The pieces of a format string, in order. It ends after the first error.
 ///
-/// The reference implementation asks for the argument before it looks at the specification: on an error, a caller that wants the same
-/// message reports a missing argument first.
+/// The reference implementation asks for the argument before it looks at the specification: on an
+/// error, a caller that wants the same message reports a missing argument first.
 #[derive(Debug, Clone)]
 pub struct Directives<'f> {
     rest: &'f [u8],
@@ -224,7 +233,8 @@ impl<'f> Iterator for Directives<'f> {
                 return Some(parsed.map(|(spec, _)| Directive::Spec(spec)));
             }
             _ => {
-                let run = self.rest.iter().position(|&byte| byte == b'%').unwrap_or(self.rest.len());
+                let run =
+                    self.rest.iter().position(|&byte| byte == b'%').unwrap_or(self.rest.len());
                 (run, &self.rest[..run])
             }
         };
@@ -235,13 +245,18 @@ impl<'f> Iterator for Directives<'f> {
 
 /// Reads the specification at the start of `text`, behind its `%`, and returns it with its length.
 fn parse_spec(text: &[u8]) -> Result<(Spec, usize), FormatError> {
-    let modifiers = text.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b' ' | b'#' | b'.' | b'0'..=b'9')).count();
+    let modifiers = text
+        .iter()
+        .take_while(|byte| matches!(byte, b'-' | b'+' | b' ' | b'#' | b'.' | b'0'..=b'9'))
+        .count();
     if modifiers + 1 >= MAX_SPEC {
         return Err(FormatError::TooLong);
     }
     // A C string in the reference implementation: a zero byte ends the text that the message shows.
     let letter = text.get(modifiers).copied().filter(|&byte| byte != 0);
-    let shown = || format!("%{}", String::from_utf8_lossy(&text[..modifiers + usize::from(letter.is_some())]));
+    let shown = || {
+        format!("%{}", String::from_utf8_lossy(&text[..modifiers + usize::from(letter.is_some())]))
+    };
     let Some(conversion) = letter.and_then(Conversion::from_byte) else {
         return Err(FormatError::UnknownConversion(shown()));
     };
@@ -251,7 +266,9 @@ fn parse_spec(text: &[u8]) -> Result<(Spec, usize), FormatError> {
     let mut spec = Spec::plain(conversion);
     let allowed = conversion.allowed_flags();
     let mut rest = &text[..modifiers];
-    while let Some(flag) = rest.first().and_then(|&byte| Flags::from_byte(byte)).filter(|&flag| allowed.contains(flag)) {
+    while let Some(flag) =
+        rest.first().and_then(|&byte| Flags::from_byte(byte)).filter(|&flag| allowed.contains(flag))
+    {
         spec.flags = spec.flags.with(flag);
         rest = &rest[1..];
     }
@@ -262,7 +279,11 @@ fn parse_spec(text: &[u8]) -> Result<(Spec, usize), FormatError> {
             spec.precision = Some(two_digits(&mut rest));
         }
     }
-    if rest.is_empty() { Ok((spec, modifiers + 1)) } else { Err(FormatError::InvalidSpecification(shown())) }
+    if rest.is_empty() {
+        Ok((spec, modifiers + 1))
+    } else {
+        Err(FormatError::InvalidSpecification(shown()))
+    }
 }
 
 /// Takes up to two decimal digits off the front of `text`.
@@ -318,7 +339,8 @@ pub fn push_decimal(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&buffer[at..]);
 }
 
-/// Appends `value` under an integer conversion: `%d`, `%i`, `%u`, `%o`, `%x` or `%X`. Unsigned conversions show the two's complement.
+/// Appends `value` under an integer conversion: `%d`, `%i`, `%u`, `%o`, `%x` or `%X`. Unsigned
+/// conversions show the two's complement.
 ///
 /// # Panics
 /// If the conversion of `spec` is not one of these.
@@ -336,8 +358,12 @@ pub fn push_integer(out: &mut Vec<u8>, spec: &Spec, value: i64) {
         }
         Conversion::Unsigned => decimal_digits(unsigned, &mut buffer),
         Conversion::Octal => binary_digits(unsigned, 3, b"01234567", &mut buffer),
-        Conversion::Hex(Case::Lower) => binary_digits(unsigned, 4, b"0123456789abcdef", &mut buffer),
-        Conversion::Hex(Case::Upper) => binary_digits(unsigned, 4, b"0123456789ABCDEF", &mut buffer),
+        Conversion::Hex(Case::Lower) => {
+            binary_digits(unsigned, 4, b"0123456789abcdef", &mut buffer)
+        }
+        Conversion::Hex(Case::Upper) => {
+            binary_digits(unsigned, 4, b"0123456789ABCDEF", &mut buffer)
+        }
         other => panic!("{other:?} is not an integer conversion"),
     };
     let digits = match (spec.precision, value) {
@@ -347,7 +373,9 @@ pub fn push_integer(out: &mut Vec<u8>, spec: &Spec, value: i64) {
     let mut leading_zeros = spec.precision.unwrap_or(0).saturating_sub(digits.len());
     if spec.flags.contains(Flags::ALTERNATE) {
         match spec.conversion {
-            Conversion::Octal if digits.first() != Some(&b'0') => leading_zeros = leading_zeros.max(1),
+            Conversion::Octal if digits.first() != Some(&b'0') => {
+                leading_zeros = leading_zeros.max(1)
+            }
             Conversion::Hex(Case::Lower) if value != 0 => out.extend_from_slice(b"0x"),
             Conversion::Hex(Case::Upper) if value != 0 => out.extend_from_slice(b"0X"),
             _ => {}
@@ -360,7 +388,8 @@ pub fn push_integer(out: &mut Vec<u8>, spec: &Spec, value: i64) {
     pad(out, start, spec, zero_fill);
 }
 
-/// Writes `value` at the end of `buffer` in the base with `bits` per digit and returns the position of its first digit.
+/// Writes `value` at the end of `buffer` in the base with `bits` per digit and returns the position
+/// of its first digit.
 fn binary_digits(mut value: u64, bits: u32, digits: &[u8], buffer: &mut [u8; 24]) -> usize {
     let mut at = buffer.len();
     loop {
@@ -395,7 +424,9 @@ enum Fill {
 /// Brings what was written from `start` on up to the width of `spec`.
 fn pad(out: &mut Vec<u8>, start: usize, spec: &Spec, fill: Fill) {
     let length = out.len() - start;
-    let Some(missing) = spec.width.checked_sub(length).filter(|&missing| missing > 0) else { return };
+    let Some(missing) = spec.width.checked_sub(length).filter(|&missing| missing > 0) else {
+        return;
+    };
     if spec.flags.contains(Flags::LEFT) {
         out.resize(out.len() + missing, b' ');
         return;
@@ -461,9 +492,15 @@ pub fn push_float(out: &mut Vec<u8>, spec: &Spec, value: f64) {
         out.extend_from_slice(if value.is_nan() { b"nan" } else { b"inf" });
     } else {
         match spec.conversion {
-            Conversion::Fixed => push_fixed(out, magnitude, spec.precision.unwrap_or(6), spec.flags),
-            Conversion::Exponent(_) => push_exponent(out, magnitude, spec.precision.unwrap_or(6), spec.flags),
-            Conversion::General(_) => push_general(out, magnitude, spec.precision.unwrap_or(6), spec.flags),
+            Conversion::Fixed => {
+                push_fixed(out, magnitude, spec.precision.unwrap_or(6), spec.flags)
+            }
+            Conversion::Exponent(_) => {
+                push_exponent(out, magnitude, spec.precision.unwrap_or(6), spec.flags)
+            }
+            Conversion::General(_) => {
+                push_general(out, magnitude, spec.precision.unwrap_or(6), spec.flags)
+            }
             Conversion::HexFloat(_) => {
                 prefix += 2;
                 push_hex_float(out, magnitude, spec.precision, spec.flags);
@@ -471,16 +508,24 @@ pub fn push_float(out: &mut Vec<u8>, spec: &Spec, value: f64) {
             other => panic!("{other:?} is not a float conversion"),
         }
     }
-    if let Conversion::Exponent(Case::Upper) | Conversion::General(Case::Upper) | Conversion::HexFloat(Case::Upper) = spec.conversion {
+    if let Conversion::Exponent(Case::Upper)
+    | Conversion::General(Case::Upper)
+    | Conversion::HexFloat(Case::Upper) = spec.conversion
+    {
         out[start..].make_ascii_uppercase();
     }
     pad(out, start, spec, if value.is_finite() { Fill::Flagged { prefix } } else { Fill::Spaces });
 }
 
-/// Appends `value` as `%.{precision}g` with `flags` does, for numbers that are not formatted through a [`Spec`]. A precision above 99
-/// counts as 99.
+/// Appends `value` as `%.{precision}g` with `flags` does, for numbers that are not formatted
+/// through a [`Spec`]. A precision above 99 counts as 99.
 pub fn format_g(out: &mut Vec<u8>, value: f64, precision: usize, flags: Flags) {
-    let spec = Spec { flags, width: 0, precision: Some(precision.min(99)), conversion: Conversion::General(Case::Lower) };
+    let spec = Spec {
+        flags,
+        width: 0,
+        precision: Some(precision.min(99)),
+        conversion: Conversion::General(Case::Lower),
+    };
     push_float(out, &spec, value);
 }
 
@@ -551,10 +596,13 @@ impl Scientific {
     const CAPACITY: usize = 112;
 
     fn new(magnitude: f64, precision: usize) -> Scientific {
-        let mut scientific = Scientific { buffer: [0; Scientific::CAPACITY], length: 0, exponent: 0 };
-        write!(scientific, "{magnitude:.precision$e}").expect("precision is below 100, so the digits fit");
+        let mut scientific =
+            Scientific { buffer: [0; Scientific::CAPACITY], length: 0, exponent: 0 };
+        write!(scientific, "{magnitude:.precision$e}")
+            .expect("precision is below 100, so the digits fit");
         let text = &scientific.buffer[..scientific.length];
-        let e = text.iter().rposition(|&byte| byte == b'e').expect("the exponent format writes an 'e'");
+        let e =
+            text.iter().rposition(|&byte| byte == b'e').expect("the exponent format writes an 'e'");
         let (negative, digits) = match &text[e + 1..] {
             [b'-', digits @ ..] => (true, digits),
             digits => (false, digits),
@@ -577,7 +625,10 @@ impl Scientific {
 impl std::fmt::Write for Scientific {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let end = self.length + text.len();
-        self.buffer.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.buffer
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())
     }
@@ -595,7 +646,8 @@ fn push_hex_float(out: &mut Vec<u8>, magnitude: f64, precision: Option<usize>, f
         0 => -1022,
         _ => biased - 1023,
     };
-    // The leading digit and the fraction as one integer, so that rounding carries from one into the other.
+    // The leading digit and the fraction as one integer, so that rounding carries from one into the
+    // other.
     let fraction_mask = (1u64 << FRACTION_BITS) - 1;
     let mut significand = bits & fraction_mask | if biased == 0 { 0 } else { 1 << FRACTION_BITS };
     if let Some(digits) = precision.filter(|&digits| digits < FRACTION_DIGITS) {
@@ -638,7 +690,8 @@ pub fn push_quoted_string(out: &mut Vec<u8>, text: &[u8]) {
                 // All three digits if the next byte would otherwise read as one of them.
                 let code = i64::from(byte);
                 if text.get(index + 1).is_some_and(u8::is_ascii_digit) {
-                    let width = Spec { flags: Flags::ZERO, width: 3, ..Spec::plain(Conversion::Signed) };
+                    let width =
+                        Spec { flags: Flags::ZERO, width: 3, ..Spec::plain(Conversion::Signed) };
                     push_integer(out, &width, code);
                 } else {
                     push_decimal(out, code);
@@ -650,7 +703,8 @@ pub fn push_quoted_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// Appends `value` as a Lua literal. The least integer has no decimal literal and is written in hexadecimal.
+/// Appends `value` as a Lua literal. The least integer has no decimal literal and is written in
+/// hexadecimal.
 pub fn push_quoted_integer(out: &mut Vec<u8>, value: i64) {
     if value == i64::MIN {
         out.extend_from_slice(b"0x8000000000000000");
@@ -667,5 +721,201 @@ pub fn push_quoted_float(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(if value > 0.0 { b"1e9999" } else { b"-1e9999" });
     } else {
         push_float(out, &Spec::plain(Conversion::HexFloat(Case::Lower)), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    enum Argument<'a> {
+        Int(i64),
+        Float(f64),
+        Text(&'a str),
+    }
+    use Argument::{Float, Int, Text};
+
+    /// Formats the same argument under every specification of `format`.
+    fn show(format: &str, argument: Argument<'_>) -> String {
+        let mut out = Vec::new();
+        for directive in Directives::new(format.as_bytes()) {
+            let spec = match directive {
+                Err(error) => return error.to_string(),
+                Ok(Directive::Literal(bytes)) => {
+                    out.extend_from_slice(bytes);
+                    continue;
+                }
+                Ok(Directive::Spec(spec)) => spec,
+            };
+            match (spec.conversion, argument) {
+                (Conversion::Char, Int(value)) => push_char(&mut out, &spec, value),
+                (Conversion::Pointer, Int(0)) => push_pointer(&mut out, &spec, None),
+                (Conversion::Pointer, Int(address)) => {
+                    push_pointer(&mut out, &spec, Some(address as usize))
+                }
+                (Conversion::Quoted, Int(value)) => push_quoted_integer(&mut out, value),
+                (Conversion::Quoted, Float(value)) => push_quoted_float(&mut out, value),
+                (Conversion::Quoted, Text(text)) => push_quoted_string(&mut out, text.as_bytes()),
+                (_, Int(value)) => push_integer(&mut out, &spec, value),
+                (_, Float(value)) => push_float(&mut out, &spec, value),
+                (_, Text(text)) => {
+                    if let Err(error) = push_string(&mut out, &spec, text.as_bytes()) {
+                        return error.to_string();
+                    }
+                }
+            }
+        }
+        String::from_utf8(out).expect("test arguments are text")
+    }
+
+    #[test]
+    fn integers() {
+        for (format, value, expected) in [
+            ("%d", i64::MIN, "-9223372036854775808"),
+            ("%d|%5d|%-5d|%05d|%+d|% d", 42, "42|   42|42   |00042|+42| 42"),
+            ("%5.3d|%-6.3d|%06.3d", -7, " -007|-007  |  -007"),
+            ("%.0d|%+.0d|%.d|%5.0d|%#.0o|%#x|%#o|%.0x", 0, "|+||     |0|0|0|"),
+            (
+                "%x|%X|%#x|%#X|%#10x|%-#10x|%#010x|%#.5x",
+                0xbeef,
+                "beef|BEEF|0xbeef|0XBEEF|    0xbeef|0xbeef    |0x0000beef|0x0beef",
+            ),
+            ("%o|%#o|%#.5o|%u", 8, "10|010|00010|8"),
+            ("%x|%o|%u|%i", -1, "ffffffffffffffff|1777777777777777777777|18446744073709551615|-1"),
+            ("%c|%3c|%-3c|%%", 65, "A|  A|A  |%"),
+            ("%p|%10p|%-8p|", 0xab, "0xab|      0xab|0xab    |"),
+            ("%p|%8p|", 0, "(null)|  (null)|"),
+            ("%q", i64::MIN, "0x8000000000000000"),
+            ("%q", -5, "-5"),
+        ] {
+            assert_eq!(show(format, Int(value)), expected, "{format} {value}");
+        }
+    }
+
+    #[test]
+    fn decimal_floats() {
+        for (format, value, expected) in [
+            (
+                "%f|%.0f|%#.0f|%.3f|%10.2f|%-10.2f|%010.2f|%+.1f|% .1f",
+                2.5,
+                "2.500000|2|2.|2.500|      2.50|2.50      |0000002.50|+2.5| 2.5",
+            ),
+            ("%.0f|%.0e", 3.5, "4|4e+00"),
+            ("%.1f|%.2f", 0.125, "0.1|0.12"),
+            ("%.1f", 0.25, "0.2"),
+            ("%.0e|%.1e", 12_345.0, "1e+04|1.2e+04"),
+            ("%.20f", 0.1, "0.10000000000000000555"),
+            ("%.0f", 1e23, "99999999999999991611392"),
+            (
+                "%e|%E|%.0e|%#.0e|%12.1e|%012.1e",
+                1.5e-7,
+                "1.500000e-07|1.500000E-07|1e-07|1.e-07|     1.5e-07|000001.5e-07",
+            ),
+            ("%e", 1e100, "1.000000e+100"),
+            ("%e|%g|%f|%#g", 0.0, "0.000000e+00|0|0.000000|0.00000"),
+            ("%g|%.3g|%.10g|%#g|%.0g|%G", 100_000.0, "100000|1e+05|100000|100000.|1e+05|100000"),
+            ("%g|%.14g|%.17g", 0.1, "0.1|0.1|0.10000000000000001"),
+            ("%g|%g", 0.0001, "0.0001|0.0001"),
+            ("%g|%G", 0.000_012_5, "1.25e-05|1.25E-05"),
+            ("%g|%.6g", 999_999.5, "1e+06|1e+06"),
+            ("%.3g|%#.3g", 99.95, "100|100."),
+            ("%.14g", 1e15, "1e+15"),
+            ("%.14g", 123_456_789_012_345.0, "1.2345678901234e+14"),
+            ("%.99g", 0.5, "0.5"),
+            ("%5.1f|%+g", -0.0, " -0.0|-0"),
+            ("%f|%5.1f|%05g|%-5f|%E|%+a", f64::INFINITY, "inf|  inf|  inf|inf  |INF|+inf"),
+            ("%f|%G|%06f", f64::NEG_INFINITY, "-inf|-INF|  -inf"),
+            ("%f|%5g|%+e", f64::NAN.copysign(1.0), "nan|  nan|+nan"),
+            ("%f", f64::NAN.copysign(-1.0), "-nan"),
+        ] {
+            assert_eq!(show(format, Float(value)), expected, "{format} {value:e}");
+        }
+        assert_eq!(show("%.99f", Float(5e-324)).len(), 101);
+        assert_eq!(show("%.99e", Float(5e-324)).get(..12), Some("4.9406564584"));
+        assert_eq!(show("%.99f", Float(f64::MAX)).len(), 309 + 100);
+    }
+
+    #[test]
+    fn hexadecimal_floats() {
+        for (format, value, expected) in [
+            (
+                "%a|%.0a|%.1a|%.3a|%A",
+                3.7,
+                "0x1.d99999999999ap+1|0x2p+1|0x1.ep+1|0x1.d9ap+1|0X1.D99999999999AP+1",
+            ),
+            (
+                "%20.3a|%-20a|%020a",
+                3.7,
+                "          0x1.d9ap+1|0x1.d99999999999ap+1|0x1.d99999999999ap+1",
+            ),
+            (
+                "%a|%.2a|%+a|% a|%#.0a|%012a",
+                1.0,
+                "0x1p+0|0x1.00p+0|+0x1p+0| 0x1p+0|0x1.p+0|0x0000001p+0",
+            ),
+            ("%.0a", 1.5, "0x2p+0"),
+            ("%.1a", 1.97, "0x2.0p+0"),
+            ("%a|%.3a", 0.0, "0x0p+0|0x0.000p+0"),
+            ("%a|%.2a", 5e-324, "0x0.0000000000001p-1022|0x0.00p-1022"),
+            ("%.16a", 0.5, "0x1.0000000000000000p-1"),
+            ("%q", 0.1, "0x1.999999999999ap-4"),
+            ("%q", -0.0, "-0x0p+0"),
+            ("%q", f64::INFINITY, "1e9999"),
+            ("%q", f64::NEG_INFINITY, "-1e9999"),
+            ("%q", f64::NAN, "(0/0)"),
+        ] {
+            assert_eq!(show(format, Float(value)), expected, "{format} {value:e}");
+        }
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(
+            show("%s|%6s|%-6s|%.2s|%5.1s|%.s|", Text("abc")),
+            "abc|   abc|abc   |ab|    a||"
+        );
+        assert_eq!(show("%s", Text("a\0b")), "a\0b");
+        assert_eq!(show("%5s", Text("a\0b")), "string contains zeros");
+        assert_eq!(
+            show("%q", Text("a\"\\\n\r\0\x011\x7f2\u{e9}")),
+            "\"a\\\"\\\\\\\n\\13\\0\\0011\\1272\u{e9}\""
+        );
+    }
+
+    #[test]
+    fn malformed_formats_have_the_reference_messages() {
+        for (format, expected) in [
+            ("%y", "invalid conversion '%y' to 'format'"),
+            ("%", "invalid conversion '%' to 'format'"),
+            ("%5%", "invalid conversion '%5%' to 'format'"),
+            ("%F", "invalid conversion '%F' to 'format'"),
+            ("%ld", "invalid conversion '%l' to 'format'"),
+            ("%\0d", "invalid conversion '%' to 'format'"),
+            ("%10123d", "invalid conversion specification: '%10123d'"),
+            ("%.123s", "invalid conversion specification: '%.123s'"),
+            ("%#d", "invalid conversion specification: '%#d'"),
+            ("%+x", "invalid conversion specification: '%+x'"),
+            ("%05s", "invalid conversion specification: '%05s'"),
+            ("%.3c", "invalid conversion specification: '%.3c'"),
+            ("%..5f", "invalid conversion specification: '%..5f'"),
+            ("%5.3.2f", "invalid conversion specification: '%5.3.2f'"),
+            ("%.3q", "specifier '%q' cannot have modifiers"),
+            ("%-+ #0-+ #0-+ #0-+ #0-+d", "invalid format (too long)"),
+        ] {
+            assert_eq!(show(format, Int(97)), expected, "{format:?}");
+        }
+        assert_eq!(show("%00000000000000000005d", Int(97)), "00097", "flags may repeat");
+        let mut after_error = Directives::new(b"%y rest");
+        assert!(after_error.next().is_some_and(|first| first.is_err()));
+        assert_eq!(after_error.next(), None);
+    }
+
+    #[test]
+    fn general_format_without_a_specification() {
+        let mut out = Vec::new();
+        format_g(&mut out, 1.0 / 3.0, 14, Flags::default());
+        format_g(&mut out, 2.0, 500, Flags::PLUS);
+        assert_eq!(out, b"0.33333333333333+2");
     }
 }

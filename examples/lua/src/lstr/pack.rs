@@ -1,12 +1,13 @@
 //! Binary packing behind `string.pack`, `string.unpack` and `string.packsize`.
 //!
-//! The caller converts Lua values to and from [`PackValue`]; the functions here read the format, lay the bytes out and read them back.
+//! The caller converts Lua values to and from [`PackValue`]; the functions here read the format,
+//! lay the bytes out and read them back.
 //!
 //! Invariants:
-//! * K1: native sizes are those of a 64-bit C implementation: `int` 4, `long`, `size_t`, `lua_Integer` and `lua_Number` 8, greatest
-//!   alignment 8. Only the byte order follows the host.
-//! * K2: sizes are at most [`MAX_INTEGER_SIZE`] for integers and `i32::MAX` for fixed strings and whole formats, as in the reference
-//!   implementation.
+//! * K1: native sizes are those of a 64-bit C implementation: `int` 4, `long`, `size_t`,
+//!   `lua_Integer` and `lua_Number` 8, greatest alignment 8. Only the byte order follows the host.
+//! * K2: sizes are at most [`MAX_INTEGER_SIZE`] for integers and `i32::MAX` for fixed strings and
+//!   whole formats, as in the reference implementation.
 
 use std::borrow::Cow;
 
@@ -33,7 +34,8 @@ pub enum PackValue<'a> {
     Str(Cow<'a, [u8]>),
 }
 
-/// What kind of value an option packs; the caller converts its argument to that kind or raises its own type error.
+/// What kind of value an option packs; the caller converts its argument to that kind or raises its
+/// own type error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     /// [`PackValue::Int`].
@@ -44,7 +46,8 @@ pub enum Want {
     Str,
 }
 
-/// Which argument an error is about. The reference implementation prefixes those with `bad argument #n to 'f'`.
+/// Which argument an error is about. The reference implementation prefixes those with `bad argument
+/// #n to 'f'`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
     /// None: a plain error.
@@ -114,7 +117,10 @@ impl PackError {
     /// Which argument the error is about.
     pub fn blame(self) -> Blame {
         match self {
-            PackError::InvalidOption(_) | PackError::IntegralSize(_) | PackError::MissingSize | PackError::IntegerTooWide(_) => Blame::Nothing,
+            PackError::InvalidOption(_)
+            | PackError::IntegralSize(_)
+            | PackError::MissingSize
+            | PackError::IntegerTooWide(_) => Blame::Nothing,
             PackError::InvalidAlignOption
             | PackError::AlignmentNotPowerOfTwo
             | PackError::VariableLength
@@ -254,7 +260,8 @@ impl<'f> Reader<'f> {
         })
     }
 
-    /// The number at the front of the format, if there is one. Digits that would overflow a C `int` are left standing.
+    /// The number at the front of the format, if there is one. Digits that would overflow a C `int`
+    /// are left standing.
     fn number(&mut self) -> Option<usize> {
         let mut value = None;
         while let Some((digit @ b'0'..=b'9', rest)) = self.format.split_first() {
@@ -277,8 +284,8 @@ impl<'f> Reader<'f> {
 
 /// Packs the values that `argument` supplies, as `format` says, at the end of `out`.
 ///
-/// `argument` is called once per value with the kind that the option wants. Errors that [`PackError::blame`] puts on a value are about
-/// the argument fetched last.
+/// `argument` is called once per value with the kind that the option wants. Errors that
+/// [`PackError::blame`] puts on a value are about the argument fetched last.
 ///
 /// # Errors
 /// A [`PackError`], or whatever `argument` returns.
@@ -301,8 +308,14 @@ pub fn pack<'a, E: From<PackError>>(
                 let fill = if value < 0 && sign == Sign::Signed { 0xff } else { 0 };
                 push_integer(out, value as u64, size, fill, reader.endian);
             }
-            Kind::Float => push_ordered(out, (float(argument(Want::Float)?) as f32).to_le_bytes(), reader.endian),
-            Kind::Double => push_ordered(out, float(argument(Want::Float)?).to_le_bytes(), reader.endian),
+            Kind::Float => push_ordered(
+                out,
+                (float(argument(Want::Float)?) as f32).to_le_bytes(),
+                reader.endian,
+            ),
+            Kind::Double => {
+                push_ordered(out, float(argument(Want::Float)?).to_le_bytes(), reader.endian)
+            }
             Kind::Fixed => {
                 let text = string(argument(Want::Str)?);
                 let missing = size.checked_sub(text.len()).ok_or(PackError::StringTooLong)?;
@@ -386,7 +399,8 @@ fn push_ordered<const N: usize>(out: &mut Vec<u8>, mut bytes: [u8; N], endian: E
     out.extend_from_slice(&bytes);
 }
 
-/// Unpacks `data` from the byte offset `start` as `format` says, giving each value to `sink`, and returns the offset behind the last item.
+/// Unpacks `data` from the byte offset `start` as `format` says, giving each value to `sink`, and
+/// returns the offset behind the last item.
 ///
 /// # Errors
 /// A [`PackError`], or whatever `sink` returns.
@@ -410,17 +424,26 @@ pub fn unpack<'d, E: From<PackError>>(
         at += size;
         match kind {
             Kind::Integer(sign) => sink(PackValue::Int(read_integer(field, reader.endian, sign)?))?,
-            Kind::Float => sink(PackValue::Float(f64::from(f32::from_le_bytes(ordered(field, reader.endian)))))?,
-            Kind::Double => sink(PackValue::Float(f64::from_le_bytes(ordered(field, reader.endian))))?,
+            Kind::Float => sink(PackValue::Float(f64::from(f32::from_le_bytes(ordered(
+                field,
+                reader.endian,
+            )))))?,
+            Kind::Double => {
+                sink(PackValue::Float(f64::from_le_bytes(ordered(field, reader.endian))))?
+            }
             Kind::Fixed => sink(PackValue::Str(Cow::Borrowed(field)))?,
             Kind::Prefixed => {
                 let length = read_integer(field, reader.endian, Sign::Unsigned)? as u64;
-                let text = usize::try_from(length).ok().and_then(|length| data[at..].get(..length)).ok_or(PackError::DataTooShort)?;
+                let text = usize::try_from(length)
+                    .ok()
+                    .and_then(|length| data[at..].get(..length))
+                    .ok_or(PackError::DataTooShort)?;
                 at += text.len();
                 sink(PackValue::Str(Cow::Borrowed(text)))?;
             }
             Kind::ZeroTerminated => {
-                let length = super::pattern::find_byte(&data[at..], 0, 0).ok_or(PackError::UnfinishedString)?;
+                let length = super::pattern::find_byte(&data[at..], 0, 0)
+                    .ok_or(PackError::UnfinishedString)?;
                 sink(PackValue::Str(Cow::Borrowed(&data[at..at + length])))?;
                 at += length + 1;
             }
@@ -454,7 +477,11 @@ fn read_integer(field: &[u8], endian: Endian, sign: Sign) -> Result<i64, PackErr
     }
     // The bytes beyond a Lua integer must repeat its sign.
     let fill = if sign == Sign::Signed && value < 0 { 0xff } else { 0 };
-    if high[..size - INTEGER_SIZE].iter().all(|&byte| byte == fill) { Ok(value) } else { Err(PackError::IntegerTooWide(size)) }
+    if high[..size - INTEGER_SIZE].iter().all(|&byte| byte == fill) {
+        Ok(value)
+    } else {
+        Err(PackError::IntegerTooWide(size))
+    }
 }
 
 /// How many bytes `format` packs into.
@@ -475,4 +502,148 @@ pub fn pack_size(format: &[u8]) -> Result<usize, PackError> {
         total += size;
     }
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PackValue::{Float, Int};
+
+    fn text(text: &'static str) -> PackValue<'static> {
+        PackValue::Str(Cow::Borrowed(text.as_bytes()))
+    }
+
+    fn packed(format: &str, values: &[PackValue<'static>]) -> Result<Vec<u8>, PackError> {
+        let mut out = b"kept".to_vec();
+        let mut values = values.iter();
+        pack(format.as_bytes(), &mut out, |want| {
+            let value = values.next().expect("as many values as the format wants").clone();
+            let fits = matches!(
+                (want, &value),
+                (Want::Int, Int(_)) | (Want::Float, Float(_)) | (Want::Str, PackValue::Str(_))
+            );
+            assert!(fits, "{want:?} {value:?}");
+            Ok::<_, PackError>(value)
+        })?;
+        Ok(out.split_off(4))
+    }
+
+    fn unpacked(
+        format: &str,
+        data: &'static [u8],
+        start: usize,
+    ) -> Result<(Vec<PackValue<'static>>, usize), PackError> {
+        let mut values = Vec::new();
+        let end = unpack(format.as_bytes(), data, start, |value| {
+            values.push(value);
+            Ok::<_, PackError>(())
+        })?;
+        Ok((values, end))
+    }
+
+    #[test]
+    fn layouts_match_the_reference_and_read_back() {
+        let cases: &[(&str, &[PackValue<'static>], &'static [u8])] = &[
+            ("<i4", &[Int(-2)], b"\xfe\xff\xff\xff"),
+            (">i4", &[Int(-2)], b"\xff\xff\xff\xfe"),
+            (">I3", &[Int(0x01_02_03)], b"\x01\x02\x03"),
+            ("<bBhH", &[Int(-1), Int(255), Int(-2), Int(65_535)], b"\xff\xff\xfe\xff\xff\xff"),
+            ("<j", &[Int(i64::MIN)], b"\0\0\0\0\0\0\0\x80"),
+            (
+                ">i16",
+                &[Int(-3)],
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfd",
+            ),
+            ("<I16", &[Int(7)], b"\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            (">d", &[Float(1.5)], b"\x3f\xf8\0\0\0\0\0\0"),
+            ("<f", &[Float(0.5)], b"\0\0\0\x3f"),
+            ("<s1z", &[text("abc"), text("de")], b"\x03abcde\0"),
+            (">s2", &[text("hi")], b"\0\x02hi"),
+            ("c5", &[text("abc\0\0")], b"abc\0\0"),
+            ("<!4 b i4", &[Int(1), Int(2)], b"\x01\0\0\0\x02\0\0\0"),
+            ("<!b i8", &[Int(1), Int(2)], b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0"),
+            ("<!2 b i8", &[Int(1), Int(2)], b"\x01\0\x02\0\0\0\0\0\0\0"),
+            ("<!8 b Xi4 b", &[Int(1), Int(2)], b"\x01\0\0\0\x02"),
+            ("<bxb>h", &[Int(1), Int(2), Int(3)], b"\x01\0\x02\0\x03"),
+            ("", &[], b""),
+        ];
+        for (format, values, bytes) in cases {
+            assert_eq!(packed(format, values).as_deref(), Ok(*bytes), "{format}");
+            assert_eq!(unpacked(format, bytes, 0), Ok((values.to_vec(), bytes.len())), "{format}");
+        }
+        assert_eq!(packed("c5", &[text("abc")]).as_deref(), Ok(&b"abc\0\0"[..]));
+        assert_eq!(unpacked("<i2", b"..\x05\x00!", 2), Ok((vec![Int(5)], 4)));
+    }
+
+    #[test]
+    fn sizes() {
+        for (format, expected) in [
+            ("i4", 4),
+            ("!8 b d", 16),
+            ("b d", 9),
+            ("c10 x", 11),
+            ("!4 b Xi8", 4),
+            ("<>=! ", 0),
+            ("lLjJTn", 48),
+            ("iIhHbBf", 18),
+        ] {
+            assert_eq!(pack_size(format.as_bytes()), Ok(expected), "{format}");
+        }
+    }
+
+    #[test]
+    fn malformed_formats_have_the_reference_messages() {
+        for (format, expected, blame) in [
+            ("i17", "integral size (17) out of limits [1,16]", Blame::Nothing),
+            ("i0", "integral size (0) out of limits [1,16]", Blame::Nothing),
+            ("i99999999999999", "integral size (999999999) out of limits [1,16]", Blame::Nothing),
+            ("!17", "integral size (17) out of limits [1,16]", Blame::Nothing),
+            ("y", "invalid format option 'y'", Blame::Nothing),
+            ("c", "missing size for format option 'c'", Blame::Nothing),
+            ("c2147483648", "invalid format option '8'", Blame::Nothing),
+            ("X", "invalid next option for option 'X'", Blame::Format),
+            ("Xz", "invalid next option for option 'X'", Blame::Format),
+            ("Xc3", "invalid next option for option 'X'", Blame::Format),
+            ("X i", "invalid next option for option 'X'", Blame::Format),
+            ("!4i3", "format asks for alignment not power of 2", Blame::Format),
+            ("s", "variable-length format", Blame::Format),
+            ("z", "variable-length format", Blame::Format),
+            ("c2147483639i8c9", "format result too large", Blame::Format),
+        ] {
+            let error = pack_size(format.as_bytes()).expect_err(format);
+            assert_eq!((error.to_string().as_str(), error.blame()), (expected, blame), "{format}");
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit() {
+        for (format, value, expected) in [
+            ("b", Int(128), PackError::IntegerOverflow),
+            ("b", Int(-129), PackError::IntegerOverflow),
+            ("B", Int(256), PackError::UnsignedOverflow),
+            ("I7", Int(-1), PackError::UnsignedOverflow),
+            ("c2", text("abc"), PackError::StringTooLong),
+            ("z", text("a\0"), PackError::ContainsZeros),
+        ] {
+            assert_eq!(packed(format, &[value]), Err(expected), "{format}");
+        }
+        let long = PackValue::Str(Cow::Owned(vec![b'x'; 256]));
+        assert_eq!(packed("s1", &[long]), Err(PackError::LengthOverflow));
+    }
+
+    #[test]
+    fn data_that_does_not_fit() {
+        for (format, data, start, expected) in [
+            ("i4", &b"abc"[..], 0, PackError::DataTooShort),
+            ("<s4", b"\x09\0\0\0abc", 0, PackError::DataTooShort),
+            ("<s8", b"\xff\xff\xff\xff\xff\xff\xff\xff", 0, PackError::DataTooShort),
+            ("z", b"abc", 0, PackError::UnfinishedString),
+            ("<i9", b"\xff\xff\xff\xff\xff\xff\xff\xff\x01", 0, PackError::IntegerTooWide(9)),
+            ("<I9", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff", 0, PackError::IntegerTooWide(9)),
+            ("b", b"abc", 4, PackError::PositionOutOfString),
+        ] {
+            assert_eq!(unpacked(format, data, start), Err(expected), "{format}");
+        }
+        assert_eq!(unpacked("c0", b"abc", 3), Ok((vec![text("")], 3)));
+    }
 }

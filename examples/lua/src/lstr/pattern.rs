@@ -1,15 +1,20 @@
 //! Lua patterns: matching, captures, plain search and `gsub` replacement strings.
 //!
-//! Callers are the `string` library functions `find`, `match`, `gmatch` and `gsub`; nothing here knows about values or the heap, so a
-//! caller that may run Lua code between two matches copies its subject first.
+//! Callers are the `string` library functions `find`, `match`, `gmatch` and `gsub`; nothing here
+//! knows about values or the heap, so a caller that may run Lua code between two matches copies its
+//! subject first.
 //!
 //! Invariants:
-//! * P1: the native stack is bounded. Every recursive step counts against [`MAX_DEPTH`]; repetition of one character is a loop.
-//! * P2: a malformed item is reported only when matching reaches it, as in the reference implementation.
-//! * P3: a failed step leaves `captures` as it found it; after a success they describe that match until the next attempt.
+//! * P1: the native stack is bounded. Every recursive step counts against [`MAX_DEPTH`]; repetition
+//!   of one character is a loop.
+//! * P2: a malformed item is reported only when matching reaches it, as in the reference
+//!   implementation.
+//! * P3: a failed step leaves `captures` as it found it; after a success they describe that match
+//!   until the next attempt.
 //!
-//! The backtracking scheme and the order in which errors appear follow the reference manual's §6.4.1 and the observable behaviour of the
-//! reference interpreter. Sets are compiled to bitmaps on first use, and the byte that must come next is looked for before recursing.
+//! The backtracking scheme and the order in which errors appear follow the reference manual's
+//! §6.4.1 and the observable behaviour of the reference interpreter. Sets are compiled to bitmaps
+//! on first use, and the byte that must come next is looked for before recursing.
 
 /// The most captures one pattern may have.
 pub const MAX_CAPTURES: usize = 32;
@@ -293,14 +298,20 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// The first match that starts at or after `from` and does not end at `previous_end`, as `(start, end)`.
+    /// The first match that starts at or after `from` and does not end at `previous_end`, as
+    /// `(start, end)`.
     ///
-    /// An anchored pattern is tried at `from` only. `previous_end` is the end of the match before this one, so that an empty match is not
-    /// found right behind it; pass `None` for a first search.
+    /// An anchored pattern is tried at `from` only. `previous_end` is the end of the match before
+    /// this one, so that an empty match is not found right behind it; pass `None` for a first
+    /// search.
     ///
     /// # Errors
     /// As for [`Matcher::match_at`].
-    pub fn search(&mut self, from: usize, previous_end: Option<usize>) -> Result<Option<(usize, usize)>, PatternError> {
+    pub fn search(
+        &mut self,
+        from: usize,
+        previous_end: Option<usize>,
+    ) -> Result<Option<(usize, usize)>, PatternError> {
         let mut start = from;
         self.captures.clear();
         let first = if self.is_anchored() { None } else { self.leading(0) };
@@ -324,7 +335,8 @@ impl<'a> Matcher<'a> {
         Ok(None)
     }
 
-    /// How many values the last match yields: its captures, or one for the whole match when the pattern has none.
+    /// How many values the last match yields: its captures, or one for the whole match when the
+    /// pattern has none.
     pub fn value_count(&self) -> usize {
         self.captures.len().max(1)
     }
@@ -337,32 +349,44 @@ impl<'a> Matcher<'a> {
     /// Value number `index`, from zero, of the last match, which spanned `start..end`.
     ///
     /// # Errors
-    /// [`PatternError::InvalidCaptureIndex`] for a capture that does not exist, [`PatternError::UnfinishedCapture`] for one never closed.
+    /// [`PatternError::InvalidCaptureIndex`] for a capture that does not exist,
+    /// [`PatternError::UnfinishedCapture`] for one never closed.
     pub fn value(&self, index: usize, start: usize, end: usize) -> Result<Capture, PatternError> {
         match self.captures.get(index) {
             Some(&Slot::Closed(from, to)) => Ok(Capture::Range(from, to)),
             Some(&Slot::Position(at)) => Ok(Capture::Position(at)),
             Some(Slot::Open(_)) => Err(PatternError::UnfinishedCapture),
             None if index == 0 => Ok(Capture::Range(start, end)),
-            None => Err(PatternError::InvalidCaptureIndex(u8::try_from(index + 1).unwrap_or(u8::MAX))),
+            None => {
+                Err(PatternError::InvalidCaptureIndex(u8::try_from(index + 1).unwrap_or(u8::MAX)))
+            }
         }
     }
 
-    /// Appends the replacement string `template` to `out`, with `%0` to `%9` standing for the match `start..end` and its captures.
+    /// Appends the replacement string `template` to `out`, with `%0` to `%9` standing for the match
+    /// `start..end` and its captures.
     ///
     /// # Errors
     /// [`PatternError::InvalidReplacementEscape`], or as for [`Matcher::value`].
-    pub fn expand(&self, template: &[u8], start: usize, end: usize, out: &mut Vec<u8>) -> Result<(), PatternError> {
+    pub fn expand(
+        &self,
+        template: &[u8],
+        start: usize,
+        end: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PatternError> {
         let mut rest = template;
         while let Some(escape) = find_byte(rest, b'%', 0) {
             out.extend_from_slice(&rest[..escape]);
             match rest.get(escape + 1) {
                 Some(b'%') => out.push(b'%'),
                 Some(b'0') => out.extend_from_slice(&self.subject[start..end]),
-                Some(digit @ b'1'..=b'9') => match self.value(usize::from(digit - b'1'), start, end)? {
-                    Capture::Range(from, to) => out.extend_from_slice(&self.subject[from..to]),
-                    Capture::Position(at) => super::format::push_decimal(out, at as i64 + 1),
-                },
+                Some(digit @ b'1'..=b'9') => {
+                    match self.value(usize::from(digit - b'1'), start, end)? {
+                        Capture::Range(from, to) => out.extend_from_slice(&self.subject[from..to]),
+                        Capture::Position(at) => super::format::push_decimal(out, at as i64 + 1),
+                    }
+                }
                 _ => return Err(PatternError::InvalidReplacementEscape),
             }
             rest = &rest[escape + 2..];
@@ -390,7 +414,9 @@ impl<'a> Matcher<'a> {
                 (b'(', Some(b')')) => return self.open(Slot::Position(s), s, p + 2),
                 (b'(', _) => return self.open(Slot::Open(s), s, p + 1),
                 (b')', _) => return self.close(s, p + 1),
-                (b'$', None) => return if s == self.subject.len() { Ok(s) } else { Err(Stop::NoMatch) },
+                (b'$', None) => {
+                    return if s == self.subject.len() { Ok(s) } else { Err(Stop::NoMatch) };
+                }
                 (b'%', Some(b'b')) => {
                     s = self.balance(s, p + 2)?;
                     p += 4;
@@ -456,7 +482,9 @@ impl<'a> Matcher<'a> {
         {
             s += 1;
             let next = self.subject.get(s);
-            if follower.is_none_or(|follower| next.is_some_and(|&next| self.matches(follower, next))) {
+            if follower
+                .is_none_or(|follower| next.is_some_and(|&next| self.matches(follower, next)))
+            {
                 match self.step(s, rest) {
                     Err(Stop::NoMatch) => {}
                     decided => return decided,
@@ -480,7 +508,8 @@ impl<'a> Matcher<'a> {
         stop.unwrap_or(bytes.len())
     }
 
-    /// The first position at or after `from`, which is inside the subject or at its end, whose byte matches `single`.
+    /// The first position at or after `from`, which is inside the subject or at its end, whose byte
+    /// matches `single`.
     fn find_single(&self, single: Single, from: usize) -> Option<usize> {
         let rest = &self.subject[from..];
         let offset = match single {
@@ -504,9 +533,11 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// The one-byte item with which any match of the pattern from `p` must begin, if that is plain to see.
+    /// The one-byte item with which any match of the pattern from `p` must begin, if that is plain
+    /// to see.
     ///
-    /// Captures in between are looked through unless they could be an error, which only a real attempt may report.
+    /// Captures in between are looked through unless they could be an error, which only a real
+    /// attempt may report.
     fn leading(&mut self, mut p: usize) -> Option<Single> {
         let mut opened = self.captures.len();
         let mut open = self.captures.iter().filter(|slot| matches!(slot, Slot::Open(_))).count();
@@ -579,7 +610,8 @@ impl<'a> Matcher<'a> {
 
     fn close(&mut self, s: usize, rest: usize) -> Step {
         let innermost = self.captures.iter().rposition(|slot| matches!(slot, Slot::Open(_)));
-        let Some((index, Slot::Open(start))) = innermost.map(|index| (index, self.captures[index])) else {
+        let Some((index, Slot::Open(start))) = innermost.map(|index| (index, self.captures[index]))
+        else {
             return Err(PatternError::InvalidPatternCapture.into());
         };
         self.captures[index] = Slot::Closed(start, s);
@@ -613,7 +645,8 @@ impl<'a> Matcher<'a> {
         Err(Stop::NoMatch)
     }
 
-    /// `%f[set]` with its set at `p`: the position behind the set if `s` is such a frontier. Beyond both ends stands a zero byte.
+    /// `%f[set]` with its set at `p`: the position behind the set if `s` is such a frontier. Beyond
+    /// both ends stands a zero byte.
     fn frontier(&mut self, s: usize, p: usize) -> Step {
         if self.pattern.get(p) != Some(&b'[') {
             return Err(PatternError::MissingFrontierSet.into());
@@ -622,7 +655,11 @@ impl<'a> Matcher<'a> {
         let Set { members, end, .. } = self.sets[index];
         let before = s.checked_sub(1).map_or(0, |at| self.subject[at]);
         let here = self.subject.get(s).copied().unwrap_or(0);
-        if !members.contains(before) && members.contains(here) { Ok(end) } else { Err(Stop::NoMatch) }
+        if !members.contains(before) && members.contains(here) {
+            Ok(end)
+        } else {
+            Err(Stop::NoMatch)
+        }
     }
 
     /// `%1` to `%9`: the end of a repetition of that capture at `s`.
@@ -679,7 +716,8 @@ fn compile_set(pattern: &[u8], start: usize) -> Result<Set, PatternError> {
     Ok(Set { start, end: close + 1, members })
 }
 
-/// The position of the `]` that closes a set whose first member is at `first`; that first member may itself be a `]`.
+/// The position of the `]` that closes a set whose first member is at `first`; that first member
+/// may itself be a `]`.
 fn set_close(pattern: &[u8], first: usize) -> Result<usize, PatternError> {
     let mut at = first;
     loop {
@@ -692,21 +730,32 @@ fn set_close(pattern: &[u8], first: usize) -> Result<usize, PatternError> {
     }
 }
 
-/// The first match of `pattern` in `subject` at or after `init`, with the matcher that holds its captures.
+/// The first match of `pattern` in `subject` at or after `init`, with the matcher that holds its
+/// captures.
+///
+/// `string.find` asks [`is_plain`] first, as the reference implementation does: a lone `)` is plain
+/// text to it, but an error to `string.match`.
 ///
 /// # Errors
 /// As for [`Matcher::match_at`].
-pub fn find<'a>(subject: &'a [u8], pattern: &'a [u8], init: usize) -> Result<Option<(usize, usize, Matcher<'a>)>, PatternError> {
+pub fn find<'a>(
+    subject: &'a [u8],
+    pattern: &'a [u8],
+    init: usize,
+) -> Result<Option<(usize, usize, Matcher<'a>)>, PatternError> {
     let mut matcher = Matcher::new(subject, pattern);
     Ok(matcher.search(init, None)?.map(|(start, end)| (start, end, matcher)))
 }
 
 /// Whether `pattern` has no special character, so that [`find_plain`] does its work.
 pub fn is_plain(pattern: &[u8]) -> bool {
-    !pattern.iter().any(|byte| matches!(byte, b'^' | b'$' | b'*' | b'+' | b'?' | b'.' | b'(' | b'[' | b'%' | b'-'))
+    !pattern.iter().any(|byte| {
+        matches!(byte, b'^' | b'$' | b'*' | b'+' | b'?' | b'.' | b'(' | b'[' | b'%' | b'-')
+    })
 }
 
-/// How many positions one step of the searches below tests together; a loop over so many compiles to vector instructions.
+/// How many positions one step of the searches below tests together; a loop over so many compiles
+/// to vector instructions.
 const LANES: usize = 32;
 
 /// The position of the first `wanted` in `bytes` at or after `from`.
@@ -723,9 +772,11 @@ pub fn find_byte(bytes: &[u8], wanted: u8, from: usize) -> Option<usize> {
     chunks.remainder().iter().position(|&byte| byte == wanted).map(|offset| base + offset)
 }
 
-/// The position of the first occurrence of `needle` in `haystack` at or after `from`. An empty needle is found wherever it is sought.
+/// The position of the first occurrence of `needle` in `haystack` at or after `from`. An empty
+/// needle is found wherever it is sought.
 ///
-/// Candidates are positions where the needle's first and last bytes both fit, tested many at a time.
+/// Candidates are positions where the needle's first and last bytes both fit, tested many at a
+/// time.
 pub fn find_plain(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> {
     let tail = haystack.get(from..)?;
     let (&first, &last) = match needle {
@@ -737,11 +788,182 @@ pub fn find_plain(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> 
     let mut base = 0;
     let pairs = tail.chunks_exact(LANES).zip(ends.chunks_exact(LANES));
     for (heads, tails) in pairs {
-        let hit = heads.iter().zip(tails).fold(false, |hit, (&a, &b)| hit | ((a == first) & (b == last)));
+        let hit =
+            heads.iter().zip(tails).fold(false, |hit, (&a, &b)| hit | ((a == first) & (b == last)));
         if hit && let Some(at) = (base..base + LANES).find(|&at| tail[at..].starts_with(needle)) {
             return Some(from + at);
         }
         base += LANES;
     }
-    (base..ends.len()).find(|&at| tail[at] == first && tail[at..].starts_with(needle)).map(|at| from + at)
+    (base..ends.len())
+        .find(|&at| tail[at] == first && tail[at..].starts_with(needle))
+        .map(|at| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first match as `start..end`, followed by its captures in brackets or as `@position`; `-`
+    /// for none; the text of an error.
+    fn first(subject: &str, pattern: &str) -> String {
+        match find(subject.as_bytes(), pattern.as_bytes(), 0) {
+            Err(error) => error.to_string(),
+            Ok(None) => "-".to_owned(),
+            Ok(Some((start, end, matcher))) => {
+                let mut shown = format!("{start}..{end}");
+                for index in 0..matcher.capture_count() {
+                    match matcher.value(index, start, end) {
+                        Err(error) => return error.to_string(),
+                        Ok(Capture::Position(at)) => shown += &format!(" @{at}"),
+                        Ok(Capture::Range(from, to)) => {
+                            shown += &format!(" [{}]", &subject[from..to])
+                        }
+                    }
+                }
+                shown
+            }
+        }
+    }
+
+    fn gsub(subject: &str, pattern: &str, template: &str) -> Result<(String, usize), PatternError> {
+        let subject = subject.as_bytes();
+        let mut matcher = Matcher::new(subject, pattern.as_bytes());
+        let (mut out, mut from, mut previous, mut count) = (Vec::new(), 0, None, 0);
+        while let Some((start, end)) = matcher.search(from, previous)? {
+            out.extend_from_slice(&subject[from..start]);
+            matcher.expand(template.as_bytes(), start, end, &mut out)?;
+            (from, previous, count) = (end, Some(end), count + 1);
+            if matcher.is_anchored() {
+                break;
+            }
+        }
+        out.extend_from_slice(&subject[from..]);
+        Ok((String::from_utf8(out).expect("test subjects are text"), count))
+    }
+
+    #[test]
+    fn items_match_as_in_the_reference() {
+        for (subject, pattern, expected) in [
+            ("hello world", "o w", "4..7"),
+            ("hello", "l+", "2..4"),
+            ("hello", "xl*", "-"),
+            ("hello", "", "0..0"),
+            ("key = value", "^(%w+)%s*=%s*(%w+)$", "0..11 [key] [value]"),
+            ("hello", "()ll()", "2..4 @2 @4"),
+            ("THE (quick) fox", "%((%a+)%)", "4..11 [quick]"),
+            ("f(a(b)c)d", "%b()", "1..8"),
+            ("||", "%b||", "0..2"),
+            ("THE (quick) fox", "%f[%a]%a+%f[%A]", "0..3"),
+            ("[[x]]", "[]]", "3..4"),
+            ("a-z", "[a%-]+", "0..2"),
+            ("a-z", "[a-]+", "0..2"),
+            ("x]", "[^]]", "0..1"),
+            ("\"it's\"", "([\"'])(.-)%1", "0..6 [\"] [it's]"),
+            ("aXbXc", "a.-X", "0..2"),
+            ("aXbXc", "a.*X", "0..4"),
+            ("abc", "b?c?d?", "0..0"),
+            ("  trim  ", "^%s*(.-)%s*$", "0..8 [trim]"),
+            ("a$", "a$$", "0..2"),
+            ("a^b", "a^", "0..2"),
+            ("*a", "*a", "0..2"),
+            ("x\ty", "[%s]", "1..2"),
+            ("\0a", "%z", "0..1"),
+            ("\x0b", "%s", "0..1"),
+            ("aab", "((a)(b))", "1..3 [ab] [a] [b]"),
+            ("aa", "()%1", "-"),
+        ] {
+            assert_eq!(first(subject, pattern), expected, "{subject:?} {pattern:?}");
+        }
+    }
+
+    #[test]
+    fn malformed_patterns_have_the_reference_messages() {
+        for (pattern, expected) in [
+            ("%", "malformed pattern (ends with '%')"),
+            ("[a", "malformed pattern (missing ']')"),
+            ("[]", "malformed pattern (missing ']')"),
+            ("[^", "malformed pattern (missing ']')"),
+            ("[a%]", "malformed pattern (missing ']')"),
+            ("%f[", "malformed pattern (missing ']')"),
+            ("%bx", "malformed pattern (missing arguments to '%b')"),
+            ("%fa", "missing '[' after '%f' in pattern"),
+            ("(a", "unfinished capture"),
+            ("a)", "invalid pattern capture"),
+            ("%1", "invalid capture index %1"),
+            ("%0", "invalid capture index %0"),
+            ("(a%1)", "invalid capture index %1"),
+        ] {
+            assert_eq!(first("a", pattern), expected, "{pattern:?}");
+        }
+        assert_eq!(first("a", "b[a"), "-", "an item that is never reached is not checked");
+        assert_eq!(first("a", &"()".repeat(33)), "too many captures");
+        assert_eq!(first("", &"()".repeat(32)).matches('@').count(), 32);
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_repetition_is_not() {
+        let long = "a".repeat(100_000);
+        assert_eq!(first(&long, "^.-b"), "-");
+        assert_eq!(first(&long, "^a*a$"), "0..100000");
+        assert_eq!(first(&long, &"a?".repeat(199)), "0..199");
+        assert_eq!(first(&long, &"a?".repeat(200)), "pattern too complex");
+        assert_eq!(first("", &"a?".repeat(1000)), "0..0", "items that match nothing do not nest");
+    }
+
+    #[test]
+    fn empty_matches_do_not_touch_the_match_before() {
+        assert_eq!(gsub("abc", "%w*", "x"), Ok(("x".to_owned(), 1)));
+        assert_eq!(gsub("a b", "%w*", "x"), Ok(("x x".to_owned(), 2)));
+        assert_eq!(gsub("hello", "", "-"), Ok(("-h-e-l-l-o-".to_owned(), 6)));
+        assert_eq!(gsub("aaa", "^a", "b"), Ok(("baa".to_owned(), 1)));
+    }
+
+    #[test]
+    fn replacement_templates_expand() {
+        assert_eq!(
+            gsub("hello world", "(%w+)", "%1-%0%%"),
+            Ok(("hello-hello% world-world%".to_owned(), 2))
+        );
+        assert_eq!(
+            gsub("abc", "b", "[%1]"),
+            Ok(("a[b]c".to_owned(), 1)),
+            "%1 without captures is the whole match"
+        );
+        assert_eq!(gsub("abc", "()c", "%1"), Ok(("ab3".to_owned(), 1)), "positions count from one");
+        assert_eq!(gsub("abc", "b", "%2"), Err(PatternError::InvalidCaptureIndex(2)));
+        assert_eq!(gsub("abc", "b", "%x"), Err(PatternError::InvalidReplacementEscape));
+        assert_eq!(gsub("abc", "b", "%"), Err(PatternError::InvalidReplacementEscape));
+        assert_eq!(gsub("abc", "(b", "x%1"), Err(PatternError::UnfinishedCapture));
+    }
+
+    #[test]
+    fn gmatch_takes_a_caret_literally() {
+        assert_eq!(Matcher::for_gmatch(b"a^a", b"^a").search(0, None), Ok(Some((1, 3))));
+        assert_eq!(Matcher::new(b"ba", b"^a").search(0, None), Ok(None));
+    }
+
+    #[test]
+    fn plain_search_agrees_with_the_obvious_one() {
+        // Periodic text has many candidates that share the needle's ends; the lengths cross the
+        // width of one vector step.
+        let haystack: Vec<u8> =
+            (0..200u32).map(|i| if i % 7 == 3 || i % 31 == 0 { b'b' } else { b'a' }).collect();
+        for length in 0..40 {
+            for start in (0..haystack.len() - length).step_by(13) {
+                let needle = &haystack[start..start + length];
+                for from in [0, 1, 31, 32, 33, 150, 200, 201] {
+                    let expected =
+                        (from..=haystack.len()).find(|&at| haystack[at..].starts_with(needle));
+                    assert_eq!(
+                        find_plain(&haystack, needle, from),
+                        expected,
+                        "{start} {length} {from}"
+                    );
+                }
+            }
+        }
+        assert_eq!(find_plain(b"short", b"longer than that", 0), None);
+        assert!(is_plain(b"a)b]c") && !is_plain(b"a.b"));
+    }
 }

@@ -3,15 +3,17 @@
 //! Called by the compiler only.
 //!
 //! # Invariants
-//! * **P1** Every recursion passes through [`Parser::statement`] or [`Parser::sub_expression`],
+//! * **P1** Every recursion passes through [`Parser::statement`] or `sub_expression`,
 //!   which count levels (S2).
 //! * **P2** `functions` has one entry per function being parsed, the main chunk first.
 
+mod expression;
+
 use std::mem;
 
+use self::expression::suffixed;
 use super::ast::{
-    Attribute, BinaryOp, Block, ChainLink, Expr, ExprKind, Function, LocalName, Name, Stat,
-    StatKind, Suffix, TableItem, Target, UnaryOp,
+    Attribute, Block, Expr, ExprKind, Function, LocalName, Name, Stat, StatKind, Suffix, Target,
 };
 use super::lexer::{Lexeme, Lexer, Token};
 use super::{MAX_DEPTH, SyntaxError};
@@ -47,61 +49,6 @@ pub fn parse<'s>(source: &'s [u8], chunk_name: &'s str) -> Result<Function<'s>, 
         last_line,
         next_line: last_line,
     })
-}
-
-/// How tightly a binary operator binds to its left and right operand.
-struct Precedence {
-    op: Infix,
-    left: u8,
-    right: u8,
-}
-
-enum Infix {
-    Binary(BinaryOp),
-    Concat,
-}
-
-/// Precedence of unary operators.
-const UNARY_PRECEDENCE: u8 = 12;
-
-fn precedence(token: &Token<'_>) -> Option<Precedence> {
-    use BinaryOp::*;
-    let (op, left, right) = match token {
-        Token::Or => (Or, 1, 1),
-        Token::And => (And, 2, 2),
-        Token::Equal => (Eq, 3, 3),
-        Token::NotEqual => (Ne, 3, 3),
-        Token::Less => (Lt, 3, 3),
-        Token::LessEqual => (Le, 3, 3),
-        Token::Greater => (Gt, 3, 3),
-        Token::GreaterEqual => (Ge, 3, 3),
-        Token::Pipe => (BOr, 4, 4),
-        Token::Tilde => (BXor, 5, 5),
-        Token::Ampersand => (BAnd, 6, 6),
-        Token::ShiftLeft => (Shl, 7, 7),
-        Token::ShiftRight => (Shr, 7, 7),
-        // Right associative; a run of them is gathered by a loop, hence 9 on both sides.
-        Token::Concat => return Some(Precedence { op: Infix::Concat, left: 9, right: 9 }),
-        Token::Plus => (Add, 10, 10),
-        Token::Minus => (Sub, 10, 10),
-        Token::Star => (Mul, 11, 11),
-        Token::Slash => (Div, 11, 11),
-        Token::DoubleSlash => (IDiv, 11, 11),
-        Token::Percent => (Mod, 11, 11),
-        Token::Caret => (Pow, 14, 13),
-        _ => return None,
-    };
-    Some(Precedence { op: Infix::Binary(op), left, right })
-}
-
-fn unary_op(token: &Token<'_>) -> Option<UnaryOp> {
-    match token {
-        Token::Not => Some(UnaryOp::Not),
-        Token::Minus => Some(UnaryOp::Minus),
-        Token::Tilde => Some(UnaryOp::BNot),
-        Token::Hash => Some(UnaryOp::Len),
-        _ => None,
-    }
 }
 
 struct FunctionScope {
@@ -518,185 +465,7 @@ impl<'s> Parser<'s> {
         Ok(Target { place, next_line: self.current.line })
     }
 
-    // ---- expressions ----
-
-    fn expression_list(&mut self) -> Parsed<Vec<Expr<'s>>> {
-        let mut list = vec![self.expression()?];
-        while self.accept(&Token::Comma)? {
-            list.push(self.expression()?);
-        }
-        Ok(list)
-    }
-
-    fn expression(&mut self) -> Parsed<Expr<'s>> {
-        self.sub_expression(0)
-    }
-
-    /// An expression whose binary operators all bind tighter than `limit`.
-    fn sub_expression(&mut self, limit: u8) -> Parsed<Expr<'s>> {
-        self.enter_level()?;
-        let mut left = if let Some(op) = unary_op(&self.current.token) {
-            let line = self.current.line;
-            self.advance()?;
-            let operand = Box::new(self.sub_expression(UNARY_PRECEDENCE)?);
-            Expr { line, kind: ExprKind::Unary { op, operand } }
-        } else {
-            self.simple_expression()?
-        };
-        while let Some(found) = precedence(&self.current.token)
-            && found.left > limit
-        {
-            let line = self.current.line;
-            self.advance()?;
-            let operand = self.sub_expression(found.right)?;
-            left = match found.op {
-                Infix::Binary(op) => chain(left, ChainLink { op, line, operand }),
-                Infix::Concat => self.concat(left, operand, line)?,
-            };
-        }
-        self.leave_level();
-        Ok(left)
-    }
-
-    fn concat(&mut self, first: Expr<'s>, second: Expr<'s>, mut line: u32) -> Parsed<Expr<'s>> {
-        let mut parts = vec![first, second];
-        while self.at(&Token::Concat) {
-            line = self.current.line;
-            self.advance()?;
-            parts.push(self.sub_expression(9)?);
-        }
-        Ok(Expr { line, kind: ExprKind::Concat(parts) })
-    }
-
-    fn simple_expression(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
-        let kind = match self.current.token {
-            Token::Int(value) => ExprKind::Int(value),
-            Token::Float(value) => ExprKind::Float(value),
-            Token::Nil => ExprKind::Nil,
-            Token::True => ExprKind::True,
-            Token::False => ExprKind::False,
-            Token::Ellipsis => {
-                if !self.function().is_vararg {
-                    return Err(self.error("cannot use '...' outside a vararg function"));
-                }
-                ExprKind::Vararg
-            }
-            Token::Str(_) => {
-                let Token::Str(value) = self.advance()? else { unreachable!("matched above") };
-                return Ok(Expr { line, kind: ExprKind::Str(value) });
-            }
-            Token::OpenBrace => return self.table(),
-            Token::Function => {
-                self.advance()?;
-                let function = self.function_body(None, line)?;
-                return Ok(Expr { line: self.last_line, kind: ExprKind::Function(function) });
-            }
-            _ => return self.suffixed_expression(),
-        };
-        self.advance()?;
-        Ok(Expr { line, kind })
-    }
-
-    fn primary_expression(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
-        match self.current.token {
-            Token::Name(_) => Ok(Expr { line, kind: ExprKind::Name(self.name()?) }),
-            Token::OpenParen => {
-                self.advance()?;
-                let inner = Box::new(self.expression()?);
-                self.expect_match(&Token::CloseParen, &Token::OpenParen, line)?;
-                Ok(Expr { line: self.last_line, kind: ExprKind::Paren(inner) })
-            }
-            _ => Err(self.error("unexpected symbol")),
-        }
-    }
-
-    fn suffixed_expression(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
-        let base = self.primary_expression()?;
-        let mut suffixes = Vec::new();
-        loop {
-            suffixes.push(match self.current.token {
-                Token::Dot => {
-                    self.advance()?;
-                    Suffix::Field(self.name()?)
-                }
-                Token::OpenBracket => Suffix::Index(self.bracketed()?),
-                Token::Colon => {
-                    self.advance()?;
-                    let name = self.name()?;
-                    Suffix::Method { name, arguments: self.arguments()?, line }
-                }
-                Token::OpenParen | Token::Str(_) | Token::OpenBrace => {
-                    Suffix::Call { arguments: self.arguments()?, line }
-                }
-                _ => break,
-            });
-        }
-        Ok(suffixed(base, suffixes, self.last_line))
-    }
-
-    /// `[expression]`
-    fn bracketed(&mut self) -> Parsed<Expr<'s>> {
-        self.advance()?;
-        let key = self.expression()?;
-        self.expect(&Token::CloseBracket)?;
-        Ok(key)
-    }
-
-    fn arguments(&mut self) -> Parsed<Vec<Expr<'s>>> {
-        let line = self.current.line;
-        match self.current.token {
-            Token::OpenParen => {
-                self.advance()?;
-                let list =
-                    if self.at(&Token::CloseParen) { Vec::new() } else { self.expression_list()? };
-                self.expect_match(&Token::CloseParen, &Token::OpenParen, line)?;
-                Ok(list)
-            }
-            Token::OpenBrace | Token::Str(_) => Ok(vec![self.simple_expression()?]),
-            _ => Err(self.error("function arguments expected")),
-        }
-    }
-
-    fn table(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
-        self.advance()?;
-        let mut items = Vec::new();
-        while !self.at(&Token::CloseBrace) {
-            items.push(self.table_item()?);
-            if !self.accept(&Token::Comma)? && !self.accept(&Token::Semicolon)? {
-                break;
-            }
-        }
-        self.expect_match(&Token::CloseBrace, &Token::OpenBrace, line)?;
-        Ok(Expr { line, kind: ExprKind::Table(items) })
-    }
-
-    fn table_item(&mut self) -> Parsed<TableItem<'s>> {
-        let is_named = matches!(self.current.token, Token::Name(_)) && self.assignment_follows()?;
-        match self.current.token {
-            Token::Name(_) if is_named => {
-                let name = self.name()?;
-                self.advance()?;
-                Ok(TableItem::Named(name, self.expression()?))
-            }
-            Token::OpenBracket => {
-                let key = self.bracketed()?;
-                self.expect(&Token::Assign)?;
-                Ok(TableItem::Keyed(key, self.expression()?))
-            }
-            _ => Ok(TableItem::Positional(self.expression()?)),
-        }
-    }
-
-    fn assignment_follows(&mut self) -> Parsed<bool> {
-        let ahead = self.lexer.next_lexeme()?;
-        let found = ahead.token == Token::Assign;
-        self.ahead = Some(ahead);
-        Ok(found)
-    }
+    // ---- functions ----
 
     fn function_body(
         &mut self,
@@ -732,25 +501,6 @@ impl<'s> Parser<'s> {
         let next_line = self.current.line;
         Ok(Box::new(Function { params, is_vararg, body, line, last_line, next_line }))
     }
-}
-
-fn suffixed<'s>(base: Expr<'s>, suffixes: Vec<Suffix<'s>>, line: u32) -> Expr<'s> {
-    if suffixes.is_empty() {
-        return base;
-    }
-    Expr { line, kind: ExprKind::Suffixed { base: Box::new(base), suffixes } }
-}
-
-/// Adds an operator to the chain that ends in `left`. A chain that comes from parentheses is wrapped
-/// in [`ExprKind::Paren`], so every bare chain is one that may grow.
-fn chain<'s>(left: Expr<'s>, link: ChainLink<'s>) -> Expr<'s> {
-    let line = link.line;
-    let (first, mut rest) = match left.kind {
-        ExprKind::Chain { first, rest } => (first, rest),
-        kind => (Box::new(Expr { line: left.line, kind }), Vec::new()),
-    };
-    rest.push(link);
-    Expr { line, kind: ExprKind::Chain { first, rest } }
 }
 
 /// The text of a limit error in the function defined at `line`, 0 for a main chunk.

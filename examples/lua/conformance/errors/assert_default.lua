@@ -1,0 +1,3 @@
+-- assert without a message.
+local function verify(x) assert(x == 1) end
+verify(2)

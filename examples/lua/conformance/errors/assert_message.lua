@@ -1,0 +1,3 @@
+-- assert with a message.
+local value = false
+assert(value, "value must be true")

@@ -1,0 +1,2 @@
+-- A boolean as error value.
+error(true)

@@ -1,0 +1,2 @@
+-- An empty message still gets a position.
+error("")

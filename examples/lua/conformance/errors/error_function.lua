@@ -1,0 +1,2 @@
+-- A function as error value.
+error(print)

@@ -1,0 +1,2 @@
+-- nil as error value.
+error(nil)

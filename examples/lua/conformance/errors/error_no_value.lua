@@ -1,0 +1,2 @@
+-- error without any argument.
+error()

@@ -1,0 +1,2 @@
+-- A number as error value is converted and gets no position.
+error(42)

@@ -1,0 +1,2 @@
+-- A table without __tostring as error value.
+error({ code = 1 })

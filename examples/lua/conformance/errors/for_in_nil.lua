@@ -1,0 +1,2 @@
+-- pairs of nil.
+for k in pairs(nil) do print(k) end

@@ -1,0 +1,2 @@
+-- dofile of a file that does not exist.
+dofile("/nonexistent/file.lua")

@@ -1,0 +1,3 @@
+-- A float without integer representation as bitwise operand.
+local half = 1 / 2
+print((half + 0) | 1)

@@ -1,0 +1,3 @@
+-- A call of a missing method.
+local object = { name = "x" }
+object:run()

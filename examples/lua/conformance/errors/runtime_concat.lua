@@ -1,0 +1,4 @@
+-- Concatenation with a table.
+local t = {}
+local s = "prefix " .. t
+print(s)

@@ -1,0 +1,2 @@
+-- Syntax error: assignment to a call.
+f() = 1

@@ -1,0 +1,2 @@
+-- Compile-time error: an unknown attribute.
+local x <final> = 1

@@ -1,0 +1,2 @@
+-- Syntax error: an unknown escape sequence.
+print("a\qb")

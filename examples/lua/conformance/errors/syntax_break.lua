@@ -1,0 +1,3 @@
+-- Compile-time error: break outside of a loop.
+print(1)
+break

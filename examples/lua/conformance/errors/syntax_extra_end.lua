@@ -1,0 +1,5 @@
+-- Syntax error: one end too many.
+do
+  print(1)
+end
+end

@@ -1,0 +1,3 @@
+-- Compile-time error: goto without label.
+goto nowhere
+print(1)

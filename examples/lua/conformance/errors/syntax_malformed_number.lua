@@ -1,0 +1,2 @@
+-- Syntax error: a malformed numeral.
+local n = 3x7

@@ -1,0 +1,4 @@
+-- Syntax error: no do.
+for i = 1, 3
+  print(i)
+end

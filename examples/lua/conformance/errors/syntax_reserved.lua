@@ -1,0 +1,2 @@
+-- Syntax error: a reserved word as a name.
+local function = 1

@@ -1,0 +1,4 @@
+-- Syntax error: a long comment without end.
+print(1)
+--[[ never closed
+print(2)

@@ -1,0 +1,3 @@
+-- Syntax error: a long string without end.
+local s = [==[ text ]=]
+print(s)

@@ -1,0 +1,3 @@
+-- nil as a table key.
+local t, key = {}, nil
+t[key] = 1

@@ -1,0 +1,2 @@
+-- yield outside of any coroutine.
+coroutine.yield(1)

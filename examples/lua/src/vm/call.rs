@@ -1,0 +1,504 @@
+//! Calls and returns: everything that pushes and pops frames.
+
+use heap_api::Gc;
+
+use crate::bytecode::{MULTI, Op, Outcome};
+use crate::compiler::describe_call;
+use crate::error::{Fail, Failure, fail};
+use crate::function::{Closure, NativeFn, Proto};
+use crate::native::{Body, Call, Control, Done};
+use crate::state::{Ctx, Event};
+use crate::thread::{Frame, FrameKind, OnReturn, Thread};
+use crate::value::Value;
+
+use super::describe::proto_of;
+use super::raise::{raise, unwind};
+use super::{Action, Exit, concat, coroutine, describe};
+
+/// How many `__call` metamethods may lead to each other.
+const MAX_CALL_CHAIN: usize = 100;
+
+/// Carries out actions until the interpreter loop can go on (`None`) or must be left.
+pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
+    let mut from_instruction = true;
+    loop {
+        let thread = ctx.state.thread.get();
+        let result = match action {
+            Action::Go => return None,
+            Action::Leave(exit) => return Some(exit),
+            Action::Call { func, count, on_return } => call(ctx, thread, func, count, on_return),
+            Action::Return { from, count, func, on_return } => {
+                finish_call(ctx, thread, (from, count), func, on_return)
+            }
+        };
+        action = match result {
+            Ok(next) => next,
+            Err(failure) => {
+                let repeatable = from_instruction
+                    && matches!(*failure, Fail::Memory)
+                    && matches!(action, Action::Call { on_return, .. } if !matches!(on_return, OnReturn::Concat(_)));
+                match thread.top_frame() {
+                    Some(frame) if repeatable && frame.kind.get() == FrameKind::Lua => {
+                        frame.pc.set(frame.pc.get() - 1);
+                        return Some(Exit::Memory);
+                    }
+                    _ => raise(ctx, failure),
+                }
+            }
+        };
+        from_instruction = false;
+    }
+}
+
+/// An instruction of the running frame failed; `pc` is saved.
+#[cold]
+#[inline(never)]
+pub(super) fn instruction_failed<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> Option<Exit> {
+    if let (Fail::Memory, Some(frame)) = (&*failure, ctx.state.thread.get().top_frame()) {
+        frame.pc.set(frame.pc.get() - 1);
+        return Some(Exit::Memory);
+    }
+    perform(ctx, raise(ctx, failure))
+}
+
+/// Calls `handler(args...)` for the instruction that the running frame is at.
+pub(super) fn metamethod<'gc, const N: usize>(
+    ctx: Ctx<'gc>,
+    scratch: usize,
+    handler: Value<'gc>,
+    args: [Value<'gc>; N],
+) -> Action {
+    let thread = ctx.state.thread.get();
+    thread.slot(scratch).set(ctx.cx, handler);
+    for (i, arg) in args.into_iter().enumerate() {
+        thread.slot(scratch + 1 + i).set(ctx.cx, arg);
+    }
+    Action::Call { func: scratch, count: N, on_return: OnReturn::Finish }
+}
+
+// ---- calls ----
+
+/// Replaces a callable object at `func` by its `__call` metamethod with the object as first
+/// argument, until there is a function. Returns the number of arguments.
+pub(super) fn resolve_callable<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    mut count: usize,
+) -> Result<usize, Failure<'gc>> {
+    for _ in 0..MAX_CALL_CHAIN {
+        let object = thread.slot(func).get();
+        if matches!(object, Value::Function(_) | Value::Native(_)) {
+            return Ok(count);
+        }
+        let handler = ctx.metamethod(object, Event::Call);
+        if handler.is_nil() {
+            return Err(not_callable(ctx, thread, object));
+        }
+        thread.reserve(ctx, func + count + 2)?;
+        for i in (func..=func + count).rev() {
+            thread.slot(i + 1).set(ctx.cx, thread.slot(i).get());
+        }
+        thread.slot(func).set(ctx.cx, handler);
+        count += 1;
+    }
+    Err(fail("'__call' chain too long"))
+}
+
+#[cold]
+fn not_callable<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    object: Value<'gc>,
+) -> Failure<'gc> {
+    let named = thread.top_frame().and_then(|frame| {
+        let proto = proto_of(thread, frame)?;
+        let (kind, name) = describe_call(&proto.data.0, describe::current_pc(frame))?;
+        Some(format!(" ({kind} '{name}')"))
+    });
+    let type_name = describe::type_name(ctx, object);
+    fail(format!("attempt to call a {type_name} value{}", named.unwrap_or_default()))
+}
+
+fn call<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    match thread.slot(func).get() {
+        Value::Function(closure) => {
+            enter(ctx, thread, closure, func, count, on_return)?;
+            Ok(Action::Go)
+        }
+        Value::Native(native) => call_native(ctx, thread, native, func, count, on_return),
+        _ => {
+            // Arguments have moved: from here on the instruction cannot run again (VM1).
+            let count = resolve_callable(ctx, thread, func, count)?;
+            call(ctx, thread, func, count, on_return).map_err(final_failure)
+        }
+    }
+}
+
+fn final_failure(failure: Failure<'_>) -> Failure<'_> {
+    match *failure {
+        Fail::Memory => Box::new(Fail::MemoryFinal),
+        _ => failure,
+    }
+}
+
+/// Pushes the frame of a Lua function.
+#[inline(always)]
+pub(super) fn enter<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    closure: Gc<'gc, Closure<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<&'gc Frame, Failure<'gc>> {
+    let data = &closure.as_ref().header.proto.as_ref().data.0;
+    if data.is_vararg {
+        return enter_vararg(ctx, thread, data.num_params as usize, func, count, on_return);
+    }
+    let base = func + 1;
+    thread.reserve(ctx, base)?;
+    let frame = thread.push_frame(ctx, FrameKind::Lua, func, base, on_return)?;
+    for i in count..data.num_params as usize {
+        thread.slot(base + i).set(ctx.cx, Value::Nil);
+    }
+    Ok(frame)
+}
+
+/// A vararg function's registers begin after its arguments; the fixed ones are copied there.
+#[inline(never)]
+fn enter_vararg<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    params: usize,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<&'gc Frame, Failure<'gc>> {
+    let base = func + 1 + count.max(params);
+    thread.reserve(ctx, base)?;
+    let frame = thread.push_frame(ctx, FrameKind::Lua, func, base, on_return)?;
+    copy_params(ctx, thread, params, func, count, base);
+    Ok(frame)
+}
+
+fn copy_params<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    params: usize,
+    func: usize,
+    count: usize,
+    base: usize,
+) {
+    for i in 0..params {
+        let slot = thread.slot(func + 1 + i);
+        let value = if i < count { slot.get() } else { Value::Nil };
+        thread.slot(base + i).set(ctx.cx, value);
+        slot.set(ctx.cx, Value::Nil);
+    }
+}
+
+/// Puts a Lua function in the place of its caller, whose frame it takes over.
+pub(super) fn tail_enter<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    frame: &Frame,
+    closure: Gc<'gc, Closure<'gc>>,
+    from: usize,
+    count: usize,
+) -> Result<(), Failure<'gc>> {
+    let data = &closure.as_ref().header.proto.as_ref().data.0;
+    let params = data.num_params as usize;
+    let func = frame.func.get() as usize;
+    let base = if data.is_vararg { func + 1 + count.max(params) } else { func + 1 };
+    thread.reserve(ctx, base + count)?;
+    let stack = thread.stack();
+    for i in 0..=count {
+        stack[func + i].set(ctx.cx, stack[from + i].get());
+    }
+    if data.is_vararg {
+        copy_params(ctx, thread, params, func, count, base);
+    } else {
+        for i in count..params {
+            stack[base + i].set(ctx.cx, Value::Nil);
+        }
+    }
+    frame.refill_for_tail_call(base);
+    Ok(())
+}
+
+/// The extra arguments of a vararg frame: where they begin and how many there are.
+#[inline(always)]
+pub(super) fn varargs(frame: &Frame, params: usize) -> (usize, usize) {
+    let start = frame.func.get() as usize + 1 + params;
+    (start, frame.base.get() as usize - start)
+}
+
+/// Calls a native function.
+pub(super) fn call_native<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    native: Gc<'gc, NativeFn<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    match native.header.def.0.body {
+        Body::Fast(body) | Body::Either(body, _) => {
+            thread.reserve(ctx, func + count)?;
+            match body(&Call::new(ctx, thread, func, count)) {
+                Ok(Done::Results(results)) => {
+                    Ok(Action::Return { from: func, count: results, func, on_return })
+                }
+                Ok(Done::Slow) => wait_for_driver(ctx, thread, func, count, on_return),
+                Err(failure) => native_failed(ctx, thread, failure, func, count, on_return),
+            }
+        }
+        Body::Slow(_) => wait_for_driver(ctx, thread, func, count, on_return),
+        Body::Control(control) => {
+            let result = call_control(ctx, thread, native, control, func, count, on_return);
+            // The failed function belongs to the traceback.
+            if result.is_err() {
+                push_native(ctx, thread, func, count, on_return)?;
+            }
+            result
+        }
+    }
+}
+
+/// Leaves a native frame for the driver, which has `&mut Cx`.
+#[inline(never)]
+pub(super) fn wait_for_driver<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    push_native(ctx, thread, func, count, on_return)?;
+    Ok(Action::Leave(Exit::Native))
+}
+
+fn push_native<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<(), Failure<'gc>> {
+    let end = func + 1 + count;
+    thread.reserve(ctx, end)?;
+    thread.push_frame(ctx, FrameKind::Native, func, end, on_return)?;
+    thread.top.set(end as u32);
+    Ok(())
+}
+
+/// A fast body failed. Without memory the driver collects and tries once more.
+#[cold]
+#[inline(never)]
+pub(super) fn native_failed<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    failure: Failure<'gc>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    push_native(ctx, thread, func, count, on_return)?;
+    match *failure {
+        Fail::Memory => Ok(Action::Leave(Exit::Native)),
+        _ => Err(failure),
+    }
+}
+
+fn call_control<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    native: Gc<'gc, NativeFn<'gc>>,
+    control: Control,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    let call = Call::new(ctx, thread, func, count);
+    match control {
+        Control::Pcall => {
+            call.any(0)?;
+            thread.push_frame(ctx, FrameKind::Pcall, func, func + 1 + count, on_return)?;
+            let on_return = OnReturn::Store(MULTI);
+            Ok(Action::Call { func: func + 1, count: count - 1, on_return })
+        }
+        Control::Xpcall => {
+            let handler = call.arg(1);
+            if !matches!(handler, Value::Function(_) | Value::Native(_)) {
+                return Err(call.type_error(1, "function"));
+            }
+            // The callee must be right before its arguments.
+            thread.slot(func + 2).set(ctx.cx, call.arg(0));
+            thread.slot(func + 1).set(ctx.cx, handler);
+            thread.push_frame(ctx, FrameKind::Xpcall, func, func + 1 + count, on_return)?;
+            let on_return = OnReturn::Store(MULTI);
+            Ok(Action::Call { func: func + 2, count: count - 2, on_return })
+        }
+        Control::Resume => {
+            let Value::Thread(target) = call.arg(0) else {
+                return Err(call.type_error(0, "coroutine"));
+            };
+            let args = (func + 2, count - 1);
+            coroutine::resume(ctx, FrameKind::Resume, target, func, args, on_return)
+        }
+        Control::Wrapped => {
+            let Value::Thread(target) = native.tail[0].get() else {
+                unreachable!("coroutine.wrap stores a thread")
+            };
+            coroutine::resume(ctx, FrameKind::Wrap, target, func, (func + 1, count), on_return)
+        }
+        Control::Yield => coroutine::suspend(ctx, func, count, on_return),
+    }
+}
+
+// ---- returns ----
+
+/// Moves `count` values at `from` down to `to`, as many as are wanted.
+#[inline]
+pub(super) fn store_results<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    (from, count): (usize, usize),
+    to: usize,
+    wanted: u8,
+) -> usize {
+    let stack = thread.stack();
+    let wanted = if wanted == MULTI {
+        thread.top.set((to + count) as u32);
+        count
+    } else {
+        wanted as usize
+    };
+    if from != to {
+        for i in 0..wanted.min(count) {
+            stack[to + i].set(ctx.cx, stack[from + i].get());
+        }
+    }
+    for i in count..wanted {
+        stack[to + i].set(ctx.cx, Value::Nil);
+    }
+    wanted
+}
+
+/// A call is done and its frame popped: gives its results to the frame that is now the last.
+fn finish_call<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    (from, count): (usize, usize),
+    func: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    let first = || if count > 0 { thread.slot(from).get() } else { Value::Nil };
+    match on_return {
+        OnReturn::Store(wanted) => {
+            let stored = store_results(ctx, thread, (from, count), func, wanted);
+            return_to_frame(ctx, thread, func, stored)
+        }
+        OnReturn::Finish => {
+            finish_instruction(ctx, thread, first());
+            Ok(Action::Go)
+        }
+        OnReturn::Concat(left) => {
+            continue_concat(ctx, thread, first(), left).map_err(final_failure)
+        }
+        OnReturn::Tail => {
+            let Some(caller) = thread.top_frame() else { unreachable!("a tail call has a caller") };
+            thread.pop_frame();
+            let (func, on_return) = (caller.func.get() as usize, caller.on_return.get());
+            Ok(Action::Return { from, count, func, on_return })
+        }
+        OnReturn::Handled => {
+            ctx.state.error.set(ctx.cx, first());
+            Ok(unwind(ctx))
+        }
+    }
+}
+
+/// The last frame has `count` values at `func`, the results of a call that it made.
+fn return_to_frame<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    count: usize,
+) -> Result<Action, Failure<'gc>> {
+    let Some(frame) = thread.top_frame() else {
+        return coroutine::finish(ctx, thread, func, count);
+    };
+    let place = frame.func.get() as usize;
+    let on_return = frame.on_return.get();
+    match frame.kind.get() {
+        FrameKind::Lua => Ok(Action::Go),
+        FrameKind::Pcall | FrameKind::Xpcall => {
+            // The results follow the slot that takes the status.
+            thread.pop_frame();
+            let from = func - 1;
+            thread.slot(from).set(ctx.cx, Value::Bool(true));
+            Ok(Action::Return { from, count: count + 1, func: place, on_return })
+        }
+        FrameKind::Entry => {
+            thread.pop_frame();
+            thread.entries.set(thread.entries.get() - 1);
+            Ok(Action::Leave(Exit::Returned))
+        }
+        FrameKind::Native | FrameKind::Resume | FrameKind::Wrap | FrameKind::Yield => {
+            unreachable!("these frames wait for the driver or for another thread")
+        }
+    }
+}
+
+/// Ends the instruction whose metamethod returned `value`.
+fn finish_instruction<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, value: Value<'gc>) {
+    let (frame, proto) = lua_frame(thread);
+    let pc = frame.pc.get();
+    match proto.data.0.code[pc as usize - 1].outcome() {
+        Outcome::Register(dst) => {
+            thread.slot(frame.base.get() as usize + dst as usize).set(ctx.cx, value);
+        }
+        Outcome::Branch { when, offset } => {
+            if when != value.is_falsy() {
+                frame.pc.set(pc.wrapping_add_signed(offset));
+            }
+        }
+        Outcome::Discard | Outcome::Concat | Outcome::None => {}
+    }
+}
+
+fn continue_concat<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    value: Value<'gc>,
+    left: u8,
+) -> Result<Action, Failure<'gc>> {
+    let (frame, proto) = lua_frame(thread);
+    let data = &proto.data.0;
+    let Op::Concat { dst, first, .. } = data.code[frame.pc.get() as usize - 1]
+    else {
+        unreachable!("only a concatenation is continued")
+    };
+    let base = frame.base.get() as usize;
+    thread.slot(base + (first + left) as usize - 1).set(ctx.cx, value);
+    let scratch = base + data.max_stack as usize;
+    concat::concat(ctx, thread, base, scratch, (dst, first), left)
+}
+
+fn lua_frame<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+) -> (&'gc Frame, &'gc Proto<'gc>) {
+    let found = thread.top_frame().and_then(|frame| Some((frame, proto_of(thread, frame)?)));
+    match found {
+        Some(found) => found,
+        None => unreachable!("only Lua functions run instructions"),
+    }
+}

@@ -1,0 +1,153 @@
+//! Coroutines: switching from thread to thread.
+//!
+//! A thread that resumes another has a [`FrameKind::Resume`] or [`FrameKind::Wrap`] frame on top
+//! while it waits, one that has yielded a [`FrameKind::Yield`] frame. Values move from stack to
+//! stack; nothing of Rust's stack is involved.
+
+use heap_api::Gc;
+
+use crate::bytecode::MULTI;
+use crate::error::{Fail, Failure, fail};
+use crate::state::Ctx;
+use crate::thread::{FrameKind, OnReturn, Status, Thread};
+use crate::value::Value;
+
+use super::Action;
+
+/// Why a thread cannot be resumed, in the words of `coroutine.resume`.
+fn refusal(thread: Gc<'_, Thread<'_>>) -> Option<&'static str> {
+    match thread.status.get() {
+        Status::Suspended => None,
+        Status::Dead => Some("cannot resume dead coroutine"),
+        Status::Running | Status::Normal => Some("cannot resume non-suspended coroutine"),
+    }
+}
+
+/// Resumes `target` for the call at `func`, with the `count` values from `args` on. `kind` is the
+/// frame that waits.
+pub(super) fn resume<'gc>(
+    ctx: Ctx<'gc>,
+    kind: FrameKind,
+    target: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    (args, count): (usize, usize),
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    let thread = ctx.state.thread.get();
+    if let Some(message) = refusal(target) {
+        if kind == FrameKind::Wrap {
+            return Err(fail(message));
+        }
+        let message = Value::Str(ctx.str(message)?);
+        thread.slot(func).set(ctx.cx, Value::Bool(false));
+        thread.slot(func + 1).set(ctx.cx, message);
+        return Ok(Action::Return { from: func, count: 2, func, on_return });
+    }
+    // The new thread's function is in slot 0; a yielding call waits at its own place.
+    let waiting = target.top_frame();
+    let place = waiting.map_or(1, |frame| frame.func.get() as usize);
+    target.reserve(ctx, place + count)?;
+    thread.push_frame(ctx, kind, func, args + count, on_return)?;
+    for i in 0..count {
+        target.slot(place + i).set(ctx.cx, thread.slot(args + i).get());
+    }
+    thread.status.set(Status::Normal);
+    target.status.set(Status::Running);
+    target.resumer.set(ctx.cx, Some(thread));
+    ctx.state.thread.set(ctx.cx, target);
+    match waiting {
+        None => Ok(Action::Call { func: 0, count, on_return: OnReturn::Store(MULTI) }),
+        Some(frame) => {
+            target.pop_frame();
+            let on_return = frame.on_return.get();
+            Ok(Action::Return { from: place, count, func: place, on_return })
+        }
+    }
+}
+
+/// `coroutine.yield` at `func` with `count` arguments.
+pub(super) fn suspend<'gc>(
+    ctx: Ctx<'gc>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    let thread = ctx.state.thread.get();
+    if thread.entries.get() > 0 && thread.resumer.get().is_some() {
+        return Err(fail("attempt to yield across a C-call boundary"));
+    }
+    let Some(resumer) = thread.resumer.get() else {
+        // Real Lua has no position here either.
+        let message = ctx.str("attempt to yield from outside a coroutine")?;
+        return Err(Box::new(Fail::Value(Value::Str(message))));
+    };
+    thread.push_frame(ctx, FrameKind::Yield, func, func + 1 + count, on_return)?;
+    match hand_over(ctx, thread, resumer, func + 1, count) {
+        Ok(action) => {
+            thread.status.set(Status::Suspended);
+            Ok(action)
+        }
+        Err(failure) => {
+            thread.pop_frame();
+            Err(failure)
+        }
+    }
+}
+
+/// The function of `thread` has returned `count` values from `from` on.
+pub(super) fn finish<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    from: usize,
+    count: usize,
+) -> Result<Action, Failure<'gc>> {
+    match thread.resumer.get() {
+        Some(resumer) => {
+            let action = hand_over(ctx, thread, resumer, from, count)?;
+            thread.status.set(Status::Dead);
+            Ok(action)
+        }
+        None => unreachable!("the main thread's first frame is an entry from Rust"),
+    }
+}
+
+/// Gives `count` values of `thread` to the thread that resumed it, and goes on there.
+fn hand_over<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    resumer: Gc<'gc, Thread<'gc>>,
+    from: usize,
+    count: usize,
+) -> Result<Action, Failure<'gc>> {
+    let (func, on_return, kind) = waiting_call(resumer);
+    resumer.reserve(ctx, func + 1 + count)?;
+    back_to(ctx, thread, resumer);
+    let prefix = usize::from(kind == FrameKind::Resume);
+    if prefix == 1 {
+        resumer.slot(func).set(ctx.cx, Value::Bool(true));
+    }
+    for i in 0..count {
+        resumer.slot(func + prefix + i).set(ctx.cx, thread.slot(from + i).get());
+    }
+    Ok(Action::Return { from: func, count: prefix + count, func, on_return })
+}
+
+/// The call in which a thread waits for another.
+pub(super) fn waiting_call(thread: Gc<'_, Thread<'_>>) -> (usize, OnReturn, FrameKind) {
+    match thread.top_frame() {
+        Some(frame) => (frame.func.get() as usize, frame.on_return.get(), frame.kind.get()),
+        None => unreachable!("a thread that waits has a frame"),
+    }
+}
+
+/// Makes `resumer` the running thread again and pops the frame in which it waited.
+pub(super) fn back_to<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    resumer: Gc<'gc, Thread<'gc>>,
+) {
+    resumer.pop_frame();
+    resumer.status.set(Status::Running);
+    thread.resumer.set(ctx.cx, None);
+    ctx.state.thread.set(ctx.cx, resumer);
+}

@@ -1,0 +1,250 @@
+//! The driver: owns the `&mut Cx`, runs the interpreter loop, and does what the loop cannot.
+
+use heap_api::{Cx, Gc, Root};
+
+use crate::bytecode::MULTI;
+use crate::error::{Fail, Failure, Raised, fail};
+use crate::native::{Body, Call, Done, SlowFn};
+use crate::state::{Ctx, Host, State};
+use crate::thread::{FrameKind, OnReturn, Thread};
+use crate::value::Value;
+
+use super::call::perform;
+use super::raise::{free_slot, raise, throw, unwind};
+use super::{Action, Exit, MAX_NESTING, execute};
+
+/// Bytes that must have been allocated since memory last ran out for another collection to be worth
+/// a try.
+const WORTH_A_RETRY: u64 = 64 << 10;
+
+/// Access to an interpreter between regions.
+pub struct Runner<'a> {
+    /// The thread's presence in the heap.
+    pub cx: &'a mut Cx,
+    /// The interpreter's objects.
+    pub root: &'a Root<State<'static>>,
+    /// The interpreter's other half.
+    pub host: &'a Host,
+}
+
+impl Runner<'_> {
+    /// Opens a region.
+    pub fn ctx(&self) -> Ctx<'_> {
+        Ctx { cx: self.cx, state: self.root.get(self.cx).as_ref(), host: self.host }
+    }
+
+    /// Runs `body` in a region; once more after a collection if it finds no memory.
+    ///
+    /// # Errors
+    ///
+    /// If `body` fails; the error value is in the state.
+    pub fn enter<R>(
+        &mut self,
+        mut body: impl for<'gc> FnMut(Ctx<'gc>) -> Result<R, Failure<'gc>>,
+    ) -> Result<R, Raised> {
+        match body(self.ctx()) {
+            Ok(result) => return Ok(result),
+            Err(failure) if matches!(*failure, Fail::Memory) => {}
+            Err(failure) => return Err(self.ctx().keep_error(failure)),
+        }
+        self.collect();
+        let ctx = self.ctx();
+        body(ctx).map_err(|failure| ctx.keep_error(failure))
+    }
+
+    /// Collects garbage, after dropping what dead stack slots hold.
+    pub fn collect(&mut self) {
+        self.trim();
+        self.cx.collect();
+    }
+
+    fn trim(&self) {
+        let ctx = self.ctx();
+        let thread = ctx.state.thread.get();
+        thread.trim(ctx, free_slot(thread));
+    }
+
+    /// Calls the value at stack index `func` of the running thread with `count` arguments.
+    /// The results are at `func` then; returns their number.
+    ///
+    /// # Errors
+    ///
+    /// If the call fails; the error value is in the state.
+    pub fn call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
+        if self.host.nesting.get() >= MAX_NESTING {
+            let ctx = self.ctx();
+            return Err(ctx.keep_error(fail("C stack overflow")));
+        }
+        let entered = self.enter(|ctx| {
+            let thread = ctx.state.thread.get();
+            thread.reserve(ctx, func + count)?;
+            thread.push_frame(ctx, FrameKind::Entry, func, func + 1 + count, OnReturn::Store(MULTI))?;
+            thread.entries.set(thread.entries.get() + 1);
+            Ok(())
+        });
+        entered?;
+        self.host.nesting.set(self.host.nesting.get() + 1);
+        let on_return = OnReturn::Store(MULTI);
+        let pending = perform(self.ctx(), Action::Call { func, count, on_return });
+        let outcome = self.run(pending);
+        self.host.nesting.set(self.host.nesting.get() - 1);
+        outcome?;
+        Ok(self.ctx().state.thread.get().top.get() as usize - func)
+    }
+
+    /// Runs until the call from Rust that is under way ends.
+    fn run(&mut self, mut pending: Option<Exit>) -> Result<(), Raised> {
+        loop {
+            let exit = match pending.take() {
+                Some(exit) => exit,
+                None => execute::run(self.ctx()),
+            };
+            match exit {
+                Exit::Safepoint => {
+                    self.trim();
+                    self.cx.safepoint();
+                }
+                Exit::Memory => pending = self.out_of_memory(),
+                Exit::Native => pending = self.native(),
+                Exit::Returned => return Ok(()),
+                Exit::Raised => return Err(Raised::Handled),
+            }
+        }
+    }
+
+    /// An instruction found no memory: collects, so that it can run again, unless that has just
+    /// been tried.
+    fn out_of_memory(&mut self) -> Option<Exit> {
+        if self.is_worth_a_retry() {
+            self.collect();
+            return None;
+        }
+        let ctx = self.ctx();
+        if let Some(frame) = ctx.state.thread.get().top_frame() {
+            // Messages take the instruction before `pc`.
+            frame.pc.set(frame.pc.get() + 1);
+        }
+        perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))
+    }
+
+    fn is_worth_a_retry(&self) -> bool {
+        let allocated = self.cx.heap().stats().allocated_bytes;
+        let last = self.host.exhausted_at.replace(Some(allocated));
+        last.is_none_or(|last| allocated.saturating_sub(last) >= WORTH_A_RETRY)
+    }
+
+    /// Runs the native function whose frame is the last.
+    fn native(&mut self) -> Option<Exit> {
+        let (body, func, count) = {
+            let ctx = self.ctx();
+            let thread = ctx.state.thread.get();
+            let Some(frame) = thread.top_frame() else { unreachable!("a native frame waits") };
+            let func = frame.func.get() as usize;
+            let Value::Native(native) = thread.slot(func).get() else {
+                unreachable!("a native frame has its function in place")
+            };
+            (native.header.def.0.body, func, frame.base.get() as usize - func - 1)
+        };
+        let result = match body {
+            Body::Slow(slow) | Body::Either(_, slow) => self.run_slow(slow, func, count),
+            // A fast body that found no memory.
+            Body::Fast(fast) => {
+                self.collect();
+                self.enter(|ctx| {
+                    let thread = ctx.state.thread.get();
+                    match fast(&Call::new(ctx, thread, func, count))? {
+                        Done::Results(results) => Ok(results),
+                        Done::Slow => unreachable!("this function has no slow body"),
+                    }
+                })
+            }
+            Body::Control(_) => unreachable!("the loop carries these out"),
+        };
+        let ctx = self.ctx();
+        let thread = ctx.state.thread.get();
+        let action = match result {
+            Ok(results) => {
+                let on_return = match thread.top_frame() {
+                    Some(frame) => frame.on_return.get(),
+                    None => unreachable!("the native frame is still there"),
+                };
+                thread.pop_frame();
+                thread.top.set(0);
+                Action::Return { from: func, count: results, func, on_return }
+            }
+            Err(Raised::Fresh) => throw(ctx),
+            Err(Raised::NoHandler | Raised::Handled) => unwind(ctx),
+        };
+        perform(ctx, action)
+    }
+
+    fn run_slow(&mut self, slow: SlowFn, func: usize, count: usize) -> Result<usize, Raised> {
+        let runner = Runner { cx: self.cx, root: self.root, host: self.host };
+        slow(&mut Task { runner, func, count })
+    }
+}
+
+/// One call of a native function with a slow body.
+pub struct Task<'a> {
+    runner: Runner<'a>,
+    func: usize,
+    count: usize,
+}
+
+impl<'a> Task<'a> {
+    /// Number of arguments.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Access to the interpreter.
+    pub fn runner(&mut self) -> &mut Runner<'a> {
+        &mut self.runner
+    }
+
+    /// Runs `body` in a region; once more after a collection if it finds no memory.
+    ///
+    /// # Errors
+    ///
+    /// If `body` fails; the error value is in the state.
+    pub fn enter<R>(
+        &mut self,
+        mut body: impl for<'gc> FnMut(&Call<'gc>) -> Result<R, Failure<'gc>>,
+    ) -> Result<R, Raised> {
+        let (func, count) = (self.func, self.count);
+        self.runner.enter(|ctx| {
+            let thread: Gc<'_, Thread<'_>> = ctx.state.thread.get();
+            body(&Call::new(ctx, thread, func, count))
+        })
+    }
+
+    /// Calls the value below the last `args` pushed values with them as arguments. The results
+    /// replace all of them on the pushed stack; returns their number.
+    ///
+    /// # Errors
+    ///
+    /// If the call fails; the error value is in the state.
+    pub fn call(&mut self, args: usize) -> Result<usize, Raised> {
+        let func = self.runner.ctx().state.thread.get().top.get() as usize - args - 1;
+        self.runner.call(func, args)
+    }
+
+    /// As [`Task::call`], with exactly `wanted` results.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::call`].
+    pub fn call_for(&mut self, args: usize, wanted: usize) -> Result<(), Raised> {
+        let results = self.call(args)?;
+        self.enter(|call| {
+            for _ in wanted..results {
+                call.pop();
+            }
+            for _ in results..wanted {
+                call.push(Value::Nil)?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,1084 @@
+//! The interpreter loop.
+//!
+//! [`run`] executes the running thread's last frame, and those it calls and returns to, until there
+//! is a reason to leave the region ([`Exit`]). The fast paths of instructions are here; whatever
+//! needs a metamethod, a string conversion or an error goes through a function that says what to do
+//! next, see [`Action`].
+//!
+//! * E1: `frame.pc` is saved before anything that can fail, call, or look at the frame.
+//! * E2: after anything that may have switched frames or replaced the stack, [`Running`] is loaded
+//!   again.
+//! * E3: a safepoint is offered after instructions that allocate, at calls, and at back edges; never
+//!   before an instruction has run, so that every entry makes progress.
+
+use heap_api::Gc;
+
+use crate::bytecode::{MULTI, Op, ProtoData, UpvalSource};
+use crate::error::{Failure, NoMemory};
+use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::native::{Body, Call, Done};
+use crate::number;
+use crate::state::{Ctx, Event};
+use crate::string::Str;
+use crate::table::Table;
+use crate::thread::{Frame, FrameKind, OnReturn, Thread, Window, open_upval};
+use crate::value::Value;
+
+use super::arith::{Arith, arith, power};
+use super::call::{
+    enter, instruction_failed, metamethod, native_failed, perform, resolve_callable, store_results,
+    tail_enter, varargs, wait_for_driver,
+};
+use super::concat::concat;
+use super::describe::{Origin, arith_error, order_error, type_error};
+use super::forloop::{self, Loop};
+use super::index::{Assigned, Found, assign, index};
+use super::{Action, Exit, compare};
+
+/// What the loop keeps at hand about the frame it runs.
+#[derive(Clone, Copy)]
+struct Running<'gc> {
+    thread: Gc<'gc, Thread<'gc>>,
+    frame: &'gc Frame,
+    base: usize,
+    registers: &'gc Window<'gc>,
+    upvalues: &'gc [Gc<'gc, Upval<'gc>>],
+    proto: &'gc Proto<'gc>,
+    code: &'gc [Op],
+    constants: &'gc [Value<'gc>],
+}
+
+impl<'gc> Running<'gc> {
+    /// The last frame of the running thread, a Lua function.
+    #[inline(always)]
+    fn load(ctx: Ctx<'gc>) -> Running<'gc> {
+        let thread = ctx.state.thread.get();
+        let Some(frame) = thread.top_frame() else { unreachable!("VM2: a thread that runs has a frame") };
+        match thread.slot(frame.func.get() as usize).get() {
+            Value::Function(closure) => Running::of(thread, frame, closure),
+            _ => unreachable!("VM2: only Lua frames are run"),
+        }
+    }
+
+    #[inline(always)]
+    fn of(
+        thread: Gc<'gc, Thread<'gc>>,
+        frame: &'gc Frame,
+        closure: Gc<'gc, Closure<'gc>>,
+    ) -> Running<'gc> {
+        let closure = closure.as_ref();
+        let proto = closure.header.proto.as_ref();
+        let base = frame.base.get() as usize;
+        Running {
+            thread,
+            frame,
+            base,
+            registers: thread.window(base),
+            upvalues: &closure.tail,
+            proto,
+            code: &proto.data.0.code,
+            constants: proto.constants.as_ref(),
+        }
+    }
+
+    #[inline(always)]
+    fn data(&self) -> &'gc ProtoData {
+        &self.proto.data.0
+    }
+
+    /// The first stack slot after the registers, for calls of metamethods.
+    #[inline(always)]
+    fn scratch(&self) -> usize {
+        self.base + self.data().max_stack as usize
+    }
+
+    /// A constant that is a string (B6 of [`crate::bytecode`]).
+    #[inline(always)]
+    fn string(&self, k: u32) -> Str<'gc> {
+        match self.constants[k as usize] {
+            Value::Str(text) => text,
+            _ => unreachable!("B6: this constant is a string"),
+        }
+    }
+
+    /// End of a list of `count` values from `start` on, or of an open list.
+    #[inline(always)]
+    fn list_len(&self, start: usize, count: u8) -> usize {
+        if count == MULTI { self.thread.top.get() as usize - start } else { count as usize }
+    }
+}
+
+/// What the slow path of an operation comes to.
+enum Slow<'gc> {
+    Value(Value<'gc>),
+    Act(Action),
+}
+
+/// What the slow path of a comparison comes to.
+enum Test {
+    Known(bool),
+    Act(Action),
+}
+
+/// Runs until there is a reason to stop.
+#[expect(clippy::too_many_lines, reason = "one match over all instructions")]
+#[expect(clippy::cognitive_complexity, reason = "one match over all instructions")]
+pub(super) fn run(ctx: Ctx<'_>) -> Exit {
+    let cx = ctx.cx;
+    let mut running = Running::load(ctx);
+    let mut pc = running.frame.pc.get() as usize;
+
+    macro_rules! reg {
+        ($r:expr) => {
+            running.registers[$r as usize].get()
+        };
+    }
+    macro_rules! set {
+        ($r:expr, $value:expr) => {
+            running.registers[$r as usize].set(cx, $value)
+        };
+    }
+    macro_rules! save {
+        () => {
+            running.frame.pc.set(pc as u32)
+        };
+    }
+    macro_rules! load {
+        () => {{
+            running = Running::load(ctx);
+            pc = running.frame.pc.get() as usize;
+        }};
+    }
+    macro_rules! jump {
+        ($offset:expr) => {
+            pc = pc.wrapping_add_signed($offset as isize)
+        };
+    }
+    macro_rules! poll {
+        () => {
+            if cx.should_yield() {
+                save!();
+                return Exit::Safepoint;
+            }
+        };
+    }
+    // After `save!`: carries out an action, then goes on with the frame that is the last now.
+    macro_rules! act {
+        ($action:expr) => {{
+            if let Some(exit) = perform(ctx, $action) {
+                return exit;
+            }
+            load!();
+            poll!();
+            continue;
+        }};
+    }
+    // After `save!`: the value of a result, or the error's way.
+    macro_rules! attempt {
+        ($result:expr) => {
+            match $result {
+                Ok(value) => value,
+                Err(failure) => {
+                    if let Some(exit) = instruction_failed(ctx, failure.into()) {
+                        return exit;
+                    }
+                    load!();
+                    continue;
+                }
+            }
+        };
+    }
+    macro_rules! slow_arith {
+        ($op:expr, $dst:expr, $lhs:expr, $rhs:expr) => {{
+            save!();
+            match attempt!(slow_arith(ctx, $op, $lhs, $rhs, running.scratch())) {
+                Slow::Value(value) => set!($dst, value),
+                Slow::Act(action) => act!(action),
+            }
+        }};
+    }
+    // `$int` gives an `Option<i64>`: `None` leaves the case to the slow path.
+    macro_rules! arith {
+        ($op:ident, $dst:expr, $lhs:expr, $rhs:expr, $int:expr, $float:expr) => {{
+            let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
+            match (lhs, rhs) {
+                (Value::Int(a), Value::Int(b)) => match $int(a, b) {
+                    Some(value) => set!($dst, Value::Int(value)),
+                    None => slow_arith!(Arith::$op, $dst, lhs, rhs),
+                },
+                (Value::Float(a), Value::Float(b)) => set!($dst, Value::Float($float(a, b))),
+                (Value::Int(a), Value::Float(b)) => set!($dst, Value::Float($float(a as f64, b))),
+                (Value::Float(a), Value::Int(b)) => set!($dst, Value::Float($float(a, b as f64))),
+                _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
+            }
+        }};
+    }
+    macro_rules! float_arith {
+        ($op:ident, $dst:expr, $lhs:expr, $rhs:expr, $float:expr) => {{
+            let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
+            match (lhs, rhs) {
+                (Value::Float(a), Value::Float(b)) => set!($dst, Value::Float($float(a, b))),
+                (Value::Int(a), Value::Int(b)) => {
+                    set!($dst, Value::Float($float(a as f64, b as f64)))
+                }
+                (Value::Int(a), Value::Float(b)) => set!($dst, Value::Float($float(a as f64, b))),
+                (Value::Float(a), Value::Int(b)) => set!($dst, Value::Float($float(a, b as f64))),
+                _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
+            }
+        }};
+    }
+    macro_rules! bitwise {
+        ($op:ident, $dst:expr, $lhs:expr, $rhs:expr, $int:expr) => {{
+            let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
+            match (lhs, rhs) {
+                (Value::Int(a), Value::Int(b)) => set!($dst, Value::Int($int(a, b))),
+                _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
+            }
+        }};
+    }
+    // A commutative operator with an immediate or constant, whose source order `flip` tells.
+    macro_rules! flipped {
+        ($flip:expr, $lhs:expr, $rhs:expr) => {
+            if $flip { ($rhs, $lhs) } else { ($lhs, $rhs) }
+        };
+    }
+    macro_rules! order {
+        ($event:ident, $when:expr, $offset:expr, $lhs:expr, $rhs:expr, $op:tt) => {{
+            let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
+            let holds = match (lhs, rhs) {
+                (Value::Int(a), Value::Int(b)) => a $op b,
+                (Value::Float(a), Value::Float(b)) => a $op b,
+                _ => {
+                    save!();
+                    match attempt!(slow_order(ctx, Event::$event, lhs, rhs, running.scratch())) {
+                        Test::Known(holds) => holds,
+                        Test::Act(action) => act!(action),
+                    }
+                }
+            };
+            if holds == $when {
+                jump!($offset);
+            }
+        }};
+    }
+    macro_rules! equal {
+        ($when:expr, $offset:expr, $lhs:expr, $rhs:expr) => {{
+            let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
+            let holds = match (lhs, rhs) {
+                (Value::Int(a), Value::Int(b)) => a == b,
+                _ => match slow_equal(ctx, lhs, rhs, running.scratch()) {
+                    Test::Known(holds) => holds,
+                    Test::Act(action) => {
+                        save!();
+                        act!(action)
+                    }
+                },
+            };
+            if holds == $when {
+                jump!($offset);
+            }
+        }};
+    }
+    macro_rules! slow_index {
+        ($dst:expr, $object:expr, $key:expr, $origin:expr) => {{
+            save!();
+            match attempt!(slow_index(ctx, $object, $key, $origin, running.scratch())) {
+                Slow::Value(value) => set!($dst, value),
+                Slow::Act(action) => act!(action),
+            }
+        }};
+    }
+    macro_rules! slow_assign {
+        ($object:expr, $key:expr, $value:expr, $origin:expr) => {{
+            save!();
+            let scratch = running.scratch();
+            let action = attempt!(slow_assign(ctx, $object, $key, $value, $origin, scratch));
+            match action {
+                Action::Go => poll!(),
+                action => act!(action),
+            }
+        }};
+    }
+    macro_rules! get_field {
+        ($dst:expr, $object:expr, $key:expr, $origin:expr) => {{
+            let (object, key): (Value<'_>, Str<'_>) = ($object, running.string($key));
+            match object {
+                Value::Table(table) => {
+                    let value = table.get_str(key);
+                    if !value.is_nil() || table.metatable().is_none() {
+                        set!($dst, value);
+                    } else {
+                        slow_index!($dst, object, Value::Str(key), $origin)
+                    }
+                }
+                _ => slow_index!($dst, object, Value::Str(key), $origin),
+            }
+        }};
+    }
+    macro_rules! set_field {
+        ($object:expr, $key:expr, $value:expr, $origin:expr) => {{
+            let (object, key, value): (Value<'_>, Str<'_>, Value<'_>) =
+                ($object, running.string($key), $value);
+            match object {
+                Value::Table(table) => match table.live_str_slot(key) {
+                    Some(slot) => slot.set(cx, value),
+                    None => slow_assign!(object, Value::Str(key), value, $origin),
+                },
+                _ => slow_assign!(object, Value::Str(key), value, $origin),
+            }
+        }};
+    }
+    macro_rules! get_int {
+        ($dst:expr, $object:expr, $key:expr, $origin:expr) => {{
+            let (object, key): (Value<'_>, i64) = ($object, $key);
+            match object {
+                Value::Table(table) => {
+                    let value = table.get_int(key);
+                    if !value.is_nil() || table.metatable().is_none() {
+                        set!($dst, value);
+                    } else {
+                        slow_index!($dst, object, Value::Int(key), $origin)
+                    }
+                }
+                _ => slow_index!($dst, object, Value::Int(key), $origin),
+            }
+        }};
+    }
+    macro_rules! set_int {
+        ($object:expr, $key:expr, $value:expr, $origin:expr) => {{
+            let (object, key, value): (Value<'_>, i64, Value<'_>) = ($object, $key, $value);
+            match object {
+                Value::Table(table) => match table.array_slot(key) {
+                    Some(slot) if table.metatable().is_none() || !slot.get().is_nil() => {
+                        slot.set(cx, value);
+                    }
+                    _ => slow_assign!(object, Value::Int(key), value, $origin),
+                },
+                _ => slow_assign!(object, Value::Int(key), value, $origin),
+            }
+        }};
+    }
+    macro_rules! set_index {
+        ($table:expr, $key:expr, $value:expr) => {{
+            let (object, key, value): (Value<'_>, Value<'_>, Value<'_>) =
+                (reg!($table), reg!($key), $value);
+            let slot = match (object, key) {
+                (Value::Table(table), Value::Int(key)) => table
+                    .array_slot(key)
+                    .filter(|slot| table.metatable().is_none() || !slot.get().is_nil()),
+                (Value::Table(table), Value::Str(key)) => table.live_str_slot(key),
+                _ => None,
+            };
+            match slot {
+                Some(slot) => slot.set(cx, value),
+                None => slow_assign!(object, key, value, Origin::Register($table)),
+            }
+        }};
+    }
+    // Calls the value at `$func` (an index into the stack) with `$count` arguments.
+    macro_rules! call {
+        ($func:expr, $count:expr, $wanted:expr) => {{
+            let (func, count, wanted): (usize, usize, u8) = ($func, $count, $wanted);
+            let on_return = OnReturn::Store(wanted);
+            save!();
+            match running.thread.slot(func).get() {
+                Value::Function(callee) => {
+                    let entered = enter(ctx, running.thread, callee, func, count, on_return);
+                    let frame = attempt!(entered);
+                    running = Running::of(running.thread, frame, callee);
+                    pc = 0;
+                    poll!();
+                }
+                Value::Native(native) => match native.header.def.0.body {
+                    Body::Fast(body) | Body::Either(body, _) => {
+                        let thread = running.thread;
+                        let action = match body(&Call::new(ctx, thread, func, count)) {
+                            Ok(Done::Results(results)) => {
+                                store_results(ctx, thread, (func, results), func, wanted);
+                                running.registers = thread.window(running.base);
+                                poll!();
+                                continue;
+                            }
+                            Ok(Done::Slow) => wait_for_driver(ctx, thread, func, count, on_return),
+                            Err(failure) => {
+                                native_failed(ctx, thread, failure, func, count, on_return)
+                            }
+                        };
+                        act!(attempt!(action))
+                    }
+                    _ => act!(Action::Call { func, count, on_return }),
+                },
+                _ => act!(Action::Call { func, count, on_return }),
+            }
+        }};
+    }
+    // Returns `$count` values from stack index `$from` on.
+    macro_rules! ret {
+        ($from:expr, $count:expr) => {{
+            let (from, count): (usize, usize) = ($from, $count);
+            let (thread, frame) = (running.thread, running.frame);
+            let func = frame.func.get() as usize;
+            let on_return = frame.on_return.get();
+            thread.pop_frame();
+            match (on_return, thread.top_frame()) {
+                (OnReturn::Store(wanted), Some(caller))
+                    if caller.kind.get() == FrameKind::Lua =>
+                {
+                    store_results(ctx, thread, (from, count), func, wanted);
+                    load!();
+                }
+                _ => act!(Action::Return { from, count, func, on_return }),
+            }
+        }};
+    }
+
+    loop {
+        let op = running.code[pc];
+        pc += 1;
+        match op {
+            // ---- loads and moves ----
+            Op::Move { dst, src } => set!(dst, reg!(src)),
+            Op::LoadI { dst, value } => set!(dst, Value::Int(i64::from(value))),
+            Op::LoadK { dst, k } => set!(dst, running.constants[k as usize]),
+            Op::LoadNil { first, count } => {
+                for i in 0..count {
+                    set!(first.wrapping_add(i), Value::Nil);
+                }
+            }
+            Op::LoadFalse { dst } => set!(dst, Value::Bool(false)),
+            Op::LoadTrue { dst } => set!(dst, Value::Bool(true)),
+            Op::LoadFalseSkip { dst } => {
+                set!(dst, Value::Bool(false));
+                pc += 1;
+            }
+
+            // ---- upvalues and globals ----
+            Op::GetUpval { dst, upval } => set!(dst, running.upvalues[upval as usize].get()),
+            Op::SetUpval { upval, src } => running.upvalues[upval as usize].set(ctx, reg!(src)),
+            Op::GetTabUp { dst, upval, key } => {
+                let object = running.upvalues[upval as usize].get();
+                get_field!(dst, object, key, Origin::Upvalue(upval));
+            }
+            Op::SetTabUp { upval, value, key } => {
+                let object = running.upvalues[upval as usize].get();
+                set_field!(object, key, reg!(value), Origin::Upvalue(upval));
+            }
+
+            // ---- tables ----
+            Op::GetIndex { dst, table, key } => match reg!(key) {
+                Value::Int(key) => get_int!(dst, reg!(table), key, Origin::Register(table)),
+                key => {
+                    let object = reg!(table);
+                    match object {
+                        Value::Table(t) => {
+                            let value = t.get(key);
+                            if !value.is_nil() || t.metatable().is_none() {
+                                set!(dst, value);
+                            } else {
+                                slow_index!(dst, object, key, Origin::Register(table))
+                            }
+                        }
+                        _ => slow_index!(dst, object, key, Origin::Register(table)),
+                    }
+                }
+            },
+            Op::GetInt { dst, table, index } => {
+                get_int!(dst, reg!(table), i64::from(index), Origin::Register(table));
+            }
+            Op::GetField { dst, table, key } => {
+                get_field!(dst, reg!(table), key, Origin::Register(table));
+            }
+            Op::SetIndex { table, key, value } => set_index!(table, key, reg!(value)),
+            Op::SetIndexK { table, key, value } => {
+                set_index!(table, key, running.constants[value as usize]);
+            }
+            Op::SetInt { table, value, index } => {
+                set_int!(reg!(table), i64::from(index), reg!(value), Origin::Register(table));
+            }
+            Op::SetField { table, value, key } => {
+                set_field!(reg!(table), key, reg!(value), Origin::Register(table));
+            }
+            Op::SetFieldK { table, key, value } => {
+                let value = running.constants[value as usize];
+                set_field!(reg!(table), u32::from(key), value, Origin::Register(table));
+            }
+            Op::SelfField { dst, object, key } => {
+                let receiver = reg!(object);
+                set!(dst.wrapping_add(1), receiver);
+                get_field!(dst, receiver, key, Origin::Register(object));
+            }
+            Op::NewTable { dst, array, hash } => {
+                save!();
+                let table = if array == 0 && hash == 0 {
+                    attempt!(Table::new(ctx))
+                } else {
+                    attempt!(Table::with_capacity(ctx, array as usize, hash as usize))
+                };
+                set!(dst, Value::Table(table));
+                poll!();
+            }
+            Op::SetList { table, count, first } => {
+                save!();
+                let start = running.base + table as usize + 1;
+                let count = running.list_len(start, count);
+                attempt!(set_list(ctx, running.thread, reg!(table), start, count, first));
+                poll!();
+            }
+
+            // ---- arithmetic on registers ----
+            Op::Add { dst, lhs, rhs } => arith!(Add, dst, reg!(lhs), reg!(rhs), add, |a, b| a + b),
+            Op::Sub { dst, lhs, rhs } => arith!(Sub, dst, reg!(lhs), reg!(rhs), sub, |a, b| a - b),
+            Op::Mul { dst, lhs, rhs } => arith!(Mul, dst, reg!(lhs), reg!(rhs), mul, |a, b| a * b),
+            Op::Div { dst, lhs, rhs } => {
+                float_arith!(Div, dst, reg!(lhs), reg!(rhs), |a, b| a / b);
+            }
+            Op::IDiv { dst, lhs, rhs } => arith!(
+                IDiv, dst, reg!(lhs), reg!(rhs),
+                number::integer_floor_div, number::float_floor_div
+            ),
+            Op::Mod { dst, lhs, rhs } => arith!(
+                Mod, dst, reg!(lhs), reg!(rhs),
+                number::integer_modulo, number::float_modulo
+            ),
+            Op::Pow { dst, lhs, rhs } => float_arith!(Pow, dst, reg!(lhs), reg!(rhs), power),
+            Op::BAnd { dst, lhs, rhs } => {
+                bitwise!(BAnd, dst, reg!(lhs), reg!(rhs), |a, b| a & b);
+            }
+            Op::BOr { dst, lhs, rhs } => bitwise!(BOr, dst, reg!(lhs), reg!(rhs), |a, b| a | b),
+            Op::BXor { dst, lhs, rhs } => {
+                bitwise!(BXor, dst, reg!(lhs), reg!(rhs), |a, b| a ^ b);
+            }
+            Op::Shl { dst, lhs, rhs } => {
+                bitwise!(Shl, dst, reg!(lhs), reg!(rhs), number::shift_left);
+            }
+            Op::Shr { dst, lhs, rhs } => {
+                bitwise!(Shr, dst, reg!(lhs), reg!(rhs), number::shift_right);
+            }
+
+            // ---- arithmetic with an immediate ----
+            Op::AddI { dst, lhs, flip, imm } => match reg!(lhs) {
+                Value::Int(a) => set!(dst, Value::Int(a.wrapping_add(i64::from(imm)))),
+                Value::Float(a) => set!(dst, Value::Float(a + f64::from(imm))),
+                lhs => {
+                    let (lhs, rhs) = flipped!(flip, lhs, int(imm));
+                    slow_arith!(Arith::Add, dst, lhs, rhs)
+                }
+            },
+            Op::SubI { dst, lhs, imm } => match reg!(lhs) {
+                Value::Int(a) => set!(dst, Value::Int(a.wrapping_sub(i64::from(imm)))),
+                Value::Float(a) => set!(dst, Value::Float(a - f64::from(imm))),
+                lhs => slow_arith!(Arith::Sub, dst, lhs, int(imm)),
+            },
+            Op::MulI { dst, lhs, flip, imm } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                arith!(Mul, dst, lhs, rhs, mul, |a, b| a * b);
+            }
+            Op::DivI { dst, lhs, imm } => {
+                float_arith!(Div, dst, reg!(lhs), int(imm), |a, b| a / b);
+            }
+            Op::IDivI { dst, lhs, imm } => arith!(
+                IDiv, dst, reg!(lhs), int(imm),
+                number::integer_floor_div, number::float_floor_div
+            ),
+            Op::ModI { dst, lhs, imm } => arith!(
+                Mod, dst, reg!(lhs), int(imm),
+                number::integer_modulo, number::float_modulo
+            ),
+            Op::PowI { dst, lhs, imm } => float_arith!(Pow, dst, reg!(lhs), int(imm), power),
+            Op::BAndI { dst, lhs, flip, imm } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                bitwise!(BAnd, dst, lhs, rhs, |a, b| a & b);
+            }
+            Op::BOrI { dst, lhs, flip, imm } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                bitwise!(BOr, dst, lhs, rhs, |a, b| a | b);
+            }
+            Op::BXorI { dst, lhs, flip, imm } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                bitwise!(BXor, dst, lhs, rhs, |a, b| a ^ b);
+            }
+            Op::ShlI { dst, lhs, imm } => {
+                bitwise!(Shl, dst, reg!(lhs), int(imm), number::shift_left);
+            }
+            Op::ShrI { dst, lhs, imm } => {
+                bitwise!(Shr, dst, reg!(lhs), int(imm), number::shift_right);
+            }
+
+            // ---- arithmetic with a constant ----
+            Op::AddK { dst, lhs, flip, k } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                arith!(Add, dst, lhs, rhs, add, |a, b| a + b);
+            }
+            Op::SubK { dst, lhs, k } => {
+                let rhs = running.constants[k as usize];
+                arith!(Sub, dst, reg!(lhs), rhs, sub, |a, b| a - b);
+            }
+            Op::MulK { dst, lhs, flip, k } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                arith!(Mul, dst, lhs, rhs, mul, |a, b| a * b);
+            }
+            Op::DivK { dst, lhs, k } => {
+                let rhs = running.constants[k as usize];
+                float_arith!(Div, dst, reg!(lhs), rhs, |a, b| a / b);
+            }
+            Op::IDivK { dst, lhs, k } => {
+                let rhs = running.constants[k as usize];
+                arith!(
+                    IDiv, dst, reg!(lhs), rhs,
+                    number::integer_floor_div, number::float_floor_div
+                );
+            }
+            Op::ModK { dst, lhs, k } => {
+                let rhs = running.constants[k as usize];
+                arith!(Mod, dst, reg!(lhs), rhs, number::integer_modulo, number::float_modulo);
+            }
+            Op::PowK { dst, lhs, k } => {
+                let rhs = running.constants[k as usize];
+                float_arith!(Pow, dst, reg!(lhs), rhs, power);
+            }
+            Op::BAndK { dst, lhs, flip, k } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                bitwise!(BAnd, dst, lhs, rhs, |a, b| a & b);
+            }
+            Op::BOrK { dst, lhs, flip, k } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                bitwise!(BOr, dst, lhs, rhs, |a, b| a | b);
+            }
+            Op::BXorK { dst, lhs, flip, k } => {
+                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                bitwise!(BXor, dst, lhs, rhs, |a, b| a ^ b);
+            }
+
+            // ---- unary ----
+            Op::Unm { dst, src } => match reg!(src) {
+                Value::Int(a) => set!(dst, Value::Int(a.wrapping_neg())),
+                Value::Float(a) => set!(dst, Value::Float(-a)),
+                value => slow_arith!(Arith::Unm, dst, value, value),
+            },
+            Op::BNot { dst, src } => match reg!(src) {
+                Value::Int(a) => set!(dst, Value::Int(!a)),
+                value => slow_arith!(Arith::BNot, dst, value, value),
+            },
+            Op::Not { dst, src } => set!(dst, Value::Bool(reg!(src).is_falsy())),
+            Op::Len { dst, src } => match reg!(src) {
+                Value::Table(table) if table.metatable().is_none() => {
+                    set!(dst, Value::Int(table.length()));
+                }
+                Value::Str(text) => set!(dst, Value::Int(text.len() as i64)),
+                value => {
+                    save!();
+                    match attempt!(slow_len(ctx, value, src, running.scratch())) {
+                        Slow::Value(value) => set!(dst, value),
+                        Slow::Act(action) => act!(action),
+                    }
+                }
+            },
+            Op::Concat { dst, first, count } => {
+                save!();
+                let (base, scratch) = (running.base, running.scratch());
+                match attempt!(concat(ctx, running.thread, base, scratch, (dst, first), count)) {
+                    Action::Go => poll!(),
+                    action => act!(action),
+                }
+            }
+
+            // ---- jumps and tests ----
+            Op::Jmp { offset } => jump!(offset),
+            Op::JmpBack { offset } => {
+                jump!(offset);
+                poll!();
+            }
+            Op::JmpIf { src, offset } => {
+                if !reg!(src).is_falsy() {
+                    jump!(offset);
+                }
+            }
+            Op::JmpIfNot { src, offset } => {
+                if reg!(src).is_falsy() {
+                    jump!(offset);
+                }
+            }
+            Op::MoveJmpIf { dst, src, offset } => {
+                let value = reg!(src);
+                if !value.is_falsy() {
+                    set!(dst, value);
+                    jump!(offset);
+                }
+            }
+            Op::MoveJmpIfNot { dst, src, offset } => {
+                let value = reg!(src);
+                if value.is_falsy() {
+                    set!(dst, value);
+                    jump!(offset);
+                }
+            }
+
+            // ---- comparisons ----
+            Op::Eq { lhs, rhs, offset } => equal!(true, offset, reg!(lhs), reg!(rhs)),
+            Op::NotEq { lhs, rhs, offset } => equal!(false, offset, reg!(lhs), reg!(rhs)),
+            Op::EqK { lhs, k, offset } => {
+                if reg!(lhs).raw_equal(running.constants[k as usize]) {
+                    jump!(offset);
+                }
+            }
+            Op::NotEqK { lhs, k, offset } => {
+                if !reg!(lhs).raw_equal(running.constants[k as usize]) {
+                    jump!(offset);
+                }
+            }
+            Op::EqI { lhs, imm, offset } => {
+                if is_int(reg!(lhs), imm) {
+                    jump!(offset);
+                }
+            }
+            Op::NotEqI { lhs, imm, offset } => {
+                if !is_int(reg!(lhs), imm) {
+                    jump!(offset);
+                }
+            }
+            Op::Lt { lhs, rhs, offset } => order!(Lt, true, offset, reg!(lhs), reg!(rhs), <),
+            Op::NotLt { lhs, rhs, offset } => order!(Lt, false, offset, reg!(lhs), reg!(rhs), <),
+            Op::Le { lhs, rhs, offset } => order!(Le, true, offset, reg!(lhs), reg!(rhs), <=),
+            Op::NotLe { lhs, rhs, offset } => order!(Le, false, offset, reg!(lhs), reg!(rhs), <=),
+            Op::LtI { lhs, imm, offset } => order!(Lt, true, offset, reg!(lhs), int(imm), <),
+            Op::NotLtI { lhs, imm, offset } => order!(Lt, false, offset, reg!(lhs), int(imm), <),
+            Op::LeI { lhs, imm, offset } => order!(Le, true, offset, reg!(lhs), int(imm), <=),
+            Op::NotLeI { lhs, imm, offset } => order!(Le, false, offset, reg!(lhs), int(imm), <=),
+            Op::GtI { lhs, imm, offset } => order!(Lt, true, offset, int(imm), reg!(lhs), <),
+            Op::NotGtI { lhs, imm, offset } => order!(Lt, false, offset, int(imm), reg!(lhs), <),
+            Op::GeI { lhs, imm, offset } => order!(Le, true, offset, int(imm), reg!(lhs), <=),
+            Op::NotGeI { lhs, imm, offset } => order!(Le, false, offset, int(imm), reg!(lhs), <=),
+
+            // ---- calls ----
+            Op::Call { func, args, results } => {
+                let func = running.base + func as usize;
+                call!(func, running.list_len(func + 1, args), results);
+            }
+            Op::TailCall { func, args, close } => {
+                save!();
+                let func = running.base + func as usize;
+                let count = running.list_len(func + 1, args);
+                if close {
+                    running.thread.close_upvals(ctx, running.base);
+                }
+                let thread = running.thread;
+                let count = attempt!(resolve_callable(ctx, thread, func, count));
+                match thread.slot(func).get() {
+                    Value::Function(callee) => {
+                        attempt!(tail_enter(ctx, thread, running.frame, callee, func, count));
+                        load!();
+                        poll!();
+                    }
+                    _ => act!(Action::Call { func, count, on_return: OnReturn::Tail }),
+                }
+            }
+            Op::Return { first, count, close } => {
+                let from = running.base + first as usize;
+                let count = running.list_len(from, count);
+                if close {
+                    running.thread.close_upvals(ctx, running.base);
+                }
+                ret!(from, count);
+            }
+            Op::Return0 => ret!(running.base, 0),
+            Op::Return1 { src } => ret!(running.base + src as usize, 1),
+            Op::VarArgPrep { .. } => {}
+            Op::VarArg { dst, count } => {
+                save!();
+                let params = running.data().num_params as usize;
+                let (from, available) = varargs(running.frame, params);
+                let to = running.base + dst as usize;
+                attempt!(running.thread.reserve(ctx, to + available));
+                store_results(ctx, running.thread, (from, available), to, count);
+                running.registers = running.thread.window(running.base);
+            }
+            Op::Closure { dst, proto } => {
+                save!();
+                let proto = running.proto.protos[proto as usize];
+                let closure = attempt!(make_closure(ctx, &running, proto));
+                set!(dst, Value::Function(closure));
+                poll!();
+            }
+            Op::Close { from } => {
+                running.thread.close_upvals(ctx, running.base + from as usize);
+            }
+
+            // ---- loops ----
+            Op::ForPrep { base, offset } => {
+                save!();
+                let [first, limit, step] = [0, 1, 2].map(|i| reg!(base.wrapping_add(i)));
+                match attempt!(forloop::prepare(first, limit, step)) {
+                    Loop::Skip => jump!(offset),
+                    Loop::Int { first, further } => {
+                        set!(base.wrapping_add(1), Value::Int(further as i64));
+                        set!(base.wrapping_add(3), Value::Int(first));
+                    }
+                    Loop::Float { first, limit, step } => {
+                        set!(base, Value::Float(first));
+                        set!(base.wrapping_add(1), Value::Float(limit));
+                        set!(base.wrapping_add(2), Value::Float(step));
+                        set!(base.wrapping_add(3), Value::Float(first));
+                    }
+                }
+            }
+            Op::ForLoop { base, offset } => {
+                if let (Value::Int(step), Value::Int(left), Value::Int(at)) =
+                    (reg!(base.wrapping_add(2)), reg!(base.wrapping_add(1)), reg!(base))
+                {
+                    if left != 0 {
+                        let next = Value::Int(at.wrapping_add(step));
+                        set!(base.wrapping_add(1), Value::Int(left.wrapping_sub(1)));
+                        set!(base, next);
+                        set!(base.wrapping_add(3), next);
+                        jump!(offset);
+                        poll!();
+                    }
+                } else if let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
+                    (reg!(base.wrapping_add(2)), reg!(base.wrapping_add(1)), reg!(base))
+                {
+                    let next = at + step;
+                    if if step > 0.0 { next <= limit } else { next >= limit } {
+                        set!(base, Value::Float(next));
+                        set!(base.wrapping_add(3), Value::Float(next));
+                        jump!(offset);
+                        poll!();
+                    }
+                }
+            }
+            Op::TForCall { base, count } => {
+                let (iterator, state, control) =
+                    (reg!(base), reg!(base.wrapping_add(1)), reg!(base.wrapping_add(2)));
+                let entry = match (iterator, state) {
+                    (Value::Native(native), Value::Table(table))
+                        if core::ptr::eq(native.header.def.0, &raw const crate::stdlib::base::NEXT) =>
+                    {
+                        table.next(control).ok()
+                    }
+                    _ => None,
+                };
+                let first = base.wrapping_add(4);
+                if let Some(entry) = entry {
+                    let (key, value) = entry.unwrap_or((Value::Nil, Value::Nil));
+                    set!(first, key);
+                    set!(first.wrapping_add(1), value);
+                    for i in 2..count {
+                        set!(first.wrapping_add(i), Value::Nil);
+                    }
+                } else {
+                    set!(first, iterator);
+                    set!(first.wrapping_add(1), state);
+                    set!(first.wrapping_add(2), control);
+                    call!(running.base + first as usize, 2, count);
+                }
+            }
+            Op::TForLoop { base, offset } => {
+                let control = reg!(base.wrapping_add(4));
+                if !control.is_nil() {
+                    set!(base.wrapping_add(2), control);
+                    jump!(offset);
+                    poll!();
+                }
+            }
+        }
+    }
+}
+
+// ---- integer operators, in the form that `arith!` wants ----
+
+#[inline(always)]
+fn add(a: i64, b: i64) -> Option<i64> {
+    Some(a.wrapping_add(b))
+}
+
+#[inline(always)]
+fn sub(a: i64, b: i64) -> Option<i64> {
+    Some(a.wrapping_sub(b))
+}
+
+#[inline(always)]
+fn mul(a: i64, b: i64) -> Option<i64> {
+    Some(a.wrapping_mul(b))
+}
+
+#[inline(always)]
+fn int<'gc>(value: impl Into<i64>) -> Value<'gc> {
+    Value::Int(value.into())
+}
+
+#[inline(always)]
+fn is_int(value: Value<'_>, imm: i16) -> bool {
+    match value {
+        Value::Int(i) => i == i64::from(imm),
+        Value::Float(f) => f == f64::from(imm),
+        _ => false,
+    }
+}
+
+// ---- slow paths ----
+
+#[inline(never)]
+fn slow_arith<'gc>(
+    ctx: Ctx<'gc>,
+    op: Arith,
+    lhs: Value<'gc>,
+    rhs: Value<'gc>,
+    scratch: usize,
+) -> Result<Slow<'gc>, Failure<'gc>> {
+    if let Some(value) = arith(op, lhs, rhs)? {
+        return Ok(Slow::Value(value));
+    }
+    let handler = match ctx.metamethod(lhs, op.event()) {
+        Value::Nil => ctx.metamethod(rhs, op.event()),
+        handler => handler,
+    };
+    if handler.is_nil() {
+        return Err(arith_error(ctx, op, lhs, rhs));
+    }
+    Ok(Slow::Act(metamethod(ctx, scratch, handler, [lhs, rhs])))
+}
+
+#[inline(never)]
+fn slow_order<'gc>(
+    ctx: Ctx<'gc>,
+    event: Event,
+    lhs: Value<'gc>,
+    rhs: Value<'gc>,
+    scratch: usize,
+) -> Result<Test, Failure<'gc>> {
+    let known = match event {
+        Event::Lt => compare::less_than(lhs, rhs),
+        _ => compare::less_equal(lhs, rhs),
+    };
+    if let Some(known) = known {
+        return Ok(Test::Known(known));
+    }
+    let handler = match ctx.metamethod(lhs, event) {
+        Value::Nil => ctx.metamethod(rhs, event),
+        handler => handler,
+    };
+    if handler.is_nil() {
+        return Err(order_error(ctx, lhs, rhs));
+    }
+    Ok(Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])))
+}
+
+#[inline(never)]
+fn slow_equal<'gc>(ctx: Ctx<'gc>, lhs: Value<'gc>, rhs: Value<'gc>, scratch: usize) -> Test {
+    let metatables = match (lhs, rhs) {
+        _ if lhs.raw_equal(rhs) => return Test::Known(true),
+        (Value::Table(a), Value::Table(b)) => [a.metatable(), b.metatable()],
+        (Value::UserData(a), Value::UserData(b)) => [a.metatable.get(), b.metatable.get()],
+        _ => return Test::Known(false),
+    };
+    let mut handlers =
+        metatables.into_iter().flatten().filter_map(|m| m.cached_metamethod(ctx, Event::Eq));
+    match handlers.next() {
+        Some(handler) => Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])),
+        None => Test::Known(false),
+    }
+}
+
+#[inline(never)]
+fn slow_len<'gc>(
+    ctx: Ctx<'gc>,
+    value: Value<'gc>,
+    register: u8,
+    scratch: usize,
+) -> Result<Slow<'gc>, Failure<'gc>> {
+    let handler = ctx.metamethod(value, Event::Len);
+    match (handler, value) {
+        (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length()))),
+        (Value::Nil, _) => {
+            Err(type_error(ctx, "get length of", value, Origin::Register(register)))
+        }
+        _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value]))),
+    }
+}
+
+#[inline(never)]
+fn slow_index<'gc>(
+    ctx: Ctx<'gc>,
+    object: Value<'gc>,
+    key: Value<'gc>,
+    origin: Origin,
+    scratch: usize,
+) -> Result<Slow<'gc>, Failure<'gc>> {
+    match index(ctx, object, key)? {
+        Found::Value(value) => Ok(Slow::Value(value)),
+        Found::Call { handler, object } => {
+            Ok(Slow::Act(metamethod(ctx, scratch, handler, [object, key])))
+        }
+        Found::NotIndexable { object, first } => {
+            Err(type_error(ctx, "index", object, if first { origin } else { Origin::Unknown }))
+        }
+    }
+}
+
+#[inline(never)]
+fn slow_assign<'gc>(
+    ctx: Ctx<'gc>,
+    object: Value<'gc>,
+    key: Value<'gc>,
+    value: Value<'gc>,
+    origin: Origin,
+    scratch: usize,
+) -> Result<Action, Failure<'gc>> {
+    match assign(ctx, object, key, value)? {
+        Assigned::Done => Ok(Action::Go),
+        Assigned::Call { handler, object } => {
+            Ok(metamethod(ctx, scratch, handler, [object, key, value]))
+        }
+        Assigned::NotIndexable { object, first } => {
+            Err(type_error(ctx, "index", object, if first { origin } else { Origin::Unknown }))
+        }
+    }
+}
+
+fn set_list<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    table: Value<'gc>,
+    start: usize,
+    count: usize,
+    first: u32,
+) -> Result<(), NoMemory> {
+    let Value::Table(table) = table else { unreachable!("SetList fills a fresh table") };
+    let offset = first as usize - 1;
+    table.reserve_array(ctx, offset + count)?;
+    let values = &thread.stack()[start..start + count];
+    for (slot, value) in table.array_part()[offset..].iter().zip(values) {
+        slot.set(ctx.cx, value.get());
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn make_closure<'gc>(
+    ctx: Ctx<'gc>,
+    running: &Running<'gc>,
+    proto: Gc<'gc, Proto<'gc>>,
+) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
+    let captures = &proto.as_ref().data.0.upvalues;
+    let head = ClosureHead { proto };
+    let capture = |i: usize| match captures[i].source {
+        UpvalSource::ParentRegister(register) => {
+            open_upval(ctx, running.thread, running.base + register as usize)
+        }
+        UpvalSource::ParentUpvalue(upvalue) => Ok(running.upvalues[upvalue as usize]),
+    };
+    // Few upvalues are gathered on Rust's stack.
+    match captures.len() {
+        0 => Ok(ctx.cx.try_alloc_tailed_copy(head, &[])?),
+        count @ 1..=8 => {
+            let mut upvalues = [capture(0)?; 8];
+            for (i, upvalue) in upvalues.iter_mut().enumerate().take(count).skip(1) {
+                *upvalue = capture(i)?;
+            }
+            Ok(ctx.cx.try_alloc_tailed_copy(head, &upvalues[..count])?)
+        }
+        count => {
+            let upvalues: Vec<_> = (0..count).map(capture).collect::<Result<_, _>>()?;
+            Ok(ctx.cx.try_alloc_tailed_copy(head, &upvalues)?)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The numeric `for`: how its three values become a loop.
+
+use crate::error::{Failure, fail};
+use crate::number;
+use crate::value::Value;
+
+/// A loop that is about to run.
+pub(super) enum Loop {
+    /// It does not run at all.
+    Skip,
+    /// `further` iterations follow the first.
+    Int {
+        /// Value of the variable in the first iteration.
+        first: i64,
+        /// Iterations after the first.
+        further: u64,
+    },
+    /// A loop on floats.
+    Float {
+        /// Value of the variable in the first iteration.
+        first: f64,
+        /// The limit.
+        limit: f64,
+        /// The step.
+        step: f64,
+    },
+}
+
+/// Works out how often the loop runs.
+pub(super) fn prepare<'gc>(
+    first: Value<'gc>,
+    limit: Value<'gc>,
+    step: Value<'gc>,
+) -> Result<Loop, Failure<'gc>> {
+    if let (Value::Int(first), Value::Int(step)) = (first, step) {
+        if step == 0 {
+            return Err(fail("'for' step is zero"));
+        }
+        let Some(limit) = integer_limit(first, limit, step)? else { return Ok(Loop::Skip) };
+        let further = if step > 0 {
+            (limit as u64).wrapping_sub(first as u64) / step as u64
+        } else {
+            (first as u64).wrapping_sub(limit as u64) / step.unsigned_abs()
+        };
+        return Ok(Loop::Int { first, further });
+    }
+    let limit = float(limit, "limit")?;
+    let step = float(step, "step")?;
+    let first = float(first, "initial value")?;
+    if step == 0.0 {
+        return Err(fail("'for' step is zero"));
+    }
+    let runs = if step > 0.0 { first <= limit } else { first >= limit };
+    Ok(if runs { Loop::Float { first, limit, step } } else { Loop::Skip })
+}
+
+/// The limit of an integer loop, clipped to the integers; `None` if the loop does not run.
+fn integer_limit<'gc>(
+    first: i64,
+    limit: Value<'gc>,
+    step: i64,
+) -> Result<Option<i64>, Failure<'gc>> {
+    let limit = match limit {
+        Value::Int(limit) => limit,
+        Value::Float(limit) => {
+            let rounded = if step > 0 { limit.floor() } else { limit.ceil() };
+            match number::float_to_integer(rounded) {
+                Some(limit) => limit,
+                None if limit.is_nan() => return Ok(None),
+                None if limit > 0.0 && step > 0 => i64::MAX,
+                None if limit < 0.0 && step < 0 => i64::MIN,
+                None => return Ok(None),
+            }
+        }
+        _ => return Err(not_a_number("limit", limit)),
+    };
+    let runs = if step > 0 { first <= limit } else { first >= limit };
+    Ok(runs.then_some(limit))
+}
+
+fn float<'gc>(value: Value<'gc>, what: &str) -> Result<f64, Failure<'gc>> {
+    match value {
+        Value::Float(f) => Ok(f),
+        Value::Int(i) => Ok(i as f64),
+        _ => Err(not_a_number(what, value)),
+    }
+}
+
+#[cold]
+fn not_a_number<'gc>(what: &str, value: Value<'gc>) -> Failure<'gc> {
+    let got = value.ty().name();
+    fail(format!("bad 'for' {what} (number expected, got {got})"))
+}

@@ -1,0 +1,134 @@
+//! Indexing with `__index` and `__newindex`.
+
+use crate::error::{Failure, fail};
+use crate::state::{Ctx, Event};
+use crate::table::SetError;
+use crate::value::Value;
+
+/// How long a chain of `__index` tables may be.
+const MAX_CHAIN: usize = 2000;
+
+/// Where indexing ended.
+pub enum Found<'gc> {
+    /// With this value (nil if there is none).
+    Value(Value<'gc>),
+    /// At a function to call: `handler(object, key)`.
+    Call {
+        /// The metamethod.
+        handler: Value<'gc>,
+        /// The object that has it.
+        object: Value<'gc>,
+    },
+    /// At a value that cannot be indexed: the object itself if `first`, else one of its handlers.
+    NotIndexable {
+        /// The culprit.
+        object: Value<'gc>,
+        /// Whether it is the object that the script indexed.
+        first: bool,
+    },
+}
+
+fn is_function(value: Value<'_>) -> bool {
+    matches!(value, Value::Function(_) | Value::Native(_))
+}
+
+/// `object[key]`, up to a function that has to be called.
+///
+/// # Errors
+///
+/// If the chain of handlers is a loop.
+pub fn index<'gc>(
+    ctx: Ctx<'gc>,
+    mut object: Value<'gc>,
+    key: Value<'gc>,
+) -> Result<Found<'gc>, Failure<'gc>> {
+    for step in 0..MAX_CHAIN {
+        let handler = match object {
+            Value::Table(table) => {
+                let value = table.get(key);
+                if !value.is_nil() {
+                    return Ok(Found::Value(value));
+                }
+                let metatable = table.metatable();
+                match metatable.and_then(|m| m.cached_metamethod(ctx, Event::Index)) {
+                    Some(handler) => handler,
+                    None => return Ok(Found::Value(Value::Nil)),
+                }
+            }
+            _ => ctx.metamethod(object, Event::Index),
+        };
+        if handler.is_nil() {
+            return Ok(Found::NotIndexable { object, first: step == 0 });
+        }
+        if is_function(handler) {
+            return Ok(Found::Call { handler, object });
+        }
+        object = handler;
+    }
+    Err(fail("'__index' chain too long; possibly a loop"))
+}
+
+/// Where an assignment ended.
+pub(super) enum Assigned<'gc> {
+    /// It is done.
+    Done,
+    /// At a function to call: `handler(object, key, value)`.
+    Call {
+        /// The metamethod.
+        handler: Value<'gc>,
+        /// The object that has it.
+        object: Value<'gc>,
+    },
+    /// At a value that cannot be indexed, as for [`Found::NotIndexable`].
+    NotIndexable {
+        /// The culprit.
+        object: Value<'gc>,
+        /// Whether it is the object that the script indexed.
+        first: bool,
+    },
+}
+
+/// `object[key] = value`, up to a function that has to be called.
+pub(super) fn assign<'gc>(
+    ctx: Ctx<'gc>,
+    mut object: Value<'gc>,
+    key: Value<'gc>,
+    value: Value<'gc>,
+) -> Result<Assigned<'gc>, Failure<'gc>> {
+    for step in 0..MAX_CHAIN {
+        let handler = match object {
+            Value::Table(table) => {
+                let handler = match table.metatable() {
+                    Some(metatable) if table.get(key).is_nil() => {
+                        metatable.cached_metamethod(ctx, Event::NewIndex)
+                    }
+                    _ => None,
+                };
+                let Some(handler) = handler else {
+                    table.set(ctx, key, value).map_err(bad_key)?;
+                    return Ok(Assigned::Done);
+                };
+                handler
+            }
+            _ => ctx.metamethod(object, Event::NewIndex),
+        };
+        if handler.is_nil() {
+            return Ok(Assigned::NotIndexable { object, first: step == 0 });
+        }
+        if is_function(handler) {
+            return Ok(Assigned::Call { handler, object });
+        }
+        object = handler;
+    }
+    Err(fail("'__newindex' chain too long; possibly a loop"))
+}
+
+/// The virtual machine's words for a key that no table takes.
+#[cold]
+fn bad_key<'gc>(error: SetError) -> Failure<'gc> {
+    match error {
+        SetError::NilKey => fail("table index is nil"),
+        SetError::NanKey => fail("table index is NaN"),
+        SetError::NoMemory => crate::error::NoMemory.into(),
+    }
+}

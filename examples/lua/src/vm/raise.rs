@@ -1,0 +1,251 @@
+//! Errors: from failure to error value, to message handler, to whoever catches it.
+
+use heap_api::Gc;
+
+use crate::compiler::{NameKind, chunk_id, describe_call};
+use crate::error::{Fail, Failure, Raised};
+use crate::state::Ctx;
+use crate::thread::{Frame, FrameKind, OnReturn, Status, Thread};
+use crate::value::Value;
+
+use super::coroutine::{back_to, waiting_call};
+use super::describe::{current_pc, proto_of};
+use super::traceback::{global_name, traceback};
+use super::{Action, Exit};
+
+/// Message handlers that may fail one inside the other before the handling is given up.
+const MAX_HANDLERS: usize = 100;
+
+/// The frames of functions, innermost first: [`FrameKind::Entry`] is none.
+pub(super) fn function_frames<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+) -> impl Iterator<Item = &'gc Frame> {
+    (0..thread.depth())
+        .rev()
+        .map(move |index| thread.frame(index))
+        .filter(|frame| frame.kind.get() != FrameKind::Entry)
+}
+
+/// "file:line:" of the function at `level` (0 is the innermost), or nothing.
+pub(super) fn position<'gc>(thread: Gc<'gc, Thread<'gc>>, level: usize) -> String {
+    let named = function_frames(thread).nth(level).and_then(|frame| {
+        let proto = proto_of(thread, frame)?;
+        let line = proto.data.0.line_info.get(current_pc(frame))?;
+        Some(format!("{}:{line}: ", chunk_id(&proto.data.0.source)))
+    });
+    named.unwrap_or_default()
+}
+
+/// The innermost function that can have a position: itself if it is Lua, else its caller.
+fn default_level<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
+    match function_frames(thread).next() {
+        Some(frame) if frame.kind.get() == FrameKind::Lua => 0,
+        _ => 1,
+    }
+}
+
+/// The error value of a failure, and whether message handlers see it.
+fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) {
+    let thread = ctx.state.thread.get();
+    let bytes = match *failure {
+        Fail::Value(value) => return (value, true),
+        Fail::ValueAt(value, level) => match value {
+            Value::Str(text) if level > 0 => {
+                let mut bytes = position(thread, level as usize).into_bytes();
+                bytes.extend_from_slice(text.as_bytes());
+                bytes
+            }
+            _ => return (value, true),
+        },
+        Fail::Message(message) => {
+            (position(thread, default_level(thread)) + &message).into_bytes()
+        }
+        Fail::Bytes(message) => {
+            let mut bytes = position(thread, default_level(thread)).into_bytes();
+            bytes.extend_from_slice(&message);
+            bytes
+        }
+        Fail::Argument { index, message } => {
+            let message = argument_message(ctx, thread, index, &message);
+            (position(thread, default_level(thread)) + &message).into_bytes()
+        }
+        Fail::Memory | Fail::MemoryFinal => {
+            return (Value::Str(ctx.state.out_of_memory), false);
+        }
+    };
+    match ctx.str(bytes) {
+        Ok(text) => (Value::Str(text), true),
+        Err(_) => (Value::Str(ctx.state.out_of_memory), false),
+    }
+}
+
+/// "bad argument #1 to 'insert' (...)", with the name that the caller used.
+fn argument_message<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    mut index: usize,
+    message: &str,
+) -> String {
+    let mut frames = function_frames(thread);
+    let Some(native) = frames.next() else { return message.to_owned() };
+    let named = frames.next().and_then(|caller| {
+        let proto = proto_of(thread, caller)?;
+        describe_call(&proto.data.0, current_pc(caller))
+    });
+    let name = match named {
+        Some((NameKind::Method, name)) => {
+            index -= 1;
+            if index == 0 {
+                return format!("calling '{name}' on bad self ({message})");
+            }
+            name
+        }
+        Some((_, name)) => name,
+        None => {
+            let function = thread.slot(native.func.get() as usize).get();
+            global_name(ctx, function).unwrap_or_else(|| "?".to_owned())
+        }
+    };
+    format!("bad argument #{index} to '{name}' ({message})")
+}
+
+/// Turns a failure of the running function into what to do next.
+#[cold]
+#[inline(never)]
+pub(super) fn raise<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> Action {
+    let (value, handled) = error_value(ctx, failure);
+    ctx.state.error.set(ctx.cx, value);
+    if handled { throw(ctx) } else { unwind(ctx) }
+}
+
+impl<'gc> Ctx<'gc> {
+    /// Leaves the error of a failed native function in the state, for code outside a region.
+    pub fn keep_error(self, failure: Failure<'gc>) -> Raised {
+        let (value, handled) = error_value(self, failure);
+        self.state.error.set(self.cx, value);
+        if handled { Raised::Fresh } else { Raised::NoHandler }
+    }
+}
+
+/// What happens to an error before anything is unwound.
+enum Handling {
+    None,
+    /// Call the function in this slot with the error value.
+    Handler(usize),
+    /// Nobody catches the error: keep the stack's description.
+    Traceback,
+    /// Handlers failed too often.
+    GiveUp,
+}
+
+fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
+    let mut failed_handlers = 0;
+    for index in (0..thread.depth()).rev() {
+        let frame = thread.frame(index);
+        if frame.on_return.get() == OnReturn::Handled {
+            failed_handlers += 1;
+            if failed_handlers > MAX_HANDLERS {
+                return Handling::GiveUp;
+            }
+        }
+        match frame.kind.get() {
+            FrameKind::Pcall => return Handling::None,
+            FrameKind::Xpcall => return Handling::Handler(frame.func.get() as usize + 1),
+            _ => {}
+        }
+    }
+    if thread.ptr_eq(ctx.state.main_thread) { Handling::Traceback } else { Handling::None }
+}
+
+/// First stack slot that the running frame does not use.
+pub(super) fn free_slot<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
+    let Some(frame) = thread.top_frame() else { return 0 };
+    let base = frame.base.get() as usize;
+    let end = match proto_of(thread, frame) {
+        Some(proto) => base + proto.data.0.max_stack as usize,
+        None => base,
+    };
+    end.max(thread.top.get() as usize)
+}
+
+/// Throws the error in the state: calls a message handler if there is one, else unwinds.
+pub(super) fn throw(ctx: Ctx<'_>) -> Action {
+    let thread = ctx.state.thread.get();
+    match find_handling(ctx, thread) {
+        Handling::None => {}
+        Handling::Handler(slot) => {
+            let func = free_slot(thread);
+            if thread.reserve_for_handler(ctx, func + 2).is_ok() {
+                let handler = thread.slot(slot).get();
+                thread.slot(func).set(ctx.cx, handler);
+                thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
+                return Action::Call { func, count: 1, on_return: OnReturn::Handled };
+            }
+        }
+        Handling::Traceback => {
+            *ctx.host.traceback.borrow_mut() = Some(traceback(ctx, thread, 0));
+        }
+        Handling::GiveUp => {
+            let message = ctx.str("error in error handling").unwrap_or(ctx.state.out_of_memory);
+            ctx.state.error.set(ctx.cx, Value::Str(message));
+        }
+    }
+    unwind(ctx)
+}
+
+/// Drops frames up to the one that catches the error in the state.
+pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
+    loop {
+        let thread = ctx.state.thread.get();
+        let Some(frame) = thread.top_frame() else {
+            return die(ctx, thread);
+        };
+        let func = frame.func.get() as usize;
+        thread.pop_frame();
+        match frame.kind.get() {
+            FrameKind::Pcall | FrameKind::Xpcall => {
+                thread.close_upvals(ctx, func + 1);
+                thread.top.set(0);
+                thread.slot(func).set(ctx.cx, Value::Bool(false));
+                thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
+                let on_return = frame.on_return.get();
+                return Action::Return { from: func, count: 2, func, on_return };
+            }
+            FrameKind::Entry => {
+                thread.entries.set(thread.entries.get() - 1);
+                thread.close_upvals(ctx, func);
+                thread.top.set(func as u32);
+                return Action::Leave(Exit::Raised);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A coroutine has no frame left that catches the error: it dies, and its resumer gets the error.
+fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
+    let Some(resumer) = thread.resumer.get() else {
+        unreachable!("the main thread's first frame is an entry from Rust")
+    };
+    let error = ctx.state.error.get();
+    thread.close_upvals(ctx, 0);
+    thread.status.set(Status::Dead);
+    thread.death.set(ctx.cx, error);
+    let (func, on_return, kind) = waiting_call(resumer);
+    if kind == FrameKind::Resume {
+        back_to(ctx, thread, resumer);
+        resumer.slot(func).set(ctx.cx, Value::Bool(false));
+        resumer.slot(func + 1).set(ctx.cx, error);
+        return Action::Return { from: func, count: 2, func, on_return };
+    }
+    // A wrapped coroutine passes its error on; text gets the position of the call.
+    if let Value::Str(text) = error {
+        let mut bytes = position(resumer, 1).into_bytes();
+        bytes.extend_from_slice(text.as_bytes());
+        if let Ok(text) = ctx.str(bytes) {
+            ctx.state.error.set(ctx.cx, Value::Str(text));
+        }
+    }
+    back_to(ctx, thread, resumer);
+    throw(ctx)
+}
