@@ -1,6 +1,10 @@
 //! A garbage-collected heap for language runtimes.
 //!
-//! Draft of the crate documentation: see `docs/embedding.md`.
+//! A [`Heap`] is entered by a thread, which gives it a [`Cx`]. Through `&Cx` it
+//! allocates and follows handles ([`Gc`]); through `&mut Cx` it reaches
+//! safepoints, where the heap may collect. A handle borrows the `Cx`, so the two
+//! cannot overlap: unrooted handles *xor* safepoint. What must survive a
+//! safepoint is held in a [`Root`] or a [`Local`].
 //!
 //! ```
 //! use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
@@ -21,6 +25,9 @@
 //! cx.collect(); // takes `&mut cx`: no bare handle is alive here
 //! assert_eq!(list.get(&cx).next.get().unwrap().value, 1);
 //! ```
+//!
+//! The guide for embedders is `docs/embedding.md`, the argument for soundness is
+//! `docs/design/handles.md`.
 //!
 //! Layers, bottom-up: `trace`, `gc`, `error`, `cell`, `root`, `intern`, `cx`, `heap`.
 
@@ -46,3 +53,13 @@ pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};
 pub use trace::{Opaque, Payload, Share, Tailed, Trace, Tracer};
+
+/// The README's example, compiled and run.
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
+
+/// The embedder's guide, compiled and run.
+#[doc = include_str!("../../../docs/embedding.md")]
+#[cfg(doctest)]
+pub struct EmbeddingGuide;
