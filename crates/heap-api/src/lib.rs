@@ -29,7 +29,14 @@
 //! The guide for embedders is `docs/embedding.md`, the argument for soundness is
 //! `docs/design/handles.md`.
 //!
-//! Layers, bottom-up: `trace`, `gc`, `error`, `cell`, `root`, `intern`, `cx`, `heap`.
+//! # Layers, bottom-up
+//!
+//! A module uses only modules to its left; those in parentheses are one knot of
+//! mutually aware data. A test checks it.
+//!
+//! ```text
+//! layers: (trace gc) error (cell root intern cx heap)
+//! ```
 
 #![allow(unsafe_code, reason = "the typed face over raw slots; each block says why it is sound")]
 

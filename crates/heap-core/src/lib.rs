@@ -31,10 +31,14 @@
 //!
 //! # Layers, bottom-up
 //!
-//! `geometry`, `error`, `size_class`, `tracer`+`kind`+`arena`+`mspan`+`mcentral`
-//! (mutually aware data), `alloc_class`, `marks`, `gcbits`, `fixalloc`, `os`,
-//! `span_set`, `sweep_gen`, `ticket`, `page_alloc`, `page_cache`, `sweep`,
-//! `stats`, `mheap`, `mcache`, `verify`.
+//! A module uses only modules to its left; those in parentheses are one knot of
+//! mutually aware data. A test checks it.
+//!
+//! ```text
+//! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os
+//! layers: stats (tracer kind arena mspan mcentral) alloc_class marks page_alloc
+//! layers: page_cache sweep mheap mcache verify
+//! ```
 
 pub mod alloc_class;
 #[allow(unsafe_code, reason = "maps addresses to the arena's tables")]

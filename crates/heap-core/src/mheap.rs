@@ -492,6 +492,12 @@ impl MHeap {
         npages
     }
 
+    /// A ticket for somebody who sweeps several spans and then accounts for them:
+    /// sweeping is not over before the ticket is returned.
+    pub fn sweep_ticket(&self) -> Option<Ticket<'_>> {
+        self.active.begin()
+    }
+
     /// Whether every span has been swept in this cycle.
     #[must_use]
     pub fn sweep_is_over(&self) -> bool {

@@ -69,10 +69,14 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
             // Upgraded per batch: if this was the last reference, the heap is
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
+            // The ticket is returned after the batch is accounted for, so that
+            // whoever finds sweeping over finds the counters complete.
+            let Some(ticket) = heap.heap.sweep_ticket() else { break };
             let mut tally = Tally::default();
             let swept =
                 (0..BATCH).take_while(|_| heap.heap.sweep_one(&mut tally).is_some()).count();
             heap.heap.stats.add(&mut tally, SweepBy::Background);
+            drop(ticket);
             if swept < BATCH {
                 break;
             }

@@ -326,3 +326,7 @@ mod tests {
         assert!(!gate.poll());
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_gate.rs"]
+mod loom_gate;

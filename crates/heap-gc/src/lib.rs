@@ -22,9 +22,12 @@
 //!
 //! # Layers, bottom-up
 //!
-//! `gate`, `pacer`, `credit`, `roots`, `stats`, `mark`, `background` with
-//! `weak`, `mutator`, `verify` and `shared` on top (one heap is one knot of
-//! these five).
+//! A module uses only modules to its left; those in parentheses are one knot of
+//! mutually aware data. A test checks it.
+//!
+//! ```text
+//! layers: gate pacer credit roots stats mark (background weak mutator verify shared)
+//! ```
 
 pub mod credit;
 pub mod gate;

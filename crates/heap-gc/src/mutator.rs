@@ -14,6 +14,7 @@ use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
+use heap_core::sweep::is_dropping;
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::Ordering;
 
@@ -210,6 +211,7 @@ impl Mutator {
     #[inline(never)]
     fn alloc_slow(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let shared = &*self.shared;
+        check_not_in_destructor();
         loop {
             // The borrow of the cache ends before anything that can run user
             // code (destructors, when sweeping).
@@ -252,6 +254,7 @@ impl Mutator {
         bytes: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         let shared = &*self.shared;
+        check_not_in_destructor();
         shared.pay_credit(bytes);
         let object = shared.heap.alloc_large(kind, bytes).inspect_err(|_| shared.gate.want())?;
         shared.grant(bytes);
@@ -330,6 +333,13 @@ impl Drop for Mutator {
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));
     }
+}
+
+/// A destructor that got hold of a (leaked) context runs in the middle of a
+/// sweep, which may itself be in the middle of an allocation. It must not start
+/// another one; the panic is caught around the destructor.
+fn check_not_in_destructor() {
+    assert!(!is_dropping(), "a destructor of a heap object cannot allocate in a heap");
 }
 
 /// Sweeps until the debt for `span_bytes` is paid.

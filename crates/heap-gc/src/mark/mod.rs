@@ -6,7 +6,7 @@
 //! after Go's Green Tea collector; pages are the unit here because spans of
 //! small objects are a page, and larger ones are scanned page by page.)
 
-pub(crate) mod page_flag;
+mod page_flag;
 mod pool;
 mod termination;
 mod worker;
@@ -14,5 +14,5 @@ mod worker;
 pub(crate) use pool::MarkPool;
 pub(crate) use worker::mark;
 
-#[cfg(heap_loom)]
-pub(crate) use termination::Termination;
+#[cfg(all(test, heap_loom))]
+pub(crate) use page_flag::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};

@@ -4,7 +4,8 @@
 //! only while its own queue is empty and it holds no item; only owners push to
 //! queues. So when all are idle at once, there is no work anywhere.
 //!
-//! * TE1: `Verdict::Over` is returned to nobody while there is work.
+//! * TE1: `Verdict::Over` is returned to nobody while there is work, and whoever
+//!   gets it sees all that was done.
 //! * TE2: when there is no work any more, every worker gets `Verdict::Over`.
 //!
 //! Model: `tests/loom_termination.rs`.
@@ -48,6 +49,7 @@ impl Termination {
             if sighted() {
                 // From here we count as busy; what we saw may be gone by the
                 // time we reach for it, then we come back.
+                // ORDERING: AcqRel keeps the chain of the others' releases.
                 self.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
@@ -56,3 +58,7 @@ impl Termination {
         }
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "../tests/loom_termination.rs"]
+mod loom_termination;

@@ -1,1 +1,12 @@
 //! Models of this crate's protocols.
+//!
+//! Those whose mutants take a protocol's private parts out are mounted in the
+//! protocol's own module; their files stand here beside the others.
+
+#[cfg(heap_loom)]
+mod loom_page_queue;
+#[cfg(heap_loom)]
+pub(crate) mod model;
+#[cfg(heap_loom)]
+#[allow(unsafe_code, reason = "races on purpose, under the model checker")]
+pub(crate) mod witness;

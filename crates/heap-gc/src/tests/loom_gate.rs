@@ -1,0 +1,534 @@
+//! The safepoint gate under the model checker, whole and with one part broken.
+//!
+//! What mutators and the collector share is a cell per mutator. The mutator
+//! touches its cell while it is inside, the collector touches all cells while the
+//! world is stopped. Loom reports two accesses that are not ordered, so one cell
+//! shows both that nobody is inside (GA1, GA2) and that writes are seen (GA3). A
+//! waiter that nobody wakes is reported as a deadlock (GA4).
+//!
+//! A [`Steps`] is the gate as its callers use it. A mutant is a `Steps` in which
+//! one step lacks one line.
+
+use std::sync::Arc;
+
+use heap_sync::atomic::{Ordering, fence};
+use heap_sync::lock::Mutex;
+use loom::thread;
+
+use super::{Collector, Gate, INSIDE, OUTSIDE, Presence, Request, STOP, Stopping, WorldStopped};
+use crate::tests::model::{DEADLOCK, UNORDERED, caught, check, check_bounded};
+use crate::tests::witness::Witness;
+
+/// The steps of the protocol. What is not overridden is the real thing.
+trait Steps: 'static {
+    fn enter(gate: &Gate, me: &Presence) {
+        gate.enter(me);
+    }
+
+    fn leave(gate: &Gate, me: &Presence) {
+        gate.leave(me);
+    }
+
+    fn step_aside(gate: &Gate, me: &Presence) {
+        gate.step_aside(me);
+    }
+
+    fn abandon(gate: &Gate, me: &Presence) {
+        me.abandon(gate);
+    }
+
+    fn claim(gate: &Gate) -> Collector<'_> {
+        gate.claim()
+    }
+
+    fn give_back(right: Collector<'_>) {
+        drop(right);
+    }
+
+    fn raise<'c>(right: &'c Collector<'_>) -> Stopping<'c> {
+        right.raise()
+    }
+
+    fn resume(world: WorldStopped<'_>) {
+        drop(world);
+    }
+
+    /// Whether mutators are listed after the flag was raised.
+    const LISTS_LATE: bool = true;
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {}
+
+/// A mutator as the others see it.
+struct Member {
+    presence: Presence,
+    /// Touched by the mutator inside, or by the collector with the world stopped.
+    cell: Witness,
+}
+
+impl Member {
+    fn new() -> Arc<Member> {
+        Arc::new(Member { presence: Presence::default(), cell: Witness::default() })
+    }
+}
+
+struct World<S> {
+    gate: Gate,
+    members: Mutex<Vec<Arc<Member>>>,
+    /// Touched by whoever has the right to collect.
+    right: Witness,
+    steps: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S: Steps> World<S> {
+    /// A heap with this many mutators, all outside.
+    fn new(members: usize) -> Arc<World<S>> {
+        Arc::new(World {
+            gate: Gate::default(),
+            members: Mutex::new((0..members).map(|_| Member::new()).collect()),
+            right: Witness::default(),
+            steps: std::marker::PhantomData,
+        })
+    }
+
+    fn member(&self, index: usize) -> Arc<Member> {
+        Arc::clone(&self.members.lock()[index])
+    }
+
+    /// Inside, touching its cell, `times` times.
+    fn visit(&self, me: &Member, times: u32) {
+        for _ in 0..times {
+            S::enter(&self.gate, &me.presence);
+            me.cell.touch();
+            S::leave(&self.gate, &me.presence);
+        }
+    }
+
+    /// A safepoint, as mutators have it.
+    fn safepoint(&self, me: &Member) {
+        match self.gate.request() {
+            Request::None => {}
+            Request::StepAside => {
+                S::step_aside(&self.gate, &me.presence);
+                S::enter(&self.gate, &me.presence);
+            }
+            Request::Collect => unreachable!("no model asks for a collection"),
+        }
+    }
+
+    fn list(&self) -> Vec<Arc<Member>> {
+        self.members.lock().clone()
+    }
+
+    /// A collection. Whether the world could be stopped.
+    fn collect(&self) -> bool {
+        let right = S::claim(&self.gate);
+        self.right.touch();
+        let early = if S::LISTS_LATE { Vec::new() } else { self.list() };
+        let stopped = {
+            let stopping = S::raise(&right);
+            let members = if S::LISTS_LATE { self.list() } else { early };
+            match stopping.wait(members.iter().map(|member| &member.presence)) {
+                Some(world) => {
+                    // Those that attached since, too: they must be outside.
+                    for member in self.list() {
+                        member.cell.touch();
+                    }
+                    S::resume(world);
+                    true
+                }
+                None => false,
+            }
+        };
+        S::give_back(right);
+        stopped
+    }
+
+    fn spawn<R: 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> R + 'static,
+    ) -> thread::JoinHandle<R> {
+        let world = Arc::clone(self);
+        thread::spawn(move || run(&world))
+    }
+}
+
+// ---- the properties -----------------------------------------------------------
+
+/// One mutator that goes in and out, one collector.
+fn nobody_is_inside_while_the_world_is_stopped<S: Steps>() {
+    check(|| {
+        let world = World::<S>::new(1);
+        let mutator = world.spawn(|w| w.visit(&w.member(0), 2));
+        assert!(world.collect());
+        mutator.join().unwrap();
+        world.visit(&world.member(0), 1);
+    });
+}
+
+/// Two mutators, of which one is inside when the collector comes.
+fn a_collector_waits_for_every_mutator<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(2);
+        let (a, b) = (world.member(0), world.member(1));
+        S::enter(&world.gate, &a.presence);
+        let one = world.spawn(move |w| {
+            a.cell.touch();
+            S::leave(&w.gate, &a.presence);
+        });
+        let two = world.spawn(move |w| w.visit(&b, 1));
+        assert!(world.collect());
+        one.join().unwrap();
+        two.join().unwrap();
+    });
+}
+
+/// A mutator that comes to safepoints while a collector works twice.
+fn a_mutator_at_a_safepoint_steps_aside_and_comes_back<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(1);
+        let me = world.member(0);
+        S::enter(&world.gate, &me.presence);
+        let mutator = world.spawn(move |w| {
+            me.cell.touch();
+            w.safepoint(&me);
+            me.cell.touch();
+            S::leave(&w.gate, &me.presence);
+        });
+        assert!(world.collect());
+        assert!(world.collect());
+        mutator.join().unwrap();
+    });
+}
+
+/// A mutator attaches, works and detaches while a collector stops the world.
+fn attaching_and_detaching_meet_a_stop<S: Steps>() {
+    check(|| {
+        let world = World::<S>::new(0);
+        let mutator = world.spawn(|w| {
+            let me = Member::new();
+            w.members.lock().push(Arc::clone(&me));
+            w.visit(&me, 1);
+            w.members.lock().retain(|member| !Arc::ptr_eq(member, &me));
+        });
+        assert!(world.collect());
+        mutator.join().unwrap();
+    });
+}
+
+/// Two mutators that collect, each outside while it does.
+fn two_collectors_exclude_each_other<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(2);
+        let other = world.spawn(|w| {
+            let me = w.member(1);
+            w.visit(&me, 1);
+            assert!(w.collect());
+        });
+        assert!(world.collect());
+        world.visit(&world.member(0), 1);
+        other.join().unwrap();
+    });
+}
+
+/// A mutator's thread ends inside while a collector waits and another mutator
+/// stands aside: stopping fails, and everybody goes on.
+fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(2);
+        let (lost, other) = (world.member(0), world.member(1));
+        S::enter(&world.gate, &lost.presence);
+        let leaker = world.spawn(move |w| S::abandon(&w.gate, &lost.presence));
+        let mutator = world.spawn(move |w| w.visit(&other, 1));
+        assert!(!world.collect(), "the abandoned mutator may still hold handles");
+        leaker.join().unwrap();
+        mutator.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_nobody_is_inside_while_the_world_is_stopped() {
+    nobody_is_inside_while_the_world_is_stopped::<Sound>();
+}
+
+#[test]
+fn loom_a_collector_waits_for_every_mutator() {
+    a_collector_waits_for_every_mutator::<Sound>();
+}
+
+#[test]
+fn loom_a_mutator_at_a_safepoint_steps_aside_and_comes_back() {
+    a_mutator_at_a_safepoint_steps_aside_and_comes_back::<Sound>();
+}
+
+#[test]
+fn loom_attaching_and_detaching_meet_a_stop() {
+    attaching_and_detaching_meet_a_stop::<Sound>();
+}
+
+#[test]
+fn loom_two_collectors_exclude_each_other() {
+    two_collectors_exclude_each_other::<Sound>();
+}
+
+#[test]
+fn loom_an_abandoned_mutator_blocks_nobody() {
+    an_abandoned_mutator_blocks_nobody::<Sound>();
+}
+
+// ---- the mutants ----------------------------------------------------------------
+
+/// Looks at the flag without a fence after writing its presence.
+struct EntersUnfenced;
+
+impl Steps for EntersUnfenced {
+    fn enter(gate: &Gate, me: &Presence) {
+        loop {
+            me.state.store(INSIDE, Ordering::Relaxed);
+            // Removed: fence(Ordering::SeqCst);
+            if gate.poll.load(Ordering::Acquire) & STOP == 0 {
+                return;
+            }
+            gate.step_aside(me);
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_enters_unfenced() {
+    caught(UNORDERED, nobody_is_inside_while_the_world_is_stopped::<EntersUnfenced>);
+}
+
+/// Looks at the presences without a fence after raising the flag.
+struct RaisesUnfenced;
+
+impl Steps for RaisesUnfenced {
+    fn raise<'c>(right: &'c Collector<'_>) -> Stopping<'c> {
+        right.gate.poll.fetch_or(STOP, Ordering::Relaxed);
+        // Removed: fence(Ordering::SeqCst);
+        Stopping { stopped: WorldStopped { gate: right.gate } }
+    }
+}
+
+#[test]
+fn loom_mutant_raises_unfenced() {
+    caught(UNORDERED, nobody_is_inside_while_the_world_is_stopped::<RaisesUnfenced>);
+}
+
+/// Does not see what the collector wrote.
+struct EntersRelaxed;
+
+impl Steps for EntersRelaxed {
+    fn enter(gate: &Gate, me: &Presence) {
+        loop {
+            me.state.store(INSIDE, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            // Changed: Ordering::Acquire.
+            if gate.poll.load(Ordering::Relaxed) & STOP == 0 {
+                return;
+            }
+            gate.step_aside(me);
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_enters_relaxed() {
+    caught(UNORDERED, nobody_is_inside_while_the_world_is_stopped::<EntersRelaxed>);
+}
+
+/// Does not publish what the mutator wrote.
+struct LeavesRelaxed;
+
+impl Steps for LeavesRelaxed {
+    fn leave(gate: &Gate, me: &Presence) {
+        // Changed: Ordering::Release.
+        me.state.store(OUTSIDE, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            gate.wake();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_leaves_relaxed() {
+    caught(UNORDERED, nobody_is_inside_while_the_world_is_stopped::<LeavesRelaxed>);
+}
+
+/// Looks at the flag without a fence after leaving.
+struct LeavesUnfenced;
+
+impl Steps for LeavesUnfenced {
+    fn leave(gate: &Gate, me: &Presence) {
+        me.state.store(OUTSIDE, Ordering::Release);
+        // Removed: fence(Ordering::SeqCst);
+        if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            gate.wake();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_leaves_unfenced() {
+    caught(DEADLOCK, nobody_is_inside_while_the_world_is_stopped::<LeavesUnfenced>);
+}
+
+/// Leaves without a word to a waiting collector.
+struct LeavesSilently;
+
+impl Steps for LeavesSilently {
+    fn leave(_: &Gate, me: &Presence) {
+        me.state.store(OUTSIDE, Ordering::Release);
+        fence(Ordering::SeqCst);
+        // Removed: gate.wake() while the flag is up.
+    }
+}
+
+#[test]
+fn loom_mutant_leaves_silently() {
+    caught(DEADLOCK, a_collector_waits_for_every_mutator::<LeavesSilently>);
+}
+
+/// Notifies without the lock, between a collector's look and its wait.
+struct WakesUnlocked;
+
+impl Steps for WakesUnlocked {
+    fn leave(gate: &Gate, me: &Presence) {
+        me.state.store(OUTSIDE, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            // Removed: let _collector = gate.collector.lock();
+            gate.changed.notify_all();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_wakes_unlocked() {
+    caught(DEADLOCK, a_collector_waits_for_every_mutator::<WakesUnlocked>);
+}
+
+/// Steps aside without a word to the waiting collector.
+struct StepsAsideSilently;
+
+impl Steps for StepsAsideSilently {
+    fn step_aside(gate: &Gate, me: &Presence) {
+        me.state.store(OUTSIDE, Ordering::Release);
+        let mut collector = gate.collector.lock();
+        // Removed: gate.changed.notify_all();
+        while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            collector = gate.changed.wait(collector);
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_steps_aside_silently() {
+    caught(DEADLOCK, a_mutator_at_a_safepoint_steps_aside_and_comes_back::<StepsAsideSilently>);
+}
+
+/// Does not publish what the collector wrote.
+struct ResumesRelaxed;
+
+impl Steps for ResumesRelaxed {
+    fn resume(world: WorldStopped<'_>) {
+        let gate = world.gate;
+        std::mem::forget(world);
+        let _collector = gate.collector.lock();
+        // Changed: Ordering::Release.
+        gate.poll.fetch_and(!STOP, Ordering::Relaxed);
+        gate.changed.notify_all();
+    }
+}
+
+#[test]
+fn loom_mutant_resumes_relaxed() {
+    caught(UNORDERED, nobody_is_inside_while_the_world_is_stopped::<ResumesRelaxed>);
+}
+
+/// Resumes the world and does not tell it.
+struct ResumesSilently;
+
+impl Steps for ResumesSilently {
+    fn resume(world: WorldStopped<'_>) {
+        let gate = world.gate;
+        std::mem::forget(world);
+        let _collector = gate.collector.lock();
+        gate.poll.fetch_and(!STOP, Ordering::Release);
+        // Removed: gate.changed.notify_all();
+    }
+
+    fn give_back(right: Collector<'_>) {
+        // Its notification would make up for the missing one.
+        *right.gate.collector.lock() = false;
+        std::mem::forget(right);
+    }
+}
+
+#[test]
+fn loom_mutant_resumes_silently() {
+    caught(DEADLOCK, nobody_is_inside_while_the_world_is_stopped::<ResumesSilently>);
+}
+
+/// Lists the mutators before raising the flag.
+struct ListsEarly;
+
+impl Steps for ListsEarly {
+    const LISTS_LATE: bool = false;
+}
+
+#[test]
+fn loom_mutant_lists_early() {
+    caught(UNORDERED, attaching_and_detaching_meet_a_stop::<ListsEarly>);
+}
+
+/// Takes the right to collect without looking whether somebody has it.
+struct ClaimsBlindly;
+
+impl Steps for ClaimsBlindly {
+    fn claim(gate: &Gate) -> Collector<'_> {
+        // Removed: while *collector { wait }
+        *gate.collector.lock() = true;
+        Collector { gate }
+    }
+}
+
+#[test]
+fn loom_mutant_claims_blindly() {
+    caught(UNORDERED, two_collectors_exclude_each_other::<ClaimsBlindly>);
+}
+
+/// Gives the right back without telling those who wait for it.
+struct GivesBackSilently;
+
+impl Steps for GivesBackSilently {
+    fn give_back(right: Collector<'_>) {
+        *right.gate.collector.lock() = false;
+        // Removed: right.gate.changed.notify_all();
+        std::mem::forget(right);
+    }
+}
+
+#[test]
+fn loom_mutant_gives_back_silently() {
+    caught(DEADLOCK, two_collectors_exclude_each_other::<GivesBackSilently>);
+}
+
+/// Ends inside without telling the collector that waits.
+struct AbandonsSilently;
+
+impl Steps for AbandonsSilently {
+    fn abandon(_: &Gate, me: &Presence) {
+        me.abandoned.store(true, Ordering::Release);
+        // Removed: gate.wake();
+    }
+}
+
+#[test]
+fn loom_mutant_abandons_silently() {
+    caught(DEADLOCK, an_abandoned_mutator_blocks_nobody::<AbandonsSilently>);
+}

@@ -1,0 +1,276 @@
+//! The `queued` flag of pages under the model checker, whole and with one part
+//! broken.
+//!
+//! A page is a flag and mark bytes. Workers do what `mark::worker` does with
+//! them: turn a white byte grey, then ask the flag; or clear the flag, then trace
+//! the grey bytes. The list of queued pages is a counter. Loom knows no vector
+//! loads; a scan reads the bytes one by one, as the portable kernel does.
+//!
+//! A [`Steps`] is the protocol as the workers use it. A mutant is a `Steps` with
+//! another [`Sharing`] or another order.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use heap_core::arena::{BLACK, GREY, QUEUED, UNQUEUED, WHITE};
+use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use heap_sync::thread::{JoinHandle, spawn};
+
+use crate::mark::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};
+use crate::tests::model::{check, check_bounded};
+
+/// The steps of the protocol.
+trait Steps: 'static {
+    type Sharing: Sharing;
+    /// Whether the scanner clears the flag before it reads the marks.
+    const CLEARS_FIRST: bool = true;
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {
+    type Sharing = Together;
+}
+
+const MARKS: usize = 2;
+
+struct Page<S> {
+    queued: AtomicU8,
+    marks: [AtomicU8; MARKS],
+    /// How often each object was traced.
+    traced: [AtomicUsize; MARKS],
+    /// How often the page was pushed to a queue, and popped.
+    pushed: AtomicUsize,
+    popped: AtomicUsize,
+    steps: PhantomData<fn() -> S>,
+}
+
+impl<S: Steps> Page<S> {
+    /// A page with white objects that is in no queue.
+    fn new() -> Arc<Page<S>> {
+        Arc::new(Page {
+            queued: AtomicU8::new(UNQUEUED),
+            marks: std::array::from_fn(|_| AtomicU8::new(WHITE)),
+            traced: Default::default(),
+            pushed: AtomicUsize::new(0),
+            popped: AtomicUsize::new(0),
+            steps: PhantomData,
+        })
+    }
+
+    /// What a worker does with edges to these objects.
+    fn mark(&self, objects: &[usize]) {
+        let mut fresh = 0;
+        for object in objects {
+            if self.marks[*object].load(Ordering::Relaxed) == WHITE {
+                self.marks[*object].store(GREY, Ordering::Relaxed);
+                fresh += 1;
+            }
+        }
+        if fresh > 0 {
+            announce_marks::<S::Sharing>();
+        }
+        for _ in 0..fresh {
+            if must_queue::<S::Sharing>(&self.queued) {
+                let pushed = self.pushed.fetch_add(1, Ordering::AcqRel) + 1;
+                let popped = self.popped.load(Ordering::Acquire);
+                assert!(pushed - popped <= 1, "PF2: the page is in two queues");
+            }
+        }
+    }
+
+    /// What a worker does with the page, if it is in a queue. Whether it was.
+    fn scan(&self) -> bool {
+        let popped = self.popped.load(Ordering::Relaxed);
+        if self.pushed.load(Ordering::Acquire) == popped
+            || self
+                .popped
+                .compare_exchange(popped, popped + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        if S::CLEARS_FIRST {
+            begin_scan::<S::Sharing>(&self.queued);
+        }
+        let grey: Vec<_> =
+            (0..MARKS).filter(|i| self.marks[*i].load(Ordering::Relaxed) == GREY).collect();
+        if !S::CLEARS_FIRST {
+            begin_scan::<S::Sharing>(&self.queued);
+        }
+        for object in grey {
+            self.marks[object].store(BLACK, Ordering::Relaxed);
+            self.traced[object].fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// With all workers at rest: what is marked was traced, or will be.
+    fn settle(&self) {
+        let waiting = self.pushed.load(Ordering::Relaxed) - self.popped.load(Ordering::Relaxed);
+        let queued = self.queued.load(Ordering::Relaxed) == QUEUED;
+        assert_eq!(waiting, usize::from(queued), "PF2: the flag says where the page is");
+        for (mark, traced) in self.marks.iter().zip(&self.traced) {
+            let traced = traced.load(Ordering::Relaxed) > 0;
+            let marked = mark.load(Ordering::Relaxed) != WHITE;
+            assert!(!marked || traced || queued, "PF1: a mark is lost");
+        }
+        // And the marking that goes on from here leaves nothing behind.
+        while self.scan() {}
+        for (mark, traced) in self.marks.iter().zip(&self.traced) {
+            let mark = mark.load(Ordering::Relaxed);
+            assert_ne!(mark, GREY, "MK1: an object stays grey");
+            assert_eq!(mark == BLACK, traced.load(Ordering::Relaxed) > 0, "MK2: never traced");
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, run: impl FnOnce(&Self) + 'static) -> JoinHandle<()> {
+        let page = Arc::clone(self);
+        spawn(move || run(&page))
+    }
+}
+
+/// The page is queued for one object while another of its objects is marked.
+fn a_fresh_mark_is_scanned_or_queued<S: Steps>() {
+    check(|| {
+        let page = Page::<S>::new();
+        page.mark(&[0]);
+        let scanner = page.spawn(|p| {
+            p.scan();
+        });
+        page.mark(&[1]);
+        scanner.join().unwrap();
+        page.settle();
+    });
+}
+
+/// Two workers mark two objects of a page.
+fn two_markers_queue_a_page_once<S: Steps>() {
+    check(|| {
+        let page = Page::<S>::new();
+        let marker = page.spawn(|p| p.mark(&[0]));
+        page.mark(&[1]);
+        marker.join().unwrap();
+        page.settle();
+    });
+}
+
+/// Two workers reach the same objects, a third scans and scans again.
+fn marks_of_one_object_may_race<S: Steps>() {
+    check_bounded(3, || {
+        let page = Page::<S>::new();
+        let marker = page.spawn(|p| p.mark(&[0, 1]));
+        let scanner = page.spawn(|p| {
+            p.scan();
+            p.scan();
+        });
+        page.mark(&[1]);
+        marker.join().unwrap();
+        scanner.join().unwrap();
+        page.settle();
+    });
+}
+
+/// Two workers that mark and scan in turn: the page comes back while it is being
+/// scanned.
+fn a_page_comes_back_while_it_is_scanned<S: Steps>() {
+    check_bounded(3, || {
+        let page = Page::<S>::new();
+        let other = page.spawn(|p| {
+            p.mark(&[0]);
+            p.scan();
+        });
+        page.mark(&[1]);
+        page.scan();
+        other.join().unwrap();
+        page.settle();
+    });
+}
+
+#[test]
+fn loom_a_fresh_mark_is_scanned_or_queued() {
+    a_fresh_mark_is_scanned_or_queued::<Sound>();
+}
+
+#[test]
+fn loom_two_markers_queue_a_page_once() {
+    two_markers_queue_a_page_once::<Sound>();
+}
+
+#[test]
+fn loom_marks_of_one_object_may_race() {
+    marks_of_one_object_may_race::<Sound>();
+}
+
+#[test]
+fn loom_a_page_comes_back_while_it_is_scanned() {
+    a_page_comes_back_while_it_is_scanned::<Sound>();
+}
+
+// ---- the mutants ----------------------------------------------------------------
+
+/// A marker asks the flag without a fence after its marks.
+struct MarksUnfenced;
+
+impl Sharing for MarksUnfenced {
+    const MARKER_FENCES: bool = false;
+    const SCANNER_FENCES: bool = true;
+    const TURNS_ATOMICALLY: bool = true;
+}
+
+impl Steps for MarksUnfenced {
+    type Sharing = MarksUnfenced;
+}
+
+#[test]
+#[should_panic(expected = "PF1: a mark is lost")]
+fn loom_mutant_marks_unfenced() {
+    a_fresh_mark_is_scanned_or_queued::<MarksUnfenced>();
+}
+
+/// A scanner reads the marks without a fence after clearing the flag.
+struct ScansUnfenced;
+
+impl Sharing for ScansUnfenced {
+    const MARKER_FENCES: bool = true;
+    const SCANNER_FENCES: bool = false;
+    const TURNS_ATOMICALLY: bool = true;
+}
+
+impl Steps for ScansUnfenced {
+    type Sharing = ScansUnfenced;
+}
+
+#[test]
+#[should_panic(expected = "PF1: a mark is lost")]
+fn loom_mutant_scans_unfenced() {
+    a_fresh_mark_is_scanned_or_queued::<ScansUnfenced>();
+}
+
+/// A scanner clears the flag when it has read the marks.
+struct ClearsLate;
+
+impl Steps for ClearsLate {
+    type Sharing = Together;
+    const CLEARS_FIRST: bool = false;
+}
+
+#[test]
+#[should_panic(expected = "PF1: a mark is lost")]
+fn loom_mutant_clears_late() {
+    a_fresh_mark_is_scanned_or_queued::<ClearsLate>();
+}
+
+/// What a single worker does, done by two.
+struct BothAlone;
+
+impl Steps for BothAlone {
+    type Sharing = Alone;
+}
+
+#[test]
+#[should_panic(expected = "PF2: the page is in two queues")]
+fn loom_mutant_both_alone() {
+    two_markers_queue_a_page_once::<BothAlone>();
+}

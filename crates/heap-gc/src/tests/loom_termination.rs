@@ -1,0 +1,255 @@
+//! The end of marking under the model checker, whole and with one part broken.
+//!
+//! Work is a chain or a tree of items. Each worker owns two places for items;
+//! only the owner puts items there, anybody takes them. Nothing but an item's own
+//! hand-over orders the workers, so that a worker that is told `Over` can only
+//! know what the others did from the protocol itself.
+//!
+//! A [`Steps`] is the protocol as a worker uses it. A mutant is a `Steps` in
+//! which one line is missing or changed.
+
+use std::sync::Arc;
+
+use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::thread::{spawn, yield_now};
+
+use super::{Termination, Verdict};
+use crate::tests::model::{UNORDERED, caught, check, check_bounded};
+use crate::tests::witness::Witness;
+
+/// The steps of the protocol. What is not overridden is the real thing.
+trait Steps: 'static {
+    fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
+        termination.idle(sighted, |_| yield_now())
+    }
+
+    /// Whether a worker empties its own places before it says it is idle.
+    const EMPTIES_OWN: bool = true;
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {}
+
+/// A place with nothing in it. Else it holds an item's number plus one.
+const EMPTY: usize = 0;
+
+struct World<S> {
+    termination: Termination,
+    places: Vec<[AtomicUsize; 2]>,
+    /// For each item the items that doing it brings up.
+    children: &'static [&'static [usize]],
+    /// Touched by whoever does the item.
+    done: Vec<Witness>,
+    steps: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S: Steps> World<S> {
+    /// Workers on a graph of items; the first has item 0.
+    fn new(workers: usize, children: &'static [&'static [usize]]) -> Arc<World<S>> {
+        let world = World {
+            termination: Termination::new(workers),
+            places: (0..workers).map(|_| Default::default()).collect(),
+            children,
+            done: children.iter().map(|_| Witness::default()).collect(),
+            steps: std::marker::PhantomData,
+        };
+        world.put(0, 0);
+        Arc::new(world)
+    }
+
+    fn put(&self, me: usize, item: usize) {
+        let free = self.places[me].iter().find(|p| p.load(Ordering::Relaxed) == EMPTY);
+        free.expect("no program needs more places").store(item + 1, Ordering::Release);
+    }
+
+    fn take(&self, whose: usize) -> Option<usize> {
+        self.places[whose].iter().find_map(|place| {
+            let item = place.load(Ordering::Relaxed);
+            let taken = item != EMPTY
+                && place
+                    .compare_exchange(item, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            taken.then(|| item - 1)
+        })
+    }
+
+    fn sighted(&self) -> bool {
+        self.places.iter().flatten().any(|place| place.load(Ordering::Relaxed) != EMPTY)
+    }
+
+    fn work(&self, me: usize) {
+        let others = (1..self.places.len()).map(|offset| (me + offset) % self.places.len());
+        loop {
+            let item = self.take(me).or_else(|| others.clone().find_map(|other| self.take(other)));
+            if let Some(item) = item {
+                self.done[item].touch();
+                self.children[item].iter().for_each(|child| self.put(me, *child));
+                if S::EMPTIES_OWN {
+                    continue;
+                }
+            }
+            if S::idle(&self.termination, || self.sighted()) == Verdict::Over {
+                break;
+            }
+        }
+        for (item, done) in self.done.iter().enumerate() {
+            assert_eq!(done.look(), 1, "item {item} is not done once");
+        }
+    }
+
+    /// Everybody works until it is over; each sees all work done, and returns.
+    fn run(self: Arc<Self>) {
+        let helpers: Vec<_> = (1..self.places.len())
+            .map(|me| {
+                let world = Arc::clone(&self);
+                spawn(move || world.work(me))
+            })
+            .collect();
+        self.work(0);
+        helpers.into_iter().for_each(|helper| helper.join().unwrap());
+    }
+}
+
+/// Two workers on a chain: each item brings up the next.
+fn marking_ends_only_when_all_work_is_done<S: Steps>() {
+    check(|| World::<S>::new(2, &[&[1], &[2], &[]]).run());
+}
+
+/// Two workers on a fork: there is work for both.
+fn work_that_forks_is_not_lost<S: Steps>() {
+    check_bounded(4, || World::<S>::new(2, &[&[1, 2], &[], &[3], &[]]).run());
+}
+
+/// Three workers, of which one at least finds nothing to do.
+fn idle_workers_are_told<S: Steps>() {
+    check_bounded(2, || World::<S>::new(3, &[&[1], &[]]).run());
+}
+
+#[test]
+fn loom_marking_ends_only_when_all_work_is_done() {
+    marking_ends_only_when_all_work_is_done::<Sound>();
+}
+
+#[test]
+fn loom_work_that_forks_is_not_lost() {
+    work_that_forks_is_not_lost::<Sound>();
+}
+
+#[test]
+fn loom_idle_workers_are_told() {
+    idle_workers_are_told::<Sound>();
+}
+
+// ---- the mutants ----------------------------------------------------------------
+
+/// Goes back to work and still counts as idle.
+struct WorksWhileIdle;
+
+impl Steps for WorksWhileIdle {
+    fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
+        termination.idle.fetch_add(1, Ordering::AcqRel);
+        loop {
+            if termination.idle.load(Ordering::Acquire) >= termination.workers {
+                return Verdict::Over;
+            }
+            if sighted() {
+                // Removed: termination.idle.fetch_sub(1, Ordering::AcqRel);
+                return Verdict::Retry;
+            }
+            yield_now();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_works_while_idle() {
+    caught("is not done once", marking_ends_only_when_all_work_is_done::<WorksWhileIdle>);
+}
+
+/// Says it is idle while its own place may hold an item.
+struct IdlesWithWork;
+
+impl Steps for IdlesWithWork {
+    const EMPTIES_OWN: bool = false;
+}
+
+#[test]
+fn loom_mutant_idles_with_work() {
+    caught("is not done once", marking_ends_only_when_all_work_is_done::<IdlesWithWork>);
+}
+
+/// Does not publish its work to the last one to become idle.
+struct IdlesRelaxed;
+
+impl Steps for IdlesRelaxed {
+    fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
+        // Changed: Ordering::AcqRel.
+        termination.idle.fetch_add(1, Ordering::Relaxed);
+        loop {
+            if termination.idle.load(Ordering::Acquire) == termination.workers {
+                return Verdict::Over;
+            }
+            if sighted() {
+                termination.idle.fetch_sub(1, Ordering::AcqRel);
+                return Verdict::Retry;
+            }
+            yield_now();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_idles_relaxed() {
+    caught(UNORDERED, marking_ends_only_when_all_work_is_done::<IdlesRelaxed>);
+}
+
+/// Sees that all are idle, but not what they did.
+struct LooksRelaxed;
+
+impl Steps for LooksRelaxed {
+    fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
+        termination.idle.fetch_add(1, Ordering::AcqRel);
+        loop {
+            // Changed: Ordering::Acquire.
+            if termination.idle.load(Ordering::Relaxed) == termination.workers {
+                return Verdict::Over;
+            }
+            if sighted() {
+                termination.idle.fetch_sub(1, Ordering::AcqRel);
+                return Verdict::Retry;
+            }
+            yield_now();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_looks_relaxed() {
+    caught(UNORDERED, marking_ends_only_when_all_work_is_done::<LooksRelaxed>);
+}
+
+/// Only the last to become idle learns that it is over.
+struct TellsTheLastOnly;
+
+impl Steps for TellsTheLastOnly {
+    fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
+        if termination.idle.fetch_add(1, Ordering::AcqRel) + 1 == termination.workers {
+            return Verdict::Over;
+        }
+        loop {
+            // Removed: the look at the count of idle workers.
+            if sighted() {
+                termination.idle.fetch_sub(1, Ordering::AcqRel);
+                return Verdict::Retry;
+            }
+            yield_now();
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_tells_the_last_only() {
+    caught("exceeded maximum number of branches", idle_workers_are_told::<TellsTheLastOnly>);
+}
