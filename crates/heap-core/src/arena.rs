@@ -9,9 +9,9 @@
 //! * M1: a mark byte is `WHITE`, `GREY` (marked, not yet traced) or `BLACK`
 //!   (marked and traced, or nothing to trace); it is only non-white between the
 //!   start of marking and the sweep of its span.
-//! * M2: `desc` and `kinds` of a page are written while its span is not yet
+//! * M2: the facts about a page are written while its span is not yet
 //!   reachable (before its first object is handed out) and read afterwards.
-//! * M3: a page is in at most one work queue: `queued` says so.
+//! * M3: a page is in at most one work queue: its queue flag says so.
 //!
 //! Freshly mapped memory is zero, which is a valid empty table.
 
@@ -33,42 +33,12 @@ pub const GREY: u8 = 1;
 /// Mark byte of an object that was reached and needs no (more) tracing.
 pub const BLACK: u8 = 3;
 
-/// The hot facts about a page, eight bytes so that the table stays small.
-#[repr(C)]
-#[derive(Debug)]
-pub struct PageDesc {
-    /// Size of the slots, in units of eight bytes.
-    slot_words: AtomicU32,
-    /// M3: [`UNQUEUED`] or [`QUEUED`].
-    pub queued: AtomicU8,
-    /// [`PageFlags`] bits.
-    flags: AtomicU8,
-    unused: [u8; 2],
-}
-
-/// `PageDesc::queued`: the page is in no work queue.
+/// Queue flag of a page (M3): it is in no work queue.
 pub const UNQUEUED: u8 = 0;
-/// `PageDesc::queued`: the page is in a work queue.
+/// Queue flag of a page: it is in a work queue.
 pub const QUEUED: u8 = 1;
-
-/// `PageDesc::flags`: the page's objects hold no handles.
-const NOSCAN_PAGE: u8 = 1;
-
-impl PageDesc {
-    /// Bytes of a slot on this page.
-    #[inline(always)]
-    pub fn slot_bytes(&self) -> usize {
-        // ORDERING: Relaxed; M2: published with the first object of the span.
-        self.slot_words.load(Ordering::Relaxed) as usize * 8
-    }
-
-    /// Whether the page's objects hold no handles.
-    #[inline(always)]
-    pub fn is_noscan(&self) -> bool {
-        // ORDERING: Relaxed; as `slot_bytes`.
-        self.flags.load(Ordering::Relaxed) & NOSCAN_PAGE != 0
-    }
-}
+/// Queue flag of a page whose objects hold no handles: it is never queued.
+pub const NOSCAN_PAGE: u8 = 2;
 
 /// The mark bytes of one page.
 pub type PageMarks = [AtomicU8; PAGE_GRANULES];
@@ -76,7 +46,11 @@ pub type PageMarks = [AtomicU8; PAGE_GRANULES];
 /// The head of an arena.
 #[repr(C)]
 pub struct Arena {
-    desc: [PageDesc; ARENA_PAGES],
+    /// Queue flags, one byte per page: the whole table of a heap of some hundred
+    /// megabytes stays in the L1 cache while marking.
+    queue_flags: [AtomicU8; ARENA_PAGES],
+    /// Sizes of the slots, in units of eight bytes.
+    slot_words: [AtomicU32; ARENA_PAGES],
     kinds: [AtomicPtr<ObjectKind>; ARENA_PAGES],
     spans: [AtomicPtr<Span>; ARENA_PAGES],
     marks: [AtomicU8; ARENA_GRANULES],
@@ -111,10 +85,17 @@ impl Arena {
         (address & ARENA_MASK) >> PAGE_SHIFT
     }
 
-    /// The descriptor of a page.
+    /// The queue flag of a page.
     #[inline(always)]
-    pub fn desc(&self, page: usize) -> &PageDesc {
-        &self.desc[page & (ARENA_PAGES - 1)]
+    pub fn queue_flag(&self, page: usize) -> &AtomicU8 {
+        &self.queue_flags[page & (ARENA_PAGES - 1)]
+    }
+
+    /// Bytes of a slot on a page.
+    #[inline(always)]
+    pub fn slot_bytes(&self, page: usize) -> usize {
+        // ORDERING: Relaxed; M2: published with the first object of the span.
+        self.slot_words[page & (ARENA_PAGES - 1)].load(Ordering::Relaxed) as usize * 8
     }
 
     /// The mark byte of the object that starts at `address`.
@@ -167,15 +148,14 @@ impl Arena {
         span: NonNull<Span>,
     ) {
         let slot_words = u32::try_from(slot_bytes / 8).unwrap_or(u32::MAX);
+        let flag = if kind.is_noscan() { NOSCAN_PAGE } else { UNQUEUED };
         // A huge object runs on into arenas that have no head: only the pages
         // of its first arena are entered.
         for page in first_page..(first_page + npages).min(ARENA_PAGES) {
-            let desc = &self.desc[page];
             // ORDERING: Relaxed, then Release on the pointers: a reader that
-            // sees the span sees its descriptor.
-            desc.slot_words.store(slot_words, Ordering::Relaxed);
-            desc.flags.store(if kind.is_noscan() { NOSCAN_PAGE } else { 0 }, Ordering::Relaxed);
-            desc.queued.store(UNQUEUED, Ordering::Relaxed);
+            // sees the span sees its facts.
+            self.slot_words[page].store(slot_words, Ordering::Relaxed);
+            self.queue_flags[page].store(flag, Ordering::Relaxed);
             self.kinds[page].store(core::ptr::from_ref(kind).cast_mut(), Ordering::Release);
             self.spans[page].store(span.as_ptr(), Ordering::Release);
         }

@@ -177,6 +177,23 @@ impl GcBits {
         self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
 
+    /// Returns the chunks that hold no bitmaps to the allocator. Returns their
+    /// bytes.
+    pub fn release_free(&self) -> usize {
+        let free = {
+            let mut generations = self.generations.lock();
+            let free = core::mem::take(&mut generations.free);
+            generations.total -= free.len();
+            free
+        };
+        for chunk in &free {
+            // SAFETY: allocated in `add_chunk` with this layout; a free chunk holds
+            // no bitmap that anybody can reach (Q1), and it has left the list.
+            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
+        }
+        free.len() * size_of::<Chunk>()
+    }
+
     /// Bytes taken for bitmaps, in use or free.
     #[must_use]
     pub fn bytes(&self) -> usize {

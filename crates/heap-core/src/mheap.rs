@@ -4,10 +4,20 @@
 //! Mechanism only: it hands out spans, sweeps spans, and says no when memory
 //! is out. When to sweep and when to collect is decided above.
 //!
+//! The page lock guards `Pages` (module `pages`); `scavenge` gives memory back,
+//! `inspect` looks in.
+//!
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
 //!   and sweeping over.
 //! * Y2: `in_use_bytes` never exceeds the limit.
 //! * Y3: span records and central lists live as long as the heap.
+
+mod inspect;
+mod pages;
+mod regions;
+mod scavenge;
+
+pub use inspect::{CensusRow, MemoryStats};
 
 use core::ptr::NonNull;
 use std::sync::RwLock;
@@ -18,23 +28,21 @@ use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use heap_sync::lock::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
-use crate::arena::{Arena, HEADER_PAGES};
-use crate::corrupt;
+use crate::arena::Arena;
 use crate::error::OutOfMemory;
-use crate::fixalloc::FixAlloc;
 use crate::gcbits::GcBits;
-use crate::geometry::{ARENA_MASK, ARENA_PAGES, ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::kind::ObjectKind;
 use crate::marks::Isa;
 use crate::mcentral::Central;
-use crate::mspan::{Body, CachedSpan, Span, SpanState, SweepClaim};
-use crate::os::{Os, Reservation};
-use crate::page_alloc::PageAlloc;
+use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
+use crate::os::Os;
 use crate::size_class::SizeClass;
 use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
 use crate::sweep_gen::SweepGen;
 use crate::ticket::{ActiveSweep, Ticket};
+use pages::{Pages, Run};
 
 /// Spans without free slots that one refill may sweep in vain. Bounds both the
 /// work of a refill and the space wasted by giving up: at most one fresh span
@@ -52,29 +60,6 @@ pub struct CoreConfig {
     pub poison: bool,
 }
 
-/// What is behind the page lock.
-#[derive(Debug, Default)]
-struct Pages {
-    alloc: PageAlloc,
-    spans: FixAlloc<Span>,
-    /// Arenas by address.
-    arenas: FxHashMap<usize, Mapping>,
-    /// Arenas reserved and not yet in use.
-    spare: Vec<NonNull<u8>>,
-    reservations: Vec<Reservation>,
-}
-
-// SAFETY: the raw pointers are addresses of arenas that this value owns.
-unsafe impl Send for Pages {}
-
-#[derive(Debug)]
-enum Mapping {
-    /// Cut into spans by the page allocator.
-    Shared(NonNull<u8>),
-    /// One huge object in a reservation of its own.
-    Huge(Reservation),
-}
-
 /// The memory of one heap.
 #[derive(Debug)]
 pub struct MHeap {
@@ -90,6 +75,9 @@ pub struct MHeap {
     cursor: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
+    /// Bytes that the heap may retain after the last collection; `usize::MAX`
+    /// before the first.
+    retain_goal: AtomicUsize,
     /// Counters.
     pub stats: CoreStats,
 }
@@ -121,6 +109,7 @@ impl MHeap {
             centrals: RwLock::new(Centrals::default()),
             cursor: AtomicUsize::new(0),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
+            retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
         }
     }
@@ -291,7 +280,10 @@ impl MHeap {
             refund();
             return Err(OutOfMemory::System);
         };
-        let Some(base) = self.take_pages(&mut pages, npages) else {
+        let taken = pages.take(&*self.os, self.config.huge_pages, npages);
+        // ORDERING: Relaxed: a count, changed under the page lock only.
+        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
+        let Some(Run { base, needs_zero }) = taken else {
             pages.spans.free(span);
             refund();
             return Err(OutOfMemory::System);
@@ -308,6 +300,7 @@ impl MHeap {
             free_index: allocated,
             alloc_bits: None,
             allocated,
+            needs_zero,
         };
         // SAFETY: `base` is inside an arena that this heap has mapped.
         let arena = unsafe { Arena::of(base) };
@@ -332,75 +325,6 @@ impl MHeap {
         Ok(pages)
     }
 
-    fn take_pages(&self, pages: &mut Pages, npages: usize) -> Option<NonNull<u8>> {
-        if npages > ARENA_PAGES - HEADER_PAGES {
-            return self.take_huge(pages, npages);
-        }
-        let run = match pages.alloc.alloc(npages) {
-            Some(run) => run,
-            None => {
-                self.add_arena(pages)?;
-                pages.alloc.alloc(npages)?
-            }
-        };
-        let Mapping::Shared(arena) = pages.arenas.get(&(run.base & !ARENA_MASK))? else {
-            corrupt!("P2: the page allocator handed out pages of a huge object");
-        };
-        // SAFETY: the run lies within this arena's mapping.
-        Some(unsafe { arena.add(run.base & ARENA_MASK) })
-    }
-
-    #[cold]
-    fn add_arena(&self, pages: &mut Pages) -> Option<()> {
-        if pages.spare.is_empty() {
-            // Reserve several arenas at once where the system lets us: the slack
-            // for alignment is then shared. Address space only.
-            let count = if pages.reservations.is_empty() { 1 } else { 4 };
-            let reservation = self
-                .os
-                .reserve(count * ARENA_SIZE, ARENA_SIZE)
-                .or_else(|| self.os.reserve(ARENA_SIZE, ARENA_SIZE))?;
-            let count = reservation.bytes() / ARENA_SIZE;
-            for i in (0..count).rev() {
-                // SAFETY: within the reservation.
-                pages.spare.push(unsafe { reservation.base().add(i * ARENA_SIZE) });
-            }
-            self.stats.reserved_bytes.fetch_add(reservation.bytes(), Ordering::Relaxed);
-            pages.reservations.push(reservation);
-        }
-        let arena = pages.spare.pop()?;
-        if self.config.huge_pages {
-            let address = arena.addr().get();
-            let holder = pages.reservations.iter().find(|r| {
-                let start = r.base().addr().get();
-                (start..start + r.bytes()).contains(&address)
-            });
-            if let Some(reservation) = holder {
-                self.os.advise_huge(reservation, arena, ARENA_SIZE);
-            }
-        }
-        let base = arena.addr().get();
-        pages.alloc.add_arena(base, HEADER_PAGES, ARENA_PAGES);
-        pages.arenas.insert(base, Mapping::Shared(arena));
-        Some(())
-    }
-
-    #[cold]
-    fn take_huge(&self, pages: &mut Pages, npages: usize) -> Option<NonNull<u8>> {
-        // The head and the object's start share the first arena, so that the
-        // head is found from the object like any other.
-        let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
-        let reservation = self.os.reserve(bytes, ARENA_SIZE)?;
-        if self.config.huge_pages {
-            self.os.advise_huge(&reservation, reservation.base(), bytes);
-        }
-        self.stats.reserved_bytes.fetch_add(reservation.bytes(), Ordering::Relaxed);
-        // SAFETY: within the reservation.
-        let object = unsafe { reservation.base().add(HEADER_PAGES * PAGE_SIZE) };
-        pages.arenas.insert(reservation.base().addr().get(), Mapping::Huge(reservation));
-        Some(object)
-    }
-
     /// Takes back the pages of a span that holds nothing.
     fn free_pages(&self, record: NonNull<Span>, body: &Body) {
         let address = body.base.addr().get();
@@ -408,15 +332,14 @@ impl MHeap {
         let arena = unsafe { Arena::of(body.base) };
         arena.retract(Arena::page_index(address), body.npages);
         let mut pages = self.pages.lock();
-        if body.npages > ARENA_PAGES - HEADER_PAGES {
-            if let Some(Mapping::Huge(gone)) = pages.arenas.remove(&(address & !ARENA_MASK)) {
-                self.stats.reserved_bytes.fetch_sub(gone.bytes(), Ordering::Relaxed);
-            }
-        } else {
-            pages.alloc.free(address, body.npages);
-        }
+        let unmapped = pages.put(address, body.npages);
         pages.spans.free(record);
+        // ORDERING: Relaxed: counts, changed under the page lock only.
         self.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
+        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
+        drop(pages);
+        // Unmapping takes its time, and happens after unlocking.
+        drop(unmapped);
     }
 
     // ---- sweeping ----------------------------------------------------------
@@ -440,6 +363,7 @@ impl MHeap {
         tally.freed_objects += counts.freed_objects as u64;
         tally.freed_bytes += counts.freed_bytes as u64;
         tally.drop_panics += counts.drop_panics as u64;
+        claim.body_mut().needs_zero |= counts.freed_objects > 0;
         counts
     }
 
@@ -526,6 +450,7 @@ impl MHeap {
     /// Starts the sweep phase after marking: every span needs sweeping. The
     /// world is stopped, all caches are flushed.
     pub fn start_sweep(&self) {
+        self.set_retain_goal();
         let next = self.now().next();
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");
         // ORDERING: Relaxed: published by leaving the safepoint.
@@ -542,73 +467,6 @@ impl MHeap {
         })
     }
 
-    // ---- look-ups ------------------------------------------------------------
-
-    /// The object that contains `address`, if the address lies in an allocated
-    /// slot of this heap: its start and its span's contents.
-    ///
-    /// # Safety
-    ///
-    /// The world is stopped and no sweeper is at work, or the caller can
-    /// otherwise rule out that spans change hands meanwhile.
-    #[must_use]
-    pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
-        let pages = self.pages.lock();
-        let arena_base = match pages.arenas.get(&(address & !ARENA_MASK)) {
-            Some(Mapping::Shared(base)) => *base,
-            Some(Mapping::Huge(reservation)) => reservation.base(),
-            // Beyond the first arena of a huge object.
-            None => pages.arenas.values().find_map(|mapping| match mapping {
-                Mapping::Huge(reservation) => {
-                    let start = reservation.base().addr().get();
-                    (start..start + reservation.bytes())
-                        .contains(&address)
-                        .then_some(reservation.base())
-                }
-                Mapping::Shared(_) => None,
-            })?,
-        };
-        // SAFETY: the arena is mapped as long as it is in the table, and the
-        // lock keeps it there.
-        let arena = unsafe { Arena::of(arena_base) };
-        let page = if address & !ARENA_MASK == arena_base.addr().get() {
-            Arena::page_index(address)
-        } else {
-            HEADER_PAGES
-        };
-        if page < HEADER_PAGES {
-            return None;
-        }
-        // SAFETY: records live as long as the heap (Y3).
-        let span = unsafe { arena.span(page)?.as_ref() };
-        if span.state() != SpanState::InUse {
-            return None;
-        }
-        // SAFETY: the caller rules out concurrent owners.
-        let body = unsafe { span.inspect() }?;
-        let index = body.slot_index(address)?;
-        body.is_allocated(index).then(|| (body.slot(index), body))
-    }
-
-    /// Calls `visit` with every span in use.
-    ///
-    /// # Safety
-    ///
-    /// As [`MHeap::find_object`].
-    pub unsafe fn each_span(&self, mut visit: impl FnMut(&Span, &Body)) {
-        let records: Vec<NonNull<Span>> = self.pages.lock().spans.all().collect();
-        for record in records {
-            // SAFETY: Y3.
-            let span = unsafe { record.as_ref() };
-            if span.state() == SpanState::InUse {
-                // SAFETY: forwarded to the caller.
-                if let Some(body) = unsafe { span.inspect() } {
-                    visit(span, &body);
-                }
-            }
-        }
-    }
-
     /// Checks the page allocator (P1..P6) and that spans and pages agree.
     ///
     /// # Errors
@@ -618,7 +476,7 @@ impl MHeap {
         self.pages.lock().alloc.check()
     }
 
-    /// Bytes of the heap's own tables: span records and bitmaps.
+    /// Bytes of the heap's own tables outside of arenas: span records and bitmaps.
     #[must_use]
     pub fn metadata_bytes(&self) -> usize {
         self.pages.lock().spans.bytes() + self.bits.bytes()

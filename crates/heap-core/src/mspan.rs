@@ -75,6 +75,9 @@ pub struct Body {
     pub alloc_bits: Option<Bitmap>,
     /// Allocated slots, as far as the owner has handed them out.
     pub allocated: usize,
+    /// Whether free slots may hold old data. Free slots of other spans read as
+    /// zero. (Go: `needzero`.)
+    pub needs_zero: bool,
 }
 
 impl Body {

@@ -222,9 +222,11 @@ impl PageAlloc {
         self.hint = self.hint.min((arena, page + free.trailing_zeros() as usize));
     }
 
-    /// The bases of the arenas of which all usable pages are free.
-    pub fn empty_arenas(&self) -> impl Iterator<Item = usize> + '_ {
-        self.arenas.iter().filter(|arena| arena.is_empty()).map(|arena| arena.base)
+    /// The bases of the arenas of which all usable pages are free, in address
+    /// order, each with the number of its pages that have memory behind them.
+    pub fn empty_arenas(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let empty = self.arenas.iter().filter(|arena| arena.is_empty());
+        empty.map(|arena| (arena.base, arena.dirty_pages()))
     }
 
     /// The longest run that [`PageAlloc::alloc`] could serve, in pages.

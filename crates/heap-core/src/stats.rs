@@ -112,6 +112,8 @@ pub struct CoreStats {
     pub sampled_sweep_ns_max: AtomicU64,
     /// Spans swept.
     pub spans_swept: Total,
+    /// Bytes of memory given back to the system, except by freeing huge objects.
+    pub returned_bytes: Total,
     /// Bytes of address space reserved.
     pub reserved_bytes: AtomicUsize,
     /// Bytes of pages that spans cover, now and at most.

@@ -64,20 +64,24 @@ impl Tracer {
         self.edges.is_empty()
     }
 
-    /// Swaps the edge buffer for an empty one, to be handed back with
-    /// [`Tracer::recycle`].
-    #[inline]
-    pub fn take_edges(&mut self) -> Vec<NonNull<u8>> {
-        core::mem::take(&mut self.edges)
+    /// The edges reported and not yet taken.
+    #[inline(always)]
+    #[must_use]
+    pub fn edges(&self) -> &[NonNull<u8>] {
+        &self.edges
     }
 
-    /// Gives a buffer back, so that its allocation is used again.
-    #[inline]
-    pub fn recycle(&mut self, mut edges: Vec<NonNull<u8>>) {
-        edges.clear();
-        if self.edges.is_empty() {
-            self.edges = edges;
-        }
+    /// Forgets the edges.
+    #[inline(always)]
+    pub fn clear_edges(&mut self) {
+        self.edges.clear();
+    }
+
+    /// Whether a stretch of a large object was deferred.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_pieces(&self) -> bool {
+        !self.pieces.is_empty()
     }
 
     /// Takes one deferred stretch.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use heap_sync::atomic::Ordering;
 
-use crate::arena::{Arena, WHITE};
+use crate::arena::{Arena, QUEUED, WHITE};
 use crate::mheap::MHeap;
 use crate::sweep_gen::SpanPhase;
 
@@ -84,7 +84,7 @@ pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
                     ensure(kind == Some(body.kind.address()), "K1", || {
                         format!("page {page} names another kind than its span")
                     })?;
-                    let unqueued = arena.desc(page).queued.load(Ordering::Relaxed) == 0;
+                    let unqueued = arena.queue_flag(page).load(Ordering::Relaxed) != QUEUED;
                     ensure(unqueued, "M3", || format!("page {page} is queued outside marking"))?;
                     if phase == Some(SpanPhase::Swept) {
                         let marks = arena.page_marks(page);

@@ -52,9 +52,8 @@ pub(crate) fn verify(
             // SAFETY: the stretch is the object's own contents.
             unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut tracer) };
         }
-        let edges = tracer.take_edges();
-        stack.extend(&edges);
-        tracer.recycle(edges);
+        stack.extend(tracer.edges());
+        tracer.clear_edges();
     }
     Ok(())
 }

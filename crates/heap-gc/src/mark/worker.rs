@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use heap_core::arena::{Arena, BLACK, GREY, WHITE, prefetch};
-use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
+use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch};
+use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
 use heap_core::kind::TraceBatchFn;
 use heap_core::marks::{Isa, PageMasks, grey_masks};
 use heap_core::tracer::{PIECE_BYTES, Piece, Tracer};
@@ -130,6 +130,36 @@ struct TakenPage {
     masks: PageMasks,
 }
 
+/// Edges are looked at when there are so many of them: by then the mark bytes
+/// that were asked for first have arrived.
+const EDGE_BATCH: usize = 256;
+
+/// Marks an object if it is white.
+#[inline(always)]
+fn grey<S: Sharing>(object: NonNull<u8>, fresh: &mut Vec<NonNull<u8>>, counts: &mut MarkCounts) {
+    let address = object.addr().get();
+    // SAFETY: edges are handles to live objects of this heap (K2).
+    let arena = unsafe { Arena::of(object) };
+    let mark = arena.mark_byte(address);
+    // ORDERING: Relaxed plain accesses; a racing worker at worst marks the
+    // same object again (MK2).
+    if mark.load(Ordering::Relaxed) != WHITE {
+        return;
+    }
+    let page = Arena::page_index(address);
+    let flag = arena.queue_flag(page);
+    if flag.load(Ordering::Relaxed) == NOSCAN_PAGE {
+        mark.store(BLACK, Ordering::Relaxed);
+        counts.objects += 1;
+        counts.bytes += arena.slot_bytes(page);
+        return;
+    }
+    mark.store(GREY, Ordering::Relaxed);
+    if !page_flag::is_surely_queued::<S>(flag) {
+        fresh.push(object);
+    }
+}
+
 struct Worker<'j, Q> {
     job: &'j MarkJob,
     index: usize,
@@ -158,42 +188,15 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         }
     }
 
-    /// Marks an object if it is white.
-    #[inline(always)]
-    fn grey(&mut self, object: NonNull<u8>) {
-        let address = object.addr().get();
-        // SAFETY: edges are handles to live objects of this heap (K2).
-        let arena = unsafe { Arena::of(object) };
-        let mark = arena.mark_byte(address);
-        // ORDERING: Relaxed plain accesses; a racing worker at worst marks the
-        // same object again (MK2).
-        if mark.load(Ordering::Relaxed) != WHITE {
-            return;
-        }
-        let desc = arena.desc(Arena::page_index(address));
-        if desc.is_noscan() {
-            mark.store(BLACK, Ordering::Relaxed);
-            self.counts.objects += 1;
-            self.counts.bytes += desc.slot_bytes();
-            return;
-        }
-        mark.store(GREY, Ordering::Relaxed);
-        if page_flag::is_surely_queued::<Q::Sharing>(&desc.queued) {
-            return;
-        }
-        self.fresh.push(object);
-    }
-
     /// Greys the edges that tracing found and hands the fresh objects on.
     #[inline]
     fn drain_edges(&mut self) {
-        let edges = self.tracer.take_edges();
-        for edge in &edges {
-            self.grey(*edge);
+        for edge in self.tracer.edges() {
+            grey::<Q::Sharing>(*edge, &mut self.fresh, &mut self.counts);
         }
-        self.tracer.recycle(edges);
-        while let Some(piece) = self.tracer.take_piece() {
-            self.share_piece(piece);
+        self.tracer.clear_edges();
+        if self.tracer.has_pieces() {
+            self.share_pieces();
         }
         self.flush();
     }
@@ -202,10 +205,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// straight on if they are few and there is nothing else to do.
     #[inline]
     fn flush(&mut self) {
-        if self.fresh.is_empty() {
-            return;
-        }
-        if self.fresh.len() + self.direct.len() <= DIRECT_MAX && self.queue.is_empty() {
+        if self.fresh.len() + self.direct.len() <= DIRECT_MAX
+            && self.queue.is_empty()
+            && self.taken.is_none()
+        {
             for object in self.fresh.drain(..) {
                 prefetch(object.as_ptr());
                 self.direct.push(object);
@@ -216,8 +219,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         for object in self.fresh.drain(..) {
             // SAFETY: as in `grey`.
             let arena = unsafe { Arena::of(object) };
-            let desc = arena.desc(Arena::page_index(object.addr().get()));
-            if !page_flag::must_queue::<Q::Sharing>(&desc.queued) {
+            let flag = arena.queue_flag(Arena::page_index(object.addr().get()));
+            if !page_flag::must_queue::<Q::Sharing>(flag) {
                 continue;
             }
             let page = object.as_ptr().map_addr(|address| address & !(PAGE_SIZE - 1));
@@ -233,8 +236,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         // SAFETY: queued pages belong to this heap.
         let arena = unsafe { Arena::of(page.0) };
         let index = Arena::page_index(page.0.addr().get());
-        let desc = arena.desc(index);
-        page_flag::begin_scan::<Q::Sharing>(&desc.queued);
+        page_flag::begin_scan::<Q::Sharing>(arena.queue_flag(index));
+        let slot_bytes = arena.slot_bytes(index);
+        // Distance from an object's first granule to its last.
+        let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
         let kind = arena.kind(index).expect("M2: a queued page has a kind");
         let trace = kind.trace_batch.expect("noscan pages are never queued");
         let marks = arena.page_marks(index);
@@ -248,9 +253,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 marks[granule & (PAGE_GRANULES - 1)].store(BLACK, Ordering::Relaxed);
             }
             objects += mask.count_ones() as usize;
-            // One prefetch per cache line in which a grey object starts: fold
-            // the four granules of a line into one bit.
-            let mut lines = (mask | mask >> 1 | mask >> 2 | mask >> 3) & 0x1111_1111_1111_1111;
+            // One prefetch per cache line in which a grey object starts or ends:
+            // fold the four granules of a line into one bit.
+            let ends = mask | mask << tail;
+            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & 0x1111_1111_1111_1111;
             while lines != 0 {
                 let granule = block * 64 + lines.trailing_zeros() as usize;
                 lines &= lines - 1;
@@ -258,7 +264,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
         }
         self.counts.objects += objects;
-        self.counts.bytes += objects * desc.slot_bytes();
+        self.counts.bytes += objects * slot_bytes;
         TakenPage { page, trace, masks }
     }
 
@@ -271,7 +277,9 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 unsafe { (taken.trace)(taken.page.0.as_ptr(), block, mask, &mut self.tracer) };
             }
         }
-        self.drain_edges();
+        if self.tracer.len() >= EDGE_BATCH {
+            self.drain_edges();
+        }
     }
 
     /// Traces one object that this worker has just marked.
@@ -285,7 +293,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let kind = arena.kind(index).expect("M2: a marked object has a kind");
         let trace = kind.trace_batch.expect("noscan objects are never traced");
         self.counts.objects += 1;
-        self.counts.bytes += arena.desc(index).slot_bytes();
+        self.counts.bytes += arena.slot_bytes(index);
         let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
         let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
         // SAFETY: as in `finish_page`, for this one object.
@@ -293,9 +301,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.drain_edges();
     }
 
-    fn share_piece(&self, piece: Piece) {
+    #[cold]
+    fn share_pieces(&mut self) {
         let mut pieces = self.job.pieces.lock();
-        pieces.push(SharedPiece(piece));
+        while let Some(piece) = self.tracer.take_piece() {
+            pieces.push(SharedPiece(piece));
+        }
         // ORDERING: Release pairs with the Acquire in `sighted`.
         self.job.pieces_len.store(pieces.len(), Ordering::Release);
     }
@@ -331,6 +342,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         loop {
             if let Some(object) = self.direct.pop() {
                 self.scan_object(object);
+            } else if let Some(piece) = self.take_piece() {
+                // Large objects first: they fill the queue, and a page waits the
+                // longer, the more of its objects are grey when its turn comes.
+                self.scan_piece(piece);
             } else if let Some(page) = self.queue.pop() {
                 let taken = self.begin_page(page);
                 if let Some(before) = self.taken.replace(taken) {
@@ -338,8 +353,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 }
             } else if let Some(taken) = self.taken.take() {
                 self.finish_page(&taken);
-            } else if let Some(piece) = self.take_piece() {
-                self.scan_piece(piece);
+            } else if !self.tracer.is_empty() || self.tracer.has_pieces() {
+                self.drain_edges();
             } else {
                 return;
             }
@@ -434,7 +449,7 @@ fn grey_roots<Q: Queue>(
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
 ) {
     roots(&mut |object| {
-        worker.grey(object);
+        grey::<Q::Sharing>(object, &mut worker.fresh, &mut worker.counts);
         worker.flush();
     });
 }

@@ -12,7 +12,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use heap_core::arena::{BLACK, GREY, QUEUED, UNQUEUED, WHITE};
+use heap_core::arena::{BLACK, GREY, UNQUEUED, WHITE};
 use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
@@ -40,9 +40,8 @@ struct Page<S> {
     marks: [AtomicU8; MARKS],
     /// How often each object was traced.
     traced: [AtomicUsize; MARKS],
-    /// How often the page was pushed to a queue, and popped.
-    pushed: AtomicUsize,
-    popped: AtomicUsize,
+    /// In how many queues the page is.
+    queues: AtomicUsize,
     steps: PhantomData<fn() -> S>,
 }
 
@@ -53,8 +52,7 @@ impl<S: Steps> Page<S> {
             queued: AtomicU8::new(UNQUEUED),
             marks: std::array::from_fn(|_| AtomicU8::new(WHITE)),
             traced: Default::default(),
-            pushed: AtomicUsize::new(0),
-            popped: AtomicUsize::new(0),
+            queues: AtomicUsize::new(0),
             steps: PhantomData,
         })
     }
@@ -73,22 +71,17 @@ impl<S: Steps> Page<S> {
         }
         for _ in 0..fresh {
             if must_queue::<S::Sharing>(&self.queued) {
-                let pushed = self.pushed.fetch_add(1, Ordering::AcqRel) + 1;
-                let popped = self.popped.load(Ordering::Acquire);
-                assert!(pushed - popped <= 1, "PF2: the page is in two queues");
+                // ORDERING: Release to Acquire, as a queue's push and pop.
+                let before = self.queues.fetch_add(1, Ordering::Release);
+                assert_eq!(before, 0, "PF2: the page is in two queues");
             }
         }
     }
 
     /// What a worker does with the page, if it is in a queue. Whether it was.
     fn scan(&self) -> bool {
-        let popped = self.popped.load(Ordering::Relaxed);
-        if self.pushed.load(Ordering::Acquire) == popped
-            || self
-                .popped
-                .compare_exchange(popped, popped + 1, Ordering::AcqRel, Ordering::Relaxed)
-                .is_err()
-        {
+        let popped = self.queues.compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed);
+        if popped.is_err() {
             return false;
         }
         if S::CLEARS_FIRST {
@@ -108,9 +101,7 @@ impl<S: Steps> Page<S> {
 
     /// With all workers at rest: what is marked was traced, or will be.
     fn settle(&self) {
-        let waiting = self.pushed.load(Ordering::Relaxed) - self.popped.load(Ordering::Relaxed);
-        let queued = self.queued.load(Ordering::Relaxed) == QUEUED;
-        assert_eq!(waiting, usize::from(queued), "PF2: the flag says where the page is");
+        let queued = self.queues.load(Ordering::Relaxed) > 0;
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let traced = traced.load(Ordering::Relaxed) > 0;
             let marked = mark.load(Ordering::Relaxed) != WHITE;

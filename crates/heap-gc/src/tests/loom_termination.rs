@@ -1,7 +1,7 @@
 //! The end of marking under the model checker, whole and with one part broken.
 //!
-//! Work is a chain or a tree of items. Each worker owns two places for items;
-//! only the owner puts items there, anybody takes them. Nothing but an item's own
+//! Work is a chain or a tree of items. Each worker owns places for items; only
+//! the owner puts items there, anybody takes them. Nothing but an item's own
 //! hand-over orders the workers, so that a worker that is told `Over` can only
 //! know what the others did from the protocol itself.
 //!
@@ -14,13 +14,22 @@ use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::thread::{spawn, yield_now};
 
 use super::{Termination, Verdict};
-use crate::tests::model::{UNORDERED, caught, check, check_bounded};
+use crate::tests::model::{UNORDERED, caught, check_bounded};
 use crate::tests::witness::Witness;
+
+/// Lets the others go on. An order in which two workers keep each other spinning
+/// while a third is never run is legal and endless; it is not followed far.
+fn relax(spins: u32) {
+    if spins > 2 {
+        loom::skip_branch();
+    }
+    yield_now();
+}
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
-        termination.idle(sighted, |_| yield_now())
+        termination.idle(sighted, relax)
     }
 
     /// Whether a worker empties its own places before it says it is idle.
@@ -37,7 +46,7 @@ const EMPTY: usize = 0;
 
 struct World<S> {
     termination: Termination,
-    places: Vec<[AtomicUsize; 2]>,
+    places: Vec<Vec<AtomicUsize>>,
     /// For each item the items that doing it brings up.
     children: &'static [&'static [usize]],
     /// Touched by whoever does the item.
@@ -46,11 +55,13 @@ struct World<S> {
 }
 
 impl<S: Steps> World<S> {
-    /// Workers on a graph of items; the first has item 0.
-    fn new(workers: usize, children: &'static [&'static [usize]]) -> Arc<World<S>> {
+    /// Workers with places on a graph of items; the first has item 0.
+    fn new(workers: usize, places: usize, children: &'static [&'static [usize]]) -> Arc<World<S>> {
         let world = World {
             termination: Termination::new(workers),
-            places: (0..workers).map(|_| Default::default()).collect(),
+            places: (0..workers)
+                .map(|_| (0..places).map(|_| AtomicUsize::new(EMPTY)).collect())
+                .collect(),
             children,
             done: children.iter().map(|_| Witness::default()).collect(),
             steps: std::marker::PhantomData,
@@ -114,17 +125,17 @@ impl<S: Steps> World<S> {
 
 /// Two workers on a chain: each item brings up the next.
 fn marking_ends_only_when_all_work_is_done<S: Steps>() {
-    check(|| World::<S>::new(2, &[&[1], &[2], &[]]).run());
+    check_bounded(5, || World::<S>::new(2, 1, &[&[1], &[2], &[]]).run());
 }
 
 /// Two workers on a fork: there is work for both.
 fn work_that_forks_is_not_lost<S: Steps>() {
-    check_bounded(4, || World::<S>::new(2, &[&[1, 2], &[], &[3], &[]]).run());
+    check_bounded(4, || World::<S>::new(2, 2, &[&[1, 2], &[], &[]]).run());
 }
 
 /// Three workers, of which one at least finds nothing to do.
 fn idle_workers_are_told<S: Steps>() {
-    check_bounded(2, || World::<S>::new(3, &[&[1], &[]]).run());
+    check_bounded(2, || World::<S>::new(3, 1, &[&[1], &[]]).run());
 }
 
 #[test]
@@ -158,14 +169,14 @@ impl Steps for WorksWhileIdle {
                 // Removed: termination.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
-            yield_now();
+            relax(0);
         }
     }
 }
 
 #[test]
 fn loom_mutant_works_while_idle() {
-    caught("is not done once", marking_ends_only_when_all_work_is_done::<WorksWhileIdle>);
+    caught(UNORDERED, marking_ends_only_when_all_work_is_done::<WorksWhileIdle>);
 }
 
 /// Says it is idle while its own place may hold an item.
@@ -195,7 +206,7 @@ impl Steps for IdlesRelaxed {
                 termination.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
-            yield_now();
+            relax(0);
         }
     }
 }
@@ -220,7 +231,7 @@ impl Steps for LooksRelaxed {
                 termination.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
-            yield_now();
+            relax(0);
         }
     }
 }
@@ -244,7 +255,7 @@ impl Steps for TellsTheLastOnly {
                 termination.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
-            yield_now();
+            relax(0);
         }
     }
 }

@@ -1,0 +1,185 @@
+//! Looking into a heap: objects by address, all spans, where the memory is.
+
+use core::ptr::NonNull;
+use std::collections::BTreeMap;
+
+use heap_sync::atomic::Ordering;
+
+use super::MHeap;
+use super::pages::Pages;
+use crate::arena::{Arena, HEADER_PAGES};
+use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
+use crate::mspan::{Body, Span, SpanState};
+use crate::size_class::SizeClass;
+
+/// Where a heap's memory is, in bytes. All of one moment: Z2.
+///
+/// `mapped = in_use + idle + released + heads`; records and bitmaps come from
+/// the program's allocator and on top.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Arenas and the regions of huge objects: address space that the heap can
+    /// use. Slack for alignment is not counted.
+    pub mapped: usize,
+    /// Pages that spans cover.
+    pub in_use: usize,
+    /// Free pages with memory behind them.
+    pub idle: usize,
+    /// Free pages without: never touched, or given back.
+    pub released: usize,
+    /// Heads of arenas: address space, of which only what describes used pages
+    /// has memory behind it.
+    pub heads: usize,
+    /// Span records.
+    pub records: usize,
+    /// Allocation bitmaps.
+    pub bitmaps: usize,
+    /// Arenas and regions of huge objects.
+    pub regions: usize,
+}
+
+impl MemoryStats {
+    /// Bytes of the heap's own tables.
+    #[must_use]
+    pub fn metadata(&self) -> usize {
+        self.heads + self.records + self.bitmaps
+    }
+
+    /// Z2: every mapped byte is counted once.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.mapped == self.in_use + self.idle + self.released + self.heads
+    }
+}
+
+/// The objects of one kind and size class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CensusRow {
+    /// Name of the kind.
+    pub kind: &'static str,
+    /// The size class; [`SizeClass::LARGE`] for objects with a span of their own.
+    pub class: SizeClass,
+    /// Spans.
+    pub spans: usize,
+    /// Pages of those.
+    pub pages: usize,
+    /// Slots of those.
+    pub slots: usize,
+    /// Slots that are allocated.
+    pub objects: usize,
+    /// Bytes of those.
+    pub bytes: usize,
+}
+
+impl MHeap {
+    /// The object that contains `address`, if the address lies in an allocated
+    /// slot of this heap: its start and its span's contents. Any address may be
+    /// asked for: garbage, free slots, the heap's own tables, the middle of a huge
+    /// object, other heaps.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped and no sweeper is at work, or the caller can
+    /// otherwise rule out that spans change hands meanwhile.
+    #[must_use]
+    pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
+        let pages = self.pages.lock();
+        let head = pages.regions.find(address)?.base();
+        // SAFETY: R2; the region is mapped as long as it is in the index, and the
+        // lock keeps it there.
+        let arena = unsafe { Arena::of(head) };
+        let offset = address - head.addr().get();
+        let page = match offset / PAGE_SIZE {
+            page if page < HEADER_PAGES => return None,
+            page if offset < ARENA_SIZE => page,
+            // Beyond the reach of the head's tables: only a huge object is there,
+            // and it starts right behind the head.
+            _ => HEADER_PAGES,
+        };
+        // SAFETY: records live as long as the heap (Y3).
+        let span = unsafe { arena.span(page)?.as_ref() };
+        if span.state() != SpanState::InUse {
+            return None;
+        }
+        // SAFETY: the caller rules out concurrent owners.
+        let body = unsafe { span.inspect() }?;
+        let index = body.slot_index(address)?;
+        body.is_allocated(index).then(|| (body.slot(index), body))
+    }
+
+    /// Calls `visit` with every span in use.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::find_object`].
+    pub unsafe fn each_span(&self, mut visit: impl FnMut(&Span, &Body)) {
+        let records: Vec<NonNull<Span>> = self.pages.lock().spans.all().collect();
+        for record in records {
+            // SAFETY: Y3.
+            let span = unsafe { record.as_ref() };
+            if span.state() == SpanState::InUse {
+                // SAFETY: forwarded to the caller.
+                if let Some(body) = unsafe { span.inspect() } {
+                    visit(span, &body);
+                }
+            }
+        }
+    }
+
+    /// What the heap holds, by kind and size class, sorted by bytes.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::find_object`]. With caches that are not flushed, the slots of
+    /// their windows count as objects.
+    #[must_use]
+    pub unsafe fn census(&self) -> Vec<CensusRow> {
+        let mut rows = BTreeMap::<(usize, usize), CensusRow>::new();
+        // SAFETY: forwarded to the caller.
+        unsafe {
+            self.each_span(|_, body| {
+                let key = (body.kind.address(), body.class.index());
+                let row = rows.entry(key).or_insert_with(|| CensusRow {
+                    kind: (body.kind.name)(),
+                    class: body.class,
+                    spans: 0,
+                    pages: 0,
+                    slots: 0,
+                    objects: 0,
+                    bytes: 0,
+                });
+                row.spans += 1;
+                row.pages += body.npages;
+                row.slots += body.nelems;
+                row.objects += body.allocated;
+                row.bytes += body.allocated * body.slot_bytes;
+            });
+        }
+        let mut rows: Vec<CensusRow> = rows.into_values().collect();
+        rows.sort_by_key(|row| core::cmp::Reverse(row.bytes));
+        rows
+    }
+
+    /// Where the memory is. Consistent, and stops nobody for longer than it takes
+    /// to read a few numbers.
+    #[must_use]
+    pub fn memory(&self) -> MemoryStats {
+        let bitmaps = self.bits.bytes();
+        let pages = self.pages.lock();
+        self.memory_of(&pages, bitmaps)
+    }
+
+    pub(super) fn memory_of(&self, pages: &Pages, bitmaps: usize) -> MemoryStats {
+        MemoryStats {
+            mapped: pages.regions.bytes(),
+            // Changes under the page lock only.
+            in_use: self.stats.in_use_bytes.load(Ordering::Relaxed),
+            idle: pages.idle_pages() * PAGE_SIZE,
+            released: pages.alloc.scavenged_pages() * PAGE_SIZE,
+            heads: pages.regions.len() * HEADER_PAGES * PAGE_SIZE,
+            records: pages.spans.bytes(),
+            bitmaps,
+            regions: pages.regions.len(),
+        }
+    }
+}

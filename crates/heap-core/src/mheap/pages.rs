@@ -1,0 +1,177 @@
+//! [`Pages`]: what is behind a heap's page lock: regions, the page allocator,
+//! and span records.
+//!
+//! * U1: a page of an arena is free in the page allocator, covered by a span in
+//!   use, part of the arena's head, or in flight: taken out for a moment by a
+//!   thread that gives it back to the system.
+//! * U2: a region is unmapped only when none of its pages is covered by a span
+//!   or in flight.
+
+use core::ptr::NonNull;
+
+use heap_sync::lock::Arc;
+
+use super::regions::Regions;
+use crate::arena::HEADER_PAGES;
+use crate::corrupt;
+use crate::fixalloc::FixAlloc;
+use crate::geometry::{ARENA_MASK, ARENA_PAGES, ARENA_SIZE, PAGE_SIZE};
+use crate::mspan::Span;
+use crate::os::{Os, Reservation};
+use crate::page_alloc::{PageAlloc, PageRun, ScavengePolicy};
+
+/// Sizes of arenas, tried in this order. Where address space is scarce (a limit
+/// set by the administrator) an arena is only the first part of an aligned 64 MiB
+/// slot; its head is as large as ever, 4.2 MiB of address space.
+const ARENA_SIZES: [usize; 4] = [ARENA_SIZE, ARENA_SIZE / 2, ARENA_SIZE / 4, ARENA_SIZE / 8];
+
+/// Longer runs are huge objects, each in a region of its own.
+const LONGEST_RUN: usize = ARENA_PAGES - HEADER_PAGES;
+
+/// What is behind the page lock.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    pub(super) alloc: PageAlloc,
+    pub(super) spans: FixAlloc<Span>,
+    pub(super) regions: Regions,
+    /// Pages in flight (U1).
+    pub(super) in_flight: usize,
+    /// Whether pages without memory may read as before, because the system was
+    /// offered some and has perhaps not taken them.
+    pub(super) released_may_be_dirty: bool,
+}
+
+// SAFETY: the span records in here are `Send`; their addresses are what makes
+// the allocator of them not `Send` by itself.
+unsafe impl Send for Pages {}
+
+/// Pages for a span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// The first byte, with provenance over the region.
+    pub(super) base: NonNull<u8>,
+    /// Whether the pages may hold old data.
+    pub(super) needs_zero: bool,
+}
+
+impl Pages {
+    /// Takes `npages` pages, from a new region if need be.
+    pub(super) fn take(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<Run> {
+        if npages > LONGEST_RUN {
+            return self.take_huge(os, huge_pages, npages);
+        }
+        let run = match self.alloc.alloc(npages) {
+            Some(run) => run,
+            None => {
+                self.add_arena(os, huge_pages, npages)?;
+                self.alloc.alloc(npages)?
+            }
+        };
+        Some(Run { base: self.pointer(run.base), needs_zero: self.needs_zero(&run) })
+    }
+
+    fn needs_zero(&self, run: &PageRun) -> bool {
+        run.needs_zero || self.released_may_be_dirty
+    }
+
+    /// A pointer to an address in a region.
+    pub(super) fn pointer(&self, address: usize) -> NonNull<u8> {
+        let Some(region) = self.regions.find(address) else {
+            corrupt!("R1: the page allocator handed out {address:#x}, which is in no region");
+        };
+        // SAFETY: the address is within the region.
+        unsafe { region.base().add(address - region.base().addr().get()) }
+    }
+
+    /// Adds an arena in which a run of `npages` pages fits.
+    #[cold]
+    fn add_arena(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<()> {
+        let wanted = (HEADER_PAGES + npages) * PAGE_SIZE;
+        let mut sizes = ARENA_SIZES.into_iter().filter(|&bytes| bytes >= wanted);
+        let arena = sizes.find_map(|bytes| os.reserve(bytes, ARENA_SIZE))?;
+        if huge_pages {
+            os.advise_huge(&arena, arena.base(), arena.bytes());
+        }
+        let (base, pages) = (arena.base().addr().get(), arena.bytes() / PAGE_SIZE);
+        self.regions.insert(arena).ok()?;
+        self.alloc.add_arena(base, HEADER_PAGES, pages);
+        Some(())
+    }
+
+    #[cold]
+    fn take_huge(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<Run> {
+        // The head and the object's start share the first arena-sized stretch, so
+        // that the head is found from the object like any other.
+        let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
+        let region = os.reserve(bytes, ARENA_SIZE)?;
+        if huge_pages {
+            os.advise_huge(&region, region.base(), bytes);
+        }
+        // SAFETY: within the reservation.
+        let base = unsafe { region.base().add(HEADER_PAGES * PAGE_SIZE) };
+        self.regions.insert(region).ok()?;
+        Some(Run { base, needs_zero: false })
+    }
+
+    /// Takes the pages of a span back. The region of a huge object is returned:
+    /// the caller drops it, and so unmaps it, after unlocking.
+    #[must_use]
+    pub(super) fn put(&mut self, base: usize, npages: usize) -> Option<Arc<Reservation>> {
+        if npages > LONGEST_RUN {
+            let region = self.regions.remove(base & !ARENA_MASK);
+            if region.is_none() {
+                corrupt!("R1: the huge object at {base:#x} is in no region");
+            }
+            return region;
+        }
+        self.alloc.free(base, npages);
+        None
+    }
+
+    /// Free pages with memory behind them, those in flight included.
+    pub(super) fn idle_pages(&self) -> usize {
+        self.alloc.free_pages() - self.alloc.scavenged_pages() + self.in_flight
+    }
+
+    /// Takes an empty arena out of the heap, the highest that `wanted` says yes
+    /// to when told the number of its idle pages. Returns it, to be dropped after
+    /// unlocking, with that number.
+    #[must_use]
+    pub(super) fn remove_empty_arena(
+        &mut self,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<(Arc<Reservation>, usize)> {
+        let (base, idle) = self.alloc.empty_arenas().filter(|&(_, idle)| wanted(idle)).last()?;
+        self.alloc.remove_arena(base);
+        let region = self.regions.remove(base);
+        if region.is_none() {
+            corrupt!("R1: the arena at {base:#x} is in no region");
+        }
+        region.map(|region| (region, idle))
+    }
+
+    /// Takes a run out that is worth giving back to the system (U1: it is in
+    /// flight until `land`), with the region that keeps it mapped.
+    pub(super) fn take_flight(
+        &mut self,
+        max_pages: usize,
+        policy: &ScavengePolicy,
+    ) -> Option<(PageRun, Arc<Reservation>)> {
+        let run = self.alloc.take_scavenge_candidate(max_pages, policy)?;
+        let Some(region) = self.regions.find(run.base) else {
+            corrupt!("R1: the page allocator chose {:#x}, which is in no region", run.base);
+        };
+        self.in_flight += run.npages - run.scavenged_pages;
+        Some((run, Arc::clone(region)))
+    }
+
+    /// Puts a run in flight back, with or without its memory.
+    pub(super) fn land(&mut self, run: PageRun, released: bool) {
+        self.in_flight -= run.npages - run.scavenged_pages;
+        if released {
+            self.alloc.finish_scavenge(run);
+        } else {
+            self.alloc.free(run.base, run.npages);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Regions`]: the heap's reservations by address.
+//!
+//! A region is an arena, or one huge object with the arena head before it. Both
+//! begin at a multiple of the arena size, and so one sorted array answers which
+//! region an address is in, however far the address is from the head.
+//!
+//! Owner: `Pages`, behind the page lock.
+//!
+//! * R1: regions are sorted by base and do not overlap.
+//! * R2: every region begins with an arena head.
+
+use heap_sync::lock::Arc;
+
+use crate::os::Reservation;
+
+/// The reservations of a heap. A reservation is shared with a scavenger that is
+/// giving part of it back, so that it cannot be unmapped under its hands.
+#[derive(Debug, Default)]
+pub(super) struct Regions {
+    by_base: Vec<Arc<Reservation>>,
+    bytes: usize,
+}
+
+impl Regions {
+    /// The region that an address lies in.
+    pub(super) fn find(&self, address: usize) -> Option<&Arc<Reservation>> {
+        let after = self.position_after(address);
+        self.by_base[..after].last().filter(|region| region.contains(address))
+    }
+
+    /// Adds a region. Gives it back if there is no memory for the index.
+    pub(super) fn insert(&mut self, region: Reservation) -> Result<(), Reservation> {
+        if self.by_base.try_reserve(1).is_err() {
+            return Err(region);
+        }
+        let at = self.position_after(region.base().addr().get());
+        self.bytes += region.bytes();
+        self.by_base.insert(at, Arc::new(region));
+        Ok(())
+    }
+
+    /// Removes the region that begins at `base`. It is unmapped when the last
+    /// reference is dropped: not while holding the page lock, please.
+    pub(super) fn remove(&mut self, base: usize) -> Option<Arc<Reservation>> {
+        let at = self.position_after(base).checked_sub(1)?;
+        if self.by_base[at].base().addr().get() != base {
+            return None;
+        }
+        let region = self.by_base.remove(at);
+        self.bytes -= region.bytes();
+        Some(region)
+    }
+
+    /// Bytes of all regions.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Number of regions.
+    pub(super) fn len(&self) -> usize {
+        self.by_base.len()
+    }
+
+    /// All regions, by address.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Reservation>> {
+        self.by_base.iter()
+    }
+
+    fn position_after(&self, address: usize) -> usize {
+        self.by_base.partition_point(|region| region.base().addr().get() <= address)
+    }
+}

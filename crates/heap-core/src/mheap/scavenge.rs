@@ -1,0 +1,112 @@
+//! Giving memory back to the system. (Go: `mgcscavenge.go`.)
+//!
+//! What the heap *retains* is the pages in use and the idle ones, free pages with
+//! memory behind them. After a collection it may retain a tenth more than what
+//! was in use when marking ended, before anything was swept: that is what the
+//! program needs between two collections, so a heap in a steady state never gives
+//! back what it is about to take again, and memory is dear to touch anew. What is
+//! beyond the goal goes back: empty arenas as a whole, then the highest runs of
+//! pages, whole huge pages first.
+//!
+//! * T1: a run is given back with no lock held, and nobody can be given its pages
+//!   meanwhile (U1).
+//! * T2: `released + idle` does not change by giving a run back; nor does
+//!   anything else but those two.
+//! * T3: a call ends when the goal is met, nothing is left to give, or the system
+//!   refuses; it never asks for the same pages twice.
+
+use heap_sync::atomic::Ordering;
+
+use super::MHeap;
+use crate::geometry::PAGE_SIZE;
+use crate::os::Decommit;
+use crate::page_alloc::ScavengePolicy;
+
+/// Pages given back in one call to the system: large enough that the call is
+/// cheap per page, small enough that a mutator seldom misses them.
+const STRETCH: usize = 512;
+
+/// How many empty arenas to keep for the next growth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum KeepEmpty {
+    One,
+    None,
+}
+
+impl MHeap {
+    /// Gives memory back until the heap retains `retain` bytes at most. Keeps one
+    /// empty arena, and leaves alone what is likely to be used again soon.
+    /// Returns the bytes given back.
+    pub fn scavenge(&self, retain: usize) -> usize {
+        self.give_back(retain, ScavengePolicy::BACKGROUND, KeepEmpty::One)
+    }
+
+    /// Gives all memory back that holds no objects. Returns the bytes given back.
+    ///
+    /// The caller may want to sweep first.
+    pub fn release_idle(&self) -> usize {
+        let bitmaps = self.bits.release_free();
+        bitmaps + self.give_back(0, ScavengePolicy::FORCED, KeepEmpty::None)
+    }
+
+    /// Gives back what is beyond the goal that the last collection has set.
+    /// Returns the bytes given back.
+    pub fn trim(&self) -> usize {
+        // ORDERING: Relaxed: a heuristic.
+        match self.retain_goal.load(Ordering::Relaxed) {
+            usize::MAX => 0,
+            goal => self.scavenge(goal),
+        }
+    }
+
+    /// Sets the goal for [`MHeap::trim`]: a tenth more than what is in use now,
+    /// at the end of marking.
+    pub(super) fn set_retain_goal(&self) {
+        let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
+        self.retain_goal.store(in_use.saturating_add(in_use / 10), Ordering::Relaxed);
+    }
+
+    fn give_back(&self, retain: usize, policy: ScavengePolicy, keep: KeepEmpty) -> usize {
+        let policy = ScavengePolicy { os_page: self.os.decommit_pages(), ..policy };
+        let mut total = 0;
+        loop {
+            let mut pages = self.pages.lock();
+            let retained =
+                self.stats.in_use_bytes.load(Ordering::Relaxed) + pages.idle_pages() * PAGE_SIZE;
+            let over = retained.saturating_sub(retain).div_ceil(PAGE_SIZE);
+            let spare = keep == KeepEmpty::None || pages.alloc.empty_arenas().nth(1).is_some();
+            // An empty arena without memory is only address space.
+            if spare && let Some(gone) = pages.remove_empty_arena(|idle| over > 0 || idle == 0) {
+                self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
+                drop(pages);
+                let (region, idle) = gone;
+                drop(region);
+                self.stats.returned_bytes.add((idle * PAGE_SIZE) as u64);
+                total += idle * PAGE_SIZE;
+                continue;
+            }
+            if over == 0 {
+                return total;
+            }
+            let Some((run, region)) = pages.take_flight(over.min(STRETCH), &policy) else {
+                return total;
+            };
+            let first = pages.pointer(run.base);
+            drop(pages);
+            // SAFETY: T1: the run is in flight, nobody else has it; it lies within
+            // its region and is made of whole pages of the system.
+            let outcome =
+                unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
+            let mut pages = self.pages.lock();
+            pages.released_may_be_dirty |= outcome == Decommit::Offered;
+            pages.land(run, outcome != Decommit::Refused);
+            drop(pages);
+            if outcome == Decommit::Refused {
+                return total;
+            }
+            let bytes = (run.npages - run.scavenged_pages) * PAGE_SIZE;
+            self.stats.returned_bytes.add(bytes as u64);
+            total += bytes;
+        }
+    }
+}

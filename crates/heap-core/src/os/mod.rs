@@ -1,0 +1,117 @@
+//! The operating system, as far as a heap needs it: reserve address space, give
+//! pages back. One small trait, so that tests can refuse any call.
+//!
+//! [`SystemOs`] is the real system, through `memmap2`; [`SimOs`] is the real
+//! system with faults injected and calls counted. The heap calls the trait from
+//! `mheap` only.
+//!
+//! * O1: a reservation is zero-filled, readable and writable, and is committed
+//!   page by page when first touched.
+//! * O2: a range that was given back as [`Decommit::Zeroed`] reads as zero and
+//!   costs no memory until it is touched again.
+//! * O3: a refused call changes nothing.
+
+mod sim;
+mod system;
+
+pub use sim::{Failure, SimOs};
+pub use system::SystemOs;
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use memmap2::MmapMut;
+
+use crate::geometry::PAGE_SIZE;
+
+/// A stretch of reserved address space. Dropping it unmaps it.
+#[derive(Debug)]
+pub struct Reservation {
+    map: MmapMut,
+    base: NonNull<u8>,
+    bytes: usize,
+    /// Tells a simulated system that the address space is free again.
+    lease: Option<sim::Lease>,
+}
+
+// SAFETY: the mapping is plain memory owned by this value.
+unsafe impl Send for Reservation {}
+// SAFETY: `&Reservation` only gives out the base address and `decommit`, whose
+// contract rules out concurrent use of the range.
+unsafe impl Sync for Reservation {}
+
+impl Reservation {
+    /// The `bytes` bytes of `map` from its first multiple of `align` on.
+    fn new(mut map: MmapMut, bytes: usize, align: usize) -> Option<Reservation> {
+        let start = map.as_mut_ptr();
+        let base = start.map_addr(|address| address.next_multiple_of(align));
+        debug_assert!(base.addr() - start.addr() + bytes <= map.len());
+        Some(Reservation { base: NonNull::new(base)?, map, bytes, lease: None })
+    }
+
+    /// First usable byte, aligned as asked.
+    #[must_use]
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Usable bytes from `base`.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the address lies in the usable part.
+    #[must_use]
+    pub fn contains(&self, address: usize) -> bool {
+        address.wrapping_sub(self.base.addr().get()) < self.bytes
+    }
+
+    fn offset_in_map(&self, at: NonNull<u8>) -> usize {
+        at.addr().get() - self.map.as_ptr().addr()
+    }
+}
+
+/// What came of a wish to give pages back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decommit {
+    /// The system has taken the memory; the range reads as zero (O2).
+    Zeroed,
+    /// The system takes the memory when it needs some; until then the range may
+    /// still read as before.
+    Offered,
+    /// The system did nothing.
+    Refused,
+}
+
+/// What the heap asks of the system.
+pub trait Os: Send + Sync + fmt::Debug {
+    /// Reserves `bytes` of zeroed memory aligned to `align` (a power of two).
+    /// `None` when the system refuses.
+    fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation>;
+
+    /// Asks for huge pages in part of a reservation. Advice: it may be ignored.
+    fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize);
+
+    /// Gives the pages of part of a reservation back to the system.
+    ///
+    /// # Safety
+    ///
+    /// The range lies within the reservation, is aligned to
+    /// [`Os::decommit_pages`], and nobody uses it during the call.
+    unsafe fn decommit(
+        &self,
+        reservation: &Reservation,
+        from: NonNull<u8>,
+        bytes: usize,
+    ) -> Decommit;
+
+    /// Heap pages per page of the system, a power of two: what `decommit` is
+    /// given begins and ends at multiples of it.
+    fn decommit_pages(&self) -> usize {
+        (system::LARGEST_PAGE / PAGE_SIZE).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

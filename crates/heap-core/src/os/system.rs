@@ -1,0 +1,171 @@
+//! [`SystemOs`]: the real system, through `memmap2`.
+//!
+//! What differs between systems:
+//!
+//! | | Linux | Apple | other Unix | Windows |
+//! |---|---|---|---|---|
+//! | slack for alignment | trimmed | stays reserved | stays reserved | stays reserved |
+//! | huge pages | advised | - | - | - |
+//! | part of a reservation given back | at once, zeroed | when needed | no | no |
+//! | memory committed | when touched | when touched | when touched | charged when reserved |
+//!
+//! Whole reservations are unmapped everywhere, so that empty arenas go back to
+//! every system. Only the Linux column has been run; the others compile.
+
+use core::ptr::NonNull;
+
+use memmap2::{MmapMut, MmapOptions};
+
+use super::{Decommit, Os, Reservation};
+
+/// An upper bound on the size of the system's pages. There is no portable way
+/// to ask, and the heap never gives back less than one of them.
+pub(super) const LARGEST_PAGE: usize =
+    if cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "riscv64")) {
+        4 << 10
+    } else {
+        64 << 10
+    };
+
+/// How often to guess where the system will put the next mapping. Linux puts it
+/// below the last one; on the others a guess is no better than chance.
+const GUESSES: usize = if cfg!(target_os = "linux") { 4 } else { 0 };
+
+/// The real system, through `memmap2`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemOs;
+
+impl Os for SystemOs {
+    /// Anonymous maps come aligned to a small page only, and can be trimmed at
+    /// their end only. Linux puts a map right below the last one: if it is off
+    /// by so much, a map that is longer by so much begins at the right place,
+    /// and is cut to length. Where guessing fails, slack for the alignment
+    /// stays reserved: address space, not memory.
+    fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
+        let mut extra = 0;
+        for _ in 0..GUESSES {
+            let map = map(bytes.checked_add(extra)?)?;
+            let off = map.as_ptr().addr() & (align - 1);
+            if off == 0 {
+                return Reservation::new(imp::trim(map, bytes), bytes, align);
+            }
+            extra = (extra + off) & (align - 1);
+        }
+        let map = map(bytes.checked_add(align)?)?;
+        let off = map.as_ptr().addr().wrapping_neg() & (align - 1);
+        Reservation::new(imp::trim(map, off + bytes), bytes, align)
+    }
+
+    fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
+        imp::advise_huge(reservation, from, bytes);
+    }
+
+    unsafe fn decommit(
+        &self,
+        reservation: &Reservation,
+        from: NonNull<u8>,
+        bytes: usize,
+    ) -> Decommit {
+        // SAFETY: forwarded from the caller.
+        unsafe { imp::decommit(reservation, from, bytes) }
+    }
+}
+
+fn map(bytes: usize) -> Option<MmapMut> {
+    // The standard library refuses larger layouts, and so do our lengths.
+    if bytes > isize::MAX as usize {
+        return None;
+    }
+    MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use memmap2::{Advice, RemapOptions, UncheckedAdvice};
+
+    use super::{Decommit, MmapMut, NonNull, Reservation};
+
+    /// Gives the end of a map back.
+    pub(super) fn trim(mut map: MmapMut, bytes: usize) -> MmapMut {
+        if bytes < map.len() {
+            // SAFETY: nobody has seen the map yet; it stays where it is. Refusal
+            // leaves it as it was: then the slack stays reserved.
+            let _ = unsafe { map.remap(bytes, RemapOptions::new().may_move(false)) };
+        }
+        map
+    }
+
+    pub(super) fn advise_huge(reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
+        let offset = reservation.offset_in_map(from);
+        // Refusal (a kernel without huge pages) changes nothing for us.
+        let _ = reservation.map.advise_range(Advice::HugePage, offset, bytes);
+    }
+
+    /// # Safety
+    ///
+    /// As [`super::Os::decommit`].
+    pub(super) unsafe fn decommit(
+        reservation: &Reservation,
+        from: NonNull<u8>,
+        bytes: usize,
+    ) -> Decommit {
+        let offset = reservation.offset_in_map(from);
+        // SAFETY: the caller owns the range; anonymous private memory reads as
+        // zero afterwards (O2).
+        let advised = unsafe {
+            reservation.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes)
+        };
+        if advised.is_ok() { Decommit::Zeroed } else { Decommit::Refused }
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+mod imp {
+    use memmap2::UncheckedAdvice;
+
+    use super::{Decommit, MmapMut, NonNull, Reservation};
+
+    pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
+        map
+    }
+
+    pub(super) fn advise_huge(_reservation: &Reservation, _from: NonNull<u8>, _bytes: usize) {}
+
+    /// # Safety
+    ///
+    /// As [`super::Os::decommit`].
+    pub(super) unsafe fn decommit(
+        reservation: &Reservation,
+        from: NonNull<u8>,
+        bytes: usize,
+    ) -> Decommit {
+        let offset = reservation.offset_in_map(from);
+        // SAFETY: the caller owns the range, and reckons with its losing its
+        // contents at any time.
+        let advised =
+            unsafe { reservation.map.unchecked_advise_range(UncheckedAdvice::Free, offset, bytes) };
+        if advised.is_ok() { Decommit::Offered } else { Decommit::Refused }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+mod imp {
+    use super::{Decommit, MmapMut, NonNull, Reservation};
+
+    pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
+        map
+    }
+
+    pub(super) fn advise_huge(_reservation: &Reservation, _from: NonNull<u8>, _bytes: usize) {}
+
+    /// # Safety
+    ///
+    /// As [`super::Os::decommit`].
+    pub(super) unsafe fn decommit(
+        _reservation: &Reservation,
+        _from: NonNull<u8>,
+        _bytes: usize,
+    ) -> Decommit {
+        Decommit::Refused
+    }
+}
