@@ -75,9 +75,9 @@ impl<T: Copy + fmt::Debug> fmt::Debug for Slot<T> {
     }
 }
 
-// SAFETY: reports its content; a slot is only ever made for `Copy` types, which
-// have no drop glue. The raw read stands for `get` without asking for `Copy`:
-// tracing happens while nobody writes.
+// SAFETY: reports its content; the drop glue is the content's (none, unless the
+// slot was made by `default` for a type that is not `Copy`). The raw read stands
+// for `get` without asking for `Copy`: tracing happens while nobody writes (T5).
 unsafe impl<T: Trace> Trace for Slot<T> {
     type At<'a> = Slot<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
@@ -267,9 +267,9 @@ impl<T> DerefMut for LockMut<'_, T> {
 }
 
 // SAFETY: reports its content. `Ref`/`LockMut` guards borrow the object for a
-// region without safepoints, so none is in use when the collector traces, even
-// if one was leaked and left the borrow flag set: the raw read is exclusive
-// with writers. Drop glue is the content's.
+// region without safepoints, so none is in use when the collector traces (and
+// nobody else can: T5), even if one was leaked and left the borrow flag set: the
+// raw read is exclusive with writers. Drop glue is the content's.
 unsafe impl<T: Trace> Trace for Lock<T> {
     type At<'a> = Lock<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;

@@ -6,9 +6,16 @@
 //! and the borrow checker grants it only when no handle is left.
 //!
 //! * X1: a thread is inside at most one heap at a time (a thread-local flag;
-//!   [`Cx::park`] steps out for the length of a closure).
+//!   [`Cx::park`] steps out for the length of a closure). So of all the
+//!   contexts of a thread only one can be named, and that one is inside; the
+//!   others are borrowed by `park`s further up the stack.
 //! * X2: a `Cx` that is leaked leaves its thread inside for good: the heap can
 //!   then never collect again, because handles of that region may still exist.
+//! * X3: what is allocated in a region belongs to that region throughout:
+//!   `T: Trace<At<'gc> = T>` says that the handles inside a new object are of
+//!   the region that `cx` is in, not of a longer one. Without it an empty
+//!   `Slot<Option<Gc<'static, _>>>` could be filled through a root, which gives
+//!   its type as `Slot<Option<Gc<'gc, _>>>`, and read back as `'static`.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -58,11 +65,12 @@ fn claim_thread() {
 impl Cx {
     pub(crate) fn enter(heap: &Heap) -> Cx {
         claim_thread();
-        // If attaching fails by panic, the thread is outside again.
+        // If one of the next two steps fails by panic, the thread is outside
+        // again. (`TETHER` is gone when a thread is nearly at its end.)
         let undo = OnUnwind(|| INSIDE.with(|inside| inside.set(false)));
         let mutator = Mutator::attach(heap.shared());
-        core::mem::forget(undo);
         TETHER.with(|tether| tether.replace(Some(mutator.tether())));
+        core::mem::forget(undo);
         Cx { mutator, not_send: PhantomData }
     }
 
@@ -87,7 +95,7 @@ impl Cx {
     /// [`Cx::try_alloc`] where that must be survived.
     #[inline(always)]
     #[track_caller]
-    pub fn alloc<'gc, T: Trace + 'gc>(&'gc self, value: T) -> Gc<'gc, T> {
+    pub fn alloc<'gc, T: Trace<At<'gc> = T>>(&'gc self, value: T) -> Gc<'gc, T> {
         match self.try_alloc(value) {
             Ok(gc) => gc,
             Err(error) => out_of_memory(error.reason),
@@ -101,7 +109,7 @@ impl Cx {
     /// [`AllocError`] with the value when the heap's limit or the system
     /// refuses the memory. A safepoint may make room.
     #[inline(always)]
-    pub fn try_alloc<'gc, T: Trace + 'gc>(
+    pub fn try_alloc<'gc, T: Trace<At<'gc> = T>>(
         &'gc self,
         value: T,
     ) -> Result<Gc<'gc, T>, AllocError<T>> {
@@ -157,7 +165,10 @@ impl Cx {
     ///
     /// As [`Cx::alloc`].
     #[track_caller]
-    pub fn alloc_slice_copy<'gc, T: Trace + Copy + 'gc>(&'gc self, values: &[T]) -> Gc<'gc, [T]> {
+    pub fn alloc_slice_copy<'gc, T: Trace<At<'gc> = T> + Copy>(
+        &'gc self,
+        values: &[T],
+    ) -> Gc<'gc, [T]> {
         or_panic(self.try_alloc_slice_copy(values))
     }
 
@@ -166,7 +177,7 @@ impl Cx {
     /// # Errors
     ///
     /// As [`Cx::try_alloc`].
-    pub fn try_alloc_slice_copy<'gc, T: Trace + Copy + 'gc>(
+    pub fn try_alloc_slice_copy<'gc, T: Trace<At<'gc> = T> + Copy>(
         &'gc self,
         values: &[T],
     ) -> Result<Gc<'gc, [T]>, AllocError> {
@@ -181,7 +192,7 @@ impl Cx {
     ///
     /// As [`Cx::alloc`]; and if `make` panics.
     #[track_caller]
-    pub fn alloc_slice_fn<'gc, T: Trace + 'gc>(
+    pub fn alloc_slice_fn<'gc, T: Trace<At<'gc> = T>>(
         &'gc self,
         len: usize,
         make: impl FnMut(usize) -> T,
@@ -200,7 +211,7 @@ impl Cx {
     ///
     /// If `make` panics; what it had made is dropped when the slot is swept.
     #[inline]
-    pub fn try_alloc_slice_fn<'gc, T: Trace + 'gc>(
+    pub fn try_alloc_slice_fn<'gc, T: Trace<At<'gc> = T>>(
         &'gc self,
         len: usize,
         make: impl FnMut(usize) -> T,
@@ -216,7 +227,7 @@ impl Cx {
     ///
     /// As [`Cx::alloc`].
     #[track_caller]
-    pub fn alloc_tailed_copy<'gc, H: Trace + 'gc, T: Trace + Copy + 'gc>(
+    pub fn alloc_tailed_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
         &'gc self,
         header: H,
         tail: &[T],
@@ -230,7 +241,7 @@ impl Cx {
     ///
     /// As [`Cx::try_alloc`]; the header is given back.
     #[inline]
-    pub fn try_alloc_tailed_copy<'gc, H: Trace + 'gc, T: Trace + Copy + 'gc>(
+    pub fn try_alloc_tailed_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
         &'gc self,
         header: H,
         tail: &[T],
@@ -263,7 +274,7 @@ impl Cx {
     ///
     /// If `make` panics; what it had made is dropped when the slot is swept.
     #[inline]
-    pub fn try_alloc_tailed_fn<'gc, H: Trace + 'gc, T: Trace + 'gc>(
+    pub fn try_alloc_tailed_fn<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T>>(
         &'gc self,
         header: H,
         len: usize,
@@ -372,8 +383,13 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If the closure comes back with the thread still inside another heap (it
-    /// returned or leaked a `Cx`).
+    /// If the closure returns a `Cx` (which is then dropped).
+    ///
+    /// # Aborts
+    ///
+    /// If the closure leaves a `Cx` behind in a place where it lives on: then
+    /// this context can never step back inside (X1), and must not be seen again
+    /// by anyone who catches the panic.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
         self.mutator.leave();
         INSIDE.with(|inside| inside.set(false));
@@ -401,14 +417,12 @@ impl Cx {
 
 impl Drop for Cx {
     fn drop(&mut self) {
-        // A `Cx` whose `park` failed to come back is outside already, and the
-        // flag belongs to whatever the closure left behind.
-        if self.mutator.is_inside() {
-            self.mutator.leave();
-            // The thread-local may be gone when a thread ends.
-            let _ = INSIDE.try_with(|inside| inside.set(false));
-            let _ = TETHER.try_with(RefCell::take);
-        }
+        debug_assert!(self.mutator.is_inside(), "X1");
+        self.mutator.leave();
+        INSIDE.with(|inside| inside.set(false));
+        // Taken while outside: a tether that drops inside abandons the mutator.
+        // The thread-local may be gone when a thread ends.
+        let _ = TETHER.try_with(RefCell::take);
     }
 }
 
@@ -423,13 +437,33 @@ struct Reenter<'a>(&'a mut Cx);
 
 impl Drop for Reenter<'_> {
     fn drop(&mut self) {
-        // While unwinding we may not panic again: if the closure leaked a
-        // context, this one stays parked and its owner's drop copes.
-        if INSIDE.with(|inside| !inside.replace(true)) {
-            TETHER.with(|tether| tether.replace(Some(self.0.mutator.tether())));
-            self.0.mutator.enter();
+        if INSIDE.with(|inside| inside.replace(true)) {
+            stranded();
+        }
+        let mutator = &self.0.mutator;
+        let tether = mutator.tether();
+        // Replaced while outside: a tether that drops inside abandons the
+        // mutator.
+        let tied = TETHER.try_with(|slot| slot.replace(Some(tether))).is_ok();
+        mutator.enter();
+        if !tied {
+            // The thread is nearly at its end and will not tell anyone when it
+            // is: say so now (X2). This context can still be used and dropped.
+            drop(mutator.tether());
         }
     }
+}
+
+/// The end of a process whose `park` closure left its thread inside a heap.
+///
+/// A panic would not do: whoever catches it has two contexts that he can name,
+/// of which one is outside its heap and hands out handles all the same, or both
+/// are inside and handles of two heaps meet.
+#[cold]
+#[inline(never)]
+fn stranded() -> ! {
+    eprintln!("Cx::park: the closure left the thread inside another heap");
+    std::process::abort()
 }
 
 /// Pops the shadow stack when a scope ends, also by panic.

@@ -9,16 +9,19 @@
 //!   cycle: while a cycle is marking, finding is reaching.
 //! * I3: the set's memory is touched either by a thread that is inside the heap
 //!   and holds the set, or by the collector while no thread is inside.
+//! * I4: whoever holds the set can reach its objects. So it goes to another
+//!   thread only if these may be shared.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use std::sync::{Arc, Weak};
 
-use heap_gc::WeakTable;
+use heap_gc::{Shared, WeakTable};
 
 use crate::cx::Cx;
 use crate::gc::Gc;
 use crate::heap::Heap;
-use crate::trace::Payload;
+use crate::trace::{Payload, Share};
 
 /// A hash set of objects, found by content, weak in all its entries.
 ///
@@ -42,18 +45,27 @@ use crate::trace::Payload;
 #[derive(Debug)]
 pub struct InternSet<T: ?Sized> {
     table: WeakTable,
+    /// Keeps the address of the heap from being used again: the table tells its
+    /// heap by it.
+    _heap: Weak<Shared>,
     target: PhantomData<*const T>,
 }
 
 // SAFETY: I3: the set is reached by one thread at a time, which proves with a
-// `Cx` that it is inside; sending it sends no handle.
-unsafe impl<T: ?Sized> Send for InternSet<T> {}
+// `Cx` that it is inside. I4: `Share` allows that the objects are reached from
+// the threads that had the set before, too.
+unsafe impl<T: ?Sized + Share> Send for InternSet<T> {}
 
 impl<T: ?Sized + Payload> InternSet<T> {
     /// An empty set for objects of `heap`.
     #[must_use]
     pub fn new(heap: &Heap) -> Self {
-        InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
+        let shared = heap.shared();
+        InternSet {
+            table: WeakTable::new(shared),
+            _heap: Arc::downgrade(shared),
+            target: PhantomData,
+        }
     }
 
     /// The object with this hash for which `same` holds.

@@ -136,7 +136,6 @@ impl DerefMut for Scope<'_, '_> {
 pub struct Local<'s, T: ?Sized> {
     object: core::ptr::NonNull<u8>,
     mutator: u64,
-    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "read by the debug check"))]
     index: usize,
     brand: Brand<'s>,
     target: PhantomData<*const T>,

@@ -6,19 +6,20 @@
 //! [`Tailed<H, T>`](crate::Tailed). Both are `unsafe` to implement by hand.
 //!
 //! * T1: `trace` reports every handle that the value holds.
-//! * T2: `At<'a>` is the same type with its heap lifetime replaced by `'a`.
+//! * T2: `At<'a>` is the same type with its heap lifetime replaced by `'a`: it
+//!   contains no handle of any other region.
 //! * T3: types with a `Drop` implementation of their own hold no handles: a
 //!   destructor runs after its neighbours may have been freed.
 //! * T4: drop glue may run on any thread, so every leaf that has some is `Send`.
+//! * T5: a [`Tracer`] exists only where no mutator is inside, so `trace` may read
+//!   what a mutator may be writing ([`Lock`](crate::Lock)).
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use heap_core::kind::ObjectKind;
-use heap_core::tracer::{PIECE_BYTES, Piece};
-
-pub use heap_core::tracer::Tracer;
+use heap_core::tracer::{PIECE_BYTES, Piece, Tracer as Edges};
 
 use crate::gc::Gc;
 
@@ -48,15 +49,41 @@ use crate::gc::Gc;
 ///   is `'static`).
 /// * T4: dropping a value on another thread than the one that made it is sound.
 /// * `trace` does not unwind, does not allocate in the heap and does not write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which handles it holds",
+    note = "derive `Trace`, or wrap a foreign type without handles in `Opaque`"
+)]
 pub unsafe trait Trace {
     /// The same type in another region of the program, `'a` instead of `'gc`.
-    type At<'a>: Trace + 'a;
+    /// From there it leads to the same types again (T2).
+    type At<'a>: for<'b> Trace<At<'b> = Self::At<'b>> + 'a;
 
     /// `false` promises that values of this type hold no handles at all.
     const NEEDS_TRACE: bool;
 
     /// Reports the handles that `self` holds.
     fn trace(&self, tracer: &mut Tracer);
+}
+
+/// Where [`Trace::trace`] reports handles. Only the collector has one (T5).
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Tracer(Edges);
+
+impl Tracer {
+    /// # Safety
+    ///
+    /// T5: no mutator is inside the heap whose objects are traced with it.
+    #[inline(always)]
+    unsafe fn of(edges: &mut Edges) -> &mut Tracer {
+        // SAFETY: `Tracer` is a transparent wrapper.
+        unsafe { &mut *core::ptr::from_mut(edges).cast() }
+    }
+
+    #[inline(always)]
+    fn edge(&mut self, object: NonNull<u8>) {
+        self.0.edge(object);
+    }
 }
 
 /// Objects that several mutators of one heap may reach at the same time.
@@ -98,8 +125,8 @@ unsafe impl<T: Send + Sync + 'static> Share for Opaque<T> {}
 /// `from_thin` must rebuild the reference for the layout that the allocation
 /// functions of this crate write, and `KIND` must describe that layout.
 pub unsafe trait Payload {
-    /// The same type in another region of the program.
-    type At<'a>: ?Sized + Payload + 'a;
+    /// The same type in another region of the program, as [`Trace::At`].
+    type At<'a>: ?Sized + for<'b> Payload<At<'b> = Self::At<'b>> + 'a;
 
     /// The vtable that the collector uses for objects of this type.
     const KIND: &'static ObjectKind;
@@ -344,7 +371,9 @@ impl<T: Trace> SizedKind<T> {
     /// # Safety
     /// Contract of [`heap_core::kind::TraceBatchFn`]: every set bit is the start
     /// of a live, initialised `T` on this page.
-    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, tracer: &mut Tracer) {
+    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, edges: &mut Edges) {
+        // SAFETY: T5: the caller is the collector.
+        let tracer = unsafe { Tracer::of(edges) };
         while greys != 0 {
             let granule = block * 64 + greys.trailing_zeros() as usize;
             greys &= greys - 1;
@@ -424,7 +453,9 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 
     /// # Safety
     /// As [`SizedKind::trace_batch`], for tailed objects.
-    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, tracer: &mut Tracer) {
+    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, edges: &mut Edges) {
+        // SAFETY: T5: the caller is the collector.
+        let tracer = unsafe { Tracer::of(edges) };
         while greys != 0 {
             let granule = block * 64 + greys.trailing_zeros() as usize;
             greys &= greys - 1;
@@ -441,10 +472,12 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
                 // SAFETY: a live object's address is not null.
                 let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
                 if end > PIECE_BYTES {
-                    tracer.defer(Piece { object, from: Self::TAIL, end });
+                    tracer.0.defer(Piece { object, from: Self::TAIL, end });
                 } else {
                     // SAFETY: the whole tail of a live object.
-                    unsafe { Self::trace_piece(object, Self::TAIL, end - Self::TAIL, tracer) };
+                    unsafe {
+                        Self::trace_piece(object, Self::TAIL, end - Self::TAIL, &mut tracer.0)
+                    };
                 }
             }
         }
@@ -453,10 +486,12 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
     /// # Safety
     /// `object` is a live object of this layout and `from..from + bytes` lies
     /// within its tail. Elements that start in the range are traced.
-    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, tracer: &mut Tracer) {
+    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut Edges) {
         if size_of::<T>() == 0 {
             return;
         }
+        // SAFETY: T5: the caller is the collector.
+        let tracer = unsafe { Tracer::of(edges) };
         let first = (from - Self::TAIL).div_ceil(size_of::<T>());
         let last = (from + bytes - Self::TAIL).div_ceil(size_of::<T>());
         // SAFETY: `first..last` are element indices below the length, because

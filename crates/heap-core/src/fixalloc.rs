@@ -73,6 +73,12 @@ impl<T> FixAlloc<T> {
         })
     }
 
+    /// Records that are free.
+    #[must_use]
+    pub fn free_records(&self) -> usize {
+        self.free.len()
+    }
+
     /// Bytes taken for records (F2).
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -12,6 +12,7 @@
 //! * Y2: `in_use_bytes` never exceeds the limit.
 //! * Y3: span records and central lists live as long as the heap.
 
+mod check;
 mod inspect;
 mod pages;
 mod regions;
@@ -465,15 +466,6 @@ impl MHeap {
         (0..).map_while(|i| self.central_at(i)).all(|central| {
             central.full_unswept(now).is_empty() && central.partial_unswept(now).is_empty()
         })
-    }
-
-    /// Checks the page allocator (P1..P6) and that spans and pages agree.
-    ///
-    /// # Errors
-    ///
-    /// The first broken invariant.
-    pub(crate) fn check_pages(&self) -> Result<(), String> {
-        self.pages.lock().alloc.check()
     }
 
     /// Bytes of the heap's own tables outside of arenas: span records and bitmaps.

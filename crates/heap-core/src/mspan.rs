@@ -13,7 +13,10 @@
 //!   `alloc_bits` is set.
 //! * S2: sweeping never raises the number of allocated slots: a mark on a free
 //!   slot is corruption.
-//! * S3: a token is unique: the span is in no list while one exists.
+//! * S3: a token is unique: the span is in no list while one exists; and no two
+//!   spans share a page.
+//! * S4: the number of pages and slots, and the size of a slot, are those of the
+//!   size class.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;

@@ -10,6 +10,8 @@
 //!   bits; the hand-over goes through the stamp (Release to Acquire).
 //! * G3: no span is left `NeedsSweep`, `Sweeping` or `CachedStale` when the
 //!   clock advances; a stamp two steps old would read as another phase.
+//!
+//! Model: `tests/loom_sweep_gen.rs`.
 
 use heap_sync::atomic::{AtomicU32, Ordering};
 
@@ -169,3 +171,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_sweep_gen.rs"]
+mod loom_sweep_gen;

@@ -7,7 +7,10 @@
 //!
 //! * W1: while a ticket is out, sweeping is not over.
 //! * W2: once sweeping is over, no ticket is given out until `reopen`.
-//! * W3: exactly one return of a ticket sees that it was the last.
+//! * W3: when the counter is closed and every ticket was returned, sweeping is
+//!   over, and whoever sees that sees all that the sweepers wrote.
+//!
+//! Model: `tests/loom_ticket.rs`.
 
 use heap_sync::atomic::{AtomicU32, Ordering};
 
@@ -104,3 +107,7 @@ mod tests {
         assert!(active.is_over());
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_ticket.rs"]
+mod loom_ticket;

@@ -1,14 +1,23 @@
 //! An independent check of the memory layer's invariants.
 //!
-//! It recounts from the span records and the page tables what the fast paths
-//! keep incrementally, and compares. Invariants are named by their ids.
+//! It recounts from the span records, the page tables and the bitmaps what the
+//! fast paths keep incrementally, and compares. Invariants are named by their
+//! ids, as the modules' headers introduce them.
+//!
+//! * Z1: allocated - freed = a recount, in objects and in bytes.
+//! * Z2: every mapped byte is in use, idle, released or part of an arena's head,
+//!   and counted once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use heap_sync::atomic::Ordering;
 
-use crate::arena::{Arena, QUEUED, WHITE};
+use crate::arena::{Arena, QUEUED};
+use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
+use crate::marks::{PageMasks, marked_masks};
 use crate::mheap::MHeap;
+use crate::mspan::{Body, Span};
+use crate::size_class::SizeClass;
 use crate::sweep_gen::SpanPhase;
 
 /// A broken invariant.
@@ -41,6 +50,15 @@ pub fn ensure(
     if holds { Ok(()) } else { Err(VerifyError { invariant, message: message() }) }
 }
 
+/// Whether mutators hold spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caches {
+    /// All caches are flushed, and their counts added to the totals.
+    Flushed,
+    /// Mutators may hold spans; what they have allocated is not all counted.
+    InUse,
+}
+
 /// Checks every invariant of the memory layer that can be seen at rest.
 ///
 /// # Safety
@@ -51,55 +69,129 @@ pub fn ensure(
 ///
 /// The first broken invariant.
 pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
-    let now = heap.now();
-    let mut in_use = 0;
-    let mut objects = 0u64;
-    let mut bytes = 0u64;
-    let mut bases = HashSet::new();
-    let mut result = Ok(());
     // SAFETY: forwarded from the caller.
-    unsafe {
-        heap.each_span(|span, body| {
-            if result.is_err() {
-                return;
-            }
-            result = (|| {
-                let phase = span.phase(now);
-                ensure(
-                    matches!(phase, Some(SpanPhase::Swept | SpanPhase::NeedsSweep)),
-                    "C1",
-                    || format!("span at {:p} is {phase:?} with all caches flushed", body.base),
-                )?;
-                ensure(bases.insert(body.base), "F1", || format!("two spans at {:p}", body.base))?;
-                let counted = (0..body.nelems).filter(|i| body.is_allocated(*i)).count();
-                ensure(counted == body.allocated, "S1", || {
-                    format!("{counted} slots are allocated, the span says {}", body.allocated)
-                })?;
-                let arena = Arena::of(body.base);
-                let first = Arena::page_index(body.base.addr().get());
-                for page in first..(first + body.npages).min(crate::geometry::ARENA_PAGES) {
-                    let covers = arena.span(page).is_some_and(|s| core::ptr::eq(s.as_ptr(), span));
-                    ensure(covers, "M2", || format!("page {page} does not name its span"))?;
-                    let kind = arena.kind(page).map(|k| k.address());
-                    ensure(kind == Some(body.kind.address()), "K1", || {
-                        format!("page {page} names another kind than its span")
-                    })?;
-                    let unqueued = arena.queue_flag(page).load(Ordering::Relaxed) != QUEUED;
-                    ensure(unqueued, "M3", || format!("page {page} is queued outside marking"))?;
-                    if phase == Some(SpanPhase::Swept) {
-                        let marks = arena.page_marks(page);
-                        let white = marks.iter().all(|m| m.load(Ordering::Relaxed) == WHITE);
-                        ensure(white, "M1", || format!("a swept page {page} has marks"))?;
-                    }
-                }
-                in_use += body.bytes();
-                objects += counted as u64;
-                bytes += (counted * body.slot_bytes) as u64;
-                Ok(())
-            })();
-        });
+    unsafe { verify_with(heap, Caches::Flushed) }
+}
+
+/// As [`verify`], also for a heap whose caches are not flushed.
+///
+/// # Safety
+///
+/// The world is stopped, no sweeper is at work; caches are as `caches` says.
+///
+/// # Errors
+///
+/// The first broken invariant.
+pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyError> {
+    let mut spans = Vec::new();
+    // SAFETY: forwarded from the caller.
+    unsafe { heap.each_span(|span, body| spans.push((core::ptr::from_ref(span), *body))) };
+    spans.sort_by_key(|(_, body)| body.base);
+    for &(span, ref body) in &spans {
+        // SAFETY: F1: records live as long as the heap.
+        check_span(heap, unsafe { &*span }, body, caches)?;
     }
-    result?;
+    for pair in spans.windows(2) {
+        let (below, above) = (&pair[0].1, &pair[1].1);
+        let end = below.base.addr().get() + below.bytes();
+        ensure(end <= above.base.addr().get(), "S3", || {
+            format!("the spans at {:p} and {:p} overlap", below.base, above.base)
+        })?;
+    }
+    // SAFETY: forwarded from the caller.
+    unsafe { check_lists(heap, &spans) }?;
+    check_totals(heap, &spans, caches)?;
+    let (made, free) = heap.records();
+    ensure(made == free + spans.len(), "F1", || {
+        format!("of {made} span records {free} are free and {} in use", spans.len())
+    })?;
+    let runs: Vec<_> =
+        spans.iter().map(|(_, body)| (body.base.addr().get(), body.npages)).collect();
+    // SAFETY: forwarded from the caller.
+    unsafe { heap.check_pages(&runs) }
+        .map_err(|(invariant, message)| VerifyError { invariant, message })
+}
+
+fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<(), VerifyError> {
+    let phase = span.phase(heap.now());
+    let at_rest = match phase {
+        Some(SpanPhase::Swept | SpanPhase::NeedsSweep) => true,
+        Some(SpanPhase::Cached) => caches == Caches::InUse,
+        _ => false,
+    };
+    ensure(at_rest, "C1", || format!("the span at {:p} is {phase:?}", body.base))?;
+
+    let shape = if body.class == SizeClass::LARGE {
+        (body.npages, 1, body.npages * PAGE_SIZE)
+    } else {
+        (body.class.span_pages(), body.class.objects_per_span(), body.class.object_size())
+    };
+    let found = (body.npages, body.nelems, body.slot_bytes);
+    ensure(found == shape, "S4", || {
+        format!("pages, slots and slot size of the span at {:p} are {found:?}", body.base)
+    })?;
+    let counted = (0..body.nelems).filter(|i| body.is_allocated(*i)).count();
+    ensure(counted == body.allocated && body.free_index <= body.nelems, "S1", || {
+        format!("{counted} slots are allocated: {body:?}")
+    })?;
+
+    // SAFETY: the span's base is in an arena of this heap.
+    let arena = unsafe { Arena::of(body.base) };
+    let first = Arena::page_index(body.base.addr().get());
+    for page in first..(first + body.npages).min(ARENA_PAGES) {
+        let covers = arena.span(page).is_some_and(|s| core::ptr::eq(s.as_ptr(), span));
+        ensure(covers, "M2", || format!("page {page} does not name its span"))?;
+        let kind = arena.kind(page).map(|k| k.address());
+        ensure(kind == Some(body.kind.address()), "K1", || {
+            format!("page {page} names another kind than its span")
+        })?;
+        let unqueued = arena.queue_flag(page).load(Ordering::Relaxed) != QUEUED;
+        ensure(unqueued, "M3", || format!("page {page} is queued outside marking"))?;
+        if phase != Some(SpanPhase::NeedsSweep) {
+            let white = marked_masks(heap.isa(), arena.page_marks(page)) == PageMasks::default();
+            ensure(white, "M1", || format!("the swept page {page} has marks"))?;
+        }
+    }
+    Ok(())
+}
+
+/// N1: every span that is in no cache is in exactly one list, and in the right
+/// one.
+///
+/// # Safety
+///
+/// As [`verify`].
+unsafe fn check_lists(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
+    // SAFETY: forwarded from the caller.
+    let listed = unsafe { heap.listed() };
+    let mut places = HashMap::new();
+    for place in &listed {
+        let twice = places.insert(place.span.as_ptr().cast_const(), place);
+        ensure(twice.is_none(), "N1", || format!("a span is listed twice: {twice:?}, {place:?}"))?;
+    }
+    for &(span, ref body) in spans {
+        // SAFETY: F1: records live as long as the heap.
+        let phase = unsafe { &*span }.phase(heap.now());
+        let place = places.remove(&span).map(|place| (place.central, place.swept, place.full));
+        let full = body.allocated == body.nelems;
+        let expected = match phase {
+            Some(SpanPhase::Swept) => Some((body.central, true, full)),
+            Some(SpanPhase::NeedsSweep) => Some((body.central, false, full)),
+            _ => None,
+        };
+        ensure(place == expected, "N1", || {
+            format!("the span at {:p}, {phase:?}, is listed in {place:?}", body.base)
+        })?;
+    }
+    ensure(places.is_empty(), "N1", || format!("dead spans are listed: {places:?}"))
+}
+
+fn check_totals(
+    heap: &MHeap,
+    spans: &[(*const Span, Body)],
+    caches: Caches,
+) -> Result<(), VerifyError> {
+    let in_use: usize = spans.iter().map(|(_, body)| body.bytes()).sum();
     let claimed = heap.stats.in_use_bytes.load(Ordering::Relaxed);
     ensure(in_use == claimed, "Y2", || {
         format!("spans cover {in_use} bytes, the counter says {claimed}")
@@ -107,14 +199,18 @@ pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
     ensure(heap.max_bytes().is_none_or(|max| in_use <= max), "Y2", || {
         format!("{in_use} bytes in use exceed the limit")
     })?;
+    if caches == Caches::InUse {
+        return Ok(());
+    }
     let stats = &heap.stats;
+    let objects: usize = spans.iter().map(|(_, body)| body.allocated).sum();
     let live = stats.allocated_objects.get() - stats.freed_objects.get();
-    ensure(live == objects, "Z1", || {
+    ensure(live == objects as u64, "Z1", || {
         format!("allocated - freed = {live} objects, a recount finds {objects}")
     })?;
+    let bytes: usize = spans.iter().map(|(_, body)| body.allocated * body.slot_bytes).sum();
     let live = stats.allocated_bytes.get() - stats.freed_bytes.get();
-    ensure(live == bytes, "Z1", || {
+    ensure(live == bytes as u64, "Z1", || {
         format!("allocated - freed = {live} bytes, a recount finds {bytes}")
-    })?;
-    heap.check_pages().map_err(|message| VerifyError { invariant: "P", message })
+    })
 }

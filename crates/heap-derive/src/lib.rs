@@ -1,9 +1,13 @@
 //! `#[derive(Trace)]` and `#[derive(Share)]` for `heap-api`, which re-exports
 //! them and documents the traits.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{Data, DeriveInput, Error, Fields, GenericParam, Lifetime, parse_macro_input};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{
+    Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime, LifetimeParam, Type,
+    WherePredicate, parse_macro_input,
+};
 
 /// Derives `heap_api::Trace`.
 ///
@@ -67,36 +71,14 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
     }
 
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let predicates = where_clause.map(|clause| clause.predicates.iter().collect::<Vec<_>>());
-    let mut bounds: Vec<TokenStream> =
-        predicates.into_iter().flatten().map(|p| quote!(#p)).collect();
-    // The same type in another region: lifetimes and type parameters replaced.
-    let at_arguments = input.generics.params.iter().map(|param| match param {
-        GenericParam::Lifetime(_) => quote!('__at),
-        GenericParam::Type(param) => {
-            let ident = &param.ident;
-            quote!(<#ident as ::heap_api::Trace>::At<'__at>)
-        }
-        GenericParam::Const(param) => {
-            let ident = &param.ident;
-            quote!(#ident)
-        }
-    });
-    let at = if input.generics.params.is_empty() {
-        quote!(#name)
-    } else {
-        quote!(#name<#(#at_arguments),*>)
-    };
-    for param in input.generics.type_params() {
-        let ident = &param.ident;
-        bounds.push(quote!(#ident: ::heap_api::Trace));
-        if !param.bounds.is_empty() {
-            let own = &param.bounds;
-            bounds.push(quote!(for<'__at> <#ident as ::heap_api::Trace>::At<'__at>: #own));
-        }
-    }
+    let bounds = trace_bounds(&input.generics);
+    let any_region = Lifetime::new("'__gc", Span::call_site());
+    let region = lifetimes.first().copied().unwrap_or(&any_region);
+    let at = in_region(input, &Lifetime::new("'__at", Span::call_site()));
 
+    let generic = input.generics.type_params().next().is_some();
     let mut needs_trace = Vec::new();
+    let mut region_checks = Vec::new();
     let mut arms = Vec::new();
     for (variant, fields) in &variants {
         let path = variant.map_or_else(|| quote!(#name), |variant| quote!(#name::#variant));
@@ -111,6 +93,14 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
         };
         let types: Vec<_> = fields.iter().map(|f| &f.ty).collect();
         needs_trace.extend(types.iter().map(|ty| quote!(<#ty as ::heap_api::Trace>::NEEDS_TRACE)));
+        // Without type parameters the types can be named as they are, at their
+        // own place in the source: a field that is not `Trace` is then reported
+        // once.
+        let checks = names.iter().zip(&types).map(|(field, ty)| match generic {
+            true => quote_spanned!(ty.span()=> infer_region::<#region, '_, _>(#field);),
+            false => quote!(of_one_region::<#region, #ty>();),
+        });
+        region_checks.push(quote!(#pattern => { #(#checks)* }));
         arms.push(quote! {
             #pattern => { #(<#types as ::heap_api::Trace>::trace(#names, __tracer);)* }
         });
@@ -136,10 +126,12 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
         });
     }
 
+    let one_region = one_region_check(input, region, &bounds, &region_checks);
     Ok(quote! {
         // SAFETY: every field of every variant reports its handles; `At` replaces
-        // the one lifetime and the type parameters' own; there is no `Drop`
-        // (checked below); drop glue is that of the fields.
+        // the one lifetime and the type parameters' own, and thereby every region
+        // in the fields (checked below); there is no `Drop` (checked below); drop
+        // glue is that of the fields.
         #[automatically_derived]
         unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
         where #(#bounds,)*
@@ -164,7 +156,136 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
             impl #impl_generics HeapObjectsMustNotImplementDrop for #name #type_generics
             #where_clause {}
         };
+
+        #one_region
     })
+}
+
+/// Checks that every field is of the region that the type is of: a type without
+/// a lifetime has no handles, and one with a lifetime has no `'static` ones.
+///
+/// Otherwise a handle could go to another thread with its object, in a region
+/// that is not that thread's, and from there into another heap.
+///
+/// The check looks at the type in its own region, so that type parameters are
+/// `P::At<'gc>`, of which [`Trace`](derive_trace) says that they are of `'gc`.
+/// Behind `&mut`, so that no region is shortened to fit.
+fn one_region_check(
+    input: &DeriveInput,
+    region: &Lifetime,
+    bounds: &[TokenStream],
+    arms: &[TokenStream],
+) -> TokenStream {
+    let name = &input.ident;
+    let (_, type_generics, _) = input.generics.split_for_impl();
+    let mut generics = input.generics.clone();
+    if generics.lifetimes().next().is_none() {
+        let any = LifetimeParam::new(region.clone());
+        generics.params.insert(0, GenericParam::Lifetime(any));
+    }
+    let (impl_generics, ..) = generics.split_for_impl();
+    let this = in_region(input, region);
+    let body =
+        if arms.is_empty() { quote!(match *this {}) } else { quote!(match this { #(#arms)* }) };
+    quote! {
+        const _: () = {
+            fn of_one_region<'__gc, F: ::heap_api::Trace<At<'__gc> = F>>() {}
+            #[allow(dead_code, reason = "for generic types")]
+            fn infer_region<'__gc, '__borrow: '__borrow, F>(_: &'__borrow mut F)
+            where
+                F: ::heap_api::Trace<At<'__gc> = F>,
+            {
+                of_one_region::<'__gc, F>();
+            }
+            #[allow(dead_code, reason = "never called: its type check is the point")]
+            trait FieldsAreOfOneRegion<'__gc, This> {
+                fn check(this: &mut This);
+            }
+            // A trait's method, so that fields can say `Self`.
+            #[automatically_derived]
+            impl #impl_generics FieldsAreOfOneRegion<#region, #this> for #name #type_generics
+            where #(#bounds,)*
+            {
+                #[allow(unused_variables, reason = "not every check looks at its field")]
+                fn check(this: &mut #this) {
+                    #body
+                }
+            }
+        };
+    }
+}
+
+/// The type with `region` for its lifetime and its parameters' types in that
+/// region.
+fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
+    let name = &input.ident;
+    if input.generics.params.is_empty() {
+        return quote!(#name);
+    }
+    let arguments = input.generics.params.iter().map(|param| match param {
+        GenericParam::Lifetime(_) => quote!(#region),
+        GenericParam::Type(param) => {
+            let ident = &param.ident;
+            quote!(<#ident as ::heap_api::Trace>::At<#region>)
+        }
+        GenericParam::Const(param) => {
+            let ident = &param.ident;
+            quote!(#ident)
+        }
+    });
+    quote!(#name<#(#arguments),*>)
+}
+
+/// The bounds of an implementation of `Trace`: the type's own; that the
+/// parameters are `Trace`; and whatever the type asks of a parameter, of the
+/// parameter in any region.
+fn trace_bounds(generics: &Generics) -> Vec<TokenStream> {
+    let own = generics.lifetimes().next().map(|own| &own.lifetime);
+    let mut bounds = Vec::new();
+    let also_at = |ident: &syn::Ident, asked: TokenStream| {
+        let asked = rename_lifetime(asked, own);
+        quote!(for<'__at> <#ident as ::heap_api::Trace>::At<'__at>: #asked)
+    };
+    for param in generics.type_params() {
+        let ident = &param.ident;
+        bounds.push(quote!(#ident: ::heap_api::Trace));
+        if !param.bounds.is_empty() {
+            bounds.push(also_at(ident, param.bounds.to_token_stream()));
+        }
+    }
+    for predicate in generics.where_clause.iter().flat_map(|clause| &clause.predicates) {
+        bounds.push(quote!(#predicate));
+        if let WherePredicate::Type(predicate) = predicate
+            && let Type::Path(path) = &predicate.bounded_ty
+            && let Some(param) = generics.type_params().find(|p| path.path.is_ident(&p.ident))
+        {
+            bounds.push(also_at(&param.ident, predicate.bounds.to_token_stream()));
+        }
+    }
+    bounds
+}
+
+/// The tokens with `'__at` in the place of `own`.
+fn rename_lifetime(tokens: TokenStream, own: Option<&Lifetime>) -> TokenStream {
+    let Some(own) = own else { return tokens };
+    let mut after_tick = false;
+    let renamed = tokens.into_iter().map(|token| {
+        let lifetime = std::mem::replace(
+            &mut after_tick,
+            matches!(&token, TokenTree::Punct(tick) if tick.as_char() == '\''),
+        );
+        match token {
+            TokenTree::Ident(ident) if lifetime && ident == own.ident => {
+                TokenTree::Ident(proc_macro2::Ident::new("__at", ident.span()))
+            }
+            TokenTree::Group(group) => {
+                let inner = rename_lifetime(group.stream(), Some(own));
+                TokenTree::Group(Group::new(group.delimiter(), inner))
+            }
+            other => other,
+        }
+    });
+    renamed.collect()
 }
 
 fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
@@ -188,10 +309,17 @@ fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
 
         const _: () = {
             fn assert_share<T: ::heap_api::Share + ?Sized>() {}
-            #[automatically_derived]
             #[allow(dead_code, reason = "never called: its type check is the point")]
-            fn fields_are_share #impl_generics () where #(#bounds,)* {
-                #(#checks)*
+            trait FieldsAreShare {
+                fn check();
+            }
+            #[automatically_derived]
+            impl #impl_generics FieldsAreShare for #name #type_generics
+            where #(#bounds,)*
+            {
+                fn check() {
+                    #(#checks)*
+                }
             }
         };
     })

@@ -74,8 +74,6 @@ pub enum UpvalState<'gc> {
     Open(Gc<'gc, Thread<'gc>>, u32),
 }
 
-const _: () = assert!(size_of::<UpvalState<'_>>() == 16);
-
 /// A variable that closures share.
 #[derive(Trace)]
 pub struct Upval<'gc> {

@@ -1,2 +1,130 @@
-//! lua
-fn main() {}
+//! The stand-alone interpreter.
+
+#![forbid(unsafe_code)]
+
+mod gc_stats;
+
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lua::{Config, Interpreter, ScriptError};
+
+/// A Lua 5.4 interpreter on a managed heap.
+#[derive(Parser, Debug)]
+#[command(name = "lua", disable_version_flag = true)]
+struct Options {
+    /// Execute a chunk of source text
+    #[arg(short = 'e', value_name = "CHUNK", allow_hyphen_values = true)]
+    execute: Vec<String>,
+
+    /// Show version information
+    #[arg(short = 'v')]
+    version: bool,
+
+    /// Print what the collector did, to the standard error, after the script's output
+    #[arg(long)]
+    gc_stats: bool,
+
+    /// Collect at every safepoint and overwrite freed memory
+    #[arg(long)]
+    gc_stress: bool,
+
+    /// Hard limit on the heap, such as 64M
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_heap: Option<usize>,
+
+    /// Threads that help marking
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_workers)]
+    workers: usize,
+
+    /// Sweep on a background thread
+    #[arg(long)]
+    background_sweep: bool,
+
+    /// Check every invariant of the heap at the end
+    #[arg(long)]
+    verify_heap: bool,
+
+    /// The script; `-` or nothing reads the standard input
+    script: Option<PathBuf>,
+
+    /// Arguments of the script
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// "64M": a number with an optional unit of K, M or G.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let count: usize = digits.parse().map_err(|_| format!("'{text}' is not a number of bytes"))?;
+    count.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= 256 => Ok(count),
+        _ => Err(format!("'{text}' is not a number of threads from 0 to 256")),
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("lua: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    if options.version {
+        println!("Lua 5.4 (managed heap)");
+    }
+    let output = BufWriter::with_capacity(64 << 10, std::io::stdout());
+    let mut config = Config::new()
+        .workers(options.workers)
+        .background_sweep(options.background_sweep)
+        .stress(options.gc_stress)
+        .output(Box::new(output));
+    if let Some(bytes) = options.max_heap {
+        config = config.max_heap_bytes(bytes);
+    }
+    let mut interpreter = Interpreter::new(config).map_err(|error| error.to_string())?;
+    let outcome = run_chunks(options, &mut interpreter);
+    if options.gc_stats {
+        eprint!("{}", gc_stats::report(&interpreter.heap().stats()));
+    } else if options.gc_stress {
+        eprintln!("gc-stress: {} collections", interpreter.heap().stats().collections);
+    }
+    if options.verify_heap {
+        interpreter.heap().verify().map_err(|error| format!("the heap is broken: {error}"))?;
+    }
+    outcome.map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+fn run_chunks(options: &Options, interpreter: &mut Interpreter) -> Result<(), ScriptError> {
+    for chunk in &options.execute {
+        interpreter.run_source(chunk, "=(command line)", &options.args)?;
+    }
+    let script = options.script.as_deref().filter(|path| path.as_os_str() != "-");
+    let has_work = !options.execute.is_empty() || options.version;
+    if options.script.is_none() && has_work {
+        return Ok(());
+    }
+    interpreter.run_file(script, &options.args)
+}

@@ -10,6 +10,7 @@ use std::time::Instant;
 use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
 
 use crate::error::NoMemory;
+use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
 use crate::thread::{Status, Thread};
@@ -96,6 +97,7 @@ pub struct State<'gc> {
     /// The metatables of types whose values have none of their own.
     metatables: [Slot<Option<Gc<'gc, Table<'gc>>>>; Type::COUNT],
     event_keys: [Str<'gc>; EVENTS],
+    type_names: [Str<'gc>; Type::COUNT],
 }
 
 impl<'gc> State<'gc> {
@@ -115,6 +117,10 @@ impl<'gc> State<'gc> {
         for (key, text) in event_keys.iter_mut().zip(Event::NAMES) {
             *key = Str::intern(cx, host, text.as_bytes())?;
         }
+        let mut type_names = [out_of_memory; Type::COUNT];
+        for ty in Type::ALL {
+            type_names[ty as usize] = Str::intern(cx, host, ty.name().as_bytes())?;
+        }
         Ok(cx.try_alloc(State {
             no_parts,
             globals,
@@ -125,6 +131,7 @@ impl<'gc> State<'gc> {
             out_of_memory,
             metatables: [const { Slot::new(None) }; Type::COUNT],
             event_keys,
+            type_names,
         })?)
     }
 
@@ -132,6 +139,11 @@ impl<'gc> State<'gc> {
     #[inline(always)]
     pub fn event_key(&self, event: Event) -> Str<'gc> {
         self.event_keys[event as usize]
+    }
+
+    /// The name of a type.
+    pub fn type_name(&self, ty: Type) -> Str<'gc> {
+        self.type_names[ty as usize]
     }
 
     /// The metatable that all values of a type share.
@@ -195,6 +207,10 @@ pub struct Host {
     pub buffer_limit: usize,
     /// Whether `collectgarbage("stop")` was the last word.
     pub gc_stopped: Cell<bool>,
+    /// Whether `warn` writes anything.
+    pub warnings: Cell<bool>,
+    /// The files that scripts have open.
+    pub files: OpenFiles,
 }
 
 impl Host {
@@ -212,6 +228,8 @@ impl Host {
             scratch: RefCell::new(Vec::new()),
             buffer_limit,
             gc_stopped: Cell::new(false),
+            warnings: Cell::new(false),
+            files: OpenFiles::default(),
         }
     }
 }

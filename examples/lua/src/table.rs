@@ -504,7 +504,7 @@ impl<'gc> Table<'gc> {
     /// Chooses new sizes for both parts, with room for `extra`.
     #[inline(never)]
     fn rehash(&self, ctx: Ctx<'gc>, extra: Value<'gc>) -> Result<(), NoMemory> {
-        let mut census = Census::default();
+        let mut census = Census { slices: [0; 33], integers: 0 };
         for (i, slot) in self.array_part().iter().enumerate() {
             if !slot.get().is_nil() {
                 census.count(i as i64 + 1);
@@ -783,7 +783,6 @@ fn take_free(nodes: &Nodes<'_>) -> Option<usize> {
 }
 
 /// How many integer keys lie in each power-of-two slice.
-#[derive(Default)]
 struct Census {
     /// `slices[k]`: keys in `2^(k - 1) + 1 ..= 2^k`.
     slices: [usize; 33],

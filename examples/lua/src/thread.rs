@@ -408,4 +408,12 @@ impl<'gc> Thread<'gc> {
             upval.state.set(ctx.cx, UpvalState::Closed(value));
         }
     }
+
+    /// Ends a suspended or dead coroutine; returns the error that had killed it, if one had.
+    pub fn kill(&self, ctx: Ctx<'gc>) -> Value<'gc> {
+        self.close_upvals(ctx, 0);
+        self.cut_frames(0);
+        self.status.set(Status::Dead);
+        self.death.replace(ctx.cx, Value::Nil)
+    }
 }

@@ -57,8 +57,20 @@ pub enum Type {
 }
 
 impl Type {
+    /// All types.
+    pub const ALL: [Type; 8] = [
+        Type::Nil,
+        Type::Boolean,
+        Type::Number,
+        Type::String,
+        Type::Table,
+        Type::Function,
+        Type::Thread,
+        Type::UserData,
+    ];
+
     /// Number of types.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = Self::ALL.len();
 
     /// The name that `type` returns.
     #[must_use]

@@ -95,8 +95,7 @@ impl MHeap {
             drop(pages);
             // SAFETY: T1: the run is in flight, nobody else has it; it lies within
             // its region and is made of whole pages of the system.
-            let outcome =
-                unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
+            let outcome = unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
             let mut pages = self.pages.lock();
             pages.released_may_be_dirty |= outcome == Decommit::Offered;
             pages.land(run, outcome != Decommit::Refused);

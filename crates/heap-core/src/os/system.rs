@@ -44,20 +44,20 @@ impl Os for SystemOs {
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
         let mut extra = 0;
         for _ in 0..GUESSES {
-            let map = map(bytes.checked_add(extra)?)?;
+            let map = reserve_anywhere(bytes.checked_add(extra)?)?;
             let off = map.as_ptr().addr() & (align - 1);
             if off == 0 {
                 return Reservation::new(imp::trim(map, bytes), bytes, align);
             }
             extra = (extra + off) & (align - 1);
         }
-        let map = map(bytes.checked_add(align)?)?;
+        let map = reserve_anywhere(bytes.checked_add(align)?)?;
         let off = map.as_ptr().addr().wrapping_neg() & (align - 1);
         Reservation::new(imp::trim(map, off + bytes), bytes, align)
     }
 
     fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
-        imp::advise_huge(reservation, from, bytes);
+        imp::advise_huge(&reservation.map, reservation.offset_in_map(from), bytes);
     }
 
     unsafe fn decommit(
@@ -67,11 +67,11 @@ impl Os for SystemOs {
         bytes: usize,
     ) -> Decommit {
         // SAFETY: forwarded from the caller.
-        unsafe { imp::decommit(reservation, from, bytes) }
+        unsafe { imp::decommit(&reservation.map, reservation.offset_in_map(from), bytes) }
     }
 }
 
-fn map(bytes: usize) -> Option<MmapMut> {
+fn reserve_anywhere(bytes: usize) -> Option<MmapMut> {
     // The standard library refuses larger layouts, and so do our lengths.
     if bytes > isize::MAX as usize {
         return None;
@@ -83,7 +83,7 @@ fn map(bytes: usize) -> Option<MmapMut> {
 mod imp {
     use memmap2::{Advice, RemapOptions, UncheckedAdvice};
 
-    use super::{Decommit, MmapMut, NonNull, Reservation};
+    use super::{Decommit, MmapMut};
 
     /// Gives the end of a map back.
     pub(super) fn trim(mut map: MmapMut, bytes: usize) -> MmapMut {
@@ -95,26 +95,19 @@ mod imp {
         map
     }
 
-    pub(super) fn advise_huge(reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
-        let offset = reservation.offset_in_map(from);
+    pub(super) fn advise_huge(map: &MmapMut, offset: usize, bytes: usize) {
         // Refusal (a kernel without huge pages) changes nothing for us.
-        let _ = reservation.map.advise_range(Advice::HugePage, offset, bytes);
+        let _ = map.advise_range(Advice::HugePage, offset, bytes);
     }
 
     /// # Safety
     ///
-    /// As [`super::Os::decommit`].
-    pub(super) unsafe fn decommit(
-        reservation: &Reservation,
-        from: NonNull<u8>,
-        bytes: usize,
-    ) -> Decommit {
-        let offset = reservation.offset_in_map(from);
+    /// The range is in the map, and as [`super::Os::decommit`] wants it.
+    pub(super) unsafe fn decommit(map: &MmapMut, offset: usize, bytes: usize) -> Decommit {
         // SAFETY: the caller owns the range; anonymous private memory reads as
         // zero afterwards (O2).
-        let advised = unsafe {
-            reservation.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes)
-        };
+        let advised =
+            unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes) };
         if advised.is_ok() { Decommit::Zeroed } else { Decommit::Refused }
     }
 }
@@ -123,49 +116,39 @@ mod imp {
 mod imp {
     use memmap2::UncheckedAdvice;
 
-    use super::{Decommit, MmapMut, NonNull, Reservation};
+    use super::{Decommit, MmapMut};
 
     pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
         map
     }
 
-    pub(super) fn advise_huge(_reservation: &Reservation, _from: NonNull<u8>, _bytes: usize) {}
+    pub(super) fn advise_huge(_map: &MmapMut, _offset: usize, _bytes: usize) {}
 
     /// # Safety
     ///
-    /// As [`super::Os::decommit`].
-    pub(super) unsafe fn decommit(
-        reservation: &Reservation,
-        from: NonNull<u8>,
-        bytes: usize,
-    ) -> Decommit {
-        let offset = reservation.offset_in_map(from);
+    /// The range is in the map, and as [`super::Os::decommit`] wants it.
+    pub(super) unsafe fn decommit(map: &MmapMut, offset: usize, bytes: usize) -> Decommit {
         // SAFETY: the caller owns the range, and reckons with its losing its
         // contents at any time.
-        let advised =
-            unsafe { reservation.map.unchecked_advise_range(UncheckedAdvice::Free, offset, bytes) };
+        let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::Free, offset, bytes) };
         if advised.is_ok() { Decommit::Offered } else { Decommit::Refused }
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 mod imp {
-    use super::{Decommit, MmapMut, NonNull, Reservation};
+    use super::{Decommit, MmapMut};
 
     pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
         map
     }
 
-    pub(super) fn advise_huge(_reservation: &Reservation, _from: NonNull<u8>, _bytes: usize) {}
+    pub(super) fn advise_huge(_map: &MmapMut, _offset: usize, _bytes: usize) {}
 
     /// # Safety
     ///
-    /// As [`super::Os::decommit`].
-    pub(super) unsafe fn decommit(
-        _reservation: &Reservation,
-        _from: NonNull<u8>,
-        _bytes: usize,
-    ) -> Decommit {
+    /// The range is in the map, and as [`super::Os::decommit`] wants it.
+    pub(super) unsafe fn decommit(_map: &MmapMut, _offset: usize, _bytes: usize) -> Decommit {
         Decommit::Refused
     }
 }

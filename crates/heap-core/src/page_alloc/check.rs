@@ -9,6 +9,15 @@ use bitvec::prelude::{BitSlice, BitVec, Lsb0};
 type Bits = BitSlice<u64, Lsb0>;
 
 impl PageAlloc {
+    /// Whether a page of this run is free; `true` as well for pages of no arena.
+    #[must_use]
+    pub fn any_free(&self, base: usize, npages: usize) -> bool {
+        let (at, page) = self.position(base);
+        let arena = &self.arenas[at];
+        page + npages > arena.usable.end
+            || (page..page + npages).any(|p| arena.free[p / WORD] >> (p % WORD) & 1 != 0)
+    }
+
     /// Compares everything that is cached with a recount of the bitmaps.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ fn arenas_are_kept_in_address_order() {
     assert_eq!(pages.alloc(ARENA_PAGES - 16), None);
     assert_eq!(
         pages.empty_arenas().collect::<Vec<_>>(),
-        [BASE + 2 * ARENA_SIZE],
+        [(BASE + 2 * ARENA_SIZE, 0)],
         "the other two have pages in use"
     );
     pages.remove_arena(BASE + 2 * ARENA_SIZE);
@@ -374,7 +374,7 @@ mod blocks {
         assert_eq!((cache.pages(), cache.scavenged_pages()), (63, 63));
         assert_eq!(pages.empty_arenas().count(), 0);
         cache.flush(&mut pages);
-        assert_eq!(pages.empty_arenas().collect::<Vec<_>>(), [BASE]);
+        assert_eq!(pages.empty_arenas().collect::<Vec<_>>(), [(BASE, 0)]);
         assert_eq!(pages.scavenged_pages(), ARENA_PAGES - 1);
     }
 }

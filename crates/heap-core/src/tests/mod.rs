@@ -1,4 +1,13 @@
 //! Tests of this crate's protocols and properties.
+//!
+//! Models whose mutants take a protocol's private parts out are mounted in the
+//! protocol's own module; their files stand here beside the others.
 
 #[cfg(heap_loom)]
+#[cfg(heap_loom)]
 mod loom_span_set;
+#[cfg(heap_loom)]
+pub(crate) mod model;
+#[cfg(heap_loom)]
+#[allow(unsafe_code, reason = "races on purpose, under the model checker")]
+pub(crate) mod witness;

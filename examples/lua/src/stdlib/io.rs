@@ -1,1 +1,572 @@
 //! The `io` library.
+//!
+//! Called by the interpreter only, through [`open`]. A file is a userdata whose content is a
+//! [`LuaFile`]; `io.stdout` stands for the interpreter's configured output, whatever that is.
+//!
+//! * IO1: the functions of the library share a table, their first upvalue: the default input and
+//!   output and the files' metatable. The methods of files need none.
+//! * IO2: a file is locked only while one native body runs, and such a body never calls Lua: the
+//!   lock is free whenever it is wanted.
+//! * IO3: everything a script has written is passed on when the file is closed, collected, or the
+//!   process ends through `os.exit` ([`OpenFiles`]).
+
+mod read;
+mod stream;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use core::cell::RefCell;
+
+use heap_api::{Gc, Opaque, Slot};
+
+use super::install;
+use crate::error::{Failure, NoMemory, fail};
+use crate::function::new_native;
+use crate::native::{Call, NativeDef, NativeResult};
+use crate::number;
+use crate::state::{Ctx, Event, Host};
+use crate::table::Table;
+use crate::userdata::UserData;
+use crate::value::Value;
+use crate::vm::append_number;
+use read::{lines_iterator, read_arguments};
+use stream::{Buffering, Device, Direction, Stream, from_start};
+
+static FUNCTIONS: &[NativeDef] = &[
+    NativeDef::fast("close", io_close),
+    NativeDef::fast("flush", |call| flush(call, default_file(call, OUTPUT)?)),
+    NativeDef::fast("input", |call| default(call, INPUT)),
+    NativeDef::fast("lines", io_lines),
+    NativeDef::fast("open", io_open),
+    NativeDef::fast("output", |call| default(call, OUTPUT)),
+    NativeDef::fast("popen", popen),
+    NativeDef::fast("read", |call| read_arguments(call, default_file(call, INPUT)?, 0)),
+    NativeDef::fast("tmpfile", tmpfile),
+    NativeDef::fast("type", type_),
+    NativeDef::fast("write", |call| write(call, default_file(call, OUTPUT)?, 0)),
+];
+
+static METHODS: &[NativeDef] = &[
+    NativeDef::fast("close", |call| close(call, file_argument(call)?)),
+    NativeDef::fast("flush", |call| flush(call, file_argument(call)?)),
+    NativeDef::fast("lines", |call| {
+        let file = file_argument(call)?;
+        call.ret(lines_iterator(call, file, Value::Bool(false))?)
+    }),
+    NativeDef::fast("read", |call| read_arguments(call, file_argument(call)?, 1)),
+    NativeDef::fast("seek", seek),
+    NativeDef::fast("setvbuf", setvbuf),
+    NativeDef::fast("write", |call| write(call, file_argument(call)?, 1)),
+];
+
+static METAMETHODS: &[NativeDef] = &[
+    NativeDef::fast("__close", finish),
+    NativeDef::fast("__gc", finish),
+    NativeDef::fast("__tostring", to_string),
+];
+
+/// Places in the table that the functions share (IO1).
+const INPUT: i64 = 1;
+const OUTPUT: i64 = 2;
+const METATABLE: i64 = 3;
+
+/// A userdata that is a file.
+type FileHandle<'gc> = Gc<'gc, UserData<'gc>>;
+
+/// Makes the library's table, the standard files and the files' metatable.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+    let methods = Table::new(ctx)?;
+    install(ctx, methods, METHODS)?;
+    let metatable = Table::new(ctx)?;
+    install(ctx, metatable, METAMETHODS)?;
+    metatable.set_str(ctx, ctx.state.event_key(Event::Index), Value::Table(methods))?;
+    let name = Value::Str(ctx.str("FILE*")?);
+    metatable.set_str(ctx, ctx.state.event_key(Event::Name), name)?;
+
+    let shared = Table::new(ctx)?;
+    shared.set_int(ctx, METATABLE, Value::Table(metatable))?;
+    let library = Table::new(ctx)?;
+    for def in FUNCTIONS {
+        let function = new_native(ctx, def, &[Value::Table(shared)])?;
+        library.set_str(ctx, ctx.str(def.name)?, Value::Native(function))?;
+    }
+    let standard = [
+        ("stdin", Device::Stdin, Direction::Input, Some(INPUT)),
+        ("stdout", Device::Stdout, Direction::Output, Some(OUTPUT)),
+        ("stderr", Device::Stderr, Direction::Output, None),
+    ];
+    for (name, device, direction, place) in standard {
+        let file = Value::UserData(new_file(ctx, metatable, Stream::new(device, direction))?);
+        library.set_str(ctx, ctx.str(name)?, file)?;
+        if let Some(place) = place {
+            shared.set_int(ctx, place, file)?;
+        }
+    }
+    Ok(library)
+}
+
+// ---- files ----
+
+/// The foreign part of a file userdata.
+pub struct LuaFile {
+    stream: Arc<Mutex<Option<Stream>>>,
+}
+
+impl LuaFile {
+    /// The stream; `None` if the file is closed.
+    fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
+        // A panic cannot leave a stream in a state that matters.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The files that an interpreter has opened and not closed, to be flushed when the process ends.
+#[derive(Default)]
+pub struct OpenFiles {
+    files: RefCell<Vec<Weak<Mutex<Option<Stream>>>>>,
+}
+
+impl OpenFiles {
+    fn add(&self, file: &LuaFile) {
+        let mut files = self.files.borrow_mut();
+        // Entries of files that are gone are dropped before the list grows.
+        if files.len() == files.capacity() {
+            files.retain(|file| file.strong_count() > 0);
+        }
+        files.push(Arc::downgrade(&file.stream));
+    }
+
+    /// Passes on what has been written to the files and is still in a buffer.
+    pub fn flush_all(&self) {
+        for file in self.files.borrow().iter().filter_map(Weak::upgrade) {
+            let mut stream = file.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(stream) = &mut *stream {
+                // The process ends: nobody can be told.
+                let _ = stream.write_out();
+            }
+        }
+    }
+}
+
+fn new_file<'gc>(
+    ctx: Ctx<'gc>,
+    metatable: Gc<'gc, Table<'gc>>,
+    stream: Stream,
+) -> Result<FileHandle<'gc>, NoMemory> {
+    let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
+    ctx.host.files.add(&file);
+    Ok(ctx.cx.try_alloc(UserData {
+        metatable: Slot::new(Some(metatable)),
+        content: Opaque(file),
+    })?)
+}
+
+/// Argument 0, which must be a file, open or not.
+fn any_file_argument<'gc>(call: &Call<'gc>) -> Result<FileHandle<'gc>, Failure<'gc>> {
+    match call.arg(0) {
+        Value::UserData(file) => Ok(file),
+        _ => Err(call.type_error(0, "FILE*")),
+    }
+}
+
+/// Argument 0, which must be an open file.
+fn file_argument<'gc>(call: &Call<'gc>) -> Result<FileHandle<'gc>, Failure<'gc>> {
+    let file = any_file_argument(call)?;
+    if file.content.0.lock().is_none() {
+        return Err(fail("attempt to use a closed file"));
+    }
+    Ok(file)
+}
+
+/// The table that the library's functions share (IO1).
+fn shared<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
+    match call.upvalue(0) {
+        Value::Table(shared) => shared,
+        _ => unreachable!("IO1: the functions share a table"),
+    }
+}
+
+fn current_default<'gc>(call: &Call<'gc>, place: i64) -> FileHandle<'gc> {
+    match shared(call).get_int(place) {
+        Value::UserData(file) => file,
+        _ => unreachable!("IO1: the defaults are files"),
+    }
+}
+
+/// The default input or output, which must be open.
+fn default_file<'gc>(call: &Call<'gc>, place: i64) -> Result<FileHandle<'gc>, Failure<'gc>> {
+    let file = current_default(call, place);
+    if file.content.0.lock().is_none() {
+        let name = if place == INPUT { "input" } else { "output" };
+        return Err(fail(format!("default {name} file is closed")));
+    }
+    Ok(file)
+}
+
+// ---- results ----
+
+/// The text of a system error, as C's `strerror` has it.
+pub(super) fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// What functions return for a system error: nil, a message, a number.
+pub(super) fn ret_error<'gc>(
+    call: &Call<'gc>,
+    name: Option<&[u8]>,
+    error: &io::Error,
+) -> NativeResult<'gc> {
+    let mut message = Vec::new();
+    if let Some(name) = name {
+        message.extend_from_slice(name);
+        message.extend_from_slice(b": ");
+    }
+    message.extend_from_slice(error_text(error).as_bytes());
+    let number = i64::from(error.raw_os_error().unwrap_or(0));
+    call.ret_all(&[Value::Nil, Value::Str(call.ctx.str(message)?), Value::Int(number)])
+}
+
+/// What functions return that only succeed or fail.
+pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> NativeResult<'gc> {
+    match result {
+        Ok(()) => call.ret(true),
+        Err(error) => ret_error(call, None, &error),
+    }
+}
+
+/// A file name as the system wants it.
+pub(super) fn path(name: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        PathBuf::from(std::ffi::OsStr::from_bytes(name))
+    }
+    #[cfg(not(unix))]
+    PathBuf::from(String::from_utf8_lossy(name).into_owned())
+}
+
+// ---- opening ----
+
+/// How a mode string opens a file; `None` if it is no mode.
+fn open_mode(mode: &[u8]) -> Option<(OpenOptions, Direction)> {
+    let (kind, rest) = mode.split_first()?;
+    let (update, rest) = match rest {
+        [b'+', rest @ ..] => (true, rest),
+        _ => (false, rest),
+    };
+    if rest.iter().any(|&byte| byte != b'b') {
+        return None;
+    }
+    let mut options = OpenOptions::new();
+    let direction = match kind {
+        b'r' => {
+            options.read(true).write(update);
+            Direction::Input
+        }
+        b'w' => {
+            options.read(update).write(true).create(true).truncate(true);
+            Direction::Output
+        }
+        b'a' => {
+            options.read(update).append(true).create(true);
+            Direction::Output
+        }
+        _ => return None,
+    };
+    Some((options, if update { Direction::Both } else { direction }))
+}
+
+fn shared_metatable<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
+    match shared(call).get_int(METATABLE) {
+        Value::Table(metatable) => metatable,
+        _ => unreachable!("IO1: the metatable is a table"),
+    }
+}
+
+fn io_open<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let name = call.string(0)?.as_bytes();
+    let mode = call.opt_string(1)?.map_or(&b"r"[..], |mode| mode.as_bytes());
+    let Some((options, direction)) = open_mode(mode) else {
+        return Err(call.bad_argument(1, "invalid mode"));
+    };
+    match options.open(path(name)) {
+        Ok(file) => {
+            let stream = Stream::new(Device::File(file), direction);
+            call.ret(Value::UserData(new_file(call.ctx, shared_metatable(call), stream)?))
+        }
+        Err(error) => ret_error(call, Some(name), &error),
+    }
+}
+
+/// Opens a file for a function that has no other way to report a problem than an error.
+fn open_or_fail<'gc>(
+    call: &Call<'gc>,
+    name: &[u8],
+    mode: &[u8],
+) -> Result<FileHandle<'gc>, Failure<'gc>> {
+    let opened = match open_mode(mode) {
+        Some((options, direction)) => options.open(path(name)).map(|file| (file, direction)),
+        None => unreachable!("callers give a mode"),
+    };
+    match opened {
+        Ok((file, direction)) => {
+            let stream = Stream::new(Device::File(file), direction);
+            Ok(new_file(call.ctx, shared_metatable(call), stream)?)
+        }
+        Err(error) => {
+            let name = String::from_utf8_lossy(name);
+            Err(fail(format!("cannot open file '{name}' ({})", error_text(&error))))
+        }
+    }
+}
+
+/// A new file in the directory for temporary ones, with its name.
+pub(super) fn create_temporary() -> io::Result<(File, PathBuf)> {
+    use std::hash::{BuildHasher, RandomState};
+    const ATTEMPTS: u32 = 100;
+    let mut result = Err(io::ErrorKind::AlreadyExists.into());
+    for attempt in 0..ATTEMPTS {
+        // The hasher's keys are random.
+        let unique = RandomState::new().hash_one(attempt) & 0xffff_ffff;
+        let name = std::env::temp_dir().join(format!("lua_{unique:08x}"));
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&name);
+        result = opened.map(|file| (file, name));
+        if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
+            break;
+        }
+    }
+    result
+}
+
+fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match create_temporary() {
+        Ok((file, name)) => {
+            // The file lives on without its name; where that is impossible, the name stays.
+            let _ = std::fs::remove_file(name);
+            let stream = Stream::new(Device::File(file), Direction::Both);
+            call.ret(Value::UserData(new_file(call.ctx, shared_metatable(call), stream)?))
+        }
+        Err(error) => ret_error(call, None, &error),
+    }
+}
+
+fn popen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.string(0)?;
+    Err(fail("'popen' not supported"))
+}
+
+// ---- defaults ----
+
+/// `io.input` and `io.output`.
+fn default<'gc>(call: &Call<'gc>, place: i64) -> NativeResult<'gc> {
+    match call.arg(0) {
+        Value::Nil => {}
+        Value::UserData(_) => {
+            let file = file_argument(call)?;
+            shared(call).set_int(call.ctx, place, Value::UserData(file))?;
+        }
+        Value::Str(_) | Value::Int(_) | Value::Float(_) => {
+            let name = call.string(0)?;
+            let mode: &[u8] = if place == INPUT { b"r" } else { b"w" };
+            let file = open_or_fail(call, name.as_bytes(), mode)?;
+            shared(call).set_int(call.ctx, place, Value::UserData(file))?;
+        }
+        _ => return Err(call.type_error(0, "FILE*")),
+    }
+    call.ret(Value::UserData(current_default(call, place)))
+}
+
+fn io_lines<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if call.arg(0).is_nil() {
+        let file = default_file(call, INPUT)?;
+        return call.ret(lines_iterator(call, file, Value::Bool(false))?);
+    }
+    let file = open_or_fail(call, call.string(0)?.as_bytes(), b"r")?;
+    // The last value closes the file when the loop is left early.
+    let iterator = lines_iterator(call, file, Value::Bool(true))?;
+    call.ret_all(&[iterator, Value::Nil, Value::Nil, Value::UserData(file)])
+}
+
+fn io_close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if call.count() == 0 {
+        close(call, default_file(call, OUTPUT)?)
+    } else {
+        close(call, file_argument(call)?)
+    }
+}
+
+// ---- methods ----
+
+/// Closes a file unless it is one of the process's own.
+fn close_stream(file: &LuaFile) -> io::Result<Option<()>> {
+    let mut guard = file.lock();
+    match &mut *guard {
+        Some(Stream { device: Device::File(_), .. }) => {}
+        _ => return Ok(None),
+    }
+    match guard.take() {
+        Some(mut stream) => stream.write_out().map(Some),
+        None => Ok(None),
+    }
+}
+
+fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
+    match close_stream(&file.content.0) {
+        Ok(Some(())) => call.ret(true),
+        Ok(None) => {
+            let message = call.ctx.str("cannot close standard file")?;
+            call.ret_all(&[Value::Nil, Value::Str(message)])
+        }
+        Err(error) => ret_error(call, None, &error),
+    }
+}
+
+/// `__close` and `__gc`.
+fn finish<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let file = any_file_argument(call)?;
+    // An error here has nobody to go to.
+    let _ = close_stream(&file.content.0);
+    call.ret_none()
+}
+
+fn type_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match call.any(0)? {
+        Value::UserData(file) => {
+            let open = file.content.0.lock().is_some();
+            call.ret(call.ctx.str(if open { "file" } else { "closed file" })?)
+        }
+        _ => call.ret(Value::Nil),
+    }
+}
+
+fn to_string<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let file = any_file_argument(call)?;
+    let text = if file.content.0.lock().is_none() {
+        "file (closed)".to_owned()
+    } else {
+        format!("file ({:#x})", file.addr())
+    };
+    call.ret(call.ctx.str(text)?)
+}
+
+/// Passes on what has been written; the interpreter's output is its own stream's.
+fn flush_stream(host: &Host, stream: &mut Stream) -> io::Result<()> {
+    match stream.device {
+        Device::Stdout => host.output.borrow_mut().flush(),
+        _ => stream.write_out(),
+    }
+}
+
+fn flush<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
+    let result = match &mut *file.content.0.lock() {
+        Some(stream) => flush_stream(call.ctx.host, stream),
+        None => Ok(()),
+    };
+    ret_success(call, result)
+}
+
+fn write_bytes(host: &Host, stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    if !matches!(stream.device, Device::Stdout) {
+        return stream.write(bytes);
+    }
+    let mut output = host.output.borrow_mut();
+    output.write_all(bytes)?;
+    match stream.buffering {
+        Buffering::None => output.flush(),
+        Buffering::Line if bytes.contains(&b'\n') => output.flush(),
+        Buffering::Line | Buffering::Full => Ok(()),
+    }
+}
+
+/// Writes the arguments from `first` on.
+fn write<'gc>(call: &Call<'gc>, file: FileHandle<'gc>, first: usize) -> NativeResult<'gc> {
+    let host = call.ctx.host;
+    let mut guard = file.content.0.lock();
+    let Some(stream) = &mut *guard else { return Err(fail("attempt to use a closed file")) };
+    let mut result = Ok(());
+    for i in first..call.count() {
+        let written = match call.arg(i) {
+            Value::Str(text) => write_bytes(host, stream, text.as_bytes()),
+            // Without the ".0" that tells floats from integers elsewhere.
+            Value::Float(f) => write_bytes(host, stream, number::format_general(f, 14).as_bytes()),
+            value @ Value::Int(_) => {
+                let mut digits = Vec::new();
+                append_number(&mut digits, value);
+                write_bytes(host, stream, &digits)
+            }
+            _ => return Err(call.type_error(i, "string")),
+        };
+        result = result.and(written);
+    }
+    match result {
+        Ok(()) => call.ret(Value::UserData(file)),
+        Err(error) => ret_error(call, None, &error),
+    }
+}
+
+/// Which of the named options argument `i` is.
+pub(super) fn option<'gc, T: Copy>(
+    call: &Call<'gc>,
+    i: usize,
+    default: &str,
+    options: &[(&str, T)],
+) -> Result<T, Failure<'gc>> {
+    let given = call.opt_string(i)?;
+    let given = given.map_or(default.as_bytes(), |text| text.as_bytes());
+    let found = options.iter().find(|(name, _)| name.as_bytes() == given);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        call.bad_argument(i, format!("invalid option '{}'", String::from_utf8_lossy(given)))
+    })
+}
+
+fn seek<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let file = file_argument(call)?;
+    let whence: fn(i64) -> io::Result<SeekFrom> = option(
+        call,
+        1,
+        "cur",
+        &[
+            ("set", from_start as fn(i64) -> io::Result<SeekFrom>),
+            ("cur", |offset| Ok(SeekFrom::Current(offset))),
+            ("end", |offset| Ok(SeekFrom::End(offset))),
+        ],
+    )?;
+    let offset = call.opt_int(2, 0)?;
+    let result = match &mut *file.content.0.lock() {
+        Some(stream) => whence(offset).and_then(|target| stream.seek(target)),
+        None => Ok(0),
+    };
+    match result {
+        Ok(position) => call.ret(position as i64),
+        Err(error) => ret_error(call, None, &error),
+    }
+}
+
+fn setvbuf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let file = file_argument(call)?;
+    // There is no default: an absent mode is no string.
+    call.string(1)?;
+    let modes =
+        [("no", Buffering::None), ("full", Buffering::Full), ("line", Buffering::Line)];
+    let buffering = option(call, 1, "", &modes)?;
+    call.opt_int(2, 0)?;
+    let result = match &mut *file.content.0.lock() {
+        Some(stream) => {
+            stream.buffering = buffering;
+            flush_stream(call.ctx.host, stream)
+        }
+        None => Ok(()),
+    };
+    ret_success(call, result)
+}

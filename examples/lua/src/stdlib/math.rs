@@ -150,6 +150,7 @@ fn extreme<'gc>(
     call: &Call<'gc>,
     beats: fn(Value<'gc>, Value<'gc>) -> Option<bool>,
 ) -> NativeResult<'gc> {
+    call.any(0)?;
     call.number(0)?;
     let mut best = call.arg(0);
     for i in 1..call.count() {

@@ -1,1 +1,235 @@
 //! The `os` library.
+//!
+//! Called by the interpreter only, through [`open`]. Calendar arithmetic is in [`crate::ldate`].
+//! There are no subprocesses: `os.execute` says that there is no shell.
+
+use std::fs;
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use heap_api::Gc;
+
+use super::install;
+use super::io::{create_temporary, option, path, ret_error, ret_success};
+use crate::error::{Failure, NoMemory, fail};
+use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields};
+use crate::native::{Call, NativeDef, NativeResult};
+use crate::state::Ctx;
+use crate::table::Table;
+use crate::value::Value;
+use crate::vm::{Found, index};
+
+static FUNCTIONS: &[NativeDef] = &[
+    NativeDef::fast("clock", |call| call.ret(call.ctx.host.started.elapsed().as_secs_f64())),
+    NativeDef::fast("date", date),
+    NativeDef::fast("difftime", difftime),
+    NativeDef::fast("execute", execute),
+    NativeDef::fast("exit", exit),
+    NativeDef::fast("getenv", getenv),
+    NativeDef::fast("remove", remove),
+    NativeDef::fast("rename", rename),
+    NativeDef::fast("setlocale", setlocale),
+    NativeDef::fast("time", time),
+    NativeDef::fast("tmpname", tmpname),
+];
+
+/// Makes the library's table.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+    let library = Table::new(ctx)?;
+    install(ctx, library, FUNCTIONS)?;
+    Ok(library)
+}
+
+// ---- time ----
+
+fn now() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_secs() as i64,
+        Err(before) => -(before.duration().as_secs() as i64),
+    }
+}
+
+/// An error of the calendar or of the call.
+enum Stop<'gc> {
+    Date(DateError),
+    Failed(Failure<'gc>),
+}
+
+impl From<DateError> for Stop<'_> {
+    fn from(error: DateError) -> Self {
+        Stop::Date(error)
+    }
+}
+
+impl<'gc> Stop<'gc> {
+    #[cold]
+    fn into_failure(self, call: &Call<'gc>) -> Failure<'gc> {
+        match self {
+            Stop::Date(error @ DateError::InvalidSpecifier(_)) => {
+                call.bad_argument(0, error.to_string())
+            }
+            Stop::Date(error) => fail(error.to_string()),
+            Stop::Failed(failure) => failure,
+        }
+    }
+}
+
+/// The fields of a table that describes `calendar`.
+///
+/// `isdst` comes first: a call that finds no memory runs again, and must not shift the time twice.
+fn set_fields<'gc>(
+    ctx: Ctx<'gc>,
+    table: Gc<'gc, Table<'gc>>,
+    calendar: &Calendar,
+) -> Result<(), NoMemory> {
+    table.set_str(ctx, ctx.str("isdst")?, Value::Bool(false))?;
+    let fields = [
+        ("year", calendar.year),
+        ("month", i64::from(calendar.month)),
+        ("day", i64::from(calendar.day)),
+        ("hour", i64::from(calendar.hour)),
+        ("min", i64::from(calendar.minute)),
+        ("sec", i64::from(calendar.second)),
+        ("yday", i64::from(calendar.yearday)),
+        ("wday", i64::from(calendar.weekday)),
+    ];
+    for (name, value) in fields {
+        table.set_str(ctx, ctx.str(name)?, Value::Int(value))?;
+    }
+    Ok(())
+}
+
+fn date<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let format = call.opt_string(0)?.map_or(&b"%c"[..], |format| format.as_bytes());
+    let time = if call.arg(1).is_nil() { now() } else { call.int(1)? };
+    let (zone, format) = ldate::split_zone(format);
+    let calendar =
+        Calendar::from_time(time).map_err(|error| Stop::Date(error).into_failure(call))?;
+    if format == b"*t" {
+        let table = Table::with_capacity(call.ctx, 0, 9)?;
+        set_fields(call.ctx, table, &calendar)?;
+        return call.ret(table);
+    }
+    let mut text = Vec::new();
+    ldate::format_date(&mut text, format, &calendar, zone)
+        .map_err(|error| Stop::Date(error).into_failure(call))?;
+    call.ret(call.ctx.str(text)?)
+}
+
+/// A field of the table given to `os.time`. `__index` may lead to other tables, but functions there
+/// are not called.
+fn field<'gc>(
+    call: &Call<'gc>,
+    table: Gc<'gc, Table<'gc>>,
+    name: &str,
+) -> Result<Value<'gc>, Failure<'gc>> {
+    let key = Value::Str(call.ctx.str(name)?);
+    match index(call.ctx, Value::Table(table), key)? {
+        Found::Value(value) => Ok(value),
+        Found::Call { .. } | Found::NotIndexable { .. } => Ok(Value::Nil),
+    }
+}
+
+fn time<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if call.arg(0).is_nil() {
+        return call.ret(now());
+    }
+    let table = call.table(0)?;
+    let fields = Fields::read(|name| {
+        let value = field(call, table, name).map_err(Stop::Failed)?;
+        Ok(match (value, value.to_integer()) {
+            (Value::Nil, _) => FieldValue::Absent,
+            (_, Some(integer)) => FieldValue::Integer(integer),
+            (_, None) => FieldValue::Other,
+        })
+    });
+    let fields = fields.map_err(|stop: Stop<'gc>| stop.into_failure(call))?;
+    let daylight_saving = if field(call, table, "isdst")?.is_falsy() {
+        DaylightSaving::NotInEffect
+    } else {
+        DaylightSaving::InEffect
+    };
+    let (time, calendar) =
+        fields.to_time(daylight_saving).map_err(|error| Stop::Date(error).into_failure(call))?;
+    set_fields(call.ctx, table, &calendar)?;
+    call.ret(time)
+}
+
+fn difftime<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.ret(call.int(0)? as f64 - call.int(1)? as f64)
+}
+
+// ---- the process ----
+
+fn execute<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match call.opt_string(0)? {
+        None => call.ret(false),
+        Some(_) => Err(fail("'execute' not supported")),
+    }
+}
+
+fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let code = match call.arg(0) {
+        Value::Nil | Value::Bool(true) => 0,
+        Value::Bool(false) => 1,
+        _ => call.int(0)? as i32,
+    };
+    call.ctx.host.files.flush_all();
+    // The process ends: a reader of the output that has gone cannot be told.
+    let _ = call.ctx.host.output.borrow_mut().flush();
+    std::process::exit(code)
+}
+
+fn getenv<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let name = call.string(0)?.as_bytes();
+    // A name that no variable can have is not looked up.
+    if name.is_empty() || name.iter().any(|&byte| byte == 0 || byte == b'=') {
+        return call.ret(Value::Nil);
+    }
+    match std::env::var_os(path(name)) {
+        Some(value) => call.ret(call.ctx.str(value.as_encoded_bytes())?),
+        None => call.ret(Value::Nil),
+    }
+}
+
+fn setlocale<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let locale = call.opt_string(0)?;
+    let categories = ["all", "collate", "ctype", "monetary", "numeric", "time"];
+    option(call, 1, "all", &categories.map(|name| (name, ())))?;
+    match locale.map(|locale| locale.as_bytes()) {
+        None | Some(b"" | b"C" | b"POSIX") => call.ret(call.ctx.str("C")?),
+        Some(_) => call.ret(Value::Nil),
+    }
+}
+
+// ---- files ----
+
+/// Removes a file or an empty directory.
+fn remove_any(name: &[u8]) -> io::Result<()> {
+    let path = path(name);
+    if fs::symlink_metadata(&path)?.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
+}
+
+fn remove<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let name = call.string(0)?.as_bytes();
+    match remove_any(name) {
+        Ok(()) => call.ret(true),
+        Err(error) => ret_error(call, Some(name), &error),
+    }
+}
+
+fn rename<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let (old, new) = (call.string(0)?.as_bytes(), call.string(1)?.as_bytes());
+    ret_success(call, fs::rename(path(old), path(new)))
+}
+
+fn tmpname<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match create_temporary() {
+        Ok((_, name)) => call.ret(call.ctx.str(name.into_os_string().as_encoded_bytes())?),
+        Err(_) => Err(fail("unable to generate a unique filename")),
+    }
+}

@@ -9,7 +9,7 @@ use super::install;
 use crate::error::{Failure, NoMemory, fail};
 use crate::function::new_native;
 use crate::lstr::{self, StringError, Utf8Length, Utf8Mode};
-use crate::native::{Call, NativeDef, NativeResult};
+use crate::native::{Call, Done, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
 use crate::value::Value;
@@ -72,18 +72,15 @@ fn codepoint<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let mut codes = Vec::new();
     lstr::utf8_codepoints(text, first, last, mode(call, 3), |code| codes.push(code))
         .map_err(|e| error(call, e))?;
-    super::table::reserve_results(call, codes.len(), "string slice too long")?;
+    super::table::reserve_results(call, codes.len(), "stack overflow (string slice too long)")?;
     for (i, code) in codes.iter().enumerate() {
         call.set_result(i, Value::Int(i64::from(*code)));
     }
-    call.results(codes.len())
+    Ok(Done::Results(codes.len()))
 }
 
 fn codes<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let text = call.string(0)?;
-    if text.as_bytes().first().is_some_and(|byte| byte & 0xc0 == 0x80) {
-        return Err(call.bad_argument(0, StringError::InvalidUtf8.to_string()));
-    }
     let next = call.upvalue(match mode(call, 1) {
         Utf8Mode::Strict => 0,
         Utf8Mode::Lax => 1,

@@ -38,6 +38,12 @@ pub(super) fn current_pc(frame: &Frame) -> usize {
     frame.pc.get().saturating_sub(1) as usize
 }
 
+/// The line that a Lua frame is at.
+#[must_use]
+pub fn current_line<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<u32> {
+    proto_of(thread, frame)?.data.0.line_info.get(current_pc(frame)).copied()
+}
+
 /// The type's name for messages; a metatable's `__name` goes first.
 pub(super) fn type_name<'gc>(ctx: Ctx<'gc>, value: Value<'gc>) -> String {
     match value {
@@ -50,7 +56,7 @@ pub(super) fn type_name<'gc>(ctx: Ctx<'gc>, value: Value<'gc>) -> String {
 }
 
 /// " (local 'x')" or nothing.
-fn variable(thread: Gc<'_, Thread<'_>>, origin: Origin) -> String {
+fn variable<'gc>(thread: Gc<'gc, Thread<'gc>>, origin: Origin) -> String {
     let named = thread.top_frame().and_then(|frame| {
         let proto = proto_of(thread, frame)?;
         match origin {

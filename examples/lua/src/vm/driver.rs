@@ -5,11 +5,13 @@ use heap_api::{Cx, Gc, Root};
 use crate::bytecode::MULTI;
 use crate::error::{Fail, Failure, Raised, fail};
 use crate::native::{Body, Call, Done, SlowFn};
-use crate::state::{Ctx, Host, State};
+use crate::state::{Ctx, Event, Host, State};
+use crate::stdlib::base::append_text;
 use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::call::perform;
+use super::index::{Found, index};
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, MAX_NESTING, execute};
 
@@ -213,8 +215,11 @@ impl<'a> Task<'a> {
         mut body: impl for<'gc> FnMut(&Call<'gc>) -> Result<R, Failure<'gc>>,
     ) -> Result<R, Raised> {
         let (func, count) = (self.func, self.count);
+        let top = self.runner.ctx().state.thread.get().top.get();
         self.runner.enter(|ctx| {
             let thread: Gc<'_, Thread<'_>> = ctx.state.thread.get();
+            // What a first, failed run pushed is gone.
+            thread.top.set(top);
             body(&Call::new(ctx, thread, func, count))
         })
     }
@@ -245,6 +250,90 @@ impl<'a> Task<'a> {
                 call.push(Value::Nil)?;
             }
             Ok(())
+        })
+    }
+
+    /// Returns the last `count` pushed values.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; the type fits a function's last expression.
+    pub fn return_pushed(&mut self, count: usize) -> Result<usize, Raised> {
+        self.enter(|call| {
+            let first = call.pushed_count() - count;
+            for i in 0..count {
+                call.set_result(i, call.pushed(first + i));
+            }
+            Ok(count)
+        })
+    }
+
+    /// Replaces the last two pushed values, an object and a key, by `object[key]`.
+    ///
+    /// # Errors
+    ///
+    /// If the object cannot be indexed or a metamethod fails.
+    pub fn index(&mut self) -> Result<(), Raised> {
+        let must_call = self.enter(|call| {
+            let at = call.pushed_count() - 2;
+            let (object, key) = (call.pushed(at), call.pushed(at + 1));
+            match index(call.ctx, object, key)? {
+                Found::Value(value) => {
+                    call.pop();
+                    call.set_pushed(at, value);
+                    Ok(false)
+                }
+                Found::Call { handler, object } => {
+                    call.push(key)?;
+                    call.set_pushed(at, handler);
+                    call.set_pushed(at + 1, object);
+                    Ok(true)
+                }
+                Found::NotIndexable { object, .. } => {
+                    let name = call.type_name(object);
+                    Err(fail(format!("attempt to index a {name} value")))
+                }
+            }
+        })?;
+        if must_call { self.call_for(2, 1) } else { Ok(()) }
+    }
+
+    /// Replaces the last pushed value by its string, as `tostring` does.
+    ///
+    /// # Errors
+    ///
+    /// If a metamethod fails or returns no string.
+    pub fn to_string(&mut self) -> Result<(), Raised> {
+        let must_call = self.enter(|call| {
+            let last = call.pushed_count() - 1;
+            let value = call.pushed(last);
+            let handler = call.ctx.metamethod(value, Event::ToString);
+            if handler.is_nil() {
+                let mut buffer = Vec::new();
+                append_text(call.ctx, &mut buffer, value);
+                call.set_pushed(last, Value::Str(call.ctx.str(&buffer)?));
+                return Ok(false);
+            }
+            call.push(value)?;
+            call.set_pushed(last, handler);
+            Ok(true)
+        })?;
+        if !must_call {
+            return Ok(());
+        }
+        self.call_for(1, 1)?;
+        self.enter(|call| {
+            let last = call.pushed_count() - 1;
+            match call.pushed(last) {
+                Value::Str(_) => Ok(()),
+                value @ (Value::Int(_) | Value::Float(_)) => {
+                    let mut buffer = Vec::new();
+                    append_text(call.ctx, &mut buffer, value);
+                    call.set_pushed(last, Value::Str(call.ctx.str(&buffer)?));
+                    Ok(())
+                }
+                _ => Err(fail("'__tostring' must return a string")),
+            }
         })
     }
 }

@@ -69,7 +69,7 @@ pub fn index<'gc>(
 }
 
 /// Where an assignment ended.
-pub(super) enum Assigned<'gc> {
+pub enum Assigned<'gc> {
     /// It is done.
     Done,
     /// At a function to call: `handler(object, key, value)`.
@@ -89,7 +89,11 @@ pub(super) enum Assigned<'gc> {
 }
 
 /// `object[key] = value`, up to a function that has to be called.
-pub(super) fn assign<'gc>(
+///
+/// # Errors
+///
+/// If no table takes the key, or the chain of handlers is a loop.
+pub fn assign<'gc>(
     ctx: Ctx<'gc>,
     mut object: Value<'gc>,
     key: Value<'gc>,

@@ -31,8 +31,9 @@ mod traceback;
 pub use arith::{Arith, arith};
 pub use compare::{less_equal, less_than};
 pub use concat::append_number;
+pub use describe::current_line;
 pub use driver::{Runner, Task};
-pub use index::{Found, index};
+pub use index::{Assigned, Found, assign, index};
 pub use traceback::traceback;
 
 use crate::thread::OnReturn;

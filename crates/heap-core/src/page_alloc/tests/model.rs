@@ -224,10 +224,12 @@ impl Both {
                 let empty: Vec<_> = self.real.empty_arenas().collect();
                 let slow: Vec<_> = (self.shadow.0.iter())
                     .filter(|(_, arena)| !arena.contains(&Page::Used))
-                    .map(|(&base, _)| base)
+                    .map(|(&base, arena)| {
+                        (base, arena.iter().filter(|&&page| page == Page::Dirty).count())
+                    })
                     .collect();
                 prop_assert_eq!(&empty, &slow);
-                if let Some(base) = empty.last() {
+                if let Some((base, _)) = empty.last() {
                     self.real.remove_arena(*base);
                     self.shadow.0.remove(base);
                 }

@@ -170,10 +170,10 @@ impl<'s> Parser<'s> {
                 Token::Colon => {
                     self.advance()?;
                     let name = self.name()?;
-                    Suffix::Method { name, arguments: self.arguments()?, line }
+                    Suffix::Method { name, arguments: self.arguments(line)?, line }
                 }
                 Token::OpenParen | Token::Str(_) | Token::OpenBrace => {
-                    Suffix::Call { arguments: self.arguments()?, line }
+                    Suffix::Call { arguments: self.arguments(line)?, line }
                 }
                 _ => break,
             });
@@ -189,8 +189,8 @@ impl<'s> Parser<'s> {
         Ok(key)
     }
 
-    fn arguments(&mut self) -> Parsed<Vec<Expr<'s>>> {
-        let line = self.current.line;
+    /// Call arguments; `line` is where the called expression starts, for messages.
+    fn arguments(&mut self, line: u32) -> Parsed<Vec<Expr<'s>>> {
         match self.current.token {
             Token::OpenParen => {
                 self.advance()?;

@@ -1,4 +1,5 @@
-//! How a model is run, and how a mutant is shown to be caught.
+//! How a model is run, and how a mutant is shown to be caught. For the models of
+//! this crate and of the collector.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! A cell that shows whether its users take turns.
+//! A cell that shows whether its users take turns. For the models of this crate
+//! and of the collector.
 
 use loom::cell::UnsafeCell;
 

@@ -1,0 +1,261 @@
+//! [`Interpreter`]: the library's face.
+
+use std::io::Write;
+use std::path::Path;
+
+use heap_api::{Heap, Root};
+
+use crate::error::{NoMemory, Raised};
+use crate::state::{Host, State};
+use crate::stdlib::base::append_text;
+use crate::stdlib::package::{load_chunk, read_script};
+use crate::value::Value;
+use crate::vm::Runner;
+
+/// How an interpreter behaves. Start from [`Config::new`].
+#[derive(Default)]
+pub struct Config {
+    heap: heap_api::Config,
+    max_heap_bytes: Option<usize>,
+    output: Option<Box<dyn Write + Send>>,
+}
+
+impl Config {
+    /// The defaults: no limit, no helper threads, output to the standard output.
+    #[must_use]
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// A hard limit on the heap; a script that needs more gets the error "not enough memory".
+    #[must_use]
+    pub fn max_heap_bytes(mut self, bytes: usize) -> Config {
+        self.max_heap_bytes = Some(bytes);
+        self.heap = self.heap.max_heap_bytes(bytes);
+        self
+    }
+
+    /// Threads that help marking.
+    #[must_use]
+    pub fn workers(mut self, threads: usize) -> Config {
+        self.heap = self.heap.helpers(threads);
+        self
+    }
+
+    /// Whether a background thread sweeps.
+    #[must_use]
+    pub fn background_sweep(mut self, on: bool) -> Config {
+        self.heap = self.heap.background_sweep(on);
+        self
+    }
+
+    /// Collect at every safepoint: for tests.
+    #[must_use]
+    pub fn stress(mut self, on: bool) -> Config {
+        self.heap = self.heap.stress(on);
+        self
+    }
+
+    /// Where `print` and `io.write` go. What is written is not buffered further.
+    #[must_use]
+    pub fn output(mut self, output: Box<dyn Write + Send>) -> Config {
+        self.output = Some(output);
+        self
+    }
+}
+
+/// Why a script did not run to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// The file cannot be read.
+    #[error("{0}")]
+    Read(String),
+    /// The source does not compile.
+    #[error("{0}")]
+    Syntax(String),
+    /// An error that the script did not catch.
+    #[error("{message}\n{traceback}")]
+    Runtime {
+        /// The error value as text.
+        message: String,
+        /// The stack at the time of the error.
+        traceback: String,
+    },
+    /// The heap's limit is too small even to begin.
+    #[error("not enough memory")]
+    Memory,
+}
+
+impl From<NoMemory> for ScriptError {
+    fn from(_: NoMemory) -> Self {
+        ScriptError::Memory
+    }
+}
+
+/// A Lua interpreter with a heap of its own.
+///
+/// ```
+/// use lua::{Config, Interpreter};
+///
+/// let mut lua = Interpreter::new(Config::new().max_heap_bytes(16 << 20))?;
+/// lua.run_source("local t = {1, 2, 3} assert(#t == 3)", "=example", &[])?;
+/// # Ok::<(), lua::ScriptError>(())
+/// ```
+pub struct Interpreter {
+    root: Root<State<'static>>,
+    host: Host,
+    heap: Heap,
+}
+
+impl Interpreter {
+    /// A new interpreter with the standard library.
+    ///
+    /// # Errors
+    ///
+    /// If the heap's limit is too small for that.
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread is inside a heap.
+    pub fn new(config: Config) -> Result<Interpreter, ScriptError> {
+        let heap = Heap::new(config.heap);
+        let output = config.output.unwrap_or_else(|| Box::new(std::io::stdout()));
+        let host = Host::new(&heap, output, config.max_heap_bytes.unwrap_or(usize::MAX));
+        let mut cx = heap.enter();
+        let root = {
+            let state = State::new(&cx, &host)?;
+            cx.root(state)
+        };
+        let runner = Runner { cx: &mut cx, root: &root, host: &host };
+        crate::stdlib::open_all(runner.ctx())?;
+        drop(cx);
+        Ok(Interpreter { root, host, heap })
+    }
+
+    /// The heap, for statistics and verification.
+    #[must_use]
+    pub fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
+    /// Runs a script file; `None` is the standard input. `arg` and the chunk's `...` get the
+    /// arguments.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, does not compile, or fails.
+    pub fn run_file(&mut self, path: Option<&Path>, args: &[String]) -> Result<(), ScriptError> {
+        let path = path.map(|path| path.to_string_lossy().into_owned());
+        let (source, name) = read_script(path.as_deref()).map_err(ScriptError::Read)?;
+        self.set_arg(path.as_deref(), args)?;
+        self.run(&source, &name, args)
+    }
+
+    /// Runs source text. `name` is the chunk's name in the convention of real Lua: `=name` is taken
+    /// as it is.
+    ///
+    /// # Errors
+    ///
+    /// If it does not compile, or fails.
+    pub fn run_source(
+        &mut self,
+        source: &str,
+        name: &str,
+        args: &[String],
+    ) -> Result<(), ScriptError> {
+        self.set_arg(None, args)?;
+        self.run(source.as_bytes(), name, args)
+    }
+
+    /// Runs `body` with access to the interpreter's objects.
+    fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
+        let mut cx = self.heap.enter();
+        body(&mut Runner { cx: &mut cx, root: &self.root, host: &self.host })
+    }
+
+    fn set_arg(&mut self, script: Option<&str>, args: &[String]) -> Result<(), ScriptError> {
+        self.with(|runner| {
+            let ctx = runner.ctx();
+            let table = crate::table::Table::new(ctx)?;
+            if let Some(script) = script {
+                table.set_int(ctx, 0, Value::Str(ctx.str(script)?))?;
+            }
+            for (i, arg) in args.iter().enumerate() {
+                table.set_int(ctx, i as i64 + 1, Value::Str(ctx.str(arg)?))?;
+            }
+            ctx.state.globals.set_str(ctx, ctx.str("arg")?, Value::Table(table))?;
+            Ok(())
+        })
+    }
+
+    fn run(&mut self, source: &[u8], name: &str, args: &[String]) -> Result<(), ScriptError> {
+        let result = self.with(|runner| {
+            let loaded = runner.enter(|ctx| {
+                let environment = Value::Table(ctx.state.globals);
+                let closure = match load_chunk(ctx, source, name, environment)? {
+                    Ok(closure) => closure,
+                    Err(message) => return Ok(Err(message)),
+                };
+                let thread = ctx.state.main_thread;
+                thread.reserve(ctx, args.len())?;
+                thread.slot(0).set(ctx.cx, Value::Function(closure));
+                for (i, arg) in args.iter().enumerate() {
+                    thread.slot(i + 1).set(ctx.cx, Value::Str(ctx.str(arg)?));
+                }
+                Ok(Ok(()))
+            });
+            match loaded {
+                Ok(Ok(())) => {}
+                Ok(Err(message)) => return Err(ScriptError::Syntax(message)),
+                Err(raised) => return Err(uncaught(runner, raised)),
+            }
+            runner.call(0, args.len()).map(drop).map_err(|raised| uncaught(runner, raised))
+        });
+        self.flush();
+        result
+    }
+
+    fn flush(&self) {
+        // A closed pipe is not the script's fault.
+        let _ = self.host.output.borrow_mut().flush();
+    }
+}
+
+/// Describes the error in the state as the stand-alone interpreter does.
+fn uncaught(runner: &mut Runner<'_>, _: Raised) -> ScriptError {
+    let traceback = runner.host.traceback.take().unwrap_or_else(|| {
+        // There was no memory for it.
+        "stack traceback:\n\t[C]: in ?".to_owned()
+    });
+    let metamethod = runner.enter(|ctx| {
+        let value = ctx.state.error.get();
+        let handler = ctx.metamethod(value, crate::state::Event::ToString);
+        let thread = ctx.state.main_thread;
+        thread.slot(0).set(ctx.cx, handler);
+        thread.slot(1).set(ctx.cx, value);
+        Ok(!handler.is_nil())
+    });
+    if metamethod == Ok(true) && runner.call(0, 1).is_ok() {
+        let ctx = runner.ctx();
+        if let Value::Str(text) = ctx.state.main_thread.slot(0).get() {
+            return ScriptError::Runtime { message: text.to_text(), traceback: String::new() };
+        }
+    }
+    let ctx = runner.ctx();
+    let value = ctx.state.error.get();
+    let message = match value {
+        Value::Str(_) | Value::Int(_) | Value::Float(_) => {
+            let mut text = Vec::new();
+            append_text(ctx, &mut text, value);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        other => format!("(error object is a {} value)", other.ty().name()),
+    };
+    ScriptError::Runtime { message, traceback }
+}
+
+impl core::fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Interpreter").field("heap", &self.heap).finish_non_exhaustive()
+    }
+}

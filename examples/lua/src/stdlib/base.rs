@@ -1,0 +1,399 @@
+//! The basic functions.
+
+use std::io::Write;
+
+use crate::error::{Fail, NoMemory, fail};
+use crate::function::new_native;
+use crate::native::{Call, Control, Done, NativeDef, NativeResult, Raised};
+use crate::number;
+use crate::state::{Ctx, Event};
+use crate::table::SetError;
+use crate::value::Value;
+use crate::vm::{Task, append_number};
+
+use super::package::{dofile, load, load_slow, loadfile};
+use super::{install, set_field};
+
+/// `next`; the interpreter loop knows it and runs `pairs` loops without calling it.
+pub static NEXT: NativeDef = NativeDef::fast("next", next);
+
+static PAIRS: NativeDef = NativeDef::either("pairs", pairs, pairs_slow);
+static IPAIRS: NativeDef = NativeDef::fast("ipairs", ipairs);
+static IPAIRS_STEP: NativeDef = NativeDef::either("ipairs_step", ipairs_step, ipairs_step_slow);
+
+static FUNCTIONS: &[NativeDef] = &[
+    NativeDef::fast("assert", assert),
+    NativeDef::slow("collectgarbage", collectgarbage),
+    NativeDef::slow("dofile", dofile),
+    NativeDef::fast("error", error),
+    NativeDef::fast("getmetatable", getmetatable),
+    NativeDef::either("load", load, load_slow),
+    NativeDef::fast("loadfile", loadfile),
+    NativeDef::control("pcall", Control::Pcall),
+    NativeDef::either("print", print, print_slow),
+    NativeDef::fast("rawequal", rawequal),
+    NativeDef::fast("rawget", rawget),
+    NativeDef::fast("rawlen", rawlen),
+    NativeDef::fast("rawset", rawset),
+    NativeDef::fast("select", select),
+    NativeDef::fast("setmetatable", setmetatable),
+    NativeDef::fast("tonumber", tonumber),
+    NativeDef::either("tostring", tostring, tostring_slow),
+    NativeDef::fast("type", type_of),
+    NativeDef::fast("warn", warn),
+    NativeDef::control("xpcall", Control::Xpcall),
+];
+
+/// Opens the library.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+    let globals = ctx.state.globals;
+    install(ctx, globals, FUNCTIONS)?;
+    let next = Value::Native(new_native(ctx, &NEXT, &[])?);
+    let step = Value::Native(new_native(ctx, &IPAIRS_STEP, &[])?);
+    set_field(ctx, globals, "next", next)?;
+    set_field(ctx, globals, "pairs", Value::Native(new_native(ctx, &PAIRS, &[next])?))?;
+    set_field(ctx, globals, "ipairs", Value::Native(new_native(ctx, &IPAIRS, &[step])?))?;
+    set_field(ctx, globals, "_G", globals)?;
+    set_field(ctx, globals, "_VERSION", ctx.str("Lua 5.4")?)?;
+    set_field(ctx, ctx.state.loaded, "_G", globals)
+}
+
+// ---- errors ----
+
+fn assert<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if call.any(0)?.is_falsy() {
+        return Err(if call.count() > 1 {
+            Box::new(Fail::ValueAt(call.arg(1), 1))
+        } else {
+            fail("assertion failed!")
+        });
+    }
+    for i in 0..call.count() {
+        call.set_result(i, call.arg(i));
+    }
+    Ok(Done::Results(call.count()))
+}
+
+fn error<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let level = call.opt_int(1, 1)?.clamp(0, i64::from(u32::MAX)) as u32;
+    Err(Box::new(Fail::ValueAt(call.arg(0), level)))
+}
+
+fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.string(0)?;
+    let mut message = Vec::new();
+    for i in 0..call.count() {
+        message.extend_from_slice(call.string(i)?.as_bytes());
+    }
+    let warnings = &call.ctx.host.warnings;
+    match message.as_slice() {
+        b"@on" if call.count() == 1 => warnings.set(true),
+        b"@off" if call.count() == 1 => warnings.set(false),
+        _ if warnings.get() => eprintln!("Lua warning: {}", String::from_utf8_lossy(&message)),
+        _ => {}
+    }
+    call.ret_none()
+}
+
+// ---- tables ----
+
+fn next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match call.table(0)?.next(call.arg(1)) {
+        Ok(Some((key, value))) => call.ret_all(&[key, value]),
+        Ok(None) => call.ret(Value::Nil),
+        Err(_) => {
+            // Real Lua adds no position here.
+            let message = call.ctx.str("invalid key to 'next'")?;
+            Err(Box::new(Fail::Value(Value::Str(message))))
+        }
+    }
+}
+
+fn pairs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let object = call.any(0).map_err(|_| call.type_error(0, "table"))?;
+    if !call.ctx.metamethod(object, Event::Pairs).is_nil() {
+        return call.slow();
+    }
+    call.table(0)?;
+    call.ret_all(&[call.upvalue(0), object, Value::Nil])
+}
+
+fn pairs_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    task.enter(|call| {
+        let object = call.arg(0);
+        call.push(call.ctx.metamethod(object, Event::Pairs))?;
+        call.push(object)
+    })?;
+    task.call_for(1, 3)?;
+    task.enter(|call| Ok(call.place(&[call.pushed(0), call.pushed(1), call.pushed(2)])))
+}
+
+fn ipairs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let object = call.any(0)?;
+    call.ret_all(&[call.upvalue(0), object, Value::Int(0)])
+}
+
+fn ipairs_step<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let Value::Table(table) = call.arg(0) else { return call.slow() };
+    let index = call.int(1)?.wrapping_add(1);
+    let value = table.get_int(index);
+    if value.is_nil() {
+        return if table.metatable().is_some() { call.slow() } else { call.ret(Value::Nil) };
+    }
+    call.ret_all(&[Value::Int(index), value])
+}
+
+fn ipairs_step_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    task.enter(|call| {
+        call.push(call.arg(0))?;
+        call.push(Value::Int(call.int(1)?.wrapping_add(1)))
+    })?;
+    task.index()?;
+    task.enter(|call| {
+        let (index, value) = (call.int(1)?.wrapping_add(1), call.pushed(0));
+        if value.is_nil() {
+            return Ok(call.place(&[Value::Nil]));
+        }
+        Ok(call.place(&[Value::Int(index), value]))
+    })
+}
+
+fn rawequal<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let equal = call.any(0)?.raw_equal(call.any(1)?);
+    call.ret(equal)
+}
+
+fn rawget<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let value = call.table(0)?.get(call.any(1)?);
+    call.ret(value)
+}
+
+fn rawset<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let table = call.table(0)?;
+    // Real Lua adds no position to these messages.
+    let message = match table.set(call.ctx, call.any(1)?, call.any(2)?) {
+        Ok(()) => return call.ret(table),
+        Err(SetError::NilKey) => "table index is nil",
+        Err(SetError::NanKey) => "table index is NaN",
+        Err(SetError::NoMemory) => return Err(NoMemory.into()),
+    };
+    Err(Box::new(Fail::Value(Value::Str(call.ctx.str(message)?))))
+}
+
+fn rawlen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match call.arg(0) {
+        Value::Table(table) => call.ret(table.length()),
+        Value::Str(text) => call.ret(text.len() as i64),
+        _ => Err(call.type_error(0, "table or string")),
+    }
+}
+
+fn getmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match call.ctx.metatable(call.any(0)?) {
+        None => call.ret(Value::Nil),
+        Some(metatable) => {
+            let hidden = metatable.get_short(call.ctx.state.event_key(Event::Metatable));
+            call.ret(if hidden.is_nil() { Value::Table(metatable) } else { hidden })
+        }
+    }
+}
+
+fn setmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let table = call.table(0)?;
+    let metatable = match call.arg(1) {
+        Value::Table(metatable) => Some(metatable),
+        Value::Nil if call.count() > 1 => None,
+        _ => return Err(call.type_error(1, "nil or table")),
+    };
+    if !call.ctx.metamethod(Value::Table(table), Event::Metatable).is_nil() {
+        return Err(fail("cannot change a protected metatable"));
+    }
+    table.set_metatable(call.ctx, metatable);
+    call.ret(table)
+}
+
+fn select<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let available = call.count() as i64 - 1;
+    if let Value::Str(text) = call.arg(0)
+        && text.as_bytes() == b"#"
+    {
+        return call.ret(available);
+    }
+    let first = match call.int(0)? {
+        n if n < 0 => available.saturating_add(n),
+        n => n.min(available + 1) - 1,
+    };
+    if first < 0 {
+        return Err(call.bad_argument(0, "index out of range"));
+    }
+    let first = first as usize + 1;
+    // Results go down, so copying from the front is safe.
+    for i in first..call.count() {
+        call.set_result(i - first, call.arg(i));
+    }
+    Ok(Done::Results(call.count() - first))
+}
+
+// ---- conversions ----
+
+fn type_of<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let ty = call.any(0)?.ty();
+    call.ret(call.ctx.state.type_name(ty))
+}
+
+fn tonumber<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if call.arg(1).is_nil() {
+        let value = call.any(0)?;
+        return call.ret(value.to_number().map_or(Value::Nil, Value::from));
+    }
+    let base = call.int(1)?;
+    let Value::Str(text) = call.arg(0) else { return Err(call.type_error(0, "string")) };
+    if !(2..=36).contains(&base) {
+        return Err(call.bad_argument(1, "base out of range"));
+    }
+    call.ret(digits(text.as_bytes(), base as u32).map_or(Value::Nil, Value::Int))
+}
+
+/// An integer in a base from 2 to 36, wrapping around; spaces around it are skipped.
+fn digits(text: &[u8], base: u32) -> Option<i64> {
+    let start = text.iter().position(|byte| !number::is_space(*byte))?;
+    let end = text.iter().rposition(|byte| !number::is_space(*byte))? + 1;
+    let text = &text[start..end];
+    let (negative, text) = match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if text.is_empty() {
+        return None;
+    }
+    let mut value = 0_i64;
+    for byte in text {
+        let digit = char::from(*byte).to_digit(base)?;
+        value = value.wrapping_mul(i64::from(base)).wrapping_add(i64::from(digit));
+    }
+    Some(if negative { value.wrapping_neg() } else { value })
+}
+
+/// Appends what `tostring` says about a value without a `__tostring` metamethod.
+pub fn append_text<'gc>(ctx: Ctx<'gc>, buffer: &mut Vec<u8>, value: Value<'gc>) {
+    match value {
+        Value::Nil => buffer.extend_from_slice(b"nil"),
+        Value::Bool(true) => buffer.extend_from_slice(b"true"),
+        Value::Bool(false) => buffer.extend_from_slice(b"false"),
+        Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(buffer, value),
+        _ => {
+            let name = match ctx.metamethod(value, Event::Name) {
+                Value::Str(name) => name.as_bytes(),
+                _ => value.ty().name().as_bytes(),
+            };
+            buffer.extend_from_slice(name);
+            let address = value.address().unwrap_or(0);
+            buffer.extend_from_slice(format!(": {address:#x}").as_bytes());
+        }
+    }
+}
+
+/// Whether `tostring` needs no metamethod for a value.
+fn is_plain<'gc>(ctx: Ctx<'gc>, value: Value<'gc>) -> bool {
+    match value {
+        Value::Table(table) => match table.metatable() {
+            None => true,
+            Some(metatable) => metatable.get_short(ctx.state.event_key(Event::ToString)).is_nil(),
+        },
+        Value::UserData(_) => ctx.metamethod(value, Event::ToString).is_nil(),
+        _ => true,
+    }
+}
+
+fn tostring<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let value = call.any(0)?;
+    if let Value::Str(_) = value {
+        return call.ret(value);
+    }
+    if !is_plain(call.ctx, value) {
+        return call.slow();
+    }
+    let mut buffer = call.ctx.host.scratch.borrow_mut();
+    buffer.clear();
+    append_text(call.ctx, &mut buffer, value);
+    let text = call.ctx.str(&*buffer)?;
+    call.ret(text)
+}
+
+fn tostring_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    task.enter(|call| call.push(call.arg(0)))?;
+    task.to_string()?;
+    task.enter(|call| Ok(call.place(&[call.pushed(0)])))
+}
+
+fn print<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    if !(0..call.count()).all(|i| is_plain(call.ctx, call.arg(i))) {
+        return call.slow();
+    }
+    let mut buffer = call.ctx.host.scratch.borrow_mut();
+    buffer.clear();
+    for i in 0..call.count() {
+        if i > 0 {
+            buffer.push(b'\t');
+        }
+        append_text(call.ctx, &mut buffer, call.arg(i));
+    }
+    buffer.push(b'\n');
+    // Like C's `print`, this one does not complain about a closed pipe.
+    let _ = call.ctx.host.output.borrow_mut().write_all(&buffer);
+    call.ret_none()
+}
+
+fn print_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    for i in 0..task.count() {
+        task.enter(|call| call.push(call.arg(i)))?;
+        task.to_string()?;
+        task.enter(|call| {
+            let mut output = call.ctx.host.output.borrow_mut();
+            if let Value::Str(text) = call.pop() {
+                let _ = output.write_all(if i > 0 { b"\t" } else { b"" });
+                let _ = output.write_all(text.as_bytes());
+            }
+            Ok(())
+        })?;
+    }
+    let _ = task.runner().host.output.borrow_mut().write_all(b"\n");
+    Ok(0)
+}
+
+// ---- memory ----
+
+fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
+    let option = task.enter(|call| {
+        Ok(call.opt_string(0)?.map_or_else(|| "collect".to_owned(), |text| text.to_text()))
+    })?;
+    match option.as_str() {
+        "collect" | "step" => task.runner().collect(),
+        "stop" => task.runner().host.gc_stopped.set(true),
+        "restart" => task.runner().host.gc_stopped.set(false),
+        "count" | "isrunning" | "incremental" | "generational" | "setpause" | "setstepmul" => {}
+        _ => {
+            return task
+                .enter(|call| Err(call.bad_argument(0, format!("invalid option '{option}'"))));
+        }
+    }
+    task.enter(|call| {
+        let value = match option.as_str() {
+            "count" => {
+                let bytes = call.ctx.cx.heap().stats().live_bytes;
+                Value::Float(bytes as f64 / 1024.0)
+            }
+            "step" => Value::Bool(true),
+            "isrunning" => Value::Bool(!call.ctx.host.gc_stopped.get()),
+            "incremental" | "generational" => Value::Str(call.ctx.str("incremental")?),
+            "setpause" => Value::Int(200),
+            "setstepmul" => Value::Int(100),
+            _ => Value::Int(0),
+        };
+        Ok(call.place(&[value]))
+    })
+}

@@ -1,0 +1,346 @@
+//! [`Stream`]: a file with buffers, as C's `FILE` is one.
+//!
+//! Nothing here knows about values or the heap. Positions in the input buffer are given out as
+//! ranges; they hold until the next [`Stream::begin`].
+//!
+//! * ST1: at most one of the buffers has content that the file has not seen or that the script has
+//!   not read: writing gives unread input back (by seeking), reading writes pending output first.
+//! * ST2: what a [`Cursor`] has read counts as read only after [`Stream::commit`]. A caller that
+//!   finds no memory for its results can therefore read the same bytes again.
+//! * ST3: dropping a stream writes pending output; errors are lost then.
+
+use core::ops::Range;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use crate::lstr::pattern::find_byte;
+use crate::number::{self, Number};
+
+/// Bytes asked for at a time.
+const CHUNK: usize = 16 << 10;
+
+/// Longest numeral that is read as a number.
+const MAX_NUMERAL: usize = 200;
+
+/// POSIX's numbers for errors that this module raises itself.
+const BAD_FILE: i32 = 9;
+const INVALID_ARGUMENT: i32 = 22;
+const ILLEGAL_SEEK: i32 = 29;
+
+/// What a stream is connected to.
+#[derive(Debug)]
+pub(super) enum Device {
+    /// A file of the script's own.
+    File(File),
+    /// The process's standard input.
+    Stdin,
+    /// Where the interpreter's output goes; its bytes do not pass through here.
+    Stdout,
+    /// The process's standard error.
+    Stderr,
+}
+
+/// What a stream may be used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direction {
+    Input,
+    Output,
+    Both,
+}
+
+/// When output is passed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Buffering {
+    None,
+    Line,
+    Full,
+}
+
+/// Whether the end of a line is part of what is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LineEnd {
+    Dropped,
+    Kept,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) device: Device,
+    pub(super) buffering: Buffering,
+    direction: Direction,
+    input: Vec<u8>,
+    /// Start of the input that has not been read.
+    unread: usize,
+    output: Vec<u8>,
+}
+
+impl Stream {
+    pub(super) fn new(device: Device, direction: Direction) -> Stream {
+        let buffering = match device {
+            Device::Stderr => Buffering::None,
+            _ => Buffering::Full,
+        };
+        let (input, output) = (Vec::new(), Vec::new());
+        Stream { device, buffering, direction, input, unread: 0, output }
+    }
+
+    // ---- input ----
+
+    /// Starts to read: earlier ranges are void.
+    pub(super) fn begin(&mut self) -> io::Result<Cursor<'_>> {
+        if self.direction == Direction::Output {
+            return Err(io::Error::from_raw_os_error(BAD_FILE));
+        }
+        self.write_out()?;
+        if self.unread == self.input.len() {
+            self.input.clear();
+            self.unread = 0;
+        } else if self.unread > CHUNK {
+            self.input.drain(..self.unread);
+            self.unread = 0;
+        }
+        let position = self.unread;
+        Ok(Cursor { stream: self, position })
+    }
+
+    /// Counts everything before `position` as read (ST2).
+    pub(super) fn commit(&mut self, position: usize) {
+        self.unread = position;
+    }
+
+    /// The bytes of a range that a cursor gave out.
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.input[range]
+    }
+
+    /// Appends more input to the buffer; says how much, 0 at the end.
+    fn fill(&mut self) -> io::Result<usize> {
+        let before = self.input.len();
+        self.input.resize(before + CHUNK, 0);
+        let result = loop {
+            let room = &mut self.input[before..];
+            let result = match &mut self.device {
+                Device::File(file) => file.read(room),
+                Device::Stdin => io::stdin().lock().read(room),
+                Device::Stdout | Device::Stderr => Err(io::Error::from_raw_os_error(BAD_FILE)),
+            };
+            if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
+                break result;
+            }
+        };
+        self.input.truncate(before + result.as_ref().map_or(0, |count| *count));
+        result
+    }
+
+    /// Forgets unread input and moves the file back to where the script is (ST1).
+    fn give_input_back(&mut self) -> io::Result<()> {
+        let ahead = self.input.len() - self.unread;
+        self.input.clear();
+        self.unread = 0;
+        match &mut self.device {
+            Device::File(file) if ahead > 0 => {
+                file.seek(SeekFrom::Current(-(ahead as i64))).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    // ---- output ----
+
+    /// Writes, at once or later.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.direction == Direction::Input {
+            return Err(io::Error::from_raw_os_error(BAD_FILE));
+        }
+        if !self.input.is_empty() {
+            self.give_input_back()?;
+        }
+        self.output.extend_from_slice(bytes);
+        let pass_on = match self.buffering {
+            Buffering::None => true,
+            Buffering::Line => find_byte(bytes, b'\n', 0).is_some(),
+            Buffering::Full => false,
+        };
+        if pass_on || self.output.len() >= CHUNK { self.write_out() } else { Ok(()) }
+    }
+
+    /// Passes pending output on.
+    pub(super) fn write_out(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let result = match &mut self.device {
+            Device::File(file) => file.write_all(&self.output),
+            Device::Stderr => io::stderr().lock().write_all(&self.output),
+            Device::Stdin | Device::Stdout => Err(io::Error::from_raw_os_error(BAD_FILE)),
+        };
+        self.output.clear();
+        result
+    }
+
+    // ---- position ----
+
+    /// Moves to a position and returns it.
+    pub(super) fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
+        self.write_out()?;
+        self.give_input_back()?;
+        let Device::File(file) = &mut self.device else {
+            return Err(io::Error::from_raw_os_error(ILLEGAL_SEEK));
+        };
+        file.seek(target)
+    }
+}
+
+/// The target of a seek to `offset` bytes from the start.
+pub(super) fn from_start(offset: i64) -> io::Result<SeekFrom> {
+    let offset = u64::try_from(offset);
+    offset.map(SeekFrom::Start).map_err(|_| io::Error::from_raw_os_error(INVALID_ARGUMENT))
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // ST3: there is nobody left to tell.
+        let _ = self.write_out();
+    }
+}
+
+/// Reading in progress.
+pub(super) struct Cursor<'s> {
+    stream: &'s mut Stream,
+    position: usize,
+}
+
+impl Cursor<'_> {
+    /// Where the cursor is, for [`Stream::commit`].
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The bytes of a range that this cursor gave out.
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.stream.bytes(range)
+    }
+
+    fn available(&self) -> usize {
+        self.stream.input.len() - self.position
+    }
+
+    fn fill(&mut self, limit: usize) -> io::Result<usize> {
+        if self.available() > limit {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.stream.fill()
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        if self.available() == 0 && self.stream.fill()? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.stream.input[self.position]))
+    }
+
+    /// Whether the end has been reached.
+    pub(super) fn at_end(&mut self) -> io::Result<bool> {
+        Ok(self.peek()?.is_none())
+    }
+
+    /// A line of at most `limit` bytes, `None` at the end.
+    pub(super) fn line(&mut self, end: LineEnd, limit: usize) -> io::Result<Option<Range<usize>>> {
+        let start = self.position;
+        let mut searched = start;
+        loop {
+            if let Some(newline) = find_byte(&self.stream.input, b'\n', searched) {
+                self.position = newline + 1;
+                let stop = match end {
+                    LineEnd::Dropped => newline,
+                    LineEnd::Kept => newline + 1,
+                };
+                return Ok(Some(start..stop));
+            }
+            searched = self.stream.input.len();
+            if self.fill(limit)? == 0 {
+                self.position = searched;
+                return Ok((searched > start).then_some(start..searched));
+            }
+        }
+    }
+
+    /// Everything up to the end.
+    pub(super) fn all(&mut self, limit: usize) -> io::Result<Range<usize>> {
+        while self.fill(limit)? > 0 {}
+        let start = self.position;
+        self.position = self.stream.input.len();
+        Ok(start..self.position)
+    }
+
+    /// At most `count` bytes, `None` at the end.
+    pub(super) fn some(&mut self, count: usize, limit: usize) -> io::Result<Option<Range<usize>>> {
+        while self.available() < count && self.fill(limit)? > 0 {}
+        let start = self.position;
+        self.position += self.available().min(count);
+        Ok((self.position > start).then_some(start..self.position))
+    }
+
+    /// A numeral. Whatever looks like the start of one is read, even if it is none in the end.
+    pub(super) fn number(&mut self) -> io::Result<Option<Number>> {
+        while self.peek()?.is_some_and(number::is_space) {
+            self.position += 1;
+        }
+        let mut numeral = Numeral { cursor: self, text: Vec::new(), overlong: false };
+        numeral.accept(|byte| matches!(byte, b'-' | b'+'))?;
+        let mut digits = 0;
+        let mut is_digit: fn(u8) -> bool = |byte| byte.is_ascii_digit();
+        let mut is_exponent: fn(u8) -> bool = |byte| matches!(byte, b'e' | b'E');
+        if numeral.accept(|byte| byte == b'0')? {
+            if numeral.accept(|byte| matches!(byte, b'x' | b'X'))? {
+                is_digit = |byte| byte.is_ascii_hexdigit();
+                is_exponent = |byte| matches!(byte, b'p' | b'P');
+            } else {
+                digits = 1;
+            }
+        }
+        digits += numeral.accept_all(is_digit)?;
+        if numeral.accept(|byte| byte == b'.')? {
+            digits += numeral.accept_all(is_digit)?;
+        }
+        if digits > 0 && numeral.accept(is_exponent)? {
+            numeral.accept(|byte| matches!(byte, b'-' | b'+'))?;
+            numeral.accept_all(|byte| byte.is_ascii_digit())?;
+        }
+        if numeral.overlong {
+            return Ok(None);
+        }
+        Ok(number::parse_number(&numeral.text))
+    }
+}
+
+/// A numeral as far as it has been read.
+struct Numeral<'c, 's> {
+    cursor: &'c mut Cursor<'s>,
+    text: Vec<u8>,
+    overlong: bool,
+}
+
+impl Numeral<'_, '_> {
+    fn accept(&mut self, wanted: impl Fn(u8) -> bool) -> io::Result<bool> {
+        match self.cursor.peek()? {
+            Some(byte) if !self.overlong && wanted(byte) => {
+                if self.text.len() == MAX_NUMERAL {
+                    self.overlong = true;
+                    return Ok(false);
+                }
+                self.text.push(byte);
+                self.cursor.position += 1;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn accept_all(&mut self, wanted: fn(u8) -> bool) -> io::Result<usize> {
+        let before = self.text.len();
+        while self.accept(wanted)? {}
+        Ok(self.text.len() - before)
+    }
+}

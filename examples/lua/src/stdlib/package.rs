@@ -1,0 +1,262 @@
+//! Chunks and modules: `load`, `loadfile`, `dofile`, `require` and the table `package`.
+
+use heap_api::Gc;
+
+use crate::compiler::{chunk_id, compile};
+use crate::error::{Fail, Failure, NoMemory, fail};
+use crate::function::{Closure, ClosureHead, Proto, Upval, new_native};
+use crate::native::{Call, Done, NativeDef, NativeResult, Raised};
+use crate::state::Ctx;
+use crate::table::Table;
+use crate::value::{Type, Value};
+use crate::vm::Task;
+
+use super::set_field;
+
+static REQUIRE: NativeDef = NativeDef::slow("require", require);
+
+/// Where `require` looks, unless the script changes `package.path`.
+const PATH: &str = "./?.lua;./?/init.lua";
+
+/// Opens the library.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+    let package = Table::new(ctx)?;
+    set_field(ctx, package, "loaded", ctx.state.loaded)?;
+    set_field(ctx, package, "preload", Table::new(ctx)?)?;
+    set_field(ctx, package, "path", ctx.str(PATH)?)?;
+    set_field(ctx, package, "cpath", ctx.str("")?)?;
+    set_field(ctx, package, "config", ctx.str("/\n;\n?\n!\n-\n")?)?;
+    let require = new_native(ctx, &REQUIRE, &[Value::Table(package)])?;
+    set_field(ctx, ctx.state.globals, "require", Value::Native(require))?;
+    Ok(package)
+}
+
+// ---- chunks ----
+
+/// Compiles a chunk into a function whose `_ENV` is the given value.
+///
+/// # Errors
+///
+/// If the heap has no memory for it. `Ok(Err(message))`: the chunk does not compile.
+pub fn load_chunk<'gc>(
+    ctx: Ctx<'gc>,
+    source: &[u8],
+    name: &str,
+    environment: Value<'gc>,
+) -> Result<Result<Gc<'gc, Closure<'gc>>, String>, NoMemory> {
+    let data = match compile(source, name) {
+        Ok(data) => data,
+        Err(error) => return Ok(Err(error.message)),
+    };
+    let proto = Proto::load(ctx, data)?;
+    let upvalue = ctx.cx.try_alloc(Upval::closed(environment))?;
+    Ok(Ok(ctx.cx.try_alloc_tailed_copy(ClosureHead { proto }, &[upvalue])?))
+}
+
+/// What `load` and `loadfile` return: the function, or nil and a message. `mode` and `environment`
+/// are argument numbers.
+fn finish_load<'gc>(
+    call: &Call<'gc>,
+    source: &[u8],
+    name: &str,
+    mode: usize,
+    environment: usize,
+) -> Result<usize, Failure<'gc>> {
+    let mode = call.opt_string(mode)?.map_or_else(|| "bt".to_owned(), |mode| mode.to_text());
+    let is_binary = source.first() == Some(&0x1b);
+    let (kind, letter) = if is_binary { ("binary", 'b') } else { ("text", 't') };
+    let loaded = if !mode.contains(letter) {
+        Err(format!("attempt to load a {kind} chunk (mode is '{mode}')"))
+    } else if is_binary {
+        // There is no format of compiled chunks here.
+        let shown = if name.starts_with(['=', '@']) { chunk_id(name) } else { "binary string".to_owned() };
+        Err(format!("{shown}: bad binary format (truncated chunk)"))
+    } else {
+        let environment = if environment < call.count() {
+            call.arg(environment)
+        } else {
+            Value::Table(call.ctx.state.globals)
+        };
+        load_chunk(call.ctx, source, name, environment)?
+    };
+    Ok(match loaded {
+        Ok(closure) => call.place(&[Value::Function(closure)]),
+        Err(message) => call.place(&[Value::Nil, Value::Str(call.ctx.str(message)?)]),
+    })
+}
+
+pub(super) fn load<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let source = match call.arg(0) {
+        Value::Str(source) => source,
+        Value::Int(_) | Value::Float(_) => call.string(0)?,
+        other if other.ty() == Type::Function => return call.slow(),
+        _ => return Err(call.type_error(0, "function")),
+    };
+    let name = call.opt_string(1)?.unwrap_or(source).to_text();
+    finish_load(call, source.as_bytes(), &name, 2, 3).map(Done::Results)
+}
+
+/// `load` with a reader function. An error in the reader is `load`'s result, like a syntax error.
+pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    let mut source = Vec::new();
+    loop {
+        task.enter(|call| call.push(call.arg(0)))?;
+        task.call_for(0, 1)?;
+        let more = task.enter(|call| match call.pop() {
+            Value::Nil => Ok(false),
+            Value::Str(piece) => {
+                if source.len() + piece.len() > call.ctx.host.buffer_limit {
+                    return Err(Box::new(Fail::MemoryFinal));
+                }
+                source.extend_from_slice(piece.as_bytes());
+                Ok(!piece.is_empty())
+            }
+            _ => Err(fail("reader function must return a string")),
+        })?;
+        if !more {
+            break;
+        }
+    }
+    task.enter(|call| {
+        let name = call.opt_string(1)?.map_or_else(|| "=(load)".to_owned(), |name| name.to_text());
+        finish_load(call, &source, &name, 2, 3)
+    })
+}
+
+/// A script's text and the name of its chunk; `None` is the standard input. The message of an
+/// error is the one of real Lua.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
+    match path {
+        Some(path) => match std::fs::read(path) {
+            Ok(source) => Ok((source, format!("@{path}"))),
+            Err(_) => Err(format!("cannot open {path}")),
+        },
+        None => {
+            let mut source = Vec::new();
+            match std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut source) {
+                Ok(_) => Ok((source, "=stdin".to_owned())),
+                Err(error) => Err(format!("cannot read stdin: {error}")),
+            }
+        }
+    }
+}
+
+pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let path = call.opt_string(0)?.map(|path| path.to_text());
+    match read_script(path.as_deref()) {
+        Ok((source, name)) => finish_load(call, &source, &name, 1, 2).map(Done::Results),
+        Err(message) => {
+            let message = call.ctx.str(message)?;
+            call.ret_all(&[Value::Nil, Value::Str(message)])
+        }
+    }
+}
+
+/// Pushes the function of a script file.
+fn push_script<'gc>(call: &Call<'gc>, path: Option<&str>) -> Result<(), Failure<'gc>> {
+    let environment = Value::Table(call.ctx.state.globals);
+    let loaded = match read_script(path) {
+        Ok((source, name)) => load_chunk(call.ctx, &source, &name, environment)?,
+        Err(message) => Err(message),
+    };
+    match loaded {
+        Ok(closure) => call.push(Value::Function(closure)),
+        Err(message) => Err(Box::new(Fail::Value(Value::Str(call.ctx.str(message)?)))),
+    }
+}
+
+pub(super) fn dofile(task: &mut Task<'_>) -> Result<usize, Raised> {
+    task.enter(|call| {
+        let path = call.opt_string(0)?.map(|path| path.to_text());
+        push_script(call, path.as_deref())
+    })?;
+    let results = task.call(0)?;
+    task.return_pushed(results)
+}
+
+// ---- modules ----
+
+/// What `require` found.
+enum Module {
+    Loaded,
+    /// A loader is pushed, and what it gets as its second argument.
+    Loader,
+}
+
+fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
+    let found = task.enter(|call| {
+        let name = call.string(0)?;
+        let loaded = call.ctx.state.loaded.get_str(name);
+        if !loaded.is_falsy() {
+            call.place(&[loaded]);
+            return Ok(Module::Loaded);
+        }
+        push_loader(call, &name.to_text())?;
+        Ok(Module::Loader)
+    })?;
+    if matches!(found, Module::Loaded) {
+        return Ok(1);
+    }
+    // Stack: loader, extra value; the call wants loader, name, extra value.
+    task.enter(|call| {
+        let extra = call.pushed(1);
+        call.push(call.pushed(0))?;
+        call.push(call.arg(0))?;
+        call.push(extra)
+    })?;
+    task.call_for(2, 1)?;
+    task.enter(|call| {
+        let (name, extra, result) = (call.string(0)?, call.pushed(1), call.pushed(2));
+        let loaded = call.ctx.state.loaded;
+        if !result.is_nil() {
+            loaded.set_str(call.ctx, name, result)?;
+        } else if loaded.get_str(name).is_nil() {
+            loaded.set_str(call.ctx, name, Value::Bool(true))?;
+        }
+        Ok(call.place(&[loaded.get_str(name), extra]))
+    })
+}
+
+/// Pushes the loader of a module and the value that goes with it.
+fn push_loader<'gc>(call: &Call<'gc>, name: &str) -> Result<(), Failure<'gc>> {
+    let ctx = call.ctx;
+    let Value::Table(package) = call.upvalue(0) else { unreachable!("set by `open`") };
+    let field = |field: &str| Ok::<_, Failure<'gc>>(package.get_str(ctx.str(field)?));
+    if let Value::Table(preload) = field("preload")? {
+        let loader = preload.get_str(ctx.str(name)?);
+        if !loader.is_nil() {
+            call.push(loader)?;
+            return call.push(Value::Str(ctx.str(":preload:")?));
+        }
+    }
+    let mut message = format!("module '{name}' not found:\n\tno field package.preload['{name}']");
+    let Value::Str(path) = field("path")? else {
+        return Err(fail("'package.path' must be a string"));
+    };
+    for template in path.to_text().split(';').filter(|template| !template.is_empty()) {
+        let file = template.replace('?', &name.replace('.', "/"));
+        let Ok((source, chunk)) = read_script(Some(&file)) else {
+            message.push_str(&format!("\n\tno file '{file}'"));
+            continue;
+        };
+        let environment = Value::Table(ctx.state.globals);
+        return match load_chunk(ctx, &source, &chunk, environment)? {
+            Ok(closure) => {
+                call.push(Value::Function(closure))?;
+                call.push(Value::Str(ctx.str(&file)?))
+            }
+            Err(error) => Err(fail(format!(
+                "error loading module '{name}' from file '{file}':\n\t{error}"
+            ))),
+        };
+    }
+    Err(fail(message))
+}

@@ -1,0 +1,174 @@
+//! `string.format`: arguments for the writers in [`crate::lstr::format`](mod@crate::lstr::format).
+
+use super::buffer::Buffer;
+use crate::error::{Failure, Raised, fail};
+use crate::lstr::format::{
+    self as writers, Conversion, Directive, Directives, FormatError, Spec,
+};
+use crate::native::{Call, NativeResult};
+use crate::state::Event;
+use crate::string::Str;
+use crate::value::Value;
+use crate::vm::{Task, append_number};
+
+/// Appends what `tostring` says of a value that has no `__tostring`.
+fn append_text<'gc>(out: &mut Vec<u8>, call: &Call<'gc>, value: Value<'gc>) {
+    match value {
+        Value::Nil => out.extend_from_slice(b"nil"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(out, value),
+        _ => {
+            out.extend_from_slice(call.type_name(value).as_bytes());
+            out.extend_from_slice(b": ");
+            writers::push_pointer(out, &Spec::plain(Conversion::Pointer), value.address());
+        }
+    }
+}
+
+/// Whether `tostring` of the value has to call Lua.
+fn has_tostring<'gc>(call: &Call<'gc>, value: Value<'gc>) -> bool {
+    match value {
+        Value::Str(_) | Value::Int(_) => false,
+        _ => !call.ctx.metamethod(value, Event::ToString).is_nil(),
+    }
+}
+
+#[cold]
+fn format_error<'gc>(call: &Call<'gc>, argument: usize, error: FormatError) -> Failure<'gc> {
+    if argument >= call.count() {
+        return call.bad_argument(argument, "no value");
+    }
+    match error {
+        FormatError::StringContainsZeros => call.bad_argument(argument, error.to_string()),
+        _ => fail(error.to_string()),
+    }
+}
+
+/// What formatting came to.
+enum Formatted<'gc> {
+    Text(Str<'gc>),
+    /// This argument has a `__tostring`, to be called first.
+    NeedsText(usize),
+}
+
+fn formatted<'gc>(call: &Call<'gc>) -> Result<Formatted<'gc>, Failure<'gc>> {
+    let format = call.string(0)?.as_bytes();
+    let mut out = Buffer::new(call.ctx.host);
+    let mut argument = 0;
+    for directive in Directives::new(format) {
+        let spec = match directive {
+            Ok(Directive::Literal(bytes)) => {
+                out.extend_from_slice(bytes);
+                continue;
+            }
+            Ok(Directive::Spec(spec)) => spec,
+            Err(error) => return Err(format_error(call, argument + 1, error)),
+        };
+        argument += 1;
+        if argument >= call.count() {
+            return Err(call.bad_argument(argument, "no value"));
+        }
+        match spec.conversion {
+            Conversion::Signed if spec == Spec::plain(Conversion::Signed) => {
+                writers::push_decimal(&mut out, call.int(argument)?);
+            }
+            Conversion::Signed | Conversion::Unsigned | Conversion::Octal | Conversion::Hex(_) => {
+                writers::push_integer(&mut out, &spec, call.int(argument)?);
+            }
+            Conversion::Char => writers::push_char(&mut out, &spec, call.int(argument)?),
+            Conversion::Fixed
+            | Conversion::Exponent(_)
+            | Conversion::General(_)
+            | Conversion::HexFloat(_) => {
+                writers::push_float(&mut out, &spec, call.float(argument)?);
+            }
+            Conversion::Pointer => {
+                writers::push_pointer(&mut out, &spec, call.arg(argument).address());
+            }
+            Conversion::Quoted => push_quoted(&mut out, call, argument)?,
+            Conversion::String => {
+                let value = call.arg(argument);
+                if has_tostring(call, value) {
+                    return Ok(Formatted::NeedsText(argument));
+                }
+                push_text(&mut out, call, &spec, argument)?;
+            }
+        }
+        out.check()?;
+    }
+    Ok(Formatted::Text(out.finish(call.ctx)?))
+}
+
+fn push_text<'gc>(
+    out: &mut Vec<u8>,
+    call: &Call<'gc>,
+    spec: &Spec,
+    argument: usize,
+) -> Result<(), Failure<'gc>> {
+    let value = call.arg(argument);
+    if *spec == Spec::plain(Conversion::String) {
+        append_text(out, call, value);
+        return Ok(());
+    }
+    let pushed = match value {
+        Value::Str(text) => writers::push_string(out, spec, text.as_bytes()),
+        _ => {
+            let mut text = Vec::new();
+            append_text(&mut text, call, value);
+            writers::push_string(out, spec, &text)
+        }
+    };
+    pushed.map_err(|error| format_error(call, argument, error))
+}
+
+fn push_quoted<'gc>(
+    out: &mut Vec<u8>,
+    call: &Call<'gc>,
+    argument: usize,
+) -> Result<(), Failure<'gc>> {
+    match call.arg(argument) {
+        Value::Str(text) => writers::push_quoted_string(out, text.as_bytes()),
+        Value::Int(i) => writers::push_quoted_integer(out, i),
+        Value::Float(f) => writers::push_quoted_float(out, f),
+        value @ (Value::Nil | Value::Bool(_)) => append_text(out, call, value),
+        _ => return Err(call.bad_argument(argument, "value has no literal form")),
+    }
+    Ok(())
+}
+
+pub(super) fn format<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match formatted(call)? {
+        Formatted::Text(text) => call.ret(text),
+        Formatted::NeedsText(_) => call.slow(),
+    }
+}
+
+/// Replaces arguments that have a `__tostring` by what it returns until there are none left.
+pub(super) fn format_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    loop {
+        let step = task.enter(|call| match formatted(call)? {
+            Formatted::Text(text) => Ok(Err(call.place(&[Value::Str(text)]))),
+            Formatted::NeedsText(argument) => {
+                let value = call.arg(argument);
+                call.push(call.ctx.metamethod(value, Event::ToString))?;
+                call.push(value)?;
+                Ok(Ok(argument))
+            }
+        })?;
+        let argument = match step {
+            Ok(argument) => argument,
+            Err(results) => return Ok(results),
+        };
+        task.call_for(1, 1)?;
+        task.enter(|call| {
+            let text = call.pushed(0);
+            if !matches!(text, Value::Str(_) | Value::Int(_) | Value::Float(_)) {
+                return Err(fail("'__tostring' must return a string"));
+            }
+            call.pop();
+            call.set_arg(argument, text);
+            Ok(())
+        })?;
+    }
+}
