@@ -132,6 +132,30 @@ impl Heap {
         self.shared.stats()
     }
 
+    /// Gives all memory that holds no objects back to the system, after sweeping
+    /// what the last collection left to sweep (on this thread, destructors of dead
+    /// objects included). Returns the bytes given back. Mutators run on.
+    ///
+    /// The heap does so by itself, within reason, when it has become smaller; this
+    /// is for a program that knows it will be idle. Collect first to give back
+    /// what is garbage now.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// for i in 0..100_000u64 {
+    ///     cx.alloc([i; 4]);
+    /// }
+    /// cx.collect();
+    /// assert!(heap.release_idle() > 3_000_000);
+    /// assert_eq!(heap.stats().idle_bytes, 0);
+    /// ```
+    pub fn release_idle(&self) -> usize {
+        self.shared.release_idle()
+    }
+
     /// Checks every invariant of the heap. Waits until all mutators are at
     /// safepoints; call it from a thread that is not inside, or through
     /// [`Cx::verify`].

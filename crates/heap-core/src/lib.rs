@@ -37,7 +37,7 @@
 //! ```text
 //! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class marks page_alloc
-//! layers: page_cache sweep mheap mcache verify
+//! layers: sweep mheap mcache verify
 //! ```
 
 pub mod alloc_class;
@@ -62,7 +62,6 @@ pub mod mspan;
 #[allow(unsafe_code, reason = "decommitting mapped memory")]
 pub mod os;
 pub mod page_alloc;
-pub mod page_cache;
 pub mod size_class;
 pub mod span_set;
 pub mod stats;

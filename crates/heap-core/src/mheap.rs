@@ -11,6 +11,7 @@
 //!   and sweeping over.
 //! * Y2: `in_use_bytes` never exceeds the limit.
 //! * Y3: span records and central lists live as long as the heap.
+//! * Y4: the free slots of a span whose `needs_zero` is false read as zero.
 
 mod check;
 mod inspect;
@@ -49,6 +50,9 @@ use pages::{Pages, Run};
 /// work of a refill and the space wasted by giving up: at most one fresh span
 /// per this many futile ones. (Go: `spanBudget`.)
 const SWEEP_BUDGET: usize = 100;
+
+/// Zeroing less than this costs less than finding out whether it is needed.
+const LOOK_BEFORE_ZEROING: usize = 1024;
 
 /// How the memory layer behaves.
 #[derive(Clone, Debug)]
@@ -253,6 +257,30 @@ impl MHeap {
         let now = self.now();
         central.full_swept(now).push(span.uncache(now));
         Ok(object)
+    }
+
+    /// Makes a new object read as zero. Memory that never held anything is left
+    /// untouched: a large object costs what the program then writes to it.
+    ///
+    /// # Safety
+    ///
+    /// `slot` was just handed out to the calling mutator, by its cache or by
+    /// [`MHeap::alloc_large`], with `bytes` bytes or more; it has not been at a
+    /// safepoint since.
+    pub unsafe fn zero(&self, slot: NonNull<u8>, bytes: usize) {
+        if bytes >= LOOK_BEFORE_ZEROING {
+            // SAFETY: a slot of this heap.
+            let arena = unsafe { Arena::of(slot) };
+            let span = arena.span(Arena::page_index(slot.addr().get()));
+            // SAFETY: Y3; the span is in the caller's cache, or is the caller's large
+            // object: nobody sweeps it before the caller's next safepoint.
+            let body = span.and_then(|span| unsafe { span.as_ref().inspect() });
+            if body.is_some_and(|body| !body.needs_zero) {
+                return;
+            }
+        }
+        // SAFETY: the slot is the caller's.
+        unsafe { slot.write_bytes(0, bytes) };
     }
 
     /// A span of fresh pages.
@@ -466,12 +494,6 @@ impl MHeap {
         (0..).map_while(|i| self.central_at(i)).all(|central| {
             central.full_unswept(now).is_empty() && central.partial_unswept(now).is_empty()
         })
-    }
-
-    /// Bytes of the heap's own tables outside of arenas: span records and bitmaps.
-    #[must_use]
-    pub fn metadata_bytes(&self) -> usize {
-        self.pages.lock().spans.bytes() + self.bits.bytes()
     }
 }
 

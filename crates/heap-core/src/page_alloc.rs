@@ -34,7 +34,7 @@ use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
 use arena::{Arena, Backing, HUGE, WORD};
 use index::Index;
 use std::ops::Range;
-pub(crate) use summary::{find_run, run_mask};
+use summary::find_run;
 
 /// A run of pages that was allocated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,17 +48,6 @@ pub struct PageRun {
     pub scavenged_pages: usize,
     /// Whether some page may hold old data. A run without it reads as zero.
     pub needs_zero: bool,
-}
-
-/// The free pages of one aligned block of 64 pages, taken out as a whole.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageBlock {
-    /// The address of the block's first page.
-    pub base: usize,
-    /// Bit `i` is set if page `i` of the block is in this value's keeping.
-    pub free_mask: u64,
-    /// Which of those pages have no memory behind them.
-    pub scavenged_mask: u64,
 }
 
 /// How much of the free memory a scavenger goes for.
@@ -196,30 +185,6 @@ impl PageAlloc {
     /// the heap is corrupt.
     pub fn free(&mut self, base: usize, npages: usize) {
         self.put(base, npages, Backing::Dirty);
-    }
-
-    /// Takes all free pages of the 64-page block with the lowest free page.
-    pub fn take_block(&mut self) -> Option<PageBlock> {
-        let (arena, page) = self.first_free()?;
-        let (free_mask, scavenged_mask) = self.update(arena, |a| a.take_word(page / WORD));
-        self.hint = (arena, (page / WORD + 1) * WORD);
-        let base = self.arenas[arena].address(page / WORD * WORD);
-        Some(PageBlock { base, free_mask, scavenged_mask })
-    }
-
-    /// Puts what is left of a block back.
-    ///
-    /// # Panics
-    /// If one of its pages is free already or not in an arena.
-    pub fn give_block(&mut self, block: PageBlock) {
-        if block.free_mask == 0 {
-            return;
-        }
-        let (arena, page) = self.position(block.base);
-        assert!(page.is_multiple_of(WORD), "a block at {:#x}", block.base);
-        let (free, scavenged) = (block.free_mask, block.scavenged_mask);
-        self.update(arena, |a| a.put_word(page / WORD, free, scavenged));
-        self.hint = self.hint.min((arena, page + free.trailing_zeros() as usize));
     }
 
     /// The bases of the arenas of which all usable pages are free, in address

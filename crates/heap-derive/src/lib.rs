@@ -43,6 +43,24 @@ fn is_leaf(input: &DeriveInput) -> Result<bool, Error> {
     Ok(leaf)
 }
 
+/// Refuses `#[trace(...)]` on fields and variants, where it would be ignored and
+/// nobody would notice.
+fn only_on_types(data: &Data) -> Result<(), Error> {
+    let in_variants = match data {
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.attrs).collect(),
+        _ => Vec::new(),
+    };
+    let fields = variants(data)?.into_iter().flat_map(|(_, fields)| fields);
+    let mut attributes = in_variants.into_iter().chain(fields.flat_map(|field| &field.attrs));
+    match attributes.find(|attribute| attribute.path().is_ident("trace")) {
+        Some(misplaced) => Err(Error::new(
+            misplaced.span(),
+            "`#[trace(...)]` is for whole types, not for fields and variants",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn variants(data: &Data) -> Result<Vec<(Option<&syn::Ident>, &Fields)>, Error> {
     match data {
         Data::Struct(data) => Ok(vec![(None, &data.fields)]),
@@ -57,6 +75,7 @@ fn variants(data: &Data) -> Result<Vec<(Option<&syn::Ident>, &Fields)>, Error> {
 fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
     let name = &input.ident;
     let leaf = is_leaf(input)?;
+    only_on_types(&input.data)?;
     let variants = variants(&input.data)?;
 
     let lifetimes: Vec<&Lifetime> = input.generics.lifetimes().map(|l| &l.lifetime).collect();

@@ -78,6 +78,8 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
             heap.heap.stats.add(&mut tally, SweepBy::Background);
             drop(ticket);
             if swept < BATCH {
+                // Nothing is left to sweep: what is idle now will stay so.
+                heap.trim();
                 break;
             }
             drop(heap);

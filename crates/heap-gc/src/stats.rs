@@ -31,9 +31,18 @@ pub struct Stats {
     pub heap_bytes: u64,
     /// The most that `heap_bytes` has been.
     pub heap_bytes_max: u64,
-    /// Bytes of address space reserved.
+    /// Bytes of address space reserved: pages that objects occupy, idle and
+    /// released ones, and the heads of arenas.
     pub reserved_bytes: u64,
-    /// Bytes of the heap's own records and bitmaps.
+    /// Bytes of free pages that have memory behind them.
+    pub idle_bytes: u64,
+    /// Bytes of free pages that have none.
+    pub released_bytes: u64,
+    /// Bytes given back to the system so far, other than by freeing objects
+    /// that are larger than an arena.
+    pub returned_bytes: u64,
+    /// Bytes of the heap's own tables: heads of arenas (address space, most of it
+    /// without memory behind it), records and bitmaps.
     pub metadata_bytes: u64,
     /// Time spent marking.
     pub mark_time: Duration,

@@ -34,6 +34,9 @@ pub enum Fail<'gc> {
     Message(String),
     /// As `Message`, for text that need not be UTF-8.
     Bytes(Vec<u8>),
+    /// A message without a position: real Lua adds none to errors inside library functions that do
+    /// not come from checking arguments.
+    Plain(String),
     /// A native function did not like argument `index` (from 1).
     Argument {
         /// Number of the argument, from 1.

@@ -88,6 +88,7 @@ pub type NativeResult<'gc> = Result<Done, Failure<'gc>>;
 pub enum Control {
     Pcall,
     Xpcall,
+    Pairs,
     Resume,
     /// The function that `coroutine.wrap` made; the coroutine is its only upvalue.
     Wrapped,

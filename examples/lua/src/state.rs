@@ -207,6 +207,8 @@ pub struct Host {
     pub buffer_limit: usize,
     /// Whether `collectgarbage("stop")` was the last word.
     pub gc_stopped: Cell<bool>,
+    /// What the script believes the collector's mode to be.
+    pub gc_generational: Cell<bool>,
     /// Whether `warn` writes anything.
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
@@ -228,6 +230,7 @@ impl Host {
             scratch: RefCell::new(Vec::new()),
             buffer_limit,
             gc_stopped: Cell::new(false),
+            gc_generational: Cell::new(false),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
         }

@@ -593,40 +593,44 @@ impl<'gc> Table<'gc> {
     #[inline]
     pub fn length(&self) -> i64 {
         let array = self.array_part();
-        let hint = self.border.get() as usize;
         let nil_at = |i: usize| array[i].get().is_nil();
-        if hint < array.len() && nil_at(hint) {
-            if hint == 0 || !nil_at(hint - 1) {
+        let len = array.len();
+        if len == 0 || !nil_at(len - 1) {
+            return self.hash_border(len as i64);
+        }
+        let hint = self.border.get() as usize;
+        if hint > 0 && hint < len && !nil_at(hint - 1) {
+            if nil_at(hint) {
                 return hint as i64;
             }
-        } else if hint + 1 < array.len() && nil_at(hint + 1) {
-            // One element was appended since.
-            self.border.set(hint as u32 + 1);
-            return hint as i64 + 1;
+            // Most often one element was appended since.
+            if hint + 1 < len && nil_at(hint + 1) {
+                self.border.set(hint as u32 + 1);
+                return hint as i64 + 1;
+            }
         }
         self.find_border()
     }
 
+    /// A border inside the array part, whose last element is nil.
     #[inline(never)]
     fn find_border(&self) -> i64 {
         let array = self.array_part();
-        if let Some(last) = array.last() {
-            if last.get().is_nil() {
-                // Binary search between a present (or index 0) and an absent position.
-                let (mut present, mut absent) = (0, array.len());
-                while absent - present > 1 {
-                    let middle = present + (absent - present) / 2;
-                    if array[middle - 1].get().is_nil() {
-                        absent = middle;
-                    } else {
-                        present = middle;
-                    }
-                }
-                self.border.set(present as u32);
-                return present as i64;
+        // Binary search between a present (or index 0) and an absent position.
+        let (mut present, mut absent) = (0, array.len());
+        if absent > 1 && !array[absent - 2].get().is_nil() {
+            present = absent - 1;
+        }
+        while absent - present > 1 {
+            let middle = present + (absent - present) / 2;
+            if array[middle - 1].get().is_nil() {
+                absent = middle;
+            } else {
+                present = middle;
             }
         }
-        self.hash_border(array.len() as i64)
+        self.border.set(present as u32);
+        present as i64
     }
 
     /// A border at or after `present`, which is 0 or a key with a value.

@@ -26,6 +26,10 @@ pub const SPARE: usize = 64;
 /// Most slots that a script may use.
 pub const STACK_LIMIT: usize = 1_000_000;
 
+/// Metamethods that may wait for each other. Nothing would break here, but real Lua has the limit,
+/// and an endless chain can eat much memory before the stack is full.
+const MAX_METAMETHODS: u8 = 195;
+
 /// Extra slots for a message handler that runs because the stack is full.
 const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
 
@@ -40,12 +44,16 @@ pub type Window<'gc> = [Slot<Value<'gc>>; WINDOW];
 pub enum FrameKind {
     /// A Lua function.
     Lua,
+    /// A Lua function that took the place of its caller.
+    LuaTail,
     /// A native function that is running (it called Lua, or it failed).
     Native,
     /// `pcall`: the callee's results come to `func + 1`.
     Pcall,
     /// `xpcall`: the handler is at `func + 1`, the callee's results come to `func + 2`.
     Xpcall,
+    /// `pairs`: waits for a `__pairs` metamethod, whose three results come to `func + 1`.
+    Pairs,
     /// `coroutine.resume`: waits for another thread.
     Resume,
     /// A function made by `coroutine.wrap`: waits for another thread.
@@ -56,6 +64,15 @@ pub enum FrameKind {
     Entry,
 }
 
+impl FrameKind {
+    /// Whether it is a Lua function.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_lua(self) -> bool {
+        matches!(self, FrameKind::Lua | FrameKind::LuaTail)
+    }
+}
+
 /// What to do with the results of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnReturn {
@@ -64,6 +81,8 @@ pub enum OnReturn {
     /// Finish the caller's instruction, whose metamethod this was: see
     /// [`crate::bytecode::Op::outcome`].
     Finish,
+    /// As `Finish`, with the truth value of the result inverted.
+    FinishNegated,
     /// The result of `__concat`: store it at the end of a concatenation of that many registers,
     /// then go on with it.
     Concat(u8),
@@ -71,6 +90,14 @@ pub enum OnReturn {
     Tail,
     /// The result of a message handler: it is the new error value; unwind to the `xpcall`.
     Handled,
+}
+
+impl OnReturn {
+    /// Whether the call is that of a metamethod.
+    #[inline(always)]
+    fn is_metamethod(self) -> bool {
+        matches!(self, OnReturn::Finish | OnReturn::FinishNegated | OnReturn::Concat(_))
+    }
 }
 
 /// One call. Plain data: the function itself is in the stack, at `func`.
@@ -86,7 +113,8 @@ pub struct Frame {
     pub kind: Cell<FrameKind>,
     /// What becomes of its results.
     pub on_return: Cell<OnReturn>,
-    tail_call: Cell<bool>,
+    /// Metamethods that wait, one for the other, for this call.
+    nesting: Cell<u8>,
 }
 
 const _: () = assert!(size_of::<Frame>() <= 16);
@@ -99,7 +127,7 @@ impl Frame {
             pc: Cell::new(0),
             kind: Cell::new(FrameKind::Native),
             on_return: Cell::new(OnReturn::Store(0)),
-            tail_call: Cell::new(false),
+            nesting: Cell::new(0),
         }
     }
 
@@ -110,31 +138,26 @@ impl Frame {
             pc: self.pc.clone(),
             kind: self.kind.clone(),
             on_return: self.on_return.clone(),
-            tail_call: self.tail_call.clone(),
+            nesting: self.nesting.clone(),
         }
     }
 
     /// Describes a new call.
     #[inline(always)]
-    pub fn fill(&self, kind: FrameKind, func: usize, base: usize, on_return: OnReturn) {
+    fn fill(&self, kind: FrameKind, func: usize, base: usize, on_return: OnReturn, nesting: u8) {
         self.func.set(func as u32);
         self.base.set(base as u32);
         self.pc.set(0);
         self.kind.set(kind);
         self.on_return.set(on_return);
-        self.tail_call.set(false);
+        self.nesting.set(nesting);
     }
 
     /// Turns the frame into that of a function called in tail position.
     pub fn refill_for_tail_call(&self, base: usize) {
         self.base.set(base as u32);
         self.pc.set(0);
-        self.tail_call.set(true);
-    }
-
-    /// Whether the function took the place of its caller.
-    pub fn is_tail_call(&self) -> bool {
-        self.tail_call.get()
+        self.kind.set(FrameKind::LuaTail);
     }
 }
 
@@ -179,6 +202,8 @@ pub struct Thread<'gc> {
     pub top: Cell<u32>,
     /// Calls from Rust on the frame stack; the thread cannot yield across them.
     pub entries: Cell<u32>,
+    /// Threads that wait for this one to end or yield, directly and indirectly.
+    pub nesting: Cell<u32>,
     /// What `coroutine.status` says.
     pub status: Cell<Status>,
 }
@@ -201,6 +226,7 @@ impl<'gc> Thread<'gc> {
             depth: Cell::new(0),
             top: Cell::new(0),
             entries: Cell::new(0),
+            nesting: Cell::new(0),
             status: Cell::new(Status::Suspended),
         })?)
     }
@@ -327,8 +353,15 @@ impl<'gc> Thread<'gc> {
         if depth == self.frames.get().len() {
             self.grow_frames(ctx)?;
         }
+        let mut nesting = self.top_frame().map_or(0, |caller| caller.nesting.get());
+        if on_return.is_metamethod() {
+            nesting += 1;
+            if nesting > MAX_METAMETHODS {
+                return Err(fail("C stack overflow"));
+            }
+        }
         let frame = self.frame(depth);
-        frame.fill(kind, func, base, on_return);
+        frame.fill(kind, func, base, on_return, nesting);
         self.depth.set(depth as u32 + 1);
         Ok(frame)
     }
@@ -351,6 +384,11 @@ impl<'gc> Thread<'gc> {
     #[inline(always)]
     pub fn cut_frames(&self, depth: usize) {
         self.depth.set(depth as u32);
+    }
+
+    /// Takes back the last [`Thread::pop_frame`].
+    pub fn restore_frame(&self) {
+        self.depth.set(self.depth.get() + 1);
     }
 
     /// Drops the running frame.

@@ -23,7 +23,10 @@ use crate::page_alloc::{PageAlloc, PageRun, ScavengePolicy};
 /// Sizes of arenas, tried in this order. Where address space is scarce (a limit
 /// set by the administrator) an arena is only the first part of an aligned 64 MiB
 /// slot; its head is as large as ever, 4.2 MiB of address space.
-const ARENA_SIZES: [usize; 4] = [ARENA_SIZE, ARENA_SIZE / 2, ARENA_SIZE / 4, ARENA_SIZE / 8];
+const ARENA_SIZES: [usize; 5] =
+    [ARENA_SIZE, ARENA_SIZE / 2, ARENA_SIZE / 4, ARENA_SIZE / 8, SMALLEST_ARENA];
+/// The head and a megabyte at least.
+const SMALLEST_ARENA: usize = (HEADER_PAGES * PAGE_SIZE + (1 << 20)).next_multiple_of(1 << 20);
 
 /// Longer runs are huge objects, each in a region of its own.
 const LONGEST_RUN: usize = ARENA_PAGES - HEADER_PAGES;

@@ -38,7 +38,7 @@ impl MHeap {
     /// empty arena, and leaves alone what is likely to be used again soon.
     /// Returns the bytes given back.
     pub fn scavenge(&self, retain: usize) -> usize {
-        self.give_back(retain, ScavengePolicy::BACKGROUND, KeepEmpty::One)
+        self.give_back(retain, usize::MAX, ScavengePolicy::BACKGROUND, KeepEmpty::One)
     }
 
     /// Gives all memory back that holds no objects. Returns the bytes given back.
@@ -46,16 +46,19 @@ impl MHeap {
     /// The caller may want to sweep first.
     pub fn release_idle(&self) -> usize {
         let bitmaps = self.bits.release_free();
-        bitmaps + self.give_back(0, ScavengePolicy::FORCED, KeepEmpty::None)
+        bitmaps + self.give_back(0, usize::MAX, ScavengePolicy::FORCED, KeepEmpty::None)
     }
 
-    /// Gives back what is beyond the goal that the last collection has set.
-    /// Returns the bytes given back.
-    pub fn trim(&self) -> usize {
+    /// Gives back what is beyond the goal that the last collection has set, and
+    /// about `most` bytes at most. Returns the bytes given back.
+    ///
+    /// A program whose needs change from collection to collection would take
+    /// memory again soon after: the caller bounds what that may cost by `most`.
+    pub fn trim(&self, most: usize) -> usize {
         // ORDERING: Relaxed: a heuristic.
         match self.retain_goal.load(Ordering::Relaxed) {
             usize::MAX => 0,
-            goal => self.scavenge(goal),
+            goal => self.give_back(goal, most, ScavengePolicy::BACKGROUND, KeepEmpty::One),
         }
     }
 
@@ -66,17 +69,26 @@ impl MHeap {
         self.retain_goal.store(in_use.saturating_add(in_use / 10), Ordering::Relaxed);
     }
 
-    fn give_back(&self, retain: usize, policy: ScavengePolicy, keep: KeepEmpty) -> usize {
+    fn give_back(
+        &self,
+        retain: usize,
+        most: usize,
+        policy: ScavengePolicy,
+        keep: KeepEmpty,
+    ) -> usize {
         let policy = ScavengePolicy { os_page: self.os.decommit_pages(), ..policy };
         let mut total = 0;
-        loop {
+        while total < most {
             let mut pages = self.pages.lock();
             let retained =
                 self.stats.in_use_bytes.load(Ordering::Relaxed) + pages.idle_pages() * PAGE_SIZE;
             let over = retained.saturating_sub(retain).div_ceil(PAGE_SIZE);
+            let left = (most - total).div_ceil(PAGE_SIZE);
             let spare = keep == KeepEmpty::None || pages.alloc.empty_arenas().nth(1).is_some();
-            // An empty arena without memory is only address space.
-            if spare && let Some(gone) = pages.remove_empty_arena(|idle| over > 0 || idle == 0) {
+            let wanted = over.min(left);
+            // An empty arena without idle pages is only address space, and goes in
+            // any case.
+            if spare && let Some(gone) = pages.remove_empty_arena(|idle| idle <= wanted) {
                 self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
                 drop(pages);
                 let (region, idle) = gone;
@@ -88,7 +100,7 @@ impl MHeap {
             if over == 0 {
                 return total;
             }
-            let Some((run, region)) = pages.take_flight(over.min(STRETCH), &policy) else {
+            let Some((run, region)) = pages.take_flight(wanted.min(STRETCH), &policy) else {
                 return total;
             };
             let first = pages.pointer(run.base);
@@ -107,5 +119,6 @@ impl MHeap {
             self.stats.returned_bytes.add(bytes as u64);
             total += bytes;
         }
+        total
     }
 }

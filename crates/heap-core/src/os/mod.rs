@@ -109,7 +109,7 @@ pub trait Os: Send + Sync + fmt::Debug {
     /// Heap pages per page of the system, a power of two: what `decommit` is
     /// given begins and ends at multiples of it.
     fn decommit_pages(&self) -> usize {
-        (system::LARGEST_PAGE / PAGE_SIZE).max(1)
+        system::LARGEST_PAGE.div_ceil(PAGE_SIZE)
     }
 }
 

@@ -3,7 +3,7 @@ use crate::geometry::ARENA_SIZE;
 
 const MIB: usize = 1 << 20;
 
-fn bytes_of(reservation: &Reservation) -> &mut [u8] {
+fn bytes_of(reservation: &mut Reservation) -> &mut [u8] {
     // SAFETY: the reservation is mapped and the test is its only user.
     unsafe { core::slice::from_raw_parts_mut(reservation.base().as_ptr(), reservation.bytes()) }
 }
@@ -12,10 +12,10 @@ fn bytes_of(reservation: &Reservation) -> &mut [u8] {
 fn a_reservation_is_aligned_zeroed_and_writable_to_its_ends() {
     for bytes in [PAGE_SIZE, 5 * MIB, ARENA_SIZE, ARENA_SIZE + 3 * PAGE_SIZE] {
         for align in [PAGE_SIZE, MIB, ARENA_SIZE] {
-            let reservation = SystemOs.reserve(bytes, align).expect("address space");
+            let mut reservation = SystemOs.reserve(bytes, align).expect("address space");
             assert_eq!(reservation.bytes(), bytes);
             assert!(reservation.base().addr().get().is_multiple_of(align));
-            let memory = bytes_of(&reservation);
+            let memory = bytes_of(&mut reservation);
             assert_eq!((memory[0], memory[bytes - 1]), (0, 0), "O1");
             (memory[0], memory[bytes - 1]) = (1, 2);
             let base = reservation.base().addr().get();
@@ -44,16 +44,16 @@ fn absurd_sizes_are_refused() {
 
 #[test]
 fn a_range_given_back_reads_as_zero_and_its_neighbours_stay() {
-    let reservation = SystemOs.reserve(64 * PAGE_SIZE, ARENA_SIZE).expect("address space");
-    bytes_of(&reservation).fill(7);
+    let mut reservation = SystemOs.reserve(64 * PAGE_SIZE, ARENA_SIZE).expect("address space");
+    bytes_of(&mut reservation).fill(7);
     let pages = SystemOs.decommit_pages();
-    let (from, length) = (8 * pages * PAGE_SIZE / 8, pages * PAGE_SIZE);
+    let (from, length) = (pages * PAGE_SIZE, pages * PAGE_SIZE);
     // SAFETY: within the reservation, and the test is its only user.
     let first = unsafe { reservation.base().add(from) };
     // SAFETY: as above.
     let done = unsafe { SystemOs.decommit(&reservation, first, length) };
     if done == Decommit::Zeroed {
-        let memory = bytes_of(&reservation);
+        let memory = bytes_of(&mut reservation);
         assert!(memory[from..from + length].iter().all(|&byte| byte == 0), "O2");
         assert!(memory[..from].iter().chain(&memory[from + length..]).all(|&byte| byte == 7));
     }

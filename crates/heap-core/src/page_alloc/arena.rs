@@ -135,32 +135,6 @@ impl Arena {
         self.refresh(page / WORD, (page + npages - 1) / WORD);
     }
 
-    /// Takes all free pages of a word; returns them and which are scavenged.
-    pub(super) fn take_word(&mut self, word: usize) -> (u64, u64) {
-        let masks = (self.free[word], self.scavenged[word]);
-        self.free[word] = 0;
-        self.scavenged[word] = 0;
-        self.free_pages -= masks.0.count_ones() as usize;
-        self.scavenged_pages -= masks.1.count_ones() as usize;
-        self.refresh(word, word);
-        masks
-    }
-
-    /// Puts pages of a word back.
-    pub(super) fn put_word(&mut self, word: usize, free: u64, scavenged: u64) {
-        assert!(scavenged & !free == 0, "a scavenged page that is not in the block");
-        assert!(
-            self.free[word] & free == 0,
-            "{}",
-            self.damage(word * WORD, WORD, "partly freed twice")
-        );
-        self.free[word] |= free;
-        self.scavenged[word] |= scavenged;
-        self.free_pages += free.count_ones() as usize;
-        self.scavenged_pages += scavenged.count_ones() as usize;
-        self.refresh(word, word);
-    }
-
     #[cold]
     fn damage(&self, page: usize, npages: usize, what: &str) -> String {
         format!("heap corruption: {npages} pages at {:#x} {what}", self.address(page))

@@ -4,7 +4,6 @@ mod model;
 
 use super::*;
 use crate::geometry::ARENA_SIZE;
-use crate::page_cache::PageCache;
 
 const BASE: usize = 0x40_0000_0000;
 
@@ -38,7 +37,6 @@ fn with_free(runs: &[(usize, usize)]) -> PageAlloc {
 fn nothing_comes_from_an_empty_allocator() {
     let mut pages = PageAlloc::new();
     assert_eq!(pages.alloc(1), None);
-    assert_eq!(pages.take_block(), None);
     assert_eq!(pages.largest_free_run(), 0);
     assert_eq!(pages.take_scavenge_candidate(1, &ScavengePolicy::FORCED), None);
     check(&pages);
@@ -316,65 +314,19 @@ mod scavenging {
     fn pages_in_use_are_never_scavenged() {
         let mut pages = one_arena();
         pages.alloc(100).unwrap();
-        let block = pages.take_block().unwrap();
-        assert_eq!(block.scavenged_mask, block.free_mask);
-        assert_eq!(pages.scavenged_pages(), ARENA_PAGES - 128);
+        assert_eq!(pages.scavenged_pages(), ARENA_PAGES - 100);
         check(&pages);
     }
 }
 
-mod blocks {
-    use super::*;
-
-    #[test]
-    fn a_block_is_all_that_is_free_around_the_lowest_page() {
-        let mut pages = with_free(&[(66, 2), (70, 1), (127, 3), (4000, 1)]);
-        let block = pages.take_block().unwrap();
-        assert_eq!(block.base, at(64));
-        assert_eq!(block.free_mask, 0b1001100 | 1 << 63);
-        assert_eq!(block.scavenged_mask, 0);
-        let next = pages.take_block().unwrap();
-        assert_eq!((next.base, next.free_mask), (at(128), 0b11));
-        pages.give_block(block);
-        check(&pages);
-        assert_eq!(pages.alloc(2).unwrap().base, at(66));
-        pages.give_block(next);
-        assert_eq!(pages.free_pages(), 2 + 2 + 1);
-        check(&pages);
-    }
-
-    #[test]
-    fn a_cache_serves_short_runs_and_returns_the_rest() {
-        let mut pages = with_free(&[(0, 10), (20, 20), (300, 40)]);
-        let mut cache = PageCache::new();
-        assert_eq!(cache.alloc(1), None);
-        assert_eq!(cache.alloc_from(&mut pages, 12).unwrap().base, at(20));
-        assert_eq!((cache.pages(), pages.free_pages()), (18, 40));
-        assert_eq!(cache.alloc(1).unwrap().base, at(0));
-        assert_eq!(cache.alloc(9).unwrap().base, at(1));
-        // What the cache lacks comes from behind, and the cache keeps its pages.
-        assert_eq!(cache.alloc_from(&mut pages, 15).unwrap().base, at(300));
-        assert_eq!(cache.alloc_from(&mut pages, 16).unwrap().base, at(315));
-        assert_eq!(cache.pages(), 8);
-        cache.flush(&mut pages);
-        assert!(cache.is_empty());
-        assert_eq!(pages.free_pages(), 8 + 9);
-        check(&pages);
-        while cache.alloc_from(&mut pages, 1).is_some() {}
-        assert_eq!((pages.free_pages(), cache.pages()), (0, 0));
-    }
-
-    #[test]
-    fn an_arena_with_cached_pages_is_not_empty() {
-        let mut pages = one_arena();
-        let mut cache = PageCache::new();
-        let run = cache.alloc_from(&mut pages, 1).unwrap();
-        assert_eq!((run.scavenged_pages, run.needs_zero), (1, false));
-        pages.free(run.base, 1);
-        assert_eq!((cache.pages(), cache.scavenged_pages()), (63, 63));
-        assert_eq!(pages.empty_arenas().count(), 0);
-        cache.flush(&mut pages);
-        assert_eq!(pages.empty_arenas().collect::<Vec<_>>(), [(BASE, 0)]);
-        assert_eq!(pages.scavenged_pages(), ARENA_PAGES - 1);
-    }
+#[test]
+fn an_arena_is_empty_when_all_its_pages_are_back() {
+    let mut pages = one_arena();
+    let run = pages.alloc(1).unwrap();
+    assert_eq!((run.scavenged_pages, run.needs_zero), (1, false));
+    assert_eq!(pages.empty_arenas().count(), 0);
+    pages.free(run.base, 1);
+    assert_eq!(pages.empty_arenas().collect::<Vec<_>>(), [(BASE, 1)]);
+    assert_eq!(pages.scavenged_pages(), ARENA_PAGES - 1);
+    assert!(pages.alloc(1).unwrap().needs_zero);
 }

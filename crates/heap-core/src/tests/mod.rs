@@ -5,6 +5,9 @@
 
 #[cfg(heap_loom)]
 #[cfg(heap_loom)]
+#[allow(unsafe_code, reason = "sets up span records of its own")]
+mod loom_background;
+#[cfg(heap_loom)]
 mod loom_span_set;
 #[cfg(heap_loom)]
 pub(crate) mod model;

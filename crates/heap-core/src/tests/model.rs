@@ -20,8 +20,6 @@ pub(crate) fn check_bounded(preemptions: usize, program: impl Fn() + Sync + Send
 
 /// What loom says when two accesses to a witness are not ordered.
 pub(crate) const UNORDERED: &str = "Causality violation";
-/// What loom says when everybody waits.
-pub(crate) const DEADLOCK: &str = "deadlock; threads";
 
 /// Runs this test's `model` in a process of its own, which must fail and say
 /// `complaint`.

@@ -16,8 +16,11 @@ use heap_sync::lock::Mutex;
 use loom::thread;
 
 use super::{Collector, Gate, INSIDE, OUTSIDE, Presence, Request, STOP, Stopping, WorldStopped};
-use crate::tests::model::{DEADLOCK, UNORDERED, caught, check, check_bounded};
+use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
+
+/// What loom says when everybody waits.
+const DEADLOCK: &str = "deadlock; threads";
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {
@@ -154,19 +157,49 @@ impl<S: Steps> World<S> {
         let world = Arc::clone(self);
         thread::spawn(move || run(&world))
     }
+
+    /// Runs two threads; loom begins with the one or with the other.
+    fn race(
+        self: &Arc<Self>,
+        begin: Begin,
+        mutator: impl FnOnce(&Self) + 'static,
+        collector: impl FnOnce(&Self) + 'static,
+    ) {
+        let threads = match begin {
+            Begin::Mutator => [self.spawn(mutator), self.spawn(collector)],
+            Begin::Collector => {
+                let collector = self.spawn(collector);
+                [self.spawn(mutator), collector]
+            }
+        };
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
 }
+
+/// Which thread runs first in the first order that loom tries. Loom finds the
+/// other orders from there, but not all of them from either (see
+/// `docs/design/models.md`).
+#[derive(Clone, Copy)]
+enum Begin {
+    Mutator,
+    Collector,
+}
+
+const BEGINNINGS: [Begin; 2] = [Begin::Mutator, Begin::Collector];
 
 // ---- the properties -----------------------------------------------------------
 
 /// One mutator that goes in and out, one collector.
 fn nobody_is_inside_while_the_world_is_stopped<S: Steps>() {
-    check(|| {
-        let world = World::<S>::new(1);
-        let mutator = world.spawn(|w| w.visit(&w.member(0), 2));
-        assert!(world.collect());
-        mutator.join().unwrap();
-        world.visit(&world.member(0), 1);
-    });
+    for begin in BEGINNINGS {
+        check_bounded(4, move || {
+            let world = World::<S>::new(1);
+            world.race(begin, |w| w.visit(&w.member(0), 2), |w| assert!(w.collect()));
+            world.visit(&world.member(0), 1);
+        });
+    }
 }
 
 /// Two mutators, of which one is inside when the collector comes.
@@ -188,35 +221,41 @@ fn a_collector_waits_for_every_mutator<S: Steps>() {
 
 /// A mutator that comes to safepoints while a collector works twice.
 fn a_mutator_at_a_safepoint_steps_aside_and_comes_back<S: Steps>() {
-    check_bounded(3, || {
-        let world = World::<S>::new(1);
-        let me = world.member(0);
-        S::enter(&world.gate, &me.presence);
-        let mutator = world.spawn(move |w| {
-            me.cell.touch();
-            w.safepoint(&me);
-            me.cell.touch();
-            S::leave(&w.gate, &me.presence);
+    for begin in BEGINNINGS {
+        check_bounded(3, move || {
+            let world = World::<S>::new(1);
+            let me = world.member(0);
+            S::enter(&world.gate, &me.presence);
+            world.race(
+                begin,
+                move |w| {
+                    me.cell.touch();
+                    w.safepoint(&me);
+                    me.cell.touch();
+                    S::leave(&w.gate, &me.presence);
+                },
+                |w| {
+                    assert!(w.collect());
+                    assert!(w.collect());
+                },
+            );
         });
-        assert!(world.collect());
-        assert!(world.collect());
-        mutator.join().unwrap();
-    });
+    }
 }
 
 /// A mutator attaches, works and detaches while a collector stops the world.
 fn attaching_and_detaching_meet_a_stop<S: Steps>() {
-    check(|| {
-        let world = World::<S>::new(0);
-        let mutator = world.spawn(|w| {
-            let me = Member::new();
-            w.members.lock().push(Arc::clone(&me));
-            w.visit(&me, 1);
-            w.members.lock().retain(|member| !Arc::ptr_eq(member, &me));
+    for begin in BEGINNINGS {
+        check(move || {
+            let attach = |w: &World<S>| {
+                let me = Member::new();
+                w.members.lock().push(Arc::clone(&me));
+                w.visit(&me, 1);
+                w.members.lock().retain(|member| !Arc::ptr_eq(member, &me));
+            };
+            World::<S>::new(0).race(begin, attach, |w| assert!(w.collect()));
         });
-        assert!(world.collect());
-        mutator.join().unwrap();
-    });
+    }
 }
 
 /// Two mutators that collect, each outside while it does.

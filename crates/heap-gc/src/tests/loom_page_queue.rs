@@ -149,7 +149,7 @@ fn two_markers_queue_a_page_once<S: Steps>() {
 
 /// Two workers reach the same objects, a third scans and scans again.
 fn marks_of_one_object_may_race<S: Steps>() {
-    check_bounded(3, || {
+    check_bounded(4, || {
         let page = Page::<S>::new();
         let marker = page.spawn(|p| p.mark(&[0, 1]));
         let scanner = page.spawn(|p| {
@@ -166,7 +166,7 @@ fn marks_of_one_object_may_race<S: Steps>() {
 /// Two workers that mark and scan in turn: the page comes back while it is being
 /// scanned.
 fn a_page_comes_back_while_it_is_scanned<S: Steps>() {
-    check_bounded(3, || {
+    check_bounded(4, || {
         let page = Page::<S>::new();
         let other = page.spawn(|p| {
             p.mark(&[0]);

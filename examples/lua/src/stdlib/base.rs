@@ -17,7 +17,7 @@ use super::{install, set_field};
 /// `next`; the interpreter loop knows it and runs `pairs` loops without calling it.
 pub static NEXT: NativeDef = NativeDef::fast("next", next);
 
-static PAIRS: NativeDef = NativeDef::either("pairs", pairs, pairs_slow);
+static PAIRS: NativeDef = NativeDef::control("pairs", Control::Pairs);
 static IPAIRS: NativeDef = NativeDef::fast("ipairs", ipairs);
 static IPAIRS_STEP: NativeDef = NativeDef::either("ipairs_step", ipairs_step, ipairs_step_slow);
 
@@ -111,25 +111,6 @@ fn next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             Err(Box::new(Fail::Value(Value::Str(message))))
         }
     }
-}
-
-fn pairs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let object = call.any(0).map_err(|_| call.type_error(0, "table"))?;
-    if !call.ctx.metamethod(object, Event::Pairs).is_nil() {
-        return call.slow();
-    }
-    call.table(0)?;
-    call.ret_all(&[call.upvalue(0), object, Value::Nil])
-}
-
-fn pairs_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
-    task.enter(|call| {
-        let object = call.arg(0);
-        call.push(call.ctx.metamethod(object, Event::Pairs))?;
-        call.push(object)
-    })?;
-    task.call_for(1, 3)?;
-    task.enter(|call| Ok(call.place(&[call.pushed(0), call.pushed(1), call.pushed(2)])))
 }
 
 fn ipairs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -375,7 +356,7 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
         "collect" | "step" => task.runner().collect(),
         "stop" => task.runner().host.gc_stopped.set(true),
         "restart" => task.runner().host.gc_stopped.set(false),
-        "count" | "isrunning" | "incremental" | "generational" | "setpause" | "setstepmul" => {}
+        "count" | "isrunning" | "setpause" | "setstepmul" | "incremental" | "generational" => {}
         _ => {
             return task
                 .enter(|call| Err(call.bad_argument(0, format!("invalid option '{option}'"))));
@@ -389,7 +370,14 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
             }
             "step" => Value::Bool(true),
             "isrunning" => Value::Bool(!call.ctx.host.gc_stopped.get()),
-            "incremental" | "generational" => Value::Str(call.ctx.str("incremental")?),
+            "incremental" | "generational" => {
+                // The mode has a name, but no meaning for this heap.
+                let mode = &call.ctx.host.gc_generational;
+                let previous = if mode.get() { "generational" } else { "incremental" };
+                let previous = call.ctx.str(previous)?;
+                mode.set(option == "generational");
+                Value::Str(previous)
+            }
             "setpause" => Value::Int(200),
             "setstepmul" => Value::Int(100),
             _ => Value::Int(0),

@@ -55,7 +55,7 @@ fn thread_argument<'gc>(
 ) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
     match call.arg(0) {
         Value::Thread(thread) => Ok(thread),
-        _ => Err(call.type_error(0, "coroutine")),
+        _ => Err(call.type_error(0, "thread")),
     }
 }
 

@@ -162,10 +162,9 @@ fn new_file<'gc>(
 ) -> Result<FileHandle<'gc>, NoMemory> {
     let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
     ctx.host.files.add(&file);
-    Ok(ctx.cx.try_alloc(UserData {
-        metatable: Slot::new(Some(metatable)),
-        content: Opaque(file),
-    })?)
+    Ok(ctx
+        .cx
+        .try_alloc(UserData { metatable: Slot::new(Some(metatable)), content: Opaque(file) })?)
 }
 
 /// Argument 0, which must be a file, open or not.
@@ -557,8 +556,7 @@ fn setvbuf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = file_argument(call)?;
     // There is no default: an absent mode is no string.
     call.string(1)?;
-    let modes =
-        [("no", Buffering::None), ("full", Buffering::Full), ("line", Buffering::Line)];
+    let modes = [("no", Buffering::None), ("full", Buffering::Full), ("line", Buffering::Line)];
     let buffering = option(call, 1, "", &modes)?;
     call.opt_int(2, 0)?;
     let result = match &mut *file.content.0.lock() {

@@ -32,8 +32,8 @@ static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("floor", |call| rounded(call, f64::floor)),
     NativeDef::fast("fmod", fmod),
     NativeDef::fast("log", log),
-    NativeDef::fast("max", |call| extreme(call, |best, other| vm::less_than(best, other))),
-    NativeDef::fast("min", |call| extreme(call, |best, other| vm::less_than(other, best))),
+    NativeDef::fast("max", |call| extreme(call, Extreme::Greatest)),
+    NativeDef::fast("min", |call| extreme(call, Extreme::Least)),
     NativeDef::fast("modf", modf),
     NativeDef::fast("rad", |call| call.ret(call.float(0)? * (PI / 180.0))),
     NativeDef::fast("random", random),
@@ -104,7 +104,11 @@ fn fmod<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match (call.arg(0), call.arg(1)) {
         (Value::Int(_), Value::Int(0)) => Err(call.bad_argument(1, "zero")),
         (Value::Int(a), Value::Int(b)) => call.ret(a.wrapping_rem(b)),
-        _ => call.ret(call.float(0)? % call.float(1)?),
+        _ => {
+            // The reference implementation looks at the second argument first.
+            let divisor = call.float(1)?;
+            call.ret(call.float(0)? % divisor)
+        }
     }
 }
 
@@ -145,19 +149,24 @@ fn log<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     })
 }
 
-/// The argument that no other one `beats`.
-fn extreme<'gc>(
-    call: &Call<'gc>,
-    beats: fn(Value<'gc>, Value<'gc>) -> Option<bool>,
-) -> NativeResult<'gc> {
-    call.any(0)?;
-    call.number(0)?;
-    let mut best = call.arg(0);
+/// Which argument `max` and `min` look for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extreme {
+    Greatest,
+    Least,
+}
+
+/// The first of the greatest or least arguments. Strings compare to strings, as in the reference
+/// implementation; metamethods are not called.
+fn extreme<'gc>(call: &Call<'gc>, wanted: Extreme) -> NativeResult<'gc> {
+    let mut best = call.any(0)?;
     for i in 1..call.count() {
-        call.number(i)?;
         let other = call.arg(i);
-        // A string that looks like a number is an argument, but it does not compare to a number.
-        if beats(best, other).ok_or_else(|| not_comparable(call, best, other))? {
+        let (lhs, rhs) = match wanted {
+            Extreme::Greatest => (best, other),
+            Extreme::Least => (other, best),
+        };
+        if vm::less_than(lhs, rhs).ok_or_else(|| not_comparable(call, lhs, rhs))? {
             best = other;
         }
     }

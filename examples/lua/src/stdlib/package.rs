@@ -100,25 +100,45 @@ pub(super) fn load<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     finish_load(call, source.as_bytes(), &name, 2, 3).map(Done::Results)
 }
 
+/// What a reader function returned.
+enum Piece {
+    Text,
+    End,
+    Wrong,
+}
+
 /// `load` with a reader function. An error in the reader is `load`'s result, like a syntax error.
 pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     let mut source = Vec::new();
     loop {
         task.enter(|call| call.push(call.arg(0)))?;
-        task.call_for(0, 1)?;
-        let more = task.enter(|call| match call.pop() {
-            Value::Nil => Ok(false),
+        if task.call_for(0, 1).is_err() {
+            return task.enter(|call| {
+                let error = call.ctx.state.error.get();
+                Ok(call.place(&[Value::Nil, error]))
+            });
+        }
+        let piece = task.enter(|call| match call.pop() {
+            Value::Nil => Ok(Piece::End),
+            Value::Str(piece) if piece.is_empty() => Ok(Piece::End),
             Value::Str(piece) => {
                 if source.len() + piece.len() > call.ctx.host.buffer_limit {
                     return Err(Box::new(Fail::MemoryFinal));
                 }
                 source.extend_from_slice(piece.as_bytes());
-                Ok(!piece.is_empty())
+                Ok(Piece::Text)
             }
-            _ => Err(fail("reader function must return a string")),
+            _ => Ok(Piece::Wrong),
         })?;
-        if !more {
-            break;
+        match piece {
+            Piece::Text => {}
+            Piece::End => break,
+            Piece::Wrong => {
+                return task.enter(|call| {
+                    let message = call.ctx.str("reader function must return a string")?;
+                    Ok(call.place(&[Value::Nil, Value::Str(message)]))
+                });
+            }
         }
     }
     task.enter(|call| {
@@ -137,7 +157,12 @@ pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
     match path {
         Some(path) => match std::fs::read(path) {
             Ok(source) => Ok((source, format!("@{path}"))),
-            Err(_) => Err(format!("cannot open {path}")),
+            Err(error) => {
+                // Rust adds the number of the error, C does not.
+                let reason = error.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                Err(format!("cannot open {path}: {reason}"))
+            }
         },
         None => {
             let mut source = Vec::new();

@@ -260,27 +260,29 @@ enum MoveOrder {
 }
 
 impl Move {
-    fn from_arguments<'gc>(call: &Call<'gc>) -> Result<Move, Failure<'gc>> {
+    fn from_arguments<'gc>(
+        call: &Call<'gc>,
+    ) -> Result<(Move, Access<'gc>, Access<'gc>), Failure<'gc>> {
         let (first, last, to) = (call.int(1)?, call.int(2)?, call.int(3)?);
         let target = if call.arg(4).is_nil() { 0 } else { 4 };
-        if last < first {
-            return Ok(Move { first, count: 0, to, target, order: MoveOrder::Ascending });
+        let source_access = access(call, 0, Use::READ)?;
+        let target_access = access(call, target, Use::WRITE)?;
+        let mut moved = Move { first, count: 0, to, target, order: MoveOrder::Ascending };
+        if last >= first {
+            if first <= 0 && last >= i64::MAX + first {
+                return Err(call.bad_argument(2, "too many elements to move"));
+            }
+            moved.count = last - first + 1;
+            if to > i64::MAX - moved.count + 1 {
+                return Err(call.bad_argument(3, "destination wrap around"));
+            }
+            // Equality without metamethods: two names of one object are still the same table.
+            let overlapping = target == 0 || call.arg(0).raw_equal(call.arg(4));
+            if to <= last && to > first && overlapping {
+                moved.order = MoveOrder::Descending;
+            }
         }
-        if first <= 0 && last >= i64::MAX + first {
-            return Err(call.bad_argument(2, "too many elements to move"));
-        }
-        let count = last - first + 1;
-        if to > i64::MAX - count + 1 {
-            return Err(call.bad_argument(3, "destination wrap around"));
-        }
-        // Equality without metamethods: two names of one object are still the same table.
-        let overlapping = target == 0 || call.arg(0).raw_equal(call.arg(4));
-        let order = if to > last || to <= first || !overlapping {
-            MoveOrder::Ascending
-        } else {
-            MoveOrder::Descending
-        };
-        Ok(Move { first, count, to, target, order })
+        Ok((moved, source_access, target_access))
     }
 
     fn offsets(&self) -> impl Iterator<Item = i64> {
@@ -293,10 +295,7 @@ impl Move {
 }
 
 fn move_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let target = if call.arg(4).is_nil() { 0 } else { 4 };
-    let from = access(call, 0, Use::READ)?;
-    let to = access(call, target, Use::WRITE)?;
-    let moved = Move::from_arguments(call)?;
+    let (moved, from, to) = Move::from_arguments(call)?;
     let (Access::Plain(from), Access::Plain(to)) = (from, to) else { return call.slow() };
     if moved.count == 0 {
         return call.ret(Value::Table(to));
@@ -305,9 +304,9 @@ fn move_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     // An array that grows at its end gets its room at once, half as much again to spare.
     let room = to.array_part().len() as i64;
     if (1..=room + 1).contains(&moved.to)
-        && slots(from, moved.first, moved.first + moved.count - 1).is_some()
+        && slots(from, moved.first, moved.first + (moved.count - 1)).is_some()
     {
-        let end = moved.to - 1 + moved.count;
+        let end = moved.to + (moved.count - 1);
         if end > room {
             to.reserve_array(ctx, end.max(room + room / 2) as usize)?;
         }
@@ -320,12 +319,7 @@ fn move_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn move_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let moved = task.enter(|call| {
-        let target = if call.arg(4).is_nil() { 0 } else { 4 };
-        access(call, 0, Use::READ)?;
-        access(call, target, Use::WRITE)?;
-        Move::from_arguments(call)
-    })?;
+    let moved = task.enter(|call| Ok(Move::from_arguments(call)?.0))?;
     for offset in moved.offsets() {
         load(task, 0, moved.first + offset)?;
         store(task, moved.target, moved.to + offset)?;
@@ -383,8 +377,8 @@ fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn unpack_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     let (first, last) = task.enter(|call| {
-        let last = if call.arg(2).is_nil() { None } else { Some(call.int(2)?) };
-        Ok((call.opt_int(1, 1)?, last))
+        let first = call.opt_int(1, 1)?;
+        Ok((first, if call.arg(2).is_nil() { None } else { Some(call.int(2)?) }))
     })?;
     let last = match last {
         Some(last) => last,

@@ -91,9 +91,7 @@ fn codes<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 fn next<'gc>(call: &Call<'gc>, mode: Utf8Mode) -> NativeResult<'gc> {
     let text = call.string(0)?.as_bytes();
     match lstr::utf8_next(text, call.int(1)?, mode).map_err(|e| error(call, e))? {
-        Some((at, code)) => {
-            call.ret_all(&[Value::Int(at as i64 + 1), Value::Int(i64::from(code))])
-        }
+        Some((at, code)) => call.ret_all(&[Value::Int(at as i64 + 1), Value::Int(i64::from(code))]),
         None => call.ret_none(),
     }
 }

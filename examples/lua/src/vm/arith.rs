@@ -55,8 +55,8 @@ impl Arith {
     }
 }
 
-/// The operation on numbers and on strings that look like numbers; `None` if an operand is neither
-/// or, for a bitwise operator, has no integer value. Unary operators take their operand twice.
+/// The operation on numbers and, unless it is bitwise, on strings that look like numbers; `None` if
+/// an operand is neither or, for a bitwise operator, has no integer value. Unary operators take their operand twice.
 ///
 /// # Errors
 ///
@@ -66,9 +66,9 @@ pub fn arith<'gc>(
     lhs: Value<'gc>,
     rhs: Value<'gc>,
 ) -> Result<Option<Value<'gc>>, Failure<'gc>> {
-    let (Some(lhs), Some(rhs)) = (lhs.to_number(), rhs.to_number()) else { return Ok(None) };
     if op.is_bitwise() {
-        let (Some(a), Some(b)) = (to_integer(lhs), to_integer(rhs)) else { return Ok(None) };
+        // Only arithmetic operators convert strings.
+        let (Some(a), Some(b)) = (exact_integer(lhs), exact_integer(rhs)) else { return Ok(None) };
         return Ok(Some(Value::Int(match op {
             Arith::BAnd => a & b,
             Arith::BOr => a | b,
@@ -78,6 +78,7 @@ pub fn arith<'gc>(
             _ => !a,
         })));
     }
+    let (Some(lhs), Some(rhs)) = (lhs.to_number(), rhs.to_number()) else { return Ok(None) };
     if let (Number::Int(a), Number::Int(b)) = (lhs, rhs) {
         match op {
             Arith::Add => return Ok(Some(Value::Int(a.wrapping_add(b)))),
@@ -120,10 +121,11 @@ fn to_float(number: Number) -> f64 {
     }
 }
 
-fn to_integer(number: Number) -> Option<i64> {
-    match number {
-        Number::Int(i) => Some(i),
-        Number::Float(f) => number::float_to_integer(f),
+fn exact_integer(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Int(i) => Some(i),
+        Value::Float(f) => number::float_to_integer(f),
+        _ => None,
     }
 }
 

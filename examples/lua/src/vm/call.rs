@@ -38,7 +38,7 @@ pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
                     && matches!(*failure, Fail::Memory)
                     && matches!(action, Action::Call { on_return, .. } if !matches!(on_return, OnReturn::Concat(_)));
                 match thread.top_frame() {
-                    Some(frame) if repeatable && frame.kind.get() == FrameKind::Lua => {
+                    Some(frame) if repeatable && frame.kind.get().is_lua() => {
                         frame.pc.set(frame.pc.get() - 1);
                         return Some(Exit::Memory);
                     }
@@ -348,7 +348,7 @@ fn call_control<'gc>(
         }
         Control::Resume => {
             let Value::Thread(target) = call.arg(0) else {
-                return Err(call.type_error(0, "coroutine"));
+                return Err(call.type_error(0, "thread"));
             };
             let args = (func + 2, count - 1);
             coroutine::resume(ctx, FrameKind::Resume, target, func, args, on_return)
@@ -358,6 +358,19 @@ fn call_control<'gc>(
                 unreachable!("coroutine.wrap stores a thread")
             };
             coroutine::resume(ctx, FrameKind::Wrap, target, func, (func + 1, count), on_return)
+        }
+        Control::Pairs => {
+            let object = call.any(0)?;
+            let handler = ctx.metamethod(object, Event::Pairs);
+            if handler.is_nil() {
+                let next = native.tail[0].get();
+                call.place(&[next, object, Value::Nil]);
+                return Ok(Action::Return { from: func, count: 3, func, on_return });
+            }
+            thread.slot(func + 2).set(ctx.cx, object);
+            thread.slot(func + 1).set(ctx.cx, handler);
+            thread.push_frame(ctx, FrameKind::Pairs, func, func + 3, on_return)?;
+            Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(3) })
         }
         Control::Yield => coroutine::suspend(ctx, func, count, on_return),
     }
@@ -410,6 +423,10 @@ fn finish_call<'gc>(
             finish_instruction(ctx, thread, first());
             Ok(Action::Go)
         }
+        OnReturn::FinishNegated => {
+            finish_instruction(ctx, thread, Value::Bool(first().is_falsy()));
+            Ok(Action::Go)
+        }
         OnReturn::Concat(left) => {
             continue_concat(ctx, thread, first(), left).map_err(final_failure)
         }
@@ -439,13 +456,17 @@ fn return_to_frame<'gc>(
     let place = frame.func.get() as usize;
     let on_return = frame.on_return.get();
     match frame.kind.get() {
-        FrameKind::Lua => Ok(Action::Go),
+        FrameKind::Lua | FrameKind::LuaTail => Ok(Action::Go),
         FrameKind::Pcall | FrameKind::Xpcall => {
             // The results follow the slot that takes the status.
             thread.pop_frame();
             let from = func - 1;
             thread.slot(from).set(ctx.cx, Value::Bool(true));
             Ok(Action::Return { from, count: count + 1, func: place, on_return })
+        }
+        FrameKind::Pairs => {
+            thread.pop_frame();
+            Ok(Action::Return { from: func, count, func: place, on_return })
         }
         FrameKind::Entry => {
             thread.pop_frame();

@@ -12,11 +12,15 @@ use crate::state::Ctx;
 use crate::thread::{FrameKind, OnReturn, Status, Thread};
 use crate::value::Value;
 
-use super::Action;
+use super::{Action, MAX_NESTING};
 
 /// Why a thread cannot be resumed, in the words of `coroutine.resume`.
-fn refusal(thread: Gc<'_, Thread<'_>>) -> Option<&'static str> {
+fn refusal<'gc>(
+    resumer: Gc<'gc, Thread<'gc>>,
+    thread: Gc<'gc, Thread<'gc>>,
+) -> Option<&'static str> {
     match thread.status.get() {
+        Status::Suspended if resumer.nesting.get() >= MAX_NESTING => Some("C stack overflow"),
         Status::Suspended => None,
         Status::Dead => Some("cannot resume dead coroutine"),
         Status::Running | Status::Normal => Some("cannot resume non-suspended coroutine"),
@@ -34,7 +38,7 @@ pub(super) fn resume<'gc>(
     on_return: OnReturn,
 ) -> Result<Action, Failure<'gc>> {
     let thread = ctx.state.thread.get();
-    if let Some(message) = refusal(target) {
+    if let Some(message) = refusal(thread, target) {
         if kind == FrameKind::Wrap {
             return Err(fail(message));
         }
@@ -53,6 +57,7 @@ pub(super) fn resume<'gc>(
     }
     thread.status.set(Status::Normal);
     target.status.set(Status::Running);
+    target.nesting.set(thread.nesting.get() + 1);
     target.resumer.set(ctx.cx, Some(thread));
     ctx.state.thread.set(ctx.cx, target);
     match waiting {

@@ -7,7 +7,7 @@ use crate::compiler::{describe_register, upvalue_name};
 use crate::error::{Failure, fail};
 use crate::function::Proto;
 use crate::state::{Ctx, Event};
-use crate::thread::{Frame, FrameKind, Thread};
+use crate::thread::{Frame, Thread};
 use crate::value::Value;
 
 use super::arith::Arith;
@@ -26,7 +26,7 @@ pub(super) enum Origin {
 /// The prototype of a Lua frame.
 pub(super) fn proto_of<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<&'gc Proto<'gc>> {
     match thread.slot(frame.func.get() as usize).get() {
-        Value::Function(closure) if frame.kind.get() == FrameKind::Lua => {
+        Value::Function(closure) if frame.kind.get().is_lua() => {
             Some(closure.as_ref().header.proto.as_ref())
         }
         _ => None,

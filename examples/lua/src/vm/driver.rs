@@ -291,7 +291,7 @@ impl<'a> Task<'a> {
                 }
                 Found::NotIndexable { object, .. } => {
                     let name = call.type_name(object);
-                    Err(fail(format!("attempt to index a {name} value")))
+                    Err(Box::new(Fail::Plain(format!("attempt to index a {name} value"))))
                 }
             }
         })?;

@@ -422,7 +422,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             thread.pop_frame();
             match (on_return, thread.top_frame()) {
                 (OnReturn::Store(wanted), Some(caller))
-                    if caller.kind.get() == FrameKind::Lua =>
+                    if caller.kind.get().is_lua() =>
                 {
                     store_results(ctx, thread, (from, count), func, wanted);
                     load!();
@@ -927,10 +927,7 @@ fn slow_arith<'gc>(
     if let Some(value) = arith(op, lhs, rhs)? {
         return Ok(Slow::Value(value));
     }
-    let handler = match ctx.metamethod(lhs, op.event()) {
-        Value::Nil => ctx.metamethod(rhs, op.event()),
-        handler => handler,
-    };
+    let handler = binary_metamethod(ctx, op.event(), lhs, rhs);
     if handler.is_nil() {
         return Err(arith_error(ctx, op, lhs, rhs));
     }
@@ -952,14 +949,32 @@ fn slow_order<'gc>(
     if let Some(known) = known {
         return Ok(Test::Known(known));
     }
-    let handler = match ctx.metamethod(lhs, event) {
-        Value::Nil => ctx.metamethod(rhs, event),
-        handler => handler,
-    };
-    if handler.is_nil() {
+    let handler = binary_metamethod(ctx, event, lhs, rhs);
+    if !handler.is_nil() {
+        return Ok(Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])));
+    }
+    // Without `__le`, `not (rhs < lhs)` serves, as in real Lua built for compatibility.
+    let handler = binary_metamethod(ctx, Event::Lt, rhs, lhs);
+    if event == Event::Lt || handler.is_nil() {
         return Err(order_error(ctx, lhs, rhs));
     }
-    Ok(Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])))
+    let Action::Call { func, count, .. } = metamethod(ctx, scratch, handler, [rhs, lhs]) else {
+        unreachable!("`metamethod` prepares a call")
+    };
+    Ok(Test::Act(Action::Call { func, count, on_return: OnReturn::FinishNegated }))
+}
+
+/// The metamethod of the first operand that has one.
+fn binary_metamethod<'gc>(
+    ctx: Ctx<'gc>,
+    event: Event,
+    lhs: Value<'gc>,
+    rhs: Value<'gc>,
+) -> Value<'gc> {
+    match ctx.metamethod(lhs, event) {
+        Value::Nil => ctx.metamethod(rhs, event),
+        handler => handler,
+    }
 }
 
 #[inline(never)]

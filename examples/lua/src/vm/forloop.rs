@@ -1,7 +1,7 @@
 //! The numeric `for`: how its three values become a loop.
 
 use crate::error::{Failure, fail};
-use crate::number;
+use crate::number::{self, Number};
 use crate::value::Value;
 
 /// A loop that is about to run.
@@ -50,8 +50,9 @@ pub(super) fn prepare<'gc>(
     if step == 0.0 {
         return Err(fail("'for' step is zero"));
     }
-    let runs = if step > 0.0 { first <= limit } else { first >= limit };
-    Ok(if runs { Loop::Float { first, limit, step } } else { Loop::Skip })
+    // A loop with a limit that is not a number runs once.
+    let is_past = if step > 0.0 { limit < first } else { first < limit };
+    Ok(if is_past { Loop::Skip } else { Loop::Float { first, limit, step } })
 }
 
 /// The limit of an integer loop, clipped to the integers; `None` if the loop does not run.
@@ -60,30 +61,26 @@ fn integer_limit<'gc>(
     limit: Value<'gc>,
     step: i64,
 ) -> Result<Option<i64>, Failure<'gc>> {
-    let limit = match limit {
-        Value::Int(limit) => limit,
-        Value::Float(limit) => {
+    let limit = match limit.to_number() {
+        Some(Number::Int(limit)) => limit,
+        Some(Number::Float(limit)) => {
             let rounded = if step > 0 { limit.floor() } else { limit.ceil() };
             match number::float_to_integer(rounded) {
                 Some(limit) => limit,
-                None if limit.is_nan() => return Ok(None),
+                // Beyond the integers; NaN counts as below.
                 None if limit > 0.0 && step > 0 => i64::MAX,
-                None if limit < 0.0 && step < 0 => i64::MIN,
-                None => return Ok(None),
+                None if limit > 0.0 || step > 0 => return Ok(None),
+                None => i64::MIN,
             }
         }
-        _ => return Err(not_a_number("limit", limit)),
+        None => return Err(not_a_number("limit", limit)),
     };
     let runs = if step > 0 { first <= limit } else { first >= limit };
     Ok(runs.then_some(limit))
 }
 
 fn float<'gc>(value: Value<'gc>, what: &str) -> Result<f64, Failure<'gc>> {
-    match value {
-        Value::Float(f) => Ok(f),
-        Value::Int(i) => Ok(i as f64),
-        _ => Err(not_a_number(what, value)),
-    }
+    value.to_float().ok_or_else(|| not_a_number(what, value))
 }
 
 #[cold]

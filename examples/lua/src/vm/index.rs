@@ -65,7 +65,7 @@ pub fn index<'gc>(
         }
         object = handler;
     }
-    Err(fail("'__index' chain too long; possibly a loop"))
+    Err(fail("'__index' chain too long; possible loop"))
 }
 
 /// Where an assignment ended.
@@ -124,7 +124,7 @@ pub fn assign<'gc>(
         }
         object = handler;
     }
-    Err(fail("'__newindex' chain too long; possibly a loop"))
+    Err(fail("'__newindex' chain too long; possible loop"))
 }
 
 /// The virtual machine's words for a key that no table takes.

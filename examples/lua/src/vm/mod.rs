@@ -38,7 +38,8 @@ pub use traceback::traceback;
 
 use crate::thread::OnReturn;
 
-/// Calls from Rust to Lua that may be under way at once.
+/// Calls from Rust to Lua that may be under way at once, and coroutines that wait for each other.
+/// (The latter would do no harm, but an endless chain of them would eat all memory.)
 pub const MAX_NESTING: u32 = 195;
 
 /// Why the interpreter loop was left.

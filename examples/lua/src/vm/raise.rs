@@ -39,7 +39,7 @@ pub(super) fn position<'gc>(thread: Gc<'gc, Thread<'gc>>, level: usize) -> Strin
 /// The innermost function that can have a position: itself if it is Lua, else its caller.
 fn default_level<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
     match function_frames(thread).next() {
-        Some(frame) if frame.kind.get() == FrameKind::Lua => 0,
+        Some(frame) if frame.kind.get().is_lua() => 0,
         _ => 1,
     }
 }
@@ -60,6 +60,7 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
         Fail::Message(message) => {
             (position(thread, default_level(thread)) + &message).into_bytes()
         }
+        Fail::Plain(message) => message.into_bytes(),
         Fail::Bytes(message) => {
             let mut bytes = position(thread, default_level(thread)).into_bytes();
             bytes.extend_from_slice(&message);
@@ -246,6 +247,11 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
             ctx.state.error.set(ctx.cx, Value::Str(text));
         }
     }
-    back_to(ctx, thread, resumer);
+    if let Some(frame) = resumer.top_frame() {
+        // The failed call belongs to the traceback.
+        back_to(ctx, thread, resumer);
+        resumer.restore_frame();
+        frame.kind.set(FrameKind::Native);
+    }
     throw(ctx)
 }

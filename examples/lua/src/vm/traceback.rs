@@ -6,7 +6,7 @@ use heap_api::Gc;
 
 use crate::compiler::{chunk_id, describe_call};
 use crate::state::Ctx;
-use crate::thread::{Frame, Thread};
+use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
 
 use super::describe::{current_pc, proto_of};
@@ -47,7 +47,7 @@ fn function_name<'gc>(
     if let Some(name) = global_name(ctx, function) {
         return format!("function '{name}'");
     }
-    let called_as = caller.filter(|_| !frame.is_tail_call()).and_then(|caller| {
+    let called_as = caller.filter(|_| !(frame.kind.get() == FrameKind::LuaTail)).and_then(|caller| {
         let proto = proto_of(thread, caller)?;
         describe_call(&proto.data.0, current_pc(caller))
     });
@@ -93,7 +93,7 @@ pub fn traceback<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, level: usize)
         // A native caller has no instruction that could name the callee.
         let name = function_name(ctx, thread, frame, frames.peek().map(|next| next.1));
         let _ = write!(text, "\n\t{place} in {name}");
-        if frame.is_tail_call() {
+        if (frame.kind.get() == FrameKind::LuaTail) {
             text.push_str("\n\t(...tail calls...)");
         }
     }

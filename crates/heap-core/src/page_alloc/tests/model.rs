@@ -55,29 +55,6 @@ impl Shadow {
         pages.fill(to);
     }
 
-    fn take_block(&mut self) -> Option<PageBlock> {
-        self.0.iter_mut().find_map(|(&base, arena)| {
-            let first = arena.iter().position(|page| page.is_free())? / 64 * 64;
-            let mut block =
-                PageBlock { base: base + first * PAGE_SIZE, free_mask: 0, scavenged_mask: 0 };
-            for (i, page) in arena[first..].iter_mut().take(64).enumerate() {
-                if page.is_free() {
-                    block.free_mask |= 1 << i;
-                    block.scavenged_mask |= u64::from(*page == Page::Clean) << i;
-                    *page = Page::Used;
-                }
-            }
-            Some(block)
-        })
-    }
-
-    fn give_block(&mut self, block: PageBlock) {
-        for i in (0..64).filter(|&i| block.free_mask >> i & 1 == 1) {
-            let to = if block.scavenged_mask >> i & 1 == 1 { Page::Clean } else { Page::Dirty };
-            self.put(block.base + i * PAGE_SIZE, 1, to);
-        }
-    }
-
     /// The run a scavenger should get, by looking at every page.
     fn candidate(&self, max: usize, policy: &ScavengePolicy) -> Option<(usize, usize)> {
         let whole_huge = |pages: &[Page]| {
@@ -138,9 +115,6 @@ enum Op {
         pages: usize,
     },
     RemoveEmpty,
-    TakeBlock,
-    AllocFromCache(usize),
-    FlushCache,
     Scavenge {
         max: usize,
         policy: ScavengePolicy,
@@ -172,9 +146,6 @@ fn ops() -> impl Strategy<Value = Op> {
         2 => (0..6_usize, 0..20_usize, arena_pages)
             .prop_map(|(slot, header, pages)| Op::Add { slot, header, pages }),
         1 => Just(Op::RemoveEmpty),
-        2 => Just(Op::TakeBlock),
-        4 => (1..18_usize).prop_map(Op::AllocFromCache),
-        1 => Just(Op::FlushCache),
         3 => (lengths(), policies(), prop::bool::weighted(0.8))
             .prop_map(|(max, policy, succeeds)| Op::Scavenge { max, policy, succeeds }),
     ]
@@ -185,9 +156,7 @@ fn ops() -> impl Strategy<Value = Op> {
 struct Both {
     real: PageAlloc,
     shadow: Shadow,
-    cache: PageCache,
     runs: Vec<(usize, usize)>,
-    blocks: Vec<PageBlock>,
 }
 
 impl Both {
@@ -234,36 +203,6 @@ impl Both {
                     self.shadow.0.remove(base);
                 }
             }
-            Op::TakeBlock => {
-                let block = self.real.take_block();
-                prop_assert_eq!(block, self.shadow.take_block());
-                self.blocks.extend(block);
-                if self.blocks.len() > 2 {
-                    let block = self.blocks.remove(0);
-                    self.real.give_block(block);
-                    self.shadow.give_block(block);
-                }
-            }
-            Op::AllocFromCache(npages) => {
-                // The shadow sees only which pages left the allocator.
-                let before = self.cache.pages();
-                let run = self.cache.alloc_from(&mut self.real, npages);
-                self.runs.extend(run.map(|run| (run.base, run.npages)));
-                if before == 0 && npages <= crate::page_cache::MAX_CACHED_RUN {
-                    self.shadow.take_block();
-                }
-                let missing = self.shadow.count(Page::is_free) - self.real.free_pages();
-                if missing > 0 || run.is_none() {
-                    prop_assert_eq!(run, self.shadow.alloc(npages));
-                }
-            }
-            Op::FlushCache => {
-                let used = self.cache_pages();
-                for (address, to) in used {
-                    self.shadow.put(address, 1, to);
-                }
-                self.cache.flush(&mut self.real);
-            }
             Op::Scavenge { max, policy, succeeds } => {
                 let expected = self.shadow.candidate(max, &policy);
                 let run = self.real.take_scavenge_candidate(max, &policy);
@@ -287,17 +226,6 @@ impl Both {
     fn free(&mut self, base: usize, npages: usize) {
         self.real.free(base, npages);
         self.shadow.put(base, npages, Page::Dirty);
-    }
-
-    /// The pages in the cache and what each will be when it is returned.
-    fn cache_pages(&self) -> Vec<(usize, Page)> {
-        let block = self.cache.block();
-        let mut pages = Vec::new();
-        for i in (0..64).filter(|&i| block.free_mask >> i & 1 == 1) {
-            let clean = block.scavenged_mask >> i & 1 == 1;
-            pages.push((block.base + i * PAGE_SIZE, if clean { Page::Clean } else { Page::Dirty }));
-        }
-        pages
     }
 
     fn compare(&self) -> Result<(), TestCaseError> {

@@ -112,6 +112,10 @@ fn read_values<'gc>(
         // What a prompt says should be visible before its answer is awaited.
         let _ = call.ctx.host.output.borrow_mut().flush();
     }
+    if count > 0 {
+        // A wrong format is reported first, even if the stream cannot be read at all.
+        format(0).map_err(Stop::Failed)?;
+    }
     let mut values = Vec::with_capacity(count.max(1));
     let mut cursor = stream.begin()?;
     let mut result = Ok(());

@@ -2,9 +2,7 @@
 
 use super::buffer::Buffer;
 use crate::error::{Failure, Raised, fail};
-use crate::lstr::format::{
-    self as writers, Conversion, Directive, Directives, FormatError, Spec,
-};
+use crate::lstr::format::{self as writers, Conversion, Directive, Directives, FormatError, Spec};
 use crate::native::{Call, NativeResult};
 use crate::state::Event;
 use crate::string::Str;

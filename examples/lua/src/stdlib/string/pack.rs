@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::buffer::Buffer;
-use crate::error::{Failure, fail};
+use crate::error::{Fail, Failure, fail};
 use crate::lstr::pack::{self as packing, Blame, PackError, PackValue, Want};
 use crate::lstr::range_start;
 use crate::native::{Call, Done, NativeResult};
@@ -31,6 +31,11 @@ impl<'gc> Stop<'gc> {
             Stop::Packing(error) => error,
             Stop::Failed(failure) => return failure,
         };
+        if let PackError::InvalidOption(option) = error {
+            // The option is shown as the byte that it is.
+            let message = [b"invalid format option '", &[option][..], b"'"].concat();
+            return Box::new(Fail::Bytes(message));
+        }
         let argument = match error.blame() {
             Blame::Nothing => return fail(error.to_string()),
             Blame::Format => 0,
@@ -55,7 +60,9 @@ pub(super) fn pack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         let value = match want {
             Want::Int => call.int(last).map(PackValue::Int),
             Want::Float => call.float(last).map(PackValue::Float),
-            Want::Str => call.string(last).map(|text| PackValue::Str(Cow::Borrowed(text.as_bytes()))),
+            Want::Str => {
+                call.string(last).map(|text| PackValue::Str(Cow::Borrowed(text.as_bytes())))
+            }
         };
         value.map_err(Stop::Failed)
     });

@@ -127,8 +127,7 @@ pub(super) fn gmatch<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let (text, wanted) = (call.string(0)?, call.string(1)?);
     // One past the end finds nothing, not even the empty string.
     let start = search_start(call, text)?.unwrap_or(text.len() + 1);
-    let upvalues =
-        [Value::Str(text), Value::Str(wanted), Value::Int(start as i64), Value::Int(-1)];
+    let upvalues = [Value::Str(text), Value::Str(wanted), Value::Int(start as i64), Value::Int(-1)];
     call.ret(Value::Native(new_native(call.ctx, &GMATCH_NEXT, &upvalues)?))
 }
 
@@ -191,13 +190,14 @@ impl Progress {
 }
 
 fn gsub_limit<'gc>(call: &Call<'gc>, text: Str<'gc>) -> Result<i64, Failure<'gc>> {
+    let limit = call.opt_int(3, text.len() as i64 + 1)?;
     match call.arg(2) {
         Value::Str(_)
         | Value::Int(_)
         | Value::Float(_)
         | Value::Table(_)
         | Value::Function(_)
-        | Value::Native(_) => call.opt_int(3, text.len() as i64 + 1),
+        | Value::Native(_) => Ok(limit),
         _ => Err(call.type_error(2, "string/function/table")),
     }
 }
@@ -236,9 +236,7 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let mut matcher = Matcher::new(subject, wanted);
     let mut progress = Progress::new(limit);
     let mut out = Buffer::new(call.ctx.host);
-    while let Some(found) =
-        progress.next(&mut matcher, subject, &mut out).map_err(pattern_error)?
-    {
+    while let Some(found) = progress.next(&mut matcher, subject, &mut out).map_err(pattern_error)? {
         match (literal, template, call.arg(2)) {
             (Some(literal), _, _) => out.extend_from_slice(literal),
             (None, Some(template), _) => {

@@ -20,8 +20,8 @@ pub(super) enum Step {
 
 /// Pushes element `key` of argument `object`.
 pub(super) fn load(task: &mut Task<'_>, object: usize, key: i64) -> Result<(), Raised> {
-    let step = task.enter(|call| {
-        match vm::index(call.ctx, call.arg(object), Value::Int(key))? {
+    let step =
+        task.enter(|call| match vm::index(call.ctx, call.arg(object), Value::Int(key))? {
             Found::Value(value) => {
                 call.push(value)?;
                 Ok(Step::Done)
@@ -33,8 +33,7 @@ pub(super) fn load(task: &mut Task<'_>, object: usize, key: i64) -> Result<(), R
                 Ok(Step::Call)
             }
             Found::NotIndexable { object, .. } => Err(cannot(call, "index", object)),
-        }
-    })?;
+        })?;
     match step {
         Step::Done => Ok(()),
         Step::Call => task.call_for(2, 1),

@@ -1,0 +1,327 @@
+//! The background sweeper and a refilling mutator against the start of the next
+//! cycle, under the model checker, whole and with one part broken.
+//!
+//! Tickets, stamps and tokens are the real ones. The steps around them are those
+//! of `MHeap::sweep_one`, `sweep_for_room` and `start_sweep` without memory: a
+//! span's contents are a witness, and a half of the central lists is a set of
+//! bits. The background thread is no mutator, so stopping the world does not stop
+//! it: only tickets keep it off a new cycle (Y1, BG1).
+//!
+//! A [`Steps`] is what the sweepers and the collector do. A mutant is a `Steps`
+//! that leaves one thing out.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use heap_sync::thread::{JoinHandle, spawn, yield_now};
+
+use super::model::{caught, check_bounded};
+use super::witness::Witness;
+use crate::kind::NOSCAN;
+use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
+use crate::size_class::SizeClass;
+use crate::sweep_gen::{SpanPhase, SweepGen};
+use crate::ticket::{ActiveSweep, Ticket};
+
+/// The choices that the protocol depends on.
+trait Steps: 'static {
+    /// Whether a sweeper reads the clock when it has its ticket.
+    const TICKET_THEN_CLOCK: bool = true;
+    /// Whether the collector waits for tickets that are out.
+    const WAITS: bool = true;
+    /// Whether the collector takes the mutators' spans back.
+    const FLUSHES: bool = true;
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {}
+
+const SPANS: usize = 2;
+
+/// Half of a central's lists. Bit `i` stands for span `i`.
+#[derive(Default)]
+struct Half(AtomicUsize);
+
+impl Half {
+    // ORDERING: Release to Acquire, as in a span set.
+    fn push(&self, span: usize) {
+        let before = self.0.fetch_or(1 << span, Ordering::Release);
+        assert_eq!(before & 1 << span, 0, "S3: a span is in a list twice");
+    }
+
+    fn pop(&self) -> Option<usize> {
+        let mut spans = self.0.load(Ordering::Relaxed);
+        while spans != 0 {
+            let rest = spans & (spans - 1);
+            match self.0.compare_exchange(spans, rest, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(spans.trailing_zeros() as usize),
+                Err(actual) => spans = actual,
+            }
+        }
+        None
+    }
+}
+
+struct World<S> {
+    clock: AtomicU32,
+    active: ActiveSweep,
+    spans: Vec<Span>,
+    /// Touched by the owner of the span.
+    bits: [Witness; SPANS],
+    halves: [Half; 2],
+    /// Touched between two cycles, looked at by sweepers: generations of
+    /// bitmaps, the credit counter.
+    cycle: Witness,
+    steps: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S: Steps> World<S> {
+    /// A heap whose clock is about to wrap, with unswept spans.
+    fn new() -> Arc<World<S>> {
+        let last = SweepGen::from_raw(u32::MAX - 1);
+        let world = World {
+            clock: AtomicU32::new(last.raw()),
+            active: ActiveSweep::closed(),
+            spans: (0..SPANS).map(|_| Span::dead()).collect(),
+            bits: Default::default(),
+            halves: Default::default(),
+            cycle: Witness::default(),
+            steps: std::marker::PhantomData,
+        };
+        for (index, span) in world.spans.iter().enumerate() {
+            let body = Body {
+                base: NonNull::dangling(),
+                npages: 1,
+                class: SizeClass::LARGE,
+                kind: &NOSCAN,
+                central: NonNull::dangling(),
+                nelems: 1,
+                slot_bytes: 8,
+                free_index: 0,
+                alloc_bits: None,
+                allocated: 0,
+                needs_zero: false,
+            };
+            // SAFETY: a dead record of our own; nobody follows its pointers.
+            let cached = unsafe { CachedSpan::set_up(NonNull::from(span), last, body) };
+            cached.uncache(last);
+            world.halves[last.swept_half()].push(index);
+        }
+        world.start_sweep();
+        Arc::new(world)
+    }
+
+    fn now(&self) -> SweepGen {
+        SweepGen::from_raw(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn span(&self, index: usize) -> NonNull<Span> {
+        NonNull::from(&self.spans[index])
+    }
+
+    /// Takes an unswept span and sweeps it.
+    fn claim<'t>(&self, ticket: &'t Ticket<'t>, now: SweepGen) -> Option<(usize, SweepClaim<'t>)> {
+        loop {
+            let index = self.halves[now.unswept_half()].pop()?;
+            if let Some(claim) = SweepClaim::try_claim(ticket, self.span(index), now) {
+                self.cycle.look();
+                self.bits[index].touch();
+                return Some((index, claim));
+            }
+        }
+    }
+
+    /// `MHeap::sweep_one`. Whether there was a span to sweep.
+    fn sweep_one(&self) -> bool {
+        let early = self.now();
+        let Some(ticket) = self.active.begin() else { return false };
+        let now = if S::TICKET_THEN_CLOCK { self.now() } else { early };
+        match self.claim(&ticket, now) {
+            Some((index, claim)) => {
+                claim.release();
+                self.halves[now.swept_half()].push(index);
+                true
+            }
+            None => {
+                ticket.close();
+                false
+            }
+        }
+    }
+
+    /// `MHeap::acquire_span` of a mutator that is inside: the clock stands.
+    fn acquire(&self) -> Option<(usize, CachedSpan)> {
+        let now = self.now();
+        if let Some(index) = self.halves[now.swept_half()].pop() {
+            // SAFETY: just popped from the swept half.
+            return Some((index, unsafe { CachedSpan::from_swept(self.span(index), now) }));
+        }
+        let ticket = self.active.begin()?;
+        let (index, claim) = self.claim(&ticket, now)?;
+        Some((index, claim.into_cached()))
+    }
+
+    /// A mutator's stay inside: takes a span and allocates from it.
+    fn allocate(&self) -> Option<(usize, CachedSpan)> {
+        let cached = self.acquire()?;
+        self.bits[cached.0].touch();
+        Some(cached)
+    }
+
+    /// What the collector does with the world stopped. The mutators' threads have
+    /// been joined: the gate has a model of its own.
+    fn cycle(&self, caches: impl IntoIterator<Item = (usize, CachedSpan)>) {
+        for (index, cached) in caches {
+            if S::FLUSHES {
+                self.bits[index].touch();
+                cached.uncache(self.now());
+                self.halves[self.now().swept_half()].push(index);
+            }
+        }
+        while self.sweep_one() {}
+        while S::WAITS && !self.active.is_over() {
+            yield_now();
+        }
+        self.cycle.touch();
+        for (span, bits) in self.spans.iter().zip(&self.bits) {
+            assert_eq!(span.phase(self.now()), Some(SpanPhase::Swept), "G3: a span is not swept");
+            bits.touch();
+        }
+        assert_eq!(self.halves[self.now().unswept_half()].0.load(Ordering::Relaxed), 0, "N1");
+        let swept = self.halves[self.now().swept_half()].0.load(Ordering::Relaxed);
+        assert_eq!(swept.count_ones() as usize, SPANS, "S3: a span is in no list");
+        self.start_sweep();
+    }
+
+    /// `MHeap::start_sweep`.
+    fn start_sweep(&self) {
+        self.clock.store(self.now().next().raw(), Ordering::Relaxed);
+        self.active.reopen();
+    }
+
+    fn spawn<R: 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> R + 'static,
+    ) -> JoinHandle<R> {
+        let world = Arc::clone(self);
+        spawn(move || run(&world))
+    }
+}
+
+/// The background thread sweeps while one cycle ends and the next begins.
+fn the_next_cycle_waits_for_the_background_sweeper<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new();
+        let background = world.spawn(|w| while w.sweep_one() {});
+        world.cycle([]);
+        background.join().unwrap();
+        world.cycle([]);
+    });
+}
+
+/// A sweeper that wakes up for the wrong cycle, and sweeps once.
+fn a_late_sweeper_sweeps_for_the_new_cycle<S: Steps>() {
+    check_bounded(4, || {
+        let world = World::<S>::new();
+        let background = world.spawn(|w| {
+            w.sweep_one();
+        });
+        world.cycle([]);
+        world.sweep_one();
+        background.join().unwrap();
+        world.cycle([]);
+    });
+}
+
+/// A mutator refills its cache beside the background thread; then the next cycle
+/// begins.
+fn a_refill_beside_the_background_sweeper<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new();
+        let background = world.spawn(|w| {
+            w.sweep_one();
+            w.sweep_one();
+        });
+        let mutator = world.spawn(|w| w.allocate());
+        let cached = mutator.join().unwrap();
+        world.cycle(cached);
+        background.join().unwrap();
+        world.cycle([]);
+    });
+}
+
+/// Two mutators refill their caches, sweeping; neither gets the other's span.
+fn two_refills_share_the_spans<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new();
+        let other = world.spawn(|w| w.allocate());
+        let mine = world.allocate();
+        let others = other.join().unwrap();
+        assert!(mine.is_some() && others.is_some(), "there are spans for both");
+        world.cycle(mine.into_iter().chain(others));
+    });
+}
+
+#[test]
+fn loom_the_next_cycle_waits_for_the_background_sweeper() {
+    the_next_cycle_waits_for_the_background_sweeper::<Sound>();
+}
+
+#[test]
+fn loom_a_late_sweeper_sweeps_for_the_new_cycle() {
+    a_late_sweeper_sweeps_for_the_new_cycle::<Sound>();
+}
+
+#[test]
+fn loom_a_refill_beside_the_background_sweeper() {
+    a_refill_beside_the_background_sweeper::<Sound>();
+}
+
+#[test]
+fn loom_two_refills_share_the_spans() {
+    two_refills_share_the_spans::<Sound>();
+}
+
+// ---- the mutants ----------------------------------------------------------------
+
+/// Reads the clock before it has a ticket: the ticket may be of the next cycle.
+struct ClockThenTicket;
+
+impl Steps for ClockThenTicket {
+    const TICKET_THEN_CLOCK: bool = false;
+}
+
+#[test]
+fn loom_mutant_clock_then_ticket() {
+    caught("G3: a span is not swept", a_late_sweeper_sweeps_for_the_new_cycle::<ClockThenTicket>);
+}
+
+/// Starts the next cycle when nothing is left to claim, not when all is swept.
+struct DoesNotWait;
+
+impl Steps for DoesNotWait {
+    const WAITS: bool = false;
+}
+
+#[test]
+fn loom_mutant_does_not_wait() {
+    caught(
+        "G3: a span is not swept",
+        the_next_cycle_waits_for_the_background_sweeper::<DoesNotWait>,
+    );
+}
+
+/// Advances the clock over the mutators' caches.
+struct KeepsCaches;
+
+impl Steps for KeepsCaches {
+    const FLUSHES: bool = false;
+}
+
+#[test]
+fn loom_mutant_keeps_caches() {
+    caught("G3: a span is not swept", a_refill_beside_the_background_sweeper::<KeepsCaches>);
+}

@@ -1,0 +1,373 @@
+//! A toy collector over the memory layer: mutators that are nothing but caches,
+//! a shadow of every object, and marking that marks what the shadow says lives.
+//!
+//! Objects carry their own check values, so that memory given out twice, zeroed
+//! under somebody's hands or not dropped exactly once is noticed.
+#![allow(dead_code, reason = "every test uses its own part")]
+#![allow(unsafe_code, reason = "plays the part of the collector")]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
+
+use heap_core::alloc_class::{Slot, for_sized};
+use heap_core::arena::{Arena, BLACK};
+use heap_core::error::OutOfMemory;
+use heap_core::kind::{NOSCAN, ObjectKind};
+use heap_core::mcache::{Cache, Refill};
+use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::os::{Os, SystemOs};
+use heap_core::stats::{SweepBy, Tally};
+use heap_core::tracer::Tracer;
+use heap_core::verify::{Caches, verify_with};
+
+/// What a test object begins with.
+#[repr(C)]
+struct Header {
+    log: *const DropLog,
+    id: u64,
+}
+
+/// Smallest test object.
+pub(crate) const MIN_BYTES: usize = size_of::<Header>();
+
+#[derive(Debug, Default)]
+pub(crate) struct DropLog {
+    dropped: Mutex<HashMap<u64, u32>>,
+}
+
+unsafe fn trace_nothing(_page: *const u8, _block: usize, _mask: u64, _tracer: &mut Tracer) {}
+
+unsafe fn log_drop(object: NonNull<u8>) {
+    // SAFETY: a live object of a kind that drops begins with a header.
+    let header = unsafe { object.cast::<Header>().read() };
+    // SAFETY: the log outlives the heap.
+    let log = unsafe { &*header.log };
+    *log.dropped.lock().unwrap().entry(header.id).or_default() += 1;
+    // SAFETY: as above. A second drop of the same memory then finds a null log.
+    unsafe { object.cast::<Header>().as_ptr().cast::<usize>().write(0) };
+}
+
+unsafe fn log_drop_and_panic(object: NonNull<u8>) {
+    // SAFETY: forwarded.
+    unsafe { log_drop(object) };
+    std::panic::resume_unwind(Box::new("a destructor panics"));
+}
+
+static SCAN: ObjectKind = ObjectKind {
+    name: || "scan",
+    trace_batch: Some(trace_nothing),
+    trace_piece: None,
+    drop_in_place: None,
+};
+static DROPS: ObjectKind = ObjectKind {
+    name: || "drops",
+    trace_batch: Some(trace_nothing),
+    trace_piece: None,
+    drop_in_place: Some(log_drop),
+};
+static PANICS: ObjectKind = ObjectKind {
+    name: || "panics",
+    trace_batch: None,
+    trace_piece: None,
+    drop_in_place: Some(log_drop_and_panic),
+};
+
+/// The kinds of test objects.
+pub(crate) const KINDS: [&ObjectKind; 4] = [&NOSCAN, &SCAN, &DROPS, &PANICS];
+
+/// What is known of an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Object {
+    pub(crate) bytes: usize,
+    pub(crate) kind: usize,
+    pub(crate) id: u64,
+}
+
+/// The toy collector.
+pub(crate) struct Toy {
+    pub(crate) heap: ManuallyDrop<MHeap>,
+    caches: Vec<Cache>,
+    /// By address.
+    pub(crate) live: BTreeMap<usize, (NonNull<u8>, Object)>,
+    /// Objects with destructors that have been unreachable in a marking.
+    condemned: HashSet<u64>,
+    /// Those that have become unreachable since.
+    dead: HashSet<u64>,
+    log: Arc<DropLog>,
+    next_id: u64,
+}
+
+pub(crate) fn config() -> CoreConfig {
+    CoreConfig { max_bytes: None, huge_pages: false, poison: false }
+}
+
+impl Toy {
+    pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
+        Toy {
+            heap: ManuallyDrop::new(MHeap::new(config, os)),
+            caches: (0..mutators).map(|_| Cache::default()).collect(),
+            live: BTreeMap::new(),
+            condemned: HashSet::new(),
+            dead: HashSet::new(),
+            log: Arc::default(),
+            next_id: 1,
+        }
+    }
+
+    pub(crate) fn plain() -> Toy {
+        Toy::new(config(), Box::new(SystemOs), 1)
+    }
+
+    // ---- mutators --------------------------------------------------------
+
+    /// Allocates an object and fills it with its check values.
+    pub(crate) fn alloc(
+        &mut self,
+        mutator: usize,
+        kind: usize,
+        bytes: usize,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        assert!(bytes >= MIN_BYTES);
+        let object = match for_sized(bytes, 8) {
+            Slot::Large => self.heap.alloc_large(KINDS[kind], bytes)?,
+            Slot::Small(class) => loop {
+                let cache = &mut self.caches[mutator];
+                if let Some(slot) = cache.alloc(KINDS[kind], class) {
+                    break slot;
+                }
+                match cache.refill(&self.heap, KINDS[kind], class) {
+                    Refill::Slot(slot) => break slot,
+                    Refill::NeedSpan(central) => {
+                        let mut tally = Tally::default();
+                        let span = self.heap.acquire_span(central, &mut tally);
+                        cache.count(&tally);
+                        cache.install(KINDS[kind], class, span?);
+                    }
+                }
+            },
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        let known = Object { bytes, kind, id };
+        self.check_apart(object, bytes);
+        if id.is_multiple_of(3) {
+            // SAFETY: just handed out.
+            unsafe { self.heap.zero(object, bytes) };
+            check_zero(object, bytes);
+        }
+        fill(object, &known, &self.log);
+        self.live.insert(object.addr().get(), (object, known));
+        Ok(object)
+    }
+
+    fn check_apart(&self, object: NonNull<u8>, bytes: usize) {
+        let address = object.addr().get();
+        if let Some((&below, (_, known))) = self.live.range(..=address).next_back() {
+            assert!(below + known.bytes <= address, "memory was given out twice");
+        }
+        if let Some((&above, _)) = self.live.range(address..).next() {
+            assert!(address + bytes <= above, "memory was given out twice");
+        }
+    }
+
+    /// Makes an object unreachable.
+    pub(crate) fn kill(&mut self, address: usize) {
+        let (_, known) = self.live.remove(&address).expect("a live object");
+        if KINDS[known.kind].drop_in_place.is_some() {
+            self.dead.insert(known.id);
+        }
+    }
+
+    /// Makes one in `n` objects unreachable, or all with `n` 1.
+    pub(crate) fn kill_every(&mut self, n: usize) {
+        let doomed: Vec<usize> = self.live.keys().copied().step_by(n).collect();
+        doomed.into_iter().for_each(|address| self.kill(address));
+    }
+
+    pub(crate) fn flush(&mut self, mutator: usize) {
+        self.caches[mutator].flush(&self.heap);
+    }
+
+    // ---- the collector -----------------------------------------------------
+
+    /// A collection up to the start of sweeping.
+    pub(crate) fn collect(&mut self) {
+        (0..self.caches.len()).for_each(|i| self.flush(i));
+        self.sweep_all();
+        self.heap.before_mark();
+        for (object, _) in self.live.values() {
+            // SAFETY: a live object of this heap.
+            let arena = unsafe { Arena::of(*object) };
+            arena.mark_byte(object.addr().get()).store(BLACK, std::sync::atomic::Ordering::Relaxed);
+        }
+        self.condemned.extend(self.dead.drain());
+        self.heap.start_sweep();
+    }
+
+    /// Sweeps up to `spans` spans.
+    pub(crate) fn sweep(&mut self, spans: usize) {
+        let mut tally = Tally::default();
+        for _ in 0..spans {
+            if self.heap.sweep_one(&mut tally).is_none() {
+                break;
+            }
+        }
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
+    }
+
+    pub(crate) fn sweep_all(&mut self) {
+        self.sweep(usize::MAX);
+        assert!(self.heap.sweep_is_over());
+        self.check_drops(true);
+    }
+
+    /// Collects and sweeps everything.
+    pub(crate) fn collect_fully(&mut self) {
+        self.collect();
+        self.sweep_all();
+    }
+
+    // ---- checks ------------------------------------------------------------
+
+    /// Every invariant, with the caches as they are.
+    pub(crate) fn verify(&self) {
+        // SAFETY: one thread.
+        if let Err(error) = unsafe { verify_with(&self.heap, Caches::InUse) } {
+            panic!("{error}");
+        }
+        self.check_drops(false);
+    }
+
+    /// Every invariant, after flushing the caches.
+    pub(crate) fn verify_flushed(&mut self) {
+        (0..self.caches.len()).for_each(|i| self.flush(i));
+        // SAFETY: one thread, and the caches are flushed.
+        if let Err(error) = unsafe { verify_with(&self.heap, Caches::Flushed) } {
+            panic!("{error}");
+        }
+    }
+
+    /// Every object still has its check values.
+    pub(crate) fn check_contents(&self) {
+        for (object, known) in self.live.values() {
+            check(*object, known, &self.log);
+        }
+    }
+
+    /// Only the dead were dropped, each once; all of them if sweeping is over.
+    fn check_drops(&self, all: bool) {
+        let dropped = self.log.dropped.lock().unwrap();
+        for (id, times) in dropped.iter() {
+            assert_eq!(*times, 1, "object {id} was dropped more than once");
+            assert!(self.condemned.contains(id), "object {id} was dropped alive");
+        }
+        if all {
+            assert_eq!(dropped.len(), self.condemned.len(), "some of the dead were not dropped");
+        }
+    }
+
+    /// `find_object` agrees with the shadow on an address inside or near an object.
+    pub(crate) fn check_find(&self, address: usize) {
+        // SAFETY: one thread.
+        let found = unsafe { self.heap.find_object(address) };
+        let known = self.live.range(..=address).next_back();
+        let inside = known.filter(|(base, (_, known))| address - **base < known.bytes);
+        if let Some((base, _)) = inside {
+            let (start, _) = found.expect("an address inside a live object");
+            assert_eq!(start.addr().get(), *base);
+        } else if let Some((start, body)) = found {
+            // The rest of a slot, or an object that is dead and not yet swept.
+            let start = start.addr().get();
+            assert!(address - start < body.slot_bytes);
+            if let Some((_, known)) = self.live.get(&start) {
+                assert!(address - start >= known.bytes);
+            }
+        }
+    }
+
+    /// Ends the heap; everything with a destructor must have been dropped once.
+    pub(crate) fn finish(self) {
+        let mut expected = self.condemned.clone();
+        expected.extend(self.dead.iter().copied());
+        let drops = |known: &Object| KINDS[known.kind].drop_in_place.is_some();
+        expected.extend(self.live.values().filter(|(_, k)| drops(k)).map(|(_, k)| k.id));
+        let log = Arc::clone(&self.log);
+        drop(self);
+        let dropped = log.dropped.lock().unwrap();
+        assert!(dropped.values().all(|times| *times == 1));
+        let dropped: HashSet<u64> = dropped.keys().copied().collect();
+        assert_eq!(dropped, expected, "a heap drops everything that is left, once");
+    }
+}
+
+impl Drop for Toy {
+    fn drop(&mut self) {
+        // A heap that a failed check leaves behind is not to be trusted with its
+        // own end: that would hide the failure.
+        if !std::thread::panicking() {
+            (0..self.caches.len()).for_each(|i| self.flush(i));
+            // SAFETY: dropped once, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.heap) };
+        }
+    }
+}
+
+/// How much of an object's end carries check values; the middle of a large one is
+/// left untouched, so that huge objects are cheap.
+const CHECKED: usize = 64 << 10;
+
+fn tail(object: NonNull<u8>, bytes: usize) -> *mut [u8] {
+    let first = MIN_BYTES.max(bytes.saturating_sub(CHECKED));
+    // SAFETY: within the object.
+    let start = unsafe { object.add(first) };
+    core::ptr::slice_from_raw_parts_mut(start.as_ptr(), bytes - first)
+}
+
+fn fill(object: NonNull<u8>, known: &Object, log: &Arc<DropLog>) {
+    let header = Header { log: Arc::as_ptr(log), id: known.id };
+    // SAFETY: the object is ours, and is large enough.
+    unsafe { object.cast::<Header>().write(header) };
+    // SAFETY: as above.
+    unsafe { (*tail(object, known.bytes)).fill(known.id as u8 | 1) };
+}
+
+fn check_zero(object: NonNull<u8>, bytes: usize) {
+    let ends = (0..bytes.min(CHECKED)).chain(bytes.saturating_sub(CHECKED)..bytes);
+    let at = ends.step_by(7).chain((0..bytes).step_by(64 << 10)).find(|&at| {
+        // SAFETY: within the object.
+        let byte = unsafe { object.add(at).read() };
+        byte != 0
+    });
+    assert_eq!(at, None, "Y4: an object of {bytes} bytes was not zeroed");
+}
+
+fn check(object: NonNull<u8>, known: &Object, log: &Arc<DropLog>) {
+    // SAFETY: the object is live and was filled.
+    let header = unsafe { object.cast::<Header>().read() };
+    assert_eq!((header.log, header.id), (Arc::as_ptr(log), known.id), "an object lost its head");
+    // SAFETY: as above.
+    let tail = unsafe { &*tail(object, known.bytes) };
+    assert!(tail.iter().all(|&byte| byte == known.id as u8 | 1), "an object lost its tail");
+}
+
+/// Writes to every page of the middle of an object, so that memory is behind it.
+pub(crate) fn touch(object: NonNull<u8>, bytes: usize) {
+    for at in (CHECKED..bytes.saturating_sub(CHECKED)).step_by(4096) {
+        // SAFETY: within the object.
+        unsafe { object.add(at).write(1) };
+    }
+    let middle = bytes / 2;
+    if middle > MIN_BYTES && middle < bytes - CHECKED {
+        // SAFETY: as above.
+        unsafe { object.add(middle).write(1) };
+    }
+}
+
+/// The process's resident memory in bytes.
+pub(crate) fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}

@@ -1,0 +1,8 @@
+//! I4: nor does a set, which would give its objects to two threads.
+use heap_api::*;
+
+fn main() {
+    let heap = Heap::new(Config::new());
+    let set = InternSet::<Slot<u64>>::new(&heap);
+    std::thread::spawn(move || drop(set));
+}

@@ -1,0 +1,13 @@
+//! What a shared object leads to is shared, too.
+use heap_api::*;
+
+#[derive(Trace)]
+struct Private(Slot<u64>);
+
+#[derive(Trace, Share)]
+struct Shared<'gc> {
+    constant: Gc<'gc, Private>,
+    atomic: AtomicSlot<'gc, Private>,
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+//! A slot is for one mutator at a time.
+use heap_api::*;
+
+#[derive(Trace, Share)]
+struct Shared<'gc> {
+    next: Slot<Option<Gc<'gc, Shared<'gc>>>>,
+}
+
+#[derive(Trace, Share)]
+enum Locked {
+    Inside(Lock<Vec<u8>>),
+}
+
+fn main() {}

@@ -1,0 +1,848 @@
+//! The rules of handles that the compiler cannot check, and what happens to them
+//! when user code panics, leaks or runs at the wrong moment. The attack list is
+//! in `docs/design/handles.md`.
+
+use std::cell::RefCell;
+use std::mem;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use heap_api::{
+    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Local, LockMut, Opaque, Root, Scope, Share, Slot,
+    Trace,
+};
+use heap_tests::{Counted, Counter, catch, unwind};
+
+/// Long enough for a thread to get stuck in what it must get stuck in.
+const A_WHILE: Duration = Duration::from_millis(50);
+/// Longer than anything takes that is not stuck.
+const FOREVER: Duration = Duration::from_secs(60);
+
+fn heap() -> Heap {
+    Heap::new(Config::new())
+}
+
+fn stress_heap() -> Heap {
+    Heap::new(Config::new().stress(true))
+}
+
+/// Makes garbage, so that whoever reads freed memory finds something else.
+fn churn(cx: &Cx) {
+    for i in 0..2000_u64 {
+        let _ = cx.alloc([i, i]);
+        let _ = cx.alloc_str("something else");
+    }
+}
+
+// ---- X1: a thread is inside one heap at a time ---------------------------------
+
+#[test]
+fn nothing_that_holds_handles_leaves_its_thread() {
+    // Ambiguous, and so an error, if the type has the marker.
+    macro_rules! assert_not {
+        ($marker:ident: $($type:ty),+ $(,)?) => {$({
+            trait Ambiguous<A> {
+                fn check() {}
+            }
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $marker> Ambiguous<u8> for T {}
+            <$type as Ambiguous<_>>::check();
+        })+};
+    }
+    assert_not!(Send: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, LockMut<'_, u8>);
+    assert_not!(Sync: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, LockMut<'_, u8>);
+    assert_not!(Send: AtomicSlot<'_, u8>, Slot<Gc<'_, u8>>, Root<Slot<u8>>, InternSet<Slot<u8>>);
+    assert_not!(Sync: AtomicSlot<'_, u8>, Slot<Gc<'_, u8>>, Root<Slot<u8>>, InternSet<u8>);
+    fn both<T: Send + Sync>() {}
+    both::<Heap>();
+    both::<Root<AtomicSlot<'static, str>>>();
+}
+
+#[test]
+fn entering_a_heap_twice_panics_and_changes_nothing() {
+    let (one, two) = (heap(), heap());
+    let mut cx = one.enter();
+    let kept = cx.alloc(7_u32);
+    for other in [&one, &two] {
+        assert!(catch(|| other.enter()).unwrap_err().contains("already inside"));
+        assert!(catch(|| other.verify()).is_err());
+    }
+    assert_eq!(*kept, 7);
+    cx.collect();
+    cx.park(|| {
+        let _other = two.enter();
+        assert!(catch(|| one.enter()).is_err());
+    });
+    drop(cx);
+    two.enter().verify().unwrap();
+    one.enter().verify().unwrap();
+}
+
+#[test]
+fn a_context_that_park_returns_is_dropped() {
+    let (one, two) = (heap(), heap());
+    let mut cx = one.enter();
+    let root = cx.root(cx.alloc(5_u8));
+    for heap in [&one, &two] {
+        assert!(catch(|| cx.park(|| heap.enter())).unwrap_err().contains("inside another heap"));
+        let boxed = catch(|| cx.park(|| (1, Some(Box::new(heap.enter())))));
+        assert!(boxed.is_err());
+    }
+    cx.collect();
+    churn(&cx);
+    assert_eq!(*root.get(&cx), 5);
+    cx.verify().unwrap();
+    drop(cx);
+    two.verify().unwrap();
+}
+
+/// Runs one test of this program in a process of its own, in which `CHILD` is
+/// set. Returns what it wrote if it was killed by `abort`.
+fn aborts(test: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("CHILD", "1")
+        .output()
+        .unwrap();
+    let code = {
+        #[cfg(unix)]
+        {
+            std::os::unix::process::ExitStatusExt::signal(&output.status)
+        }
+        #[cfg(not(unix))]
+        {
+            output.status.code()
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && code != Some(101), "{:?}: {text}", output.status);
+    text
+}
+
+#[test]
+fn a_context_that_park_leaves_behind_ends_the_process() {
+    if std::env::var_os("CHILD").is_none() {
+        let said = aborts("a_context_that_park_leaves_behind_ends_the_process");
+        assert!(said.contains("left the thread inside another heap"), "{said}");
+        return;
+    }
+    let heap = heap();
+    let mut cx = heap.enter();
+    let mut left = None;
+    let _ = catch(|| cx.park(|| left = Some(heap.enter())));
+    // With two contexts, `a` would be freed while it is borrowed.
+    let a = cx.alloc(1_u64);
+    left.unwrap().collect();
+    println!("{a}");
+}
+
+#[test]
+fn a_context_that_park_leaks_ends_the_process() {
+    if std::env::var_os("CHILD").is_none() {
+        let said = aborts("a_context_that_park_leaks_ends_the_process");
+        assert!(said.contains("left the thread inside another heap"), "{said}");
+        return;
+    }
+    let (one, two) = (heap(), heap());
+    let mut cx = one.enter();
+    let _ = catch(|| {
+        cx.park(|| {
+            mem::forget(two.enter());
+            unwind()
+        })
+    });
+    println!("{}", cx.alloc(1_u64));
+}
+
+// ---- R2, I: each heap its own handles --------------------------------------------
+
+#[test]
+fn roots_and_sets_of_another_heap_are_refused() {
+    let (one, two) = (heap(), heap());
+    let mut root = {
+        let cx = one.enter();
+        cx.root(cx.alloc_str("one"))
+    };
+    let mut set = InternSet::<str>::new(&one);
+    let cx = two.enter();
+    assert!(catch(|| root.get(&cx)).unwrap_err().contains("another heap"));
+    assert!(catch(|| root.set(&cx, cx.alloc_str("two"))).unwrap_err().contains("another heap"));
+    assert!(catch(|| set.find(&cx, 1, |_| true)).unwrap_err().contains("another heap"));
+    assert!(catch(|| set.insert(&cx, 1, cx.alloc_str("two"))).is_err());
+    assert!(catch(|| set.find_or_insert(&cx, 1, |_| true, || cx.alloc_str("two"))).is_err());
+    assert!(catch(|| set.len(&cx)).is_err());
+    drop(cx);
+    let cx = one.enter();
+    assert_eq!(&*root.get(&cx), "one");
+    assert!(set.is_empty(&cx));
+}
+
+#[test]
+fn no_new_heap_is_taken_for_a_dropped_one() {
+    // An allocator likes to give a new heap the place of the old one.
+    for _ in 0..50 {
+        let old = heap();
+        let mut set = InternSet::<str>::new(&old);
+        let root = {
+            let cx = old.enter();
+            set.insert(&cx, 1, cx.alloc_str("old"));
+            cx.root(cx.alloc_str("old"))
+        };
+        drop(old);
+        let new = heap();
+        let cx = new.enter();
+        assert!(catch(|| root.get(&cx)).is_err());
+        assert!(catch(|| set.find(&cx, 1, |_| true)).is_err());
+    }
+}
+
+#[test]
+fn locals_are_of_one_context() {
+    let heap = heap();
+    let mut cx = heap.enter();
+    cx.scope(|scope| {
+        let outer = scope.keep(scope.alloc(1_u64));
+        scope.park(|| {
+            let mut other = heap.enter();
+            assert!(catch(|| outer.get(&other)).unwrap_err().contains("another context"));
+            other.collect();
+        });
+        let sum = scope.scope(|inner| {
+            let local = inner.keep(inner.alloc(2_u64));
+            inner.collect();
+            churn(inner);
+            *local.get(inner) + *outer.get(inner)
+        });
+        assert_eq!(sum, 3);
+        scope.collect();
+        churn(scope);
+        assert_eq!(*outer.get(scope), 1);
+    });
+}
+
+// ---- X2: leaks ----------------------------------------------------------------------
+
+#[test]
+fn a_leaked_context_keeps_everything_alive() {
+    let heap = stress_heap();
+    let counter = Counter::new();
+    let (say, hear) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let leaker = std::thread::spawn({
+        let (heap, counter, say) = (heap.clone(), counter.clone(), say.clone());
+        move || {
+            let cx: &'static Cx = Box::leak(Box::new(heap.enter()));
+            let kept: Gc<'static, Counted> = cx.alloc(counter.value(1));
+            say.send("leaked").unwrap();
+            // The thread goes on as it likes.
+            while ended.recv_timeout(Duration::from_millis(1)).is_err() {
+                let _ = cx.alloc(counter.value(2));
+                assert_eq!(kept.id(), 1);
+            }
+            assert!(catch(|| heap.enter()).is_err(), "inside for good");
+        }
+    });
+    assert_eq!(hear.recv_timeout(FOREVER), Ok("leaked"));
+    let collector = std::thread::spawn({
+        let (heap, counter) = (heap.clone(), counter.clone());
+        move || {
+            let mut cx = heap.enter();
+            let _ = cx.alloc(counter.value(3));
+            cx.collect();
+            say.send("returned").unwrap();
+            cx.safepoint();
+            churn(&cx);
+            cx.verify().unwrap();
+        }
+    });
+    assert!(hear.recv_timeout(A_WHILE).is_err(), "nobody knows yet that it was leaked");
+    end.send(()).unwrap();
+    leaker.join().unwrap();
+    assert_eq!(hear.recv_timeout(FOREVER), Ok("returned"));
+    collector.join().unwrap();
+    assert_eq!(heap.stats().collections, 0);
+    drop(heap);
+    assert_eq!(counter.dropped(), 0, "the leak keeps the heap");
+}
+
+#[test]
+fn a_thread_may_end_with_its_context_in_a_thread_local() {
+    /// Uses its context once more when its thread ends.
+    struct Last(RefCell<Option<Possessions>>);
+    type Possessions = (Cx, Root<u64>, mpsc::Sender<bool>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let Some((mut cx, root, say)) = self.0.take() else { return };
+            let fine = catch(|| {
+                cx.park(|| ());
+                churn(&cx);
+                cx.collect();
+                churn(&cx);
+                *root.get(&cx) == 9
+            });
+            drop(cx);
+            say.send(fine == Ok(true)).unwrap();
+        }
+    }
+    thread_local!(static LAST: Last = const { Last(RefCell::new(None)) });
+
+    let heap = stress_heap();
+    for first in [true, false] {
+        let (say, hear) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Thread-locals die in the reverse order of their first use:
+                // after this, `LAST` outlives those of the library, or not.
+                if first {
+                    LAST.with(|_| ());
+                }
+                let cx = heap.enter();
+                let root = cx.root(cx.alloc(9_u64));
+                LAST.with(|last| *last.0.borrow_mut() = Some((cx, root, say)));
+            });
+            // Collections all the while; none may hang.
+            for _ in 0..20 {
+                let mut cx = heap.enter();
+                churn(&cx);
+                cx.collect();
+            }
+        });
+        assert_eq!(hear.recv_timeout(FOREVER), Ok(true), "first: {first}");
+        heap.verify().unwrap();
+    }
+    let before = heap.stats().collections;
+    heap.enter().collect();
+    assert_eq!(heap.stats().collections, before + 1, "nobody is inside any more");
+}
+
+#[test]
+fn entering_from_a_destructor_of_a_dying_thread_works_or_panics() {
+    struct Enters(RefCell<Option<(Heap, mpsc::Sender<bool>)>>);
+    impl Drop for Enters {
+        fn drop(&mut self) {
+            let Some((heap, say)) = self.0.take() else { return };
+            let once = catch(|| heap.enter().collect()).is_ok();
+            let again = catch(|| heap.enter().collect()).is_ok();
+            say.send(once == again).unwrap();
+        }
+    }
+    thread_local!(static ENTERS: Enters = const { Enters(RefCell::new(None)) });
+
+    let heap = heap();
+    for first in [true, false] {
+        let (say, hear) = mpsc::channel();
+        let thread = std::thread::spawn({
+            let heap = heap.clone();
+            move || {
+                if first {
+                    ENTERS.with(|_| ());
+                }
+                drop(heap.enter());
+                ENTERS.with(|enters| *enters.0.borrow_mut() = Some((heap, say)));
+            }
+        });
+        assert_eq!(hear.recv_timeout(FOREVER), Ok(true));
+        thread.join().unwrap();
+        heap.enter().collect();
+        heap.verify().unwrap();
+    }
+    assert!(heap.stats().collections >= 2);
+}
+
+// ---- R1: roots ---------------------------------------------------------------------
+
+#[derive(Trace, Share)]
+struct Shared<'gc> {
+    value: u64,
+    next: AtomicSlot<'gc, Self>,
+}
+
+#[test]
+fn roots_outlive_their_heap_and_may_drop_anywhere() {
+    let heap = heap();
+    let root = {
+        let cx = heap.enter();
+        let inner = cx.alloc(Shared { value: 1, next: AtomicSlot::new(None) });
+        cx.root(cx.alloc(Shared { value: 2, next: AtomicSlot::new(Some(inner)) }))
+    };
+    let copies: Vec<_> = (0..100).map(|_| root.clone()).collect();
+    assert_eq!(heap.stats().roots, 101);
+    std::thread::spawn(move || drop(copies)).join().unwrap();
+    assert_eq!(heap.stats().roots, 1);
+    let cx = heap.enter();
+    // Dropping a root ends the object's life, not that of handles to it.
+    let object = root.get(&cx);
+    drop(root.clone());
+    assert_eq!((object.value, object.next.get().unwrap().value), (2, 1));
+    drop(cx);
+    drop(heap);
+    let copy = root.clone();
+    std::thread::spawn(move || drop(copy)).join().unwrap();
+    assert!(!format!("{root:?}").is_empty());
+}
+
+#[test]
+fn a_root_of_an_object_gives_it_in_the_current_region() {
+    let heap = stress_heap();
+    let mut cx = heap.enter();
+    let cell: Root<Slot<Option<Gc<'static, u64>>>> =
+        cx.root(cx.alloc(Slot::new(None::<Gc<'_, u64>>)));
+    for i in 0..10_u64 {
+        cx.safepoint();
+        let before = cell.get(&cx).get().map(|value| *value);
+        assert_eq!(before, i.checked_sub(1));
+        cell.get(&cx).set(&cx, Some(cx.alloc(i)));
+        churn(&cx);
+    }
+}
+
+#[test]
+fn a_root_inside_an_object_keeps_its_target() {
+    let heap = stress_heap();
+    let mut cx = heap.enter();
+    let counter = Counter::new();
+    {
+        let holder = {
+            let target = cx.root(cx.alloc(Opaque(counter.value(1))));
+            cx.root(cx.alloc(Opaque(target)))
+        };
+        for _ in 0..3 {
+            cx.collect();
+            churn(&cx);
+        }
+        assert_eq!(holder.get(&cx).0.get(&cx).0.id(), 1);
+    }
+    // First the holder dies, then its root is dropped when it is swept, then
+    // the target dies.
+    for _ in 0..4 {
+        cx.collect();
+    }
+    cx.verify().unwrap();
+    counter.assert_balanced();
+}
+
+// ---- Panics in user code ------------------------------------------------------------
+
+#[test]
+fn unwinding_leaves_everything_as_it_was() {
+    let heap = stress_heap();
+    let counter = Counter::new();
+    let mut set = InternSet::<str>::new(&heap);
+    let mut cx = heap.enter();
+    let root = cx.root(cx.alloc(counter.value(0)));
+    for round in 0..20 {
+        assert!(catch(|| cx.park(|| unwind())).is_err());
+        assert!(
+            catch(|| cx.park(|| {
+                let _other = Heap::new(Config::new()).enter();
+                unwind()
+            }))
+            .is_err()
+        );
+        let unwound = catch(|| {
+            cx.scope(|scope| {
+                let _ = scope.keep(scope.alloc(counter.value(1)));
+                scope.scope(|scope| {
+                    let _ = scope.keep(scope.alloc(counter.value(2)));
+                    scope.park(|| unwind())
+                })
+            })
+        });
+        assert!(unwound.is_err());
+        let make = |i| if i == round { unwind() } else { counter.value(i as u64) };
+        assert!(catch(|| cx.alloc_slice_fn(round + 1, make)).is_err());
+        assert!(
+            catch(|| cx.alloc_slice_fn(5000, |i| if i == 4999 {
+                unwind()
+            } else {
+                counter.value(7)
+            }))
+            .is_err()
+        );
+        assert!(catch(|| cx.try_alloc_tailed_fn(counter.value(4), round + 1, make)).is_err());
+        // Handles in the part that was made: nothing to drop, nothing to trace.
+        let made = catch(|| cx.alloc_slice_fn(10, |i| if i == 9 { unwind() } else { cx.alloc(i) }));
+        assert!(made.is_err());
+        set.insert(&cx, 1, cx.alloc_str("a"));
+        assert!(catch(|| set.find(&cx, 1, |_| unwind())).is_err());
+        assert!(catch(|| set.find_or_insert(&cx, 2, |_| false, || unwind())).is_err());
+        cx.safepoint();
+        churn(&cx);
+        cx.verify().unwrap();
+    }
+    assert_eq!(root.get(&cx).id(), 0);
+    drop(root);
+    drop(cx);
+    drop((heap, set));
+    counter.assert_balanced();
+}
+
+/// Runs a function when it is dropped.
+#[derive(Trace)]
+#[trace(leaf)]
+struct OnDrop(Box<dyn FnMut() + Send>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn on_drop(body: impl FnMut() + Send + 'static) -> OnDrop {
+    OnDrop(Box::new(body))
+}
+
+#[test]
+fn panics_in_destructors_are_counted_and_the_others_run() {
+    for config in [Config::new(), Config::new().stress(true), Config::new().background_sweep(true)]
+    {
+        let heap = Heap::new(config);
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        for i in 0..3000 {
+            if i % 3 == 0 {
+                // The counted value is dropped by the unwinding destructor.
+                let counted = counter.value(i);
+                let _ = cx.alloc((on_drop(unwind_fn), counted));
+            } else {
+                let _ = cx.alloc((on_drop(|| ()), counter.value(i)));
+            }
+            if i % 1000 == 0 {
+                cx.collect();
+            }
+        }
+        cx.collect();
+        cx.verify().unwrap();
+        assert_eq!(heap.stats().drop_panics, 1000);
+        counter.assert_balanced();
+    }
+}
+
+fn unwind_fn() {
+    unwind()
+}
+
+#[test]
+fn a_destructor_cannot_enter_a_heap() {
+    for config in [Config::new(), Config::new().background_sweep(true)] {
+        let (heap, other) = (Heap::new(config), heap());
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        let heaps = [heap.clone(), other.clone()];
+        for i in 0..100 {
+            let (mine, counted) = (heaps[i % 2].clone(), counter.value(1));
+            // It says so by a panic; that is caught here to keep it quiet.
+            let enters = on_drop(move || {
+                let _ = &counted;
+                if catch(|| mine.enter()).is_err() && catch(|| mine.verify()).is_err() {
+                    unwind()
+                }
+            });
+            let _ = cx.alloc(enters);
+        }
+        cx.collect();
+        cx.verify().unwrap();
+        assert_eq!(heap.stats().drop_panics, 100);
+        counter.assert_balanced();
+        drop(cx);
+        other.enter().verify().unwrap();
+    }
+}
+
+thread_local!(static SHARED_CX: RefCell<Option<Cx>> = const { RefCell::new(None) });
+
+#[test]
+fn a_destructor_that_finds_a_context_does_no_harm() {
+    // While a mutator allocates, its context is only borrowed, and a destructor
+    // that is swept meanwhile may find it in a thread-local.
+    let heap = heap();
+    let counter = Counter::new();
+    let root = {
+        let cx = heap.enter();
+        let root = cx.root(cx.alloc_str("found"));
+        SHARED_CX.set(Some(cx));
+        root
+    };
+    for _ in 0..5 {
+        SHARED_CX.with_borrow(|cx| {
+            let cx = cx.as_ref().unwrap();
+            for i in 0..3000 {
+                let inner = counter.clone();
+                let _ = cx.alloc(on_drop(move || {
+                    SHARED_CX.with(|cx| {
+                        if let Ok(cx) = cx.try_borrow()
+                            && let Some(cx) = cx.as_ref()
+                            && i % 100 == 0
+                        {
+                            // May be refused, by panic, in the middle of sweeping.
+                            let _ = catch(|| {
+                                (0..500).for_each(|i| {
+                                    let _ = cx.alloc(inner.value(i));
+                                })
+                            });
+                            let _ = catch(|| cx.alloc_slice_fn(9000, |i| i));
+                        }
+                    });
+                }));
+            }
+        });
+        SHARED_CX.with_borrow_mut(|cx| cx.as_mut().unwrap().collect());
+    }
+    let mut cx = SHARED_CX.take().unwrap();
+    assert_eq!(&*root.get(&cx), "found");
+    cx.verify().unwrap();
+    drop(cx);
+    drop(heap);
+    counter.assert_balanced();
+}
+
+#[test]
+fn a_destructor_may_drop_roots_sets_and_whole_heaps() {
+    for config in [Config::new(), Config::new().background_sweep(true)] {
+        let heap = Heap::new(config);
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        for i in 0..50 {
+            let root = cx.root(cx.alloc(Opaque(counter.value(i))));
+            let set = InternSet::<u64>::new(&heap);
+            let own = heap.clone();
+            let _ = cx.alloc(Opaque((root, set, own)));
+        }
+        for i in 0..5 {
+            // The only handle on another heap, which is full and holds more heaps.
+            let other = cx.park(|| {
+                let other = Heap::new(Config::new());
+                let inner = Heap::new(Config::new());
+                let inner_cx = inner.enter();
+                let _ = inner_cx.alloc(counter.value(i));
+                drop(inner_cx);
+                let cx = other.enter();
+                let root = cx.root(cx.alloc(counter.value(i)));
+                let _ = cx.alloc((Opaque(inner), Opaque(catch(|| root.clone()).is_ok())));
+                drop(cx);
+                other
+            });
+            let _ = cx.alloc(Opaque(other));
+        }
+        // An object dies, its root goes with it, then the target dies.
+        for _ in 0..4 {
+            cx.collect();
+        }
+        cx.verify().unwrap();
+        counter.assert_balanced();
+    }
+}
+
+#[test]
+fn a_destructor_may_look_at_its_heap() {
+    for config in [Config::new(), Config::new().stress(true), Config::new().background_sweep(true)]
+    {
+        let heap = Heap::new(config);
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        for i in 0..2000 {
+            let (heap, counted) = (heap.clone(), counter.value(i));
+            let _ = cx.alloc(on_drop(move || {
+                let _ = counted.id();
+                assert!(heap.stats().allocated_objects > 0);
+                if i % 50 == 0 {
+                    let _ = heap.release_idle();
+                    let _ = format!("{heap:?}");
+                }
+            }));
+            cx.safepoint();
+        }
+        cx.collect();
+        cx.verify().unwrap();
+        assert_eq!(heap.stats().drop_panics, 0);
+        let _ = heap.release_idle();
+        cx.verify().unwrap();
+        counter.assert_balanced();
+    }
+}
+
+#[test]
+fn a_panic_whose_payload_panics_is_survived() {
+    struct Worse;
+    impl Drop for Worse {
+        fn drop(&mut self) {
+            unwind()
+        }
+    }
+    let heap = heap();
+    let mut cx = heap.enter();
+    let _ = cx.alloc(on_drop(|| std::panic::resume_unwind(Box::new(Worse))));
+    cx.collect();
+    cx.verify().unwrap();
+    assert_eq!(heap.stats().drop_panics, 1);
+}
+
+#[test]
+fn a_search_may_search_and_allocate() {
+    let heap = stress_heap();
+    let mut cx = heap.enter();
+    let mut set = InternSet::<str>::new(&heap);
+    let root = {
+        let mut last = None;
+        for i in 0..100_u32 {
+            let made = set.find_or_insert(
+                &cx,
+                i % 7,
+                |text| {
+                    churn(&cx);
+                    text == i.to_string()
+                },
+                || cx.alloc_str(&i.to_string()),
+            );
+            last = Some(made);
+        }
+        let nested = set.find(&cx, 1, |one| {
+            let again = set.find(&cx, 1, |other| std::ptr::eq(one, other));
+            again.is_some_and(|again| std::ptr::eq(again.as_ref(), one)) && one == "99"
+        });
+        assert!(nested.unwrap().ptr_eq(last.unwrap()));
+        cx.root(last.unwrap())
+    };
+    assert_eq!(set.len(&cx), 100);
+    cx.collect();
+    churn(&cx);
+    assert_eq!((set.len(&cx), &*root.get(&cx)), (1, "99"));
+    // A set that is dropped while others are in use, and one on another thread.
+    let other = InternSet::<str>::new(&heap);
+    drop(InternSet::<u64>::new(&heap));
+    let other = cx.park(|| std::thread::spawn(move || other).join().unwrap());
+    cx.collect();
+    assert!(other.is_empty(&cx));
+}
+
+#[test]
+fn a_heap_inside_itself_is_freed_once_it_is_found_dead() {
+    let counter = Counter::new();
+    let heap = heap();
+    {
+        let mut cx = heap.enter();
+        let root = cx.root(cx.alloc((Opaque(heap.clone()), counter.value(1))));
+        drop(root);
+        cx.collect();
+        cx.collect();
+    }
+    drop(heap);
+    counter.assert_balanced();
+}
+
+#[test]
+fn a_dropped_heap_drops_every_object_once() {
+    let counter = Counter::new();
+    let (mut roots, mut locals) = (Vec::new(), 0);
+    for config in [Config::new(), Config::new().stress(true), Config::new().background_sweep(true)]
+    {
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        cx.scope(|scope| {
+            for i in 0..2000 {
+                let small = scope.alloc(Opaque(counter.value(i)));
+                if i % 3 == 0 {
+                    roots.push(scope.root(small));
+                }
+                if i % 500 == 0 {
+                    let large = scope.alloc_slice_fn(3000, |i| counter.value(i as u64));
+                    let _ = scope.keep(large);
+                    locals += 1;
+                    scope.safepoint();
+                }
+            }
+            scope.collect();
+            for i in 0..100 {
+                let _ = scope.alloc(Opaque(counter.value(i)));
+            }
+        });
+        drop(cx);
+    }
+    assert!(locals > 0 && !roots.is_empty());
+    counter.assert_balanced();
+    drop(roots);
+    counter.assert_balanced();
+}
+
+// ---- T4: every value dropped exactly once ------------------------------------------------
+
+/// One mutator's work: lists that are linked, kept for a while and dropped.
+fn make_and_drop(heap: &Heap, counter: &std::sync::Arc<Counter>, rounds: u64) {
+    #[derive(Trace)]
+    struct Cell<'gc> {
+        payload: Opaque<Counted>,
+        more: Vec<Counted>,
+        next: Slot<Option<Gc<'gc, Cell<'gc>>>>,
+    }
+    let mut cx = heap.enter();
+    let mut kept: Vec<Root<Cell<'static>>> = Vec::new();
+    for round in 0..rounds {
+        {
+            let mut last = None;
+            for i in 0..50 {
+                let cell = Cell {
+                    payload: Opaque(counter.value(i)),
+                    more: (0..i % 3).map(|i| counter.value(i)).collect(),
+                    next: Slot::new(last),
+                };
+                last = Some(cx.alloc(cell));
+            }
+            kept.extend(last.map(|cell| cx.root(cell)));
+            let _ = cx.alloc_slice_fn(round as usize % 70, |i| counter.value(i as u64));
+        }
+        if kept.len() > 8 {
+            let cell = kept.remove(round as usize % 8);
+            cell.get(&cx).next.get().unwrap().next.set(&cx, None);
+        }
+        cx.safepoint();
+        if round % 16 == 15 {
+            cx.park(std::thread::yield_now);
+        }
+    }
+    for root in &kept {
+        let (mut cell, mut length) = (Some(root.get(&cx)), 0);
+        while let Some(this) = cell {
+            assert_eq!(this.payload.0.id(), 49 - length);
+            assert_eq!(this.more.len() as u64, (49 - length) % 3);
+            (cell, length) = (this.next.get(), length + 1);
+        }
+        assert_eq!(length, 50);
+    }
+}
+
+#[test]
+fn as_many_values_are_dropped_as_were_made() {
+    let configs = [
+        Config::new(),
+        Config::new().min_heap_bytes(0),
+        Config::new().stress(true),
+        Config::new().stress(true).helpers(2).background_sweep(true),
+    ];
+    for config in configs {
+        let counter = Counter::new();
+        let heap = Heap::new(config.clone());
+        make_and_drop(&heap, &counter, 200);
+        heap.verify().unwrap();
+        drop(heap);
+        counter.assert_balanced();
+
+        let counter = Counter::new();
+        let heap = Heap::new(config);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| make_and_drop(&heap, &counter, 60));
+            }
+        });
+        heap.verify().unwrap();
+        drop(heap);
+        // The background sweeper may be the last one to hold the heap.
+        for _ in 0..1000 {
+            if counter.dropped() == counter.made() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        counter.assert_balanced();
+    }
+}

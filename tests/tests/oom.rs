@@ -1,0 +1,266 @@
+//! Running out of memory: every allocation function gives back what it was
+//! given, the heap stays whole, and work goes on once there is room.
+
+use heap_api::{Config, Cx, Gc, Heap, Opaque, OutOfMemory, Root, Slot, Trace};
+use heap_tests::{Counted, Counter, catch};
+
+/// From nothing to a little; also odd numbers.
+const LIMITS: [usize; 12] =
+    [0, 1, 4095, 8191, 8192, 8193, 16 << 10, 20_000, 40 << 10, 64 << 10, 200_000, 1 << 20];
+
+fn heap(limit: usize) -> Heap {
+    Heap::new(Config::new().max_heap_bytes(limit))
+}
+
+#[derive(Trace)]
+struct Link<'gc> {
+    counted: Opaque<Counted>,
+    next: Option<Gc<'gc, Link<'gc>>>,
+}
+
+#[test]
+fn every_function_gives_its_value_back() {
+    for limit in LIMITS {
+        for stress in [false, true] {
+            let heap = Heap::new(Config::new().max_heap_bytes(limit).stress(stress));
+            let counter = Counter::new();
+            let mut cx = heap.enter();
+            exhaust(&cx, &counter);
+            assert!(heap.stats().heap_bytes <= limit as u64);
+            cx.verify().unwrap();
+            // Nobody kept anything: the next collection makes room for the same.
+            for _ in 0..3 {
+                cx.collect();
+                exhaust(&cx, &counter);
+                cx.verify().unwrap();
+            }
+            drop(cx);
+            drop(heap);
+            counter.assert_balanced();
+        }
+    }
+}
+
+/// Calls each function until it is refused.
+fn exhaust(cx: &Cx, counter: &std::sync::Arc<Counter>) {
+    let refused = |reason| assert_eq!(reason, OutOfMemory::Limit);
+    for id in 0.. {
+        if let Err(error) = cx.try_alloc(counter.value(id)) {
+            refused(error.reason);
+            assert_eq!(error.value.id(), id);
+            assert_eq!(error.to_string(), "the heap's memory limit is reached");
+            break;
+        }
+    }
+    let mut last = None;
+    for id in 0.. {
+        match cx.try_alloc(Link { counted: Opaque(counter.value(id)), next: last }) {
+            Ok(link) => last = Some(link),
+            Err(error) => {
+                refused(error.reason);
+                assert_eq!(error.value.counted.0.id(), id);
+                // What was there before is as it was.
+                let mut id = id;
+                let mut link = error.value.next;
+                while let Some(this) = link {
+                    id -= 1;
+                    assert_eq!(this.counted.0.id(), id);
+                    link = this.next;
+                }
+                assert_eq!(id, 0);
+                break;
+            }
+        }
+    }
+    let text = "x".repeat(100);
+    let error = (0..).find_map(|_| cx.try_alloc_str(&text).err()).unwrap();
+    refused(error.reason);
+    let error = (0..).find_map(|_| cx.try_alloc_slice_copy(&[1_u16; 33]).err()).unwrap();
+    refused(error.reason);
+    let error = (0..).find_map(|_| {
+        let mut made = 0;
+        let result = cx.try_alloc_slice_fn(9, |i| {
+            made += 1;
+            counter.value(i as u64)
+        });
+        assert_eq!(made, if result.is_ok() { 9 } else { 0 }, "nothing is made in vain");
+        result.err()
+    });
+    refused(error.unwrap().reason);
+    let error =
+        (0..).find_map(|id| cx.try_alloc_tailed_copy(counter.value(id), &[0_u64; 20]).err());
+    let error = error.unwrap();
+    refused(error.reason);
+    let _ = error.value.id();
+    let error = (0..).find_map(|id| {
+        cx.try_alloc_tailed_fn(counter.value(id), 5, |i| counter.value(i as u64)).err()
+    });
+    let error = error.unwrap();
+    refused(error.reason);
+    let _ = error.value.id();
+    refused(error.without_value().reason);
+    // Large objects, by value and by length.
+    let error = (0..).find_map(|_| cx.try_alloc([7_u8; 40_000]).err()).unwrap();
+    refused(error.reason);
+    assert!(error.value.iter().all(|byte| *byte == 7));
+    let error = (0..).find_map(|_| cx.try_alloc_slice_fn(50_000, |i| i).err()).unwrap();
+    refused(error.reason);
+}
+
+#[test]
+fn the_convenient_functions_panic_and_drop_their_values() {
+    for limit in [0, 8192, 64 << 10] {
+        let heap = heap(limit);
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        let says = |result: Result<(), String>| {
+            assert!(result.unwrap_err().contains("the heap's memory limit is reached"));
+        };
+        says(catch(|| {
+            loop {
+                let _ = cx.alloc(counter.value(1));
+            }
+        }));
+        says(catch(|| {
+            loop {
+                let _ = cx.alloc_str("some text that takes room");
+            }
+        }));
+        says(catch(|| {
+            loop {
+                let _ = cx.alloc_slice_fn(3, |i| counter.value(i as u64));
+            }
+        }));
+        says(catch(|| {
+            loop {
+                let _ = cx.alloc_slice_copy(&[1.5_f64; 7]);
+            }
+        }));
+        says(catch(|| {
+            loop {
+                let _ = cx.alloc_tailed_copy(counter.value(1), b"tail");
+            }
+        }));
+        cx.verify().unwrap();
+        drop(cx);
+        drop(heap);
+        counter.assert_balanced();
+    }
+}
+
+#[test]
+fn a_refusal_asks_for_a_collection_that_makes_room() {
+    let heap = heap(256 << 10);
+    let mut cx = heap.enter();
+    let mut fewest = usize::MAX;
+    let mut first = 0;
+    for round in 0..30 {
+        let mut made = 0;
+        while cx.try_alloc([made; 5]).is_ok() {
+            made += 1;
+        }
+        assert!(cx.should_yield());
+        let before = heap.stats().collections;
+        cx.safepoint();
+        assert_eq!(heap.stats().collections, before + 1);
+        if round == 0 {
+            first = made;
+        }
+        fewest = fewest.min(made);
+    }
+    assert!(first > 4000, "{first}");
+    assert!(fewest >= first, "round after round the same: {fewest} of {first}");
+}
+
+#[test]
+fn work_goes_on_when_roots_are_dropped() {
+    for limit in LIMITS.into_iter().filter(|limit| *limit >= 64 << 10) {
+        let heap = heap(limit);
+        let mut cx = heap.enter();
+        for round in 0..10_u64 {
+            // Fill it up with objects of different sizes, all rooted.
+            let mut roots: Vec<Root<[Slot<u64>]>> = Vec::new();
+            while let Ok(slice) =
+                cx.try_alloc_slice_fn(1 << (roots.len() % 9), |i| Slot::new(round + i as u64))
+            {
+                roots.push(cx.root(slice));
+            }
+            cx.collect();
+            assert!(cx.try_alloc_slice_fn(4000, |i| i).is_err() || limit > 1 << 19, "{limit}");
+            for (n, root) in roots.iter().enumerate() {
+                let slice = root.get(&cx);
+                assert_eq!(slice.len(), 1 << (n % 9));
+                assert!((0..).zip(slice.as_ref()).all(|(i, slot)| slot.get() == round + i));
+            }
+            let full = roots.len();
+            // Half the roots gone: about half the room is back, for the same sizes.
+            for n in (0..full).rev().filter(|n| n / 9 % 2 == 0) {
+                roots.swap_remove(n);
+            }
+            cx.collect();
+            cx.verify().unwrap();
+            let mut again = 0;
+            while cx.try_alloc_slice_fn(1 << (again % 9), |i| i).is_ok() {
+                again += 1;
+            }
+            assert!(again * 4 >= full, "{again} of {full} at {limit}");
+            drop(roots);
+            cx.collect();
+        }
+    }
+}
+
+#[test]
+fn mutators_at_the_limit_do_not_harm_each_other() {
+    let heap = heap(2 << 20);
+    let counter = Counter::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut cx = heap.enter();
+                let mut roots: Vec<Root<Link<'static>>> = Vec::new();
+                for id in 0..20_000 {
+                    let next = roots.last().map(|root| root.get(&cx));
+                    match cx.try_alloc(Link { counted: Opaque(counter.value(id)), next }) {
+                        Ok(link) => roots.push(cx.root(link)),
+                        Err(_) => roots.clear(),
+                    }
+                    cx.safepoint();
+                }
+                for pair in roots.windows(2) {
+                    let newer = pair[1].get(&cx);
+                    assert!(newer.next.unwrap().ptr_eq(pair[0].get(&cx)));
+                    assert!(newer.counted.0.id() > pair[0].get(&cx).counted.0.id());
+                }
+            });
+        }
+    });
+    heap.verify().unwrap();
+    assert!(heap.stats().heap_bytes_max <= 2 << 20);
+    drop(heap);
+    counter.assert_balanced();
+}
+
+#[test]
+fn extreme_settings_are_survived() {
+    for growth in [0, 1, u32::MAX] {
+        for min in [0, usize::MAX] {
+            for limit in [None, Some(1 << 20), Some(usize::MAX)] {
+                let config = Config::new().growth_percent(growth).min_heap_bytes(min).helpers(1);
+                let config = limit.map_or(config.clone(), |limit| config.max_heap_bytes(limit));
+                let heap = Heap::new(config);
+                let mut cx = heap.enter();
+                let root = cx.root(cx.alloc(5_u64));
+                for i in 0..20_000_u64 {
+                    let _ = cx.try_alloc([i; 3]);
+                    cx.safepoint();
+                    if i % 5000 == 0 {
+                        cx.collect();
+                    }
+                }
+                assert_eq!(*root.get(&cx), 5);
+                cx.verify().unwrap();
+            }
+        }
+    }
+}
