@@ -8,7 +8,7 @@ mod support;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SystemOs;
-use support::{Toy, config, resident, touch};
+use support::{Toy, alloc_zeroed, config, resident, touch};
 
 const MIB: usize = 1 << 20;
 
@@ -152,5 +152,9 @@ fn a_huge_object_goes_back_when_it_is_swept() {
     toy.kill(object.addr().get());
     toy.collect_fully();
     assert_about("huge, swept", resident() as isize - before, 0, 4 * MIB as isize);
+    // Fresh memory reads as zero without being touched.
+    alloc_zeroed(&mut toy, 150 * MIB);
+    assert_about("zeroed", resident() as isize - before, 0, 8 * MIB as isize);
+    toy.collect_fully();
     assert_eq!(toy.heap.memory().mapped, 0);
 }

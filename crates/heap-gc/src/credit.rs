@@ -7,8 +7,9 @@
 //! and nobody pays it all at once.
 //!
 //! * CR1: when `owed` returns zero for a span, `pages swept >= ratio * (bytes
-//!   granted + span)`, or everything is swept. A mutator is never in debt for a
-//!   span that it holds.
+//!   granted + span)`, or everything is swept: a mutator alone is never in debt.
+//!   Mutators that pay at the same time do not see each other's span yet, so the
+//!   debt may reach one span per mutator; the next one to pay clears it.
 //! * CR2: the terms change only with the world stopped.
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};

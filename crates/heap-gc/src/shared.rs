@@ -195,8 +195,10 @@ impl Shared {
         }
         // Phase 2: stop the world.
         let start = Instant::now();
+        // Listed when the flag is up: who attaches later stays outside (GA1).
+        let stopping = right.raise();
         let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let Some(world) = right.stop(members.iter().map(|member| &member.presence)) else {
+        let Some(world) = stopping.wait(members.iter().map(|member| &member.presence)) else {
             // X2: handles of a leaked context may be anywhere. Nothing may ever
             // be freed again; allocation goes on up to the limit.
             self.gate.satisfied();
@@ -219,11 +221,12 @@ impl Shared {
         // Phase 5: weak tables forget the dead.
         self.weak.after_mark(&world);
         // Phase 6: every span needs sweeping; set the price of allocation.
+        let pages = self.heap.pages_in_use();
         self.heap.start_sweep();
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.set_triggers(counts.bytes);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
-        self.credit.set_terms(self.heap.pages_in_use(), counts.bytes, trigger);
+        self.credit.set_terms(pages, counts.bytes, trigger);
         self.gate.satisfied();
         // Phase 7: resume.
         let mut cycles = self.cycles.lock();
@@ -297,8 +300,10 @@ impl Shared {
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
         let right = self.gate.claim();
         self.finish_sweep();
+        // Listed when the flag is up: who attaches later stays outside (GA1).
+        let stopping = right.raise();
         let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let Some(world) = right.stop(members.iter().map(|member| &member.presence)) else {
+        let Some(world) = stopping.wait(members.iter().map(|member| &member.presence)) else {
             // The abandoned mutator's cache cannot be looked into.
             return Ok(());
         };

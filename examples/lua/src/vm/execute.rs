@@ -21,7 +21,7 @@ use crate::number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::table::Table;
-use crate::thread::{Frame, FrameKind, OnReturn, Thread, Window, open_upval};
+use crate::thread::{Frame, OnReturn, Thread, Window, open_upval};
 use crate::value::Value;
 
 use super::arith::{Arith, arith, power};

@@ -93,7 +93,7 @@ pub fn traceback<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, level: usize)
         // A native caller has no instruction that could name the callee.
         let name = function_name(ctx, thread, frame, frames.peek().map(|next| next.1));
         let _ = write!(text, "\n\t{place} in {name}");
-        if (frame.kind.get() == FrameKind::LuaTail) {
+        if frame.kind.get() == FrameKind::LuaTail {
             text.push_str("\n\t(...tail calls...)");
         }
     }

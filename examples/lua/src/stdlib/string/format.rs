@@ -37,9 +37,29 @@ fn format_error<'gc>(call: &Call<'gc>, argument: usize, error: FormatError) -> F
     if argument >= call.count() {
         return call.bad_argument(argument, "no value");
     }
-    match error {
-        FormatError::StringContainsZeros => call.bad_argument(argument, error.to_string()),
-        _ => fail(error.to_string()),
+    // The reference implementation looks at the value before the flags of its specification.
+    let value = match &error {
+        FormatError::StringContainsZeros => Err(string_contains_zeros(call, argument)),
+        FormatError::InvalidSpecification(shown) => check_value(call, argument, shown),
+        _ => Ok(()),
+    };
+    value.err().unwrap_or_else(|| fail(error.to_string()))
+}
+
+#[cold]
+fn string_contains_zeros<'gc>(call: &Call<'gc>, argument: usize) -> Failure<'gc> {
+    call.bad_argument(argument, FormatError::StringContainsZeros.to_string())
+}
+
+/// Whether the value suits the last letter of a specification.
+fn check_value<'gc>(call: &Call<'gc>, argument: usize, shown: &str) -> Result<(), Failure<'gc>> {
+    match (shown.as_bytes().last(), call.arg(argument)) {
+        (Some(b'd' | b'i' | b'o' | b'u' | b'x' | b'X'), _) => call.int(argument).map(|_| ()),
+        (Some(b'e' | b'E' | b'f' | b'g' | b'G'), _) => call.float(argument).map(|_| ()),
+        (Some(b's'), Value::Str(text)) if text.as_bytes().contains(&0) => {
+            Err(string_contains_zeros(call, argument))
+        }
+        _ => Ok(()),
     }
 }
 
