@@ -841,3 +841,32 @@ fn as_many_values_are_dropped_as_were_made() {
         counter.assert_balanced();
     }
 }
+
+/// A context in a thread-local of a thread that ends: a collection that meets it
+/// on its way out must not switch automatic collection off for good.
+#[test]
+fn a_heap_collects_by_itself_again_after_a_context_was_on_its_way_out() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<Cx>> = const { std::cell::RefCell::new(None) };
+    }
+    let heap = Heap::new(Config::new().min_heap_bytes(1 << 20));
+    for _ in 0..20 {
+        let heap = heap.clone();
+        let inside = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                KEPT.with(|kept| *kept.borrow_mut() = Some(heap.enter()));
+                inside.wait();
+            });
+            inside.wait();
+            heap.enter().collect();
+        });
+    }
+    let before = heap.stats().collections;
+    let mut cx = heap.enter();
+    for _ in 0..3_000_000 {
+        cx.alloc([0_u64; 2]);
+        cx.safepoint();
+    }
+    assert!(heap.stats().collections > before + 5, "{:?}", heap.stats());
+}

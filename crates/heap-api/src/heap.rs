@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-pub use heap_gc::Stats;
+pub use heap_gc::{CensusRow, Stats};
 use heap_gc::{Settings, Shared, VerifyError};
 
 use crate::cx::Cx;
@@ -130,6 +130,32 @@ impl Heap {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// What the heap holds, by type and size of slot, the most bytes first. The
+    /// types without handles and without destructors share one row per size.
+    /// Garbage that no collection has found yet counts. Waits until all mutators
+    /// are at safepoints.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
+    /// drop(cx);
+    /// let census = heap.census();
+    /// assert_eq!((census[0].objects, census[0].bytes), (1000, 32_000));
+    /// assert_eq!(census[0].bytes as u64, heap.stats().allocated_bytes);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the calling thread is inside a heap (it would wait for itself).
+    #[must_use]
+    pub fn census(&self) -> Vec<CensusRow> {
+        drop(self.enter());
+        self.shared.census()
     }
 
     /// Gives all memory that holds no objects back to the system, after sweeping

@@ -14,9 +14,8 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use std::sync::{Arc, Weak};
 
-use heap_gc::{Shared, WeakTable};
+use heap_gc::WeakTable;
 
 use crate::cx::Cx;
 use crate::gc::Gc;
@@ -45,9 +44,6 @@ use crate::trace::{Payload, Share};
 #[derive(Debug)]
 pub struct InternSet<T: ?Sized> {
     table: WeakTable,
-    /// Keeps the address of the heap from being used again: the table tells its
-    /// heap by it.
-    _heap: Weak<Shared>,
     target: PhantomData<*const T>,
 }
 
@@ -60,12 +56,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
     /// An empty set for objects of `heap`.
     #[must_use]
     pub fn new(heap: &Heap) -> Self {
-        let shared = heap.shared();
-        InternSet {
-            table: WeakTable::new(shared),
-            _heap: Arc::downgrade(shared),
-            target: PhantomData,
-        }
+        InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
     }
 
     /// The object with this hash for which `same` holds.

@@ -55,7 +55,7 @@ pub use cell::{AtomicSlot, Lock, LockMut, Slot};
 pub use cx::Cx;
 pub use error::{AllocError, OutOfMemory, VerifyError};
 pub use gc::Gc;
-pub use heap::{Config, Heap, Stats};
+pub use heap::{CensusRow, Config, Heap, Stats};
 pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};

@@ -5,10 +5,10 @@
 //! in them must be dead: once all spans are swept, nothing points at bitmaps
 //! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
 //!
-//! * Q1: `next` holds bitmaps written by the sweep in progress, `current` those
+//! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
 //!   of the last completed sweep; `previous` is kept one cycle more, for late
 //!   readers; then it is `free`.
-//! * Q2: `rotate` is legal only when every span is swept and the world stopped.
+//! * GB2: `rotate` is legal only when every span is swept and the world stopped.
 
 use core::ptr::NonNull;
 use std::alloc::Layout;
@@ -165,15 +165,15 @@ impl GcBits {
         Some(())
     }
 
-    /// Starts a new generation (Q1). Only when every span is swept, with the
-    /// world stopped (Q2).
+    /// Starts a new generation (GB1). Only when every span is swept, with the
+    /// world stopped (GB2).
     pub fn rotate(&self) {
         let mut generations = self.generations.lock();
         let generations = &mut *generations;
         generations.free.append(&mut generations.previous);
         generations.previous = core::mem::take(&mut generations.current);
         generations.current = core::mem::take(&mut generations.next);
-        // ORDERING: Relaxed: nobody sweeps (Q2).
+        // ORDERING: Relaxed: nobody sweeps (GB2).
         self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
 
@@ -188,7 +188,7 @@ impl GcBits {
         };
         for chunk in &free {
             // SAFETY: allocated in `add_chunk` with this layout; a free chunk holds
-            // no bitmap that anybody can reach (Q1), and it has left the list.
+            // no bitmap that anybody can reach (GB1), and it has left the list.
             unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
         }
         free.len() * size_of::<Chunk>()

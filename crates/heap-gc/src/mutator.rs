@@ -146,20 +146,27 @@ impl Mutator {
                 self.shared.gate.step_aside(&self.record.presence);
                 self.enter();
             }
-            Request::Collect => {
-                self.leave();
-                // Somebody else's collection serves as well.
-                self.shared.collect_if_wanted();
-                self.enter();
-            }
+            // Somebody else's collection serves as well.
+            Request::Collect => self.outside(Shared::collect_if_wanted),
         }
     }
 
     /// A full collection, at a safepoint.
     pub fn collect(&mut self) {
+        self.outside(Shared::collect);
+    }
+
+    /// Runs `work` outside, and is inside again however `work` ends.
+    fn outside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
+        struct Reenter<'a>(&'a Mutator);
+        impl Drop for Reenter<'_> {
+            fn drop(&mut self) {
+                self.0.enter();
+            }
+        }
         self.leave();
-        self.shared.collect();
-        self.enter();
+        let _reenter = Reenter(self);
+        work(&self.shared)
     }
 
     /// Checks every invariant of the heap, at a safepoint.
@@ -168,10 +175,7 @@ impl Mutator {
     ///
     /// The first broken invariant.
     pub fn verify(&mut self) -> Result<(), VerifyError> {
-        self.leave();
-        let result = self.shared.verify();
-        self.enter();
-        result
+        self.outside(Shared::verify)
     }
 
     // ---- allocation --------------------------------------------------------

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CensusRow, CoreConfig, MHeap};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
@@ -199,11 +199,14 @@ impl Shared {
         let stopping = right.raise();
         let members: Vec<Arc<Record>> = self.members.lock().clone();
         let Some(world) = stopping.wait(members.iter().map(|member| &member.presence)) else {
-            // X2: handles of a leaked context may be anywhere. Nothing may ever
-            // be freed again; allocation goes on up to the limit.
+            // X2: handles of a leaked context may be anywhere, so nothing may be
+            // freed, perhaps for ever. Ask again only after the heap has doubled:
+            // the mutator may have been on its way out, in a thread that ended.
+            let live = self.live_bytes.load(Ordering::Relaxed);
+            self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
+            let pages = self.heap.pages_in_use();
+            self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
             self.gate.satisfied();
-            self.trigger_bytes.store(usize::MAX, Ordering::Relaxed);
-            self.trigger_pages.store(usize::MAX, Ordering::Relaxed);
             return;
         };
         let stopped = Instant::now();
@@ -298,18 +301,32 @@ impl Shared {
 
     /// Checks every invariant. The calling thread is outside.
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
+        // An abandoned mutator's cache cannot be looked into.
+        self.at_rest(|world, members| {
+            verify::verify(self, world, |visit| self.each_root(world, members, visit))
+        })
+        .unwrap_or(Ok(()))
+    }
+
+    /// What the heap holds, by kind and size class. The calling thread is outside.
+    /// Empty if a mutator was abandoned: its cache cannot be looked into.
+    #[must_use]
+    pub fn census(self: &Arc<Self>) -> Vec<CensusRow> {
+        self.at_rest(|world, _| verify::census(self, world)).unwrap_or_default()
+    }
+
+    /// Looks in with the world stopped, all caches flushed, everything swept.
+    /// `None` if a mutator was abandoned.
+    fn at_rest<R>(&self, look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R) -> Option<R> {
         let right = self.gate.claim();
         self.finish_sweep();
         // Listed when the flag is up: who attaches later stays outside (GA1).
         let stopping = right.raise();
         let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let Some(world) = stopping.wait(members.iter().map(|member| &member.presence)) else {
-            // The abandoned mutator's cache cannot be looked into.
-            return Ok(());
-        };
+        let world = stopping.wait(members.iter().map(|member| &member.presence))?;
         self.flush_caches(&world, &members);
         self.finish_sweep();
-        verify::verify(self, &world, |visit| self.each_root(&world, &members, visit))
+        Some(look(&world, &members))
     }
 
     /// What the heap did so far.

@@ -10,11 +10,18 @@ use std::ptr::NonNull;
 
 use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
+use heap_core::mheap::CensusRow;
 use heap_core::tracer::Tracer;
 use heap_core::verify::{VerifyError, ensure};
 
 use crate::gate::WorldStopped;
 use crate::shared::Shared;
+
+/// What the heap holds. All caches are flushed and sweeping is over.
+pub(crate) fn census(shared: &Shared, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
+    // SAFETY: the world is stopped, and sweeping over: the caller's contract.
+    unsafe { shared.heap.census() }
+}
 
 /// Checks everything. All caches are flushed and sweeping is over.
 pub(crate) fn verify(

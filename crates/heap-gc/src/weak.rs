@@ -82,7 +82,8 @@ impl WeakTables {
 #[derive(Debug)]
 pub struct WeakTable {
     entries: Arc<Entries>,
-    heap: *const Shared,
+    /// Weak, so that no other heap can come to the same address.
+    heap: Weak<Shared>,
     not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
@@ -92,13 +93,13 @@ impl WeakTable {
     pub fn new(shared: &Arc<Shared>) -> WeakTable {
         let entries = Arc::new(Entries::default());
         shared.weak.0.lock().push(Arc::downgrade(&entries));
-        WeakTable { entries, heap: Arc::as_ptr(shared), not_sync: std::marker::PhantomData }
+        WeakTable { entries, heap: Arc::downgrade(shared), not_sync: std::marker::PhantomData }
     }
 
     #[track_caller]
     fn check(&self, mutator: &Mutator) {
         assert!(
-            std::ptr::eq(self.heap, Arc::as_ptr(mutator.shared())),
+            std::ptr::eq(self.heap.as_ptr(), Arc::as_ptr(mutator.shared())),
             "the weak table belongs to another heap"
         );
         debug_assert!(mutator.is_inside());

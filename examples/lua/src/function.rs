@@ -41,9 +41,9 @@ impl<'gc> Proto<'gc> {
         for constant in &data.constants {
             constants.push(match constant {
                 Constant::Nil => Value::Nil,
-                Constant::Bool(b) => Value::Bool(*b),
+                Constant::Bool(b) => Value::from(*b),
                 Constant::Int(i) => Value::Int(*i),
-                Constant::Float(f) => Value::Float(*f),
+                Constant::Float(f) => Value::float(*f),
                 Constant::Str(bytes) => Value::Str(Str::new(ctx, bytes)?),
             });
         }

@@ -82,16 +82,16 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("lua: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    run(&options)
 }
 
-fn run(options: &Options) -> Result<(), String> {
+/// Reports a failure as the reference interpreter does.
+fn complain(message: &str) -> ExitCode {
+    eprintln!("lua: {}", message.trim_end());
+    ExitCode::FAILURE
+}
+
+fn run(options: &Options) -> ExitCode {
     if options.version {
         println!("Lua 5.4 (managed heap)");
     }
@@ -104,17 +104,25 @@ fn run(options: &Options) -> Result<(), String> {
     if let Some(bytes) = options.max_heap {
         config = config.max_heap_bytes(bytes);
     }
-    let mut interpreter = Interpreter::new(config).map_err(|error| error.to_string())?;
-    let outcome = run_chunks(options, &mut interpreter);
+    let mut interpreter = match Interpreter::new(config) {
+        Ok(interpreter) => interpreter,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let mut code = match run_chunks(options, &mut interpreter) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string()),
+    };
     if options.gc_stats {
         eprint!("{}", gc_stats::report(&interpreter.heap().stats()));
     } else if options.gc_stress {
         eprintln!("gc-stress: {} collections", interpreter.heap().stats().collections);
     }
-    if options.verify_heap {
-        interpreter.heap().verify().map_err(|error| format!("the heap is broken: {error}"))?;
+    if options.verify_heap
+        && let Err(error) = interpreter.heap().verify()
+    {
+        code = complain(&format!("the heap is broken: {error}"));
     }
-    outcome.map_err(|error| error.to_string().trim_end().to_owned())
+    code
 }
 
 fn run_chunks(options: &Options, interpreter: &mut Interpreter) -> Result<(), ScriptError> {

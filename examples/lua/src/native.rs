@@ -10,7 +10,7 @@
 //! fn abs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 //!     match call.arg(0) {
 //!         Value::Int(i) => call.ret(Value::Int(i.wrapping_abs())),
-//!         _ => call.ret(Value::Float(call.float(0)?.abs())),
+//!         _ => call.ret(Value::float(call.float(0)?.abs())),
 //!     }
 //! }
 //! static MATH: &[NativeDef] = &[NativeDef::fast("abs", abs)];
@@ -251,7 +251,7 @@ impl<'gc> Call<'gc> {
     #[inline]
     pub fn float(&self, i: usize) -> Result<f64, Failure<'gc>> {
         match self.arg(i) {
-            Value::Float(f) => Ok(f),
+            Value::Float(f) => Ok(f.get()),
             other => other.to_float().ok_or_else(|| self.type_error(i, "number")),
         }
     }

@@ -23,7 +23,7 @@ use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::thread::Thread;
 use crate::userdata::UserData;
-use crate::value::Value;
+use crate::value::{Double, Value};
 
 /// Index of the next node in a chain; beyond every table at the end.
 type Link = u32;
@@ -34,9 +34,10 @@ const END: Link = Link::MAX;
 #[derive(Clone, Copy, Trace)]
 enum Key<'gc> {
     Empty(Link),
-    Bool(Link, bool),
+    False(Link),
+    True(Link),
     Int(Link, i64),
-    Float(Link, f64),
+    Float(Link, Double),
     Str(Link, Str<'gc>),
     Table(Link, Gc<'gc, Table<'gc>>),
     Function(Link, Gc<'gc, Closure<'gc>>),
@@ -51,7 +52,8 @@ impl<'gc> Key<'gc> {
     fn new(value: Value<'gc>, link: Link) -> Key<'gc> {
         match value {
             Value::Nil => Key::Empty(link),
-            Value::Bool(b) => Key::Bool(link, b),
+            Value::False => Key::False(link),
+            Value::True => Key::True(link),
             Value::Int(i) => Key::Int(link, i),
             Value::Float(f) => Key::Float(link, f),
             Value::Str(s) => Key::Str(link, s),
@@ -66,7 +68,8 @@ impl<'gc> Key<'gc> {
     fn value(self) -> Value<'gc> {
         match self {
             Key::Empty(_) => Value::Nil,
-            Key::Bool(_, b) => Value::Bool(b),
+            Key::False(_) => Value::False,
+            Key::True(_) => Value::True,
             Key::Int(_, i) => Value::Int(i),
             Key::Float(_, f) => Value::Float(f),
             Key::Str(_, s) => Value::Str(s),
@@ -82,7 +85,8 @@ impl<'gc> Key<'gc> {
     fn link(self) -> Link {
         match self {
             Key::Empty(link)
-            | Key::Bool(link, _)
+            | Key::False(link)
+            | Key::True(link)
             | Key::Int(link, _)
             | Key::Float(link, _)
             | Key::Str(link, _)
@@ -194,9 +198,10 @@ fn mix(word: u64) -> u32 {
 fn hash<'gc>(key: Value<'gc>) -> u32 {
     match key {
         Value::Nil => 0,
-        Value::Bool(b) => u32::from(b),
+        Value::False => 0,
+        Value::True => 1,
         Value::Int(i) => mix(i as u64),
-        Value::Float(f) => mix(f.to_bits()),
+        Value::Float(f) => mix(f.get().to_bits()),
         Value::Str(s) => s.hash(),
         other => mix(other.address().unwrap_or(0) as u64),
     }
@@ -375,7 +380,7 @@ impl<'gc> Table<'gc> {
             Value::Int(i) => self.get_int(i),
             Value::Str(s) if s.is_short() => self.get_short(s),
             Value::Nil => Value::Nil,
-            Value::Float(f) => match number::float_to_integer(f) {
+            Value::Float(f) => match number::float_to_integer(f.get()) {
                 Some(i) => self.get_int(i),
                 None => self.hash_get(key),
             },
@@ -415,10 +420,10 @@ impl<'gc> Table<'gc> {
             Value::Str(s) => return Ok(self.set_str(ctx, s, value)?),
             Value::Nil => return Err(SetError::NilKey),
             Value::Float(f) => {
-                if let Some(i) = number::float_to_integer(f) {
+                if let Some(i) = number::float_to_integer(f.get()) {
                     return Ok(self.set_int(ctx, i, value)?);
                 }
-                if f.is_nan() {
+                if f.get().is_nan() {
                     return Err(SetError::NanKey);
                 }
             }
@@ -680,7 +685,7 @@ impl<'gc> Table<'gc> {
             _ => {
                 let normal = match key {
                     Value::Float(f) => {
-                        number::float_to_integer(f).map_or(key, Value::Int)
+                        number::float_to_integer(f.get()).map_or(key, Value::Int)
                     }
                     _ => key,
                 };

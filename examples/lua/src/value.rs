@@ -3,6 +3,10 @@
 //! Sixteen bytes, `Copy`. The collectable variants are bare heap handles: they are valid for the
 //! region `'gc`, that is until the next safepoint, and the borrow checker says so.
 //!
+//! Every variant holds one word or nothing, floats included ([`Double`]). So the compiler keeps a
+//! value in two registers, and reads and writes it in two moves; one variant with a payload of
+//! another shape would send all values through memory.
+//!
 //! * V1: a `Float` key never equals an `Int` key: tables normalise floats with integer values.
 
 use heap_api::{Gc, Trace};
@@ -14,18 +18,33 @@ use crate::table::Table;
 use crate::thread::Thread;
 use crate::userdata::UserData;
 
+/// A floating-point number inside a [`Value`].
+#[derive(Clone, Copy, Trace)]
+pub struct Double(u64);
+
+impl Double {
+    /// The number.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
 /// A Lua value.
 #[derive(Clone, Copy, Trace, Default)]
 pub enum Value<'gc> {
     /// `nil`
     #[default]
     Nil,
-    /// `true` and `false`
-    Bool(bool),
+    /// `false`
+    False,
+    /// `true`
+    True,
     /// An integer number.
     Int(i64),
     /// A floating-point number.
-    Float(f64),
+    Float(Double),
     /// A string.
     Str(Str<'gc>),
     /// A table.
@@ -89,12 +108,19 @@ impl Type {
 }
 
 impl<'gc> Value<'gc> {
+    /// A floating-point number.
+    #[inline(always)]
+    #[must_use]
+    pub fn float(value: f64) -> Value<'gc> {
+        Value::Float(Double(value.to_bits()))
+    }
+
     /// The value's type.
     #[must_use]
     pub fn ty(self) -> Type {
         match self {
             Value::Nil => Type::Nil,
-            Value::Bool(_) => Type::Boolean,
+            Value::False | Value::True => Type::Boolean,
             Value::Int(_) | Value::Float(_) => Type::Number,
             Value::Str(_) => Type::String,
             Value::Table(_) => Type::Table,
@@ -115,7 +141,7 @@ impl<'gc> Value<'gc> {
     #[inline(always)]
     #[must_use]
     pub fn is_falsy(self) -> bool {
-        matches!(self, Value::Nil | Value::Bool(false))
+        matches!(self, Value::Nil | Value::False)
     }
 
     /// Primitive equality: what `==` says without metamethods.
@@ -124,12 +150,12 @@ impl<'gc> Value<'gc> {
     pub fn raw_equal(self, other: Value<'gc>) -> bool {
         match (self, other) {
             (Value::Nil, Value::Nil) => true,
-            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::False, Value::False) | (Value::True, Value::True) => true,
             (Value::Int(a), Value::Int(b)) => a == b,
-            (Value::Float(a), Value::Float(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a.get() == b.get(),
             // An integer has at most one float that equals it exactly.
             (Value::Int(a), Value::Float(b)) | (Value::Float(b), Value::Int(a)) => {
-                number::float_to_integer(b) == Some(a)
+                number::float_to_integer(b.get()) == Some(a)
             }
             (Value::Str(a), Value::Str(b)) => a == b,
             (Value::Table(a), Value::Table(b)) => a.ptr_eq(b),
@@ -146,7 +172,7 @@ impl<'gc> Value<'gc> {
     pub fn to_number(self) -> Option<Number> {
         match self {
             Value::Int(i) => Some(Number::Int(i)),
-            Value::Float(f) => Some(Number::Float(f)),
+            Value::Float(f) => Some(Number::Float(f.get())),
             Value::Str(s) => number::parse_number(s.as_bytes()),
             _ => None,
         }
@@ -156,7 +182,7 @@ impl<'gc> Value<'gc> {
     #[must_use]
     pub fn to_float(self) -> Option<f64> {
         match self {
-            Value::Float(f) => Some(f),
+            Value::Float(f) => Some(f.get()),
             Value::Int(i) => Some(i as f64),
             Value::Str(s) => match number::parse_number(s.as_bytes())? {
                 Number::Int(i) => Some(i as f64),
@@ -171,7 +197,7 @@ impl<'gc> Value<'gc> {
     pub fn to_integer(self) -> Option<i64> {
         match self {
             Value::Int(i) => Some(i),
-            Value::Float(f) => number::float_to_integer(f),
+            Value::Float(f) => number::float_to_integer(f.get()),
             Value::Str(s) => match number::parse_number(s.as_bytes())? {
                 Number::Int(i) => Some(i),
                 Number::Float(f) => number::float_to_integer(f),
@@ -184,7 +210,7 @@ impl<'gc> Value<'gc> {
     #[must_use]
     pub fn address(self) -> Option<usize> {
         match self {
-            Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) => None,
+            Value::Nil | Value::False | Value::True | Value::Int(_) | Value::Float(_) => None,
             Value::Str(s) => Some(s.address()),
             Value::Table(t) => Some(t.addr()),
             Value::Function(f) => Some(f.addr()),
@@ -199,7 +225,7 @@ impl From<Number> for Value<'_> {
     fn from(number: Number) -> Self {
         match number {
             Number::Int(i) => Value::Int(i),
-            Number::Float(f) => Value::Float(f),
+            Number::Float(f) => Value::float(f),
         }
     }
 }
@@ -212,7 +238,7 @@ impl<'gc> From<Str<'gc>> for Value<'gc> {
 
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
-        Value::Bool(value)
+        if value { Value::True } else { Value::False }
     }
 }
 
@@ -224,7 +250,7 @@ impl From<i64> for Value<'_> {
 
 impl From<f64> for Value<'_> {
     fn from(value: f64) -> Self {
-        Value::Float(value)
+        Value::float(value)
     }
 }
 

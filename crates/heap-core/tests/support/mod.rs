@@ -95,6 +95,10 @@ pub(crate) struct Toy {
     condemned: HashSet<u64>,
     /// Those that have become unreachable since.
     dead: HashSet<u64>,
+    /// Addresses of objects that are dead and perhaps not yet swept.
+    unswept: HashSet<usize>,
+    /// Addresses of objects that have died since the last marking.
+    garbage: HashSet<usize>,
     log: Arc<DropLog>,
     next_id: u64,
 }
@@ -111,6 +115,8 @@ impl Toy {
             live: BTreeMap::new(),
             condemned: HashSet::new(),
             dead: HashSet::new(),
+            unswept: HashSet::new(),
+            garbage: HashSet::new(),
             log: Arc::default(),
             next_id: 1,
         }
@@ -175,6 +181,7 @@ impl Toy {
     /// Makes an object unreachable.
     pub(crate) fn kill(&mut self, address: usize) {
         let (_, known) = self.live.remove(&address).expect("a live object");
+        self.garbage.insert(address);
         if KINDS[known.kind].drop_in_place.is_some() {
             self.dead.insert(known.id);
         }
@@ -203,6 +210,7 @@ impl Toy {
             arena.mark_byte(object.addr().get()).store(BLACK, std::sync::atomic::Ordering::Relaxed);
         }
         self.condemned.extend(self.dead.drain());
+        self.unswept.extend(self.garbage.drain());
         self.heap.start_sweep();
     }
 
@@ -220,6 +228,7 @@ impl Toy {
     pub(crate) fn sweep_all(&mut self) {
         self.sweep(usize::MAX);
         assert!(self.heap.sweep_is_over());
+        self.unswept.clear();
         self.check_drops(true);
     }
 
@@ -269,7 +278,9 @@ impl Toy {
     }
 
     /// `find_object` agrees with the shadow on an address inside or near an object.
-    pub(crate) fn check_find(&self, address: usize) {
+    pub(crate) fn check_find(&mut self, address: usize) {
+        // What a cache may yet hand out counts as allocated.
+        (0..self.caches.len()).for_each(|i| self.flush(i));
         // SAFETY: one thread.
         let found = unsafe { self.heap.find_object(address) };
         let known = self.live.range(..=address).next_back();
@@ -283,8 +294,19 @@ impl Toy {
             assert!(address - start < body.slot_bytes);
             if let Some((_, known)) = self.live.get(&start) {
                 assert!(address - start >= known.bytes);
+            } else {
+                let dead = self.garbage.contains(&start) || self.unswept.contains(&start);
+                assert!(dead, "a free slot was taken for an object");
             }
         }
+    }
+
+    /// The start of the object at an address.
+    pub(crate) fn find(&mut self, address: usize) -> Option<usize> {
+        (0..self.caches.len()).for_each(|i| self.flush(i));
+        // SAFETY: one thread.
+        let found = unsafe { self.heap.find_object(address) };
+        found.map(|(start, _)| start.addr().get())
     }
 
     /// Ends the heap; everything with a destructor must have been dropped once.

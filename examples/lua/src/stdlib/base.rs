@@ -263,8 +263,8 @@ fn digits(text: &[u8], base: u32) -> Option<i64> {
 pub fn append_text<'gc>(ctx: Ctx<'gc>, buffer: &mut Vec<u8>, value: Value<'gc>) {
     match value {
         Value::Nil => buffer.extend_from_slice(b"nil"),
-        Value::Bool(true) => buffer.extend_from_slice(b"true"),
-        Value::Bool(false) => buffer.extend_from_slice(b"false"),
+        Value::True => buffer.extend_from_slice(b"true"),
+        Value::False => buffer.extend_from_slice(b"false"),
         Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(buffer, value),
         _ => {
             let name = match ctx.metamethod(value, Event::Name) {
@@ -366,10 +366,10 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
         let value = match option.as_str() {
             "count" => {
                 let bytes = call.ctx.cx.heap().stats().live_bytes;
-                Value::Float(bytes as f64 / 1024.0)
+                Value::float(bytes as f64 / 1024.0)
             }
-            "step" => Value::Bool(true),
-            "isrunning" => Value::Bool(!call.ctx.host.gc_stopped.get()),
+            "step" => Value::True,
+            "isrunning" => Value::from(!call.ctx.host.gc_stopped.get()),
             "incremental" | "generational" => {
                 // The mode has a name, but no meaning for this heap.
                 let mode = &call.ctx.host.gc_generational;

@@ -78,7 +78,7 @@ fn status<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn running<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let is_main = call.thread.ptr_eq(call.ctx.state.main_thread);
-    call.ret_all(&[Value::Thread(call.thread), Value::Bool(is_main)])
+    call.ret_all(&[Value::Thread(call.thread), Value::from(is_main)])
 }
 
 fn is_yieldable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -97,7 +97,7 @@ fn close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             let death = thread.kill(call.ctx);
             match death {
                 Value::Nil => call.ret(true),
-                error => call.ret_all(&[Value::Bool(false), error]),
+                error => call.ret_all(&[Value::False, error]),
             }
         }
         status => Err(fail(format!("cannot close a {} coroutine", status.name()))),

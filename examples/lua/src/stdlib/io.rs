@@ -10,28 +10,26 @@
 //! * IO3: everything a script has written is passed on when the file is closed, collected, or the
 //!   process ends through `os.exit` ([`OpenFiles`]).
 
+mod file;
 mod read;
 mod stream;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, SeekFrom, Write};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::io::{self, SeekFrom};
 
-use core::cell::RefCell;
-
-use heap_api::{Gc, Opaque, Slot};
+use heap_api::Gc;
 
 use super::install;
 use crate::error::{Failure, NoMemory, fail};
 use crate::function::new_native;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::number;
-use crate::state::{Ctx, Event, Host};
+use crate::state::{Ctx, Event};
 use crate::table::Table;
-use crate::userdata::UserData;
 use crate::value::Value;
 use crate::vm::append_number;
+use file::{FileHandle, close_stream, flush_stream, new_file, open_mode, write_bytes};
+pub use file::{LuaFile, OpenFiles};
+pub(super) use file::{create_temporary, path};
 use read::{lines_iterator, read_arguments};
 use stream::{Buffering, Device, Direction, Stream, from_start};
 
@@ -54,7 +52,7 @@ static METHODS: &[NativeDef] = &[
     NativeDef::fast("flush", |call| flush(call, file_argument(call)?)),
     NativeDef::fast("lines", |call| {
         let file = file_argument(call)?;
-        call.ret(lines_iterator(call, file, Value::Bool(false))?)
+        call.ret(lines_iterator(call, file, Value::False)?)
     }),
     NativeDef::fast("read", |call| read_arguments(call, file_argument(call)?, 1)),
     NativeDef::fast("seek", seek),
@@ -72,9 +70,6 @@ static METAMETHODS: &[NativeDef] = &[
 const INPUT: i64 = 1;
 const OUTPUT: i64 = 2;
 const METATABLE: i64 = 3;
-
-/// A userdata that is a file.
-type FileHandle<'gc> = Gc<'gc, UserData<'gc>>;
 
 /// Makes the library's table, the standard files and the files' metatable.
 ///
@@ -113,59 +108,6 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 }
 
 // ---- files ----
-
-/// The foreign part of a file userdata.
-pub struct LuaFile {
-    stream: Arc<Mutex<Option<Stream>>>,
-}
-
-impl LuaFile {
-    /// The stream; `None` if the file is closed.
-    fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
-        // A panic cannot leave a stream in a state that matters.
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The files that an interpreter has opened and not closed, to be flushed when the process ends.
-#[derive(Default)]
-pub struct OpenFiles {
-    files: RefCell<Vec<Weak<Mutex<Option<Stream>>>>>,
-}
-
-impl OpenFiles {
-    fn add(&self, file: &LuaFile) {
-        let mut files = self.files.borrow_mut();
-        // Entries of files that are gone are dropped before the list grows.
-        if files.len() == files.capacity() {
-            files.retain(|file| file.strong_count() > 0);
-        }
-        files.push(Arc::downgrade(&file.stream));
-    }
-
-    /// Passes on what has been written to the files and is still in a buffer.
-    pub fn flush_all(&self) {
-        for file in self.files.borrow().iter().filter_map(Weak::upgrade) {
-            let mut stream = file.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(stream) = &mut *stream {
-                // The process ends: nobody can be told.
-                let _ = stream.write_out();
-            }
-        }
-    }
-}
-
-fn new_file<'gc>(
-    ctx: Ctx<'gc>,
-    metatable: Gc<'gc, Table<'gc>>,
-    stream: Stream,
-) -> Result<FileHandle<'gc>, NoMemory> {
-    let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
-    ctx.host.files.add(&file);
-    Ok(ctx
-        .cx
-        .try_alloc(UserData { metatable: Slot::new(Some(metatable)), content: Opaque(file) })?)
-}
 
 /// Argument 0, which must be a file, open or not.
 fn any_file_argument<'gc>(call: &Call<'gc>) -> Result<FileHandle<'gc>, Failure<'gc>> {
@@ -244,47 +186,7 @@ pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> Nati
     }
 }
 
-/// A file name as the system wants it.
-pub(super) fn path(name: &[u8]) -> PathBuf {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        PathBuf::from(std::ffi::OsStr::from_bytes(name))
-    }
-    #[cfg(not(unix))]
-    PathBuf::from(String::from_utf8_lossy(name).into_owned())
-}
-
 // ---- opening ----
-
-/// How a mode string opens a file; `None` if it is no mode.
-fn open_mode(mode: &[u8]) -> Option<(OpenOptions, Direction)> {
-    let (kind, rest) = mode.split_first()?;
-    let (update, rest) = match rest {
-        [b'+', rest @ ..] => (true, rest),
-        _ => (false, rest),
-    };
-    if rest.iter().any(|&byte| byte != b'b') {
-        return None;
-    }
-    let mut options = OpenOptions::new();
-    let direction = match kind {
-        b'r' => {
-            options.read(true).write(update);
-            Direction::Input
-        }
-        b'w' => {
-            options.read(update).write(true).create(true).truncate(true);
-            Direction::Output
-        }
-        b'a' => {
-            options.read(update).append(true).create(true);
-            Direction::Output
-        }
-        _ => return None,
-    };
-    Some((options, if update { Direction::Both } else { direction }))
-}
 
 fn shared_metatable<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
     match shared(call).get_int(METATABLE) {
@@ -330,24 +232,6 @@ fn open_or_fail<'gc>(
     }
 }
 
-/// A new file in the directory for temporary ones, with its name.
-pub(super) fn create_temporary() -> io::Result<(File, PathBuf)> {
-    use std::hash::{BuildHasher, RandomState};
-    const ATTEMPTS: u32 = 100;
-    let mut result = Err(io::ErrorKind::AlreadyExists.into());
-    for attempt in 0..ATTEMPTS {
-        // The hasher's keys are random.
-        let unique = RandomState::new().hash_one(attempt) & 0xffff_ffff;
-        let name = std::env::temp_dir().join(format!("lua_{unique:08x}"));
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&name);
-        result = opened.map(|file| (file, name));
-        if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
-            break;
-        }
-    }
-    result
-}
-
 fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match create_temporary() {
         Ok((file, name)) => {
@@ -389,11 +273,11 @@ fn default<'gc>(call: &Call<'gc>, place: i64) -> NativeResult<'gc> {
 fn io_lines<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if call.arg(0).is_nil() {
         let file = default_file(call, INPUT)?;
-        return call.ret(lines_iterator(call, file, Value::Bool(false))?);
+        return call.ret(lines_iterator(call, file, Value::False)?);
     }
     let file = open_or_fail(call, call.string(0)?.as_bytes(), b"r")?;
     // The last value closes the file when the loop is left early.
-    let iterator = lines_iterator(call, file, Value::Bool(true))?;
+    let iterator = lines_iterator(call, file, Value::True)?;
     call.ret_all(&[iterator, Value::Nil, Value::Nil, Value::UserData(file)])
 }
 
@@ -406,19 +290,6 @@ fn io_close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 // ---- methods ----
-
-/// Closes a file unless it is one of the process's own.
-fn close_stream(file: &LuaFile) -> io::Result<Option<()>> {
-    let mut guard = file.lock();
-    match &mut *guard {
-        Some(Stream { device: Device::File(_), .. }) => {}
-        _ => return Ok(None),
-    }
-    match guard.take() {
-        Some(mut stream) => stream.write_out().map(Some),
-        None => Ok(None),
-    }
-}
 
 fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
     match close_stream(&file.content.0) {
@@ -459,33 +330,12 @@ fn to_string<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.ret(call.ctx.str(text)?)
 }
 
-/// Passes on what has been written; the interpreter's output is its own stream's.
-fn flush_stream(host: &Host, stream: &mut Stream) -> io::Result<()> {
-    match stream.device {
-        Device::Stdout => host.output.borrow_mut().flush(),
-        _ => stream.write_out(),
-    }
-}
-
 fn flush<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
     let result = match &mut *file.content.0.lock() {
         Some(stream) => flush_stream(call.ctx.host, stream),
         None => Ok(()),
     };
     ret_success(call, result)
-}
-
-fn write_bytes(host: &Host, stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
-    if !matches!(stream.device, Device::Stdout) {
-        return stream.write(bytes);
-    }
-    let mut output = host.output.borrow_mut();
-    output.write_all(bytes)?;
-    match stream.buffering {
-        Buffering::None => output.flush(),
-        Buffering::Line if bytes.contains(&b'\n') => output.flush(),
-        Buffering::Line | Buffering::Full => Ok(()),
-    }
 }
 
 /// Writes the arguments from `first` on.
@@ -498,7 +348,9 @@ fn write<'gc>(call: &Call<'gc>, file: FileHandle<'gc>, first: usize) -> NativeRe
         let written = match call.arg(i) {
             Value::Str(text) => write_bytes(host, stream, text.as_bytes()),
             // Without the ".0" that tells floats from integers elsewhere.
-            Value::Float(f) => write_bytes(host, stream, number::format_general(f, 14).as_bytes()),
+            Value::Float(f) => {
+                write_bytes(host, stream, number::format_general(f.get(), 14).as_bytes())
+            }
             value @ Value::Int(_) => {
                 let mut digits = Vec::new();
                 append_number(&mut digits, value);

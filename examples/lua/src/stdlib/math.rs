@@ -55,8 +55,8 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
     let library = Table::new(ctx)?;
     install(ctx, library, FUNCTIONS)?;
     let constants = [
-        ("pi", Value::Float(PI)),
-        ("huge", Value::Float(f64::INFINITY)),
+        ("pi", Value::float(PI)),
+        ("huge", Value::float(f64::INFINITY)),
         ("maxinteger", Value::Int(i64::MAX)),
         ("mininteger", Value::Int(i64::MIN)),
     ];
@@ -79,7 +79,7 @@ fn abs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 /// A float with an integer value as that integer, if it is one that fits.
 fn float_as_integer<'gc>(value: f64) -> Value<'gc> {
-    number::float_to_integer(value).map_or(Value::Float(value), Value::Int)
+    number::float_to_integer(value).map_or(Value::float(value), Value::Int)
 }
 
 fn rounded<'gc>(call: &Call<'gc>, round: fn(f64) -> f64) -> NativeResult<'gc> {
@@ -91,13 +91,13 @@ fn rounded<'gc>(call: &Call<'gc>, round: fn(f64) -> f64) -> NativeResult<'gc> {
 
 fn modf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if let Value::Int(i) = call.arg(0) {
-        return call.ret_all(&[Value::Int(i), Value::Float(0.0)]);
+        return call.ret_all(&[Value::Int(i), Value::float(0.0)]);
     }
     let value = call.float(0)?;
     let whole = value.trunc();
     // Infinity less infinity is no number.
     let fraction = if value == whole { 0.0 } else { value - whole };
-    call.ret_all(&[float_as_integer(whole), Value::Float(fraction)])
+    call.ret_all(&[float_as_integer(whole), Value::float(fraction)])
 }
 
 fn fmod<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {

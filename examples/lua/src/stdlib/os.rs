@@ -86,7 +86,7 @@ fn set_fields<'gc>(
     table: Gc<'gc, Table<'gc>>,
     calendar: &Calendar,
 ) -> Result<(), NoMemory> {
-    table.set_str(ctx, ctx.str("isdst")?, Value::Bool(false))?;
+    table.set_str(ctx, ctx.str("isdst")?, Value::False)?;
     let fields = [
         ("year", calendar.year),
         ("month", i64::from(calendar.month)),
@@ -174,8 +174,8 @@ fn execute<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let code = match call.arg(0) {
-        Value::Nil | Value::Bool(true) => 0,
-        Value::Bool(false) => 1,
+        Value::Nil | Value::True => 0,
+        Value::False => 1,
         _ => call.int(0)? as i32,
     };
     call.ctx.host.files.flush_all();

@@ -244,7 +244,7 @@ fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
         if !result.is_nil() {
             loaded.set_str(call.ctx, name, result)?;
         } else if loaded.get_str(name).is_nil() {
-            loaded.set_str(call.ctx, name, Value::Bool(true))?;
+            loaded.set_str(call.ctx, name, Value::True)?;
         }
         Ok(call.place(&[loaded.get_str(name), extra]))
     })

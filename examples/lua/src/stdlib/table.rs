@@ -69,19 +69,28 @@ enum Access<'gc> {
 
 /// How the elements of argument `i` are reached: a table, or anything that has metamethods for all
 /// that will be done to it.
+#[inline]
 fn access<'gc>(call: &Call<'gc>, i: usize, planned: Use) -> Result<Access<'gc>, Failure<'gc>> {
-    if let Value::Table(table) = call.arg(i) {
-        let plain = match table.metatable() {
-            None => true,
-            Some(metatable) => {
-                let present = |&event| metatable.cached_metamethod(call.ctx, event).is_some();
-                !planned.0.iter().any(present)
-            }
-        };
-        return Ok(if plain { Access::Plain(table) } else { Access::Meta });
+    match call.arg(i) {
+        Value::Table(table) if table.metatable().is_none() => Ok(Access::Plain(table)),
+        other => access_with_metatable(call, i, other, planned),
     }
-    let absent = |&event| call.ctx.metamethod(call.arg(i), event).is_nil();
-    if planned.0.iter().any(absent) { Err(call.type_error(i, "table")) } else { Ok(Access::Meta) }
+}
+
+#[inline(never)]
+fn access_with_metatable<'gc>(
+    call: &Call<'gc>,
+    i: usize,
+    value: Value<'gc>,
+    planned: Use,
+) -> Result<Access<'gc>, Failure<'gc>> {
+    let present = |&event: &Event| !call.ctx.metamethod(value, event).is_nil();
+    match value {
+        Value::Table(table) if !planned.0.iter().any(present) => Ok(Access::Plain(table)),
+        Value::Table(_) => Ok(Access::Meta),
+        _ if planned.0.iter().all(present) => Ok(Access::Meta),
+        _ => Err(call.type_error(i, "table")),
+    }
 }
 
 /// In a slow body: the same check, for its error.

@@ -97,7 +97,7 @@ pub fn arith<'gc>(
         }
     }
     let (a, b) = (to_float(lhs), to_float(rhs));
-    Ok(Some(Value::Float(match op {
+    Ok(Some(Value::float(match op {
         Arith::Add => a + b,
         Arith::Sub => a - b,
         Arith::Mul => a * b,
@@ -124,7 +124,7 @@ fn to_float(number: Number) -> f64 {
 fn exact_integer(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Int(i) => Some(i),
-        Value::Float(f) => number::float_to_integer(f),
+        Value::Float(f) => number::float_to_integer(f.get()),
         _ => None,
     }
 }

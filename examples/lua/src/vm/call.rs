@@ -424,7 +424,7 @@ fn finish_call<'gc>(
             Ok(Action::Go)
         }
         OnReturn::FinishNegated => {
-            finish_instruction(ctx, thread, Value::Bool(first().is_falsy()));
+            finish_instruction(ctx, thread, Value::from(first().is_falsy()));
             Ok(Action::Go)
         }
         OnReturn::Concat(left) => {
@@ -461,7 +461,7 @@ fn return_to_frame<'gc>(
             // The results follow the slot that takes the status.
             thread.pop_frame();
             let from = func - 1;
-            thread.slot(from).set(ctx.cx, Value::Bool(true));
+            thread.slot(from).set(ctx.cx, Value::True);
             Ok(Action::Return { from, count: count + 1, func: place, on_return })
         }
         FrameKind::Pairs => {

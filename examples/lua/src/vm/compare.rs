@@ -8,9 +8,9 @@ use crate::value::Value;
 pub fn less_than<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<bool> {
     Some(match (lhs, rhs) {
         (Value::Int(a), Value::Int(b)) => a < b,
-        (Value::Float(a), Value::Float(b)) => a < b,
-        (Value::Int(a), Value::Float(b)) => int_less_than_float(a, b),
-        (Value::Float(a), Value::Int(b)) => !a.is_nan() && !int_less_equal_float(b, a),
+        (Value::Float(a), Value::Float(b)) => a.get() < b.get(),
+        (Value::Int(a), Value::Float(b)) => int_less_than_float(a, b.get()),
+        (Value::Float(a), Value::Int(b)) => !a.get().is_nan() && !int_less_equal_float(b, a.get()),
         (Value::Str(a), Value::Str(b)) => a.as_bytes() < b.as_bytes(),
         _ => return None,
     })
@@ -21,9 +21,9 @@ pub fn less_than<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<bool> {
 pub fn less_equal<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<bool> {
     Some(match (lhs, rhs) {
         (Value::Int(a), Value::Int(b)) => a <= b,
-        (Value::Float(a), Value::Float(b)) => a <= b,
-        (Value::Int(a), Value::Float(b)) => int_less_equal_float(a, b),
-        (Value::Float(a), Value::Int(b)) => !a.is_nan() && !int_less_than_float(b, a),
+        (Value::Float(a), Value::Float(b)) => a.get() <= b.get(),
+        (Value::Int(a), Value::Float(b)) => int_less_equal_float(a, b.get()),
+        (Value::Float(a), Value::Int(b)) => !a.get().is_nan() && !int_less_than_float(b, a.get()),
         (Value::Str(a), Value::Str(b)) => a.as_bytes() <= b.as_bytes(),
         _ => return None,
     })

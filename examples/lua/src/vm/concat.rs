@@ -22,7 +22,7 @@ pub fn append_number(buffer: &mut Vec<u8>, value: Value<'_>) {
         Value::Str(text) => buffer.extend_from_slice(text.as_bytes()),
         Value::Int(i) => append_integer(buffer, i),
         Value::Float(f) => {
-            buffer.extend_from_slice(number::format_number(Number::Float(f)).as_bytes());
+            buffer.extend_from_slice(number::format_number(Number::Float(f.get())).as_bytes());
         }
         _ => {}
     }

@@ -43,7 +43,7 @@ pub(super) fn resume<'gc>(
             return Err(fail(message));
         }
         let message = Value::Str(ctx.str(message)?);
-        thread.slot(func).set(ctx.cx, Value::Bool(false));
+        thread.slot(func).set(ctx.cx, Value::False);
         thread.slot(func + 1).set(ctx.cx, message);
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
@@ -129,7 +129,7 @@ fn hand_over<'gc>(
     back_to(ctx, thread, resumer);
     let prefix = usize::from(kind == FrameKind::Resume);
     if prefix == 1 {
-        resumer.slot(func).set(ctx.cx, Value::Bool(true));
+        resumer.slot(func).set(ctx.cx, Value::True);
     }
     for i in 0..count {
         resumer.slot(func + prefix + i).set(ctx.cx, thread.slot(from + i).get());

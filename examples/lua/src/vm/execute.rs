@@ -206,9 +206,15 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     Some(value) => set!($dst, Value::Int(value)),
                     None => slow_arith!(Arith::$op, $dst, lhs, rhs),
                 },
-                (Value::Float(a), Value::Float(b)) => set!($dst, Value::Float($float(a, b))),
-                (Value::Int(a), Value::Float(b)) => set!($dst, Value::Float($float(a as f64, b))),
-                (Value::Float(a), Value::Int(b)) => set!($dst, Value::Float($float(a, b as f64))),
+                (Value::Float(a), Value::Float(b)) => {
+                    set!($dst, Value::float($float(a.get(), b.get())))
+                },
+                (Value::Int(a), Value::Float(b)) => {
+                    set!($dst, Value::float($float(a as f64, b.get())))
+                },
+                (Value::Float(a), Value::Int(b)) => {
+                    set!($dst, Value::float($float(a.get(), b as f64)))
+                },
                 _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
             }
         }};
@@ -217,12 +223,18 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
         ($op:ident, $dst:expr, $lhs:expr, $rhs:expr, $float:expr) => {{
             let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
             match (lhs, rhs) {
-                (Value::Float(a), Value::Float(b)) => set!($dst, Value::Float($float(a, b))),
+                (Value::Float(a), Value::Float(b)) => {
+                    set!($dst, Value::float($float(a.get(), b.get())))
+                },
                 (Value::Int(a), Value::Int(b)) => {
-                    set!($dst, Value::Float($float(a as f64, b as f64)))
+                    set!($dst, Value::float($float(a as f64, b as f64)))
                 }
-                (Value::Int(a), Value::Float(b)) => set!($dst, Value::Float($float(a as f64, b))),
-                (Value::Float(a), Value::Int(b)) => set!($dst, Value::Float($float(a, b as f64))),
+                (Value::Int(a), Value::Float(b)) => {
+                    set!($dst, Value::float($float(a as f64, b.get())))
+                },
+                (Value::Float(a), Value::Int(b)) => {
+                    set!($dst, Value::float($float(a.get(), b as f64)))
+                },
                 _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
             }
         }};
@@ -247,7 +259,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             let (lhs, rhs): (Value<'_>, Value<'_>) = ($lhs, $rhs);
             let holds = match (lhs, rhs) {
                 (Value::Int(a), Value::Int(b)) => a $op b,
-                (Value::Float(a), Value::Float(b)) => a $op b,
+                (Value::Float(a), Value::Float(b)) => a.get() $op b.get(),
                 _ => {
                     save!();
                     match attempt!(slow_order(ctx, Event::$event, lhs, rhs, running.scratch())) {
@@ -445,10 +457,10 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     set!(first.wrapping_add(i), Value::Nil);
                 }
             }
-            Op::LoadFalse { dst } => set!(dst, Value::Bool(false)),
-            Op::LoadTrue { dst } => set!(dst, Value::Bool(true)),
+            Op::LoadFalse { dst } => set!(dst, Value::False),
+            Op::LoadTrue { dst } => set!(dst, Value::True),
             Op::LoadFalseSkip { dst } => {
-                set!(dst, Value::Bool(false));
+                set!(dst, Value::False);
                 pc += 1;
             }
 
@@ -558,7 +570,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             // ---- arithmetic with an immediate ----
             Op::AddI { dst, lhs, flip, imm } => match reg!(lhs) {
                 Value::Int(a) => set!(dst, Value::Int(a.wrapping_add(i64::from(imm)))),
-                Value::Float(a) => set!(dst, Value::Float(a + f64::from(imm))),
+                Value::Float(a) => set!(dst, Value::float(a.get() + f64::from(imm))),
                 lhs => {
                     let (lhs, rhs) = flipped!(flip, lhs, int(imm));
                     slow_arith!(Arith::Add, dst, lhs, rhs)
@@ -566,7 +578,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             },
             Op::SubI { dst, lhs, imm } => match reg!(lhs) {
                 Value::Int(a) => set!(dst, Value::Int(a.wrapping_sub(i64::from(imm)))),
-                Value::Float(a) => set!(dst, Value::Float(a - f64::from(imm))),
+                Value::Float(a) => set!(dst, Value::float(a.get() - f64::from(imm))),
                 lhs => slow_arith!(Arith::Sub, dst, lhs, int(imm)),
             },
             Op::MulI { dst, lhs, flip, imm } => {
@@ -652,14 +664,14 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             // ---- unary ----
             Op::Unm { dst, src } => match reg!(src) {
                 Value::Int(a) => set!(dst, Value::Int(a.wrapping_neg())),
-                Value::Float(a) => set!(dst, Value::Float(-a)),
+                Value::Float(a) => set!(dst, Value::float(-a.get())),
                 value => slow_arith!(Arith::Unm, dst, value, value),
             },
             Op::BNot { dst, src } => match reg!(src) {
                 Value::Int(a) => set!(dst, Value::Int(!a)),
                 value => slow_arith!(Arith::BNot, dst, value, value),
             },
-            Op::Not { dst, src } => set!(dst, Value::Bool(reg!(src).is_falsy())),
+            Op::Not { dst, src } => set!(dst, Value::from(reg!(src).is_falsy())),
             Op::Len { dst, src } => match reg!(src) {
                 Value::Table(table) if table.metatable().is_none() => {
                     set!(dst, Value::Int(table.length()));
@@ -814,10 +826,10 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                         set!(base.wrapping_add(3), Value::Int(first));
                     }
                     Loop::Float { first, limit, step } => {
-                        set!(base, Value::Float(first));
-                        set!(base.wrapping_add(1), Value::Float(limit));
-                        set!(base.wrapping_add(2), Value::Float(step));
-                        set!(base.wrapping_add(3), Value::Float(first));
+                        set!(base, Value::float(first));
+                        set!(base.wrapping_add(1), Value::float(limit));
+                        set!(base.wrapping_add(2), Value::float(step));
+                        set!(base.wrapping_add(3), Value::float(first));
                     }
                 }
             }
@@ -836,10 +848,10 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 } else if let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
                     (reg!(base.wrapping_add(2)), reg!(base.wrapping_add(1)), reg!(base))
                 {
-                    let next = at + step;
+                    let (next, step, limit) = (at.get() + step.get(), step.get(), limit.get());
                     if if step > 0.0 { next <= limit } else { next >= limit } {
-                        set!(base, Value::Float(next));
-                        set!(base.wrapping_add(3), Value::Float(next));
+                        set!(base, Value::float(next));
+                        set!(base.wrapping_add(3), Value::float(next));
                         jump!(offset);
                         poll!();
                     }
@@ -909,7 +921,7 @@ fn int<'gc>(value: impl Into<i64>) -> Value<'gc> {
 fn is_int(value: Value<'_>, imm: i16) -> bool {
     match value {
         Value::Int(i) => i == i64::from(imm),
-        Value::Float(f) => f == f64::from(imm),
+        Value::Float(f) => f.get() == f64::from(imm),
         _ => false,
     }
 }

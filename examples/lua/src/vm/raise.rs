@@ -207,7 +207,7 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
             FrameKind::Pcall | FrameKind::Xpcall => {
                 thread.close_upvals(ctx, func + 1);
                 thread.top.set(0);
-                thread.slot(func).set(ctx.cx, Value::Bool(false));
+                thread.slot(func).set(ctx.cx, Value::False);
                 thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
                 let on_return = frame.on_return.get();
                 return Action::Return { from: func, count: 2, func, on_return };
@@ -235,7 +235,7 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
     let (func, on_return, kind) = waiting_call(resumer);
     if kind == FrameKind::Resume {
         back_to(ctx, thread, resumer);
-        resumer.slot(func).set(ctx.cx, Value::Bool(false));
+        resumer.slot(func).set(ctx.cx, Value::False);
         resumer.slot(func + 1).set(ctx.cx, error);
         return Action::Return { from: func, count: 2, func, on_return };
     }

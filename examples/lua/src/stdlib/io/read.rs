@@ -91,7 +91,7 @@ fn read_value<'gc>(
         Format::Number => {
             return Ok(match cursor.number()? {
                 Some(Number::Int(i)) => Value::Int(i),
-                Some(Number::Float(f)) => Value::Float(f),
+                Some(Number::Float(f)) => Value::float(f),
                 None => Value::Nil,
             });
         }

@@ -344,3 +344,121 @@ impl Numeral<'_, '_> {
         Ok(self.text.len() - before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_LIMIT: usize = usize::MAX;
+
+    /// A stream on a new file that is removed at once.
+    fn scratch(content: &[u8]) -> Stream {
+        let (mut file, name) = crate::stdlib::io::create_temporary().expect("a temporary file");
+        std::fs::remove_file(name).expect("the name can go");
+        file.write_all(content).expect("room for the content");
+        file.rewind().expect("a file can be rewound");
+        Stream::new(Device::File(file), Direction::Both)
+    }
+
+    fn line(stream: &mut Stream, end: LineEnd) -> Option<Vec<u8>> {
+        let mut cursor = stream.begin().expect("open for reading");
+        let range = cursor.line(end, NO_LIMIT).expect("no error");
+        let line = range.map(|range| cursor.bytes(range).to_vec());
+        let position = cursor.position();
+        stream.commit(position);
+        line
+    }
+
+    fn everything(stream: &mut Stream) -> Vec<u8> {
+        let mut cursor = stream.begin().expect("open for reading");
+        let range = cursor.all(NO_LIMIT).expect("no error");
+        let all = cursor.bytes(range).to_vec();
+        let position = cursor.position();
+        stream.commit(position);
+        all
+    }
+
+    #[test]
+    fn lines() {
+        let mut stream = scratch(b"one\n\nthree");
+        assert_eq!(line(&mut stream, LineEnd::Dropped).as_deref(), Some(&b"one"[..]));
+        assert_eq!(line(&mut stream, LineEnd::Kept).as_deref(), Some(&b"\n"[..]));
+        assert_eq!(line(&mut stream, LineEnd::Kept).as_deref(), Some(&b"three"[..]));
+        assert_eq!(line(&mut stream, LineEnd::Kept), None);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer() {
+        let mut content = vec![b'x'; 3 * CHUNK + 7];
+        content.extend_from_slice(b"\nrest");
+        let mut stream = scratch(&content);
+        assert_eq!(line(&mut stream, LineEnd::Dropped).map(|line| line.len()), Some(3 * CHUNK + 7));
+        assert_eq!(everything(&mut stream), b"rest");
+    }
+
+    #[test]
+    fn what_is_not_committed_is_read_again() {
+        let mut stream = scratch(b"first\nsecond\n");
+        let mut cursor = stream.begin().expect("open for reading");
+        assert_eq!(cursor.line(LineEnd::Dropped, NO_LIMIT).expect("no error"), Some(0..5));
+        assert_eq!(line(&mut stream, LineEnd::Dropped).as_deref(), Some(&b"first"[..]));
+        assert_eq!(everything(&mut stream), b"second\n");
+    }
+
+    #[test]
+    fn writing_goes_on_where_reading_stopped() {
+        let mut stream = scratch(b"0123456789");
+        let mut cursor = stream.begin().expect("open for reading");
+        assert_eq!(cursor.some(3, NO_LIMIT).expect("no error"), Some(0..3));
+        let position = cursor.position();
+        stream.commit(position);
+        stream.write(b"AB").expect("open for writing");
+        assert_eq!(everything(&mut stream), b"56789");
+        assert_eq!(stream.seek(SeekFrom::Start(0)).expect("a file"), 0);
+        assert_eq!(everything(&mut stream), b"012AB56789");
+    }
+
+    #[test]
+    fn the_position_does_not_count_what_was_read_ahead() {
+        let mut stream = scratch(b"0123456789");
+        let mut cursor = stream.begin().expect("open for reading");
+        cursor.some(4, NO_LIMIT).expect("no error");
+        let position = cursor.position();
+        stream.commit(position);
+        assert_eq!(stream.seek(SeekFrom::Current(0)).expect("a file"), 4);
+        assert_eq!(stream.seek(SeekFrom::Current(-2)).expect("a file"), 2);
+        assert_eq!(everything(&mut stream), b"23456789");
+    }
+
+    #[test]
+    fn numerals() {
+        let mut stream = scratch(b" 12 -0x1p4 .5e1x 1e+ +");
+        let mut cursor = stream.begin().expect("open for reading");
+        assert_eq!(cursor.number().expect("no error"), Some(Number::Int(12)));
+        assert_eq!(cursor.number().expect("no error"), Some(Number::Float(-16.0)));
+        assert_eq!(cursor.number().expect("no error"), Some(Number::Float(5.0)));
+        assert_eq!(cursor.number().expect("no error"), None, "x");
+        assert_eq!(cursor.some(1, NO_LIMIT).expect("no error").map(|range| range.len()), Some(1));
+        assert_eq!(cursor.number().expect("no error"), None, "1e+");
+        assert_eq!(cursor.number().expect("no error"), None, "+");
+        assert!(cursor.at_end().expect("no error"));
+        let mut long = scratch(&[b'1'; MAX_NUMERAL + 1]);
+        let mut cursor = long.begin().expect("open for reading");
+        assert_eq!(cursor.number().expect("no error"), None, "too long");
+        assert!(!cursor.at_end().expect("no error"));
+    }
+
+    #[test]
+    fn limits_and_directions() {
+        let mut stream = scratch(&[b'x'; 4 * CHUNK]);
+        let mut cursor = stream.begin().expect("open for reading");
+        let error = cursor.all(CHUNK).expect_err("more than the limit");
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        let mut output = Stream::new(Device::Stderr, Direction::Output);
+        assert!(output.begin().is_err());
+        assert!(output.seek(SeekFrom::Start(0)).is_err());
+        let mut input = Stream::new(Device::Stdin, Direction::Input);
+        assert!(input.write(b"x").is_err());
+        assert!(from_start(-1).is_err());
+    }
+}

@@ -13,8 +13,8 @@ use crate::vm::{Task, append_number};
 fn append_text<'gc>(out: &mut Vec<u8>, call: &Call<'gc>, value: Value<'gc>) {
     match value {
         Value::Nil => out.extend_from_slice(b"nil"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::True => out.extend_from_slice(b"true"),
+        Value::False => out.extend_from_slice(b"false"),
         Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(out, value),
         _ => {
             out.extend_from_slice(call.type_name(value).as_bytes());
@@ -148,8 +148,8 @@ fn push_quoted<'gc>(
     match call.arg(argument) {
         Value::Str(text) => writers::push_quoted_string(out, text.as_bytes()),
         Value::Int(i) => writers::push_quoted_integer(out, i),
-        Value::Float(f) => writers::push_quoted_float(out, f),
-        value @ (Value::Nil | Value::Bool(_)) => append_text(out, call, value),
+        Value::Float(f) => writers::push_quoted_float(out, f.get()),
+        value @ (Value::Nil | Value::False | Value::True) => append_text(out, call, value),
         _ => return Err(call.bad_argument(argument, "value has no literal form")),
     }
     Ok(())

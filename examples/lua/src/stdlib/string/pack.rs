@@ -83,7 +83,7 @@ pub(super) fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let unpacked = packing::unpack(format, data, start, |value| {
         values.push(match value {
             PackValue::Int(i) => Value::Int(i),
-            PackValue::Float(f) => Value::Float(f),
+            PackValue::Float(f) => Value::float(f),
             PackValue::Str(bytes) => {
                 Value::Str(call.ctx.str(bytes).map_err(|error| Stop::Failed(error.into()))?)
             }

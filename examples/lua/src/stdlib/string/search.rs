@@ -12,7 +12,7 @@ use super::buffer::{Buffer, check_length};
 use super::substring;
 use crate::error::{Failure, Raised, fail};
 use crate::function::new_native;
-use crate::lstr::pattern::{self, Capture, MAX_CAPTURES, Matcher, PatternError};
+use crate::lstr::pattern::{self, Capture, Matcher, PatternError};
 use crate::lstr::range_start;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::{Ctx, Event};
@@ -39,24 +39,40 @@ fn captured<'gc>(
     }
 }
 
-/// A few results, collected before they are put in place (SR1).
+/// How many results need no memory outside the stack.
+const FEW: usize = 4;
+
+/// Results, collected before they are put in place (SR1).
 struct Results<'gc> {
-    values: [Value<'gc>; MAX_CAPTURES + 2],
+    few: [Value<'gc>; FEW],
+    /// All of them, once there are more.
+    many: Vec<Value<'gc>>,
     count: usize,
 }
 
 impl<'gc> Results<'gc> {
     fn new() -> Results<'gc> {
-        Results { values: [Value::Nil; MAX_CAPTURES + 2], count: 0 }
+        Results { few: [Value::Nil; FEW], many: Vec::new(), count: 0 }
     }
 
     fn push(&mut self, value: Value<'gc>) {
-        self.values[self.count] = value;
+        if self.count < FEW {
+            self.few[self.count] = value;
+        } else {
+            if self.count == FEW {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push(value);
+        }
         self.count += 1;
     }
 
+    fn values(&self) -> &[Value<'gc>] {
+        if self.count <= FEW { &self.few[..self.count] } else { &self.many }
+    }
+
     fn ret(&self, call: &Call<'gc>) -> NativeResult<'gc> {
-        call.ret_all(&self.values[..self.count])
+        call.ret_all(self.values())
     }
 }
 
@@ -209,7 +225,7 @@ fn append_replacement<'gc>(
     original: &[u8],
 ) -> Result<(), Failure<'gc>> {
     match value {
-        Value::Nil | Value::Bool(false) => out.extend_from_slice(original),
+        Value::Nil | Value::False => out.extend_from_slice(original),
         Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(out, value),
         _ => return Err(fail(format!("invalid replacement value (a {})", value.ty().name()))),
     }
@@ -281,18 +297,20 @@ pub(super) fn gsub_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     let mut progress = Progress::new(limit);
     let mut out = Vec::new();
     loop {
-        let next = progress.next(&mut matcher, &subject, &mut out);
-        let Some(found) = task.enter(|_| next.clone().map_err(pattern_error))? else { break };
+        let found = match progress.next(&mut matcher, &subject, &mut out) {
+            Ok(Some(found)) => found,
+            Ok(None) => break,
+            Err(error) => return task.enter(|_| Err(pattern_error(error))),
+        };
         let step = task.enter(|call| replacement(call, &matcher, &subject, &found, &mut out))?;
         if let Replacement::Call(arguments) = step {
             task.call_for(arguments, 1)?;
             task.enter(|call| {
                 append_replacement(&mut out, call.pushed(0), &subject[found.clone()])?;
                 call.pop();
-                Ok(())
+                check_length(call.ctx.host, out.len())
             })?;
         }
-        task.enter(|call| check_length(call.ctx.host, out.len()))?;
     }
     out.extend_from_slice(&subject[progress.at..]);
     task.enter(|call| {
@@ -325,7 +343,7 @@ fn replacement<'gc>(
                 values.push(value(index)?);
             }
             call.push(replacer)?;
-            for value in &values.values[..count] {
+            for value in values.values() {
                 call.push(*value)?;
             }
             Ok(Replacement::Call(count))
@@ -335,6 +353,7 @@ fn replacement<'gc>(
             match vm::index(call.ctx, replacer, key)? {
                 Found::Value(value) => {
                     append_replacement(out, value, &subject[found.clone()])?;
+                    check_length(call.ctx.host, out.len())?;
                     Ok(Replacement::Appended)
                 }
                 Found::Call { handler, object } => {
@@ -354,6 +373,7 @@ fn replacement<'gc>(
             matcher
                 .expand(template.as_bytes(), found.start, found.end, out)
                 .map_err(pattern_error)?;
+            check_length(call.ctx.host, out.len())?;
             Ok(Replacement::Appended)
         }
     }

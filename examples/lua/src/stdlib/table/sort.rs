@@ -333,6 +333,7 @@ struct InPlace<'t, 'a> {
 }
 
 /// An operand that can be read without a metamethod.
+#[inline]
 fn operand<'gc>(call: &Call<'gc>, operand: Operand) -> Option<Value<'gc>> {
     match (operand, call.arg(0)) {
         (Operand::Pivot, _) => Some(call.pushed(0)),
@@ -353,6 +354,7 @@ enum Compared<'gc> {
 }
 
 /// Compares two values as far as that takes no call.
+#[inline]
 fn compare<'gc>(
     call: &Call<'gc>,
     order: Order,
@@ -434,8 +436,15 @@ impl Sequence for InPlace<'_, '_> {
         if let Comparison::Decided(decided) = comparison {
             return Ok(decided);
         }
-        self.task.call_for(2, 1)?;
-        self.task.enter(|call| Ok(!call.pop().is_falsy()))
+        let results = self.task.call(2)?;
+        self.task.enter(|call| {
+            // The first result counts; it is the last to be popped.
+            let mut first = Value::Nil;
+            for _ in 0..results {
+                first = call.pop();
+            }
+            Ok(!first.is_falsy())
+        })
     }
 
     fn swap(&mut self, i: i64, j: i64) -> Result<(), Raised> {
@@ -478,6 +487,119 @@ impl Sequence for InPlace<'_, '_> {
         match self.task.enter(|_| Err::<core::convert::Infallible, _>(fail(INVALID_ORDER))) {
             Ok(never) => match never {},
             Err(raised) => raised,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers under an order that may be nonsense.
+    struct Checked<F> {
+        items: Vec<u32>,
+        pivot: u32,
+        order: F,
+    }
+
+    impl<F: FnMut(u32, u32) -> bool> Checked<F> {
+        fn operand(&self, operand: Operand) -> u32 {
+            match operand {
+                Operand::At(i) => self.items[i as usize - 1],
+                Operand::Pivot => self.pivot,
+            }
+        }
+    }
+
+    impl<F: FnMut(u32, u32) -> bool> Sequence for Checked<F> {
+        type Error = &'static str;
+
+        fn less(&mut self, lhs: Operand, rhs: Operand) -> Result<bool, &'static str> {
+            let (lhs, rhs) = (self.operand(lhs), self.operand(rhs));
+            Ok((self.order)(lhs, rhs))
+        }
+
+        fn swap(&mut self, i: i64, j: i64) -> Result<(), &'static str> {
+            self.items.swap(i as usize - 1, j as usize - 1);
+            Ok(())
+        }
+
+        fn keep(&mut self, i: i64) -> Result<(), &'static str> {
+            self.pivot = self.operand(Operand::At(i));
+            Ok(())
+        }
+
+        fn invalid_order(&mut self) -> &'static str {
+            INVALID_ORDER
+        }
+    }
+
+    fn sorted(
+        items: Vec<u32>,
+        order: impl FnMut(u32, u32) -> bool,
+    ) -> (Vec<u32>, Result<(), &'static str>) {
+        let count = items.len() as i64;
+        let mut sequence = Checked { items, pivot: 0, order };
+        let result = quicksort(&mut sequence, count);
+        (sequence.items, result)
+    }
+
+    /// A generator of numbers below `limit`.
+    fn numbers(mut seed: u64, limit: u32) -> impl FnMut() -> u32 {
+        move || {
+            seed = next_salt(seed);
+            (seed >> 33) as u32 % limit
+        }
+    }
+
+    #[test]
+    fn every_short_sequence_is_sorted() {
+        for length in 0..7_u32 {
+            for code in 0..7_u32.pow(length) {
+                let items: Vec<u32> = (0..length).map(|i| code / 7_u32.pow(i) % 7).collect();
+                let mut expected = items.clone();
+                expected.sort_unstable();
+                assert_eq!(sorted(items, |a, b| a < b), (expected, Ok(())));
+            }
+        }
+    }
+
+    #[test]
+    fn long_sequences_are_sorted() {
+        for (length, limit) in [(1000, 10), (1000, 1_000_000), (20_000, 2), (20_000, 1 << 30)] {
+            let items: Vec<u32> = core::iter::repeat_with(numbers(1, limit)).take(length).collect();
+            let mut expected = items.clone();
+            expected.sort_unstable();
+            assert_eq!(sorted(items, |a, b| a < b), (expected.clone(), Ok(())));
+            assert_eq!(sorted(expected.clone(), |a, b| a < b), (expected.clone(), Ok(())));
+            let descending = expected.iter().rev().copied().collect();
+            assert_eq!(sorted(expected, |a, b| a > b), (descending, Ok(())));
+        }
+    }
+
+    #[test]
+    fn an_inconsistent_order_ends_and_loses_nothing() {
+        let mut failures = 0;
+        for seed in 0..200 {
+            let items: Vec<u32> = (0..60).collect();
+            let mut coin = numbers(seed, 2);
+            let (mut items, result) = sorted(items, |_, _| coin() == 0);
+            failures += usize::from(result.is_err());
+            items.sort_unstable();
+            assert_eq!(items, (0..60).collect::<Vec<u32>>(), "seed {seed}");
+        }
+        assert!(failures > 0, "a coin is noticed sometimes");
+        assert_eq!(sorted(vec![1, 2, 3, 4, 5], |_, _| true).1, Err(INVALID_ORDER));
+    }
+
+    #[test]
+    fn prefixes_never_contradict_the_order() {
+        let texts: [&[u8]; 6] = [b"", b"\0", b"a", b"a\0", b"abcdefgh", b"abcdefghi"];
+        for a in texts {
+            for b in texts {
+                let consistent = prefix(a).cmp(&prefix(b)).then_with(|| a.cmp(b)) == a.cmp(b);
+                assert!(consistent, "{a:?} {b:?}");
+            }
         }
     }
 }

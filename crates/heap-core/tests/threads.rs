@@ -1,0 +1,160 @@
+//! Mutators, a sweeper and a scavenger at once on one heap; every invariant is
+//! checked when they rest.
+
+#![cfg(not(heap_loom))]
+#![allow(unsafe_code, reason = "plays the part of the collector")]
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use heap_core::alloc_class::{Slot, for_sized};
+use heap_core::arena::{Arena, BLACK};
+use heap_core::geometry::ARENA_SIZE;
+use heap_core::kind::{NOSCAN, ObjectKind};
+use heap_core::mcache::{Cache, Refill};
+use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::os::SimOs;
+use heap_core::stats::{SweepBy, Tally};
+use heap_core::verify::verify;
+
+const MUTATORS: usize = 3;
+
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+static COUNTED: ObjectKind = ObjectKind {
+    name: || "counted",
+    trace_batch: None,
+    trace_piece: None,
+    drop_in_place: Some(count_drop),
+};
+
+unsafe fn count_drop(_object: NonNull<u8>) {
+    DROPPED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One mutator: its cache, its objects, and a source of randomness.
+struct Mutator {
+    cache: Cache,
+    objects: Vec<(NonNull<u8>, usize, u8)>,
+    seed: u64,
+    counted: usize,
+}
+
+// SAFETY: the objects are this mutator's own.
+unsafe impl Send for Mutator {}
+
+impl Mutator {
+    fn random(&mut self, below: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        (self.seed >> 11) as usize % below
+    }
+
+    fn alloc(&mut self, heap: &MHeap) {
+        let bytes = match self.random(2000) {
+            0 => ARENA_SIZE + self.random(1 << 20),
+            1..20 => 33_000 + self.random(1 << 20),
+            20..200 => 1000 + self.random(30_000),
+            _ => 16 + self.random(500),
+        };
+        let kind = if self.random(3) == 0 { &COUNTED } else { &NOSCAN };
+        self.counted += usize::from(kind.drop_in_place.is_some());
+        let object = match for_sized(bytes, 8) {
+            Slot::Large => heap.alloc_large(kind, bytes).expect("memory"),
+            Slot::Small(class) => loop {
+                if let Some(slot) = self.cache.alloc(kind, class) {
+                    break slot;
+                }
+                match self.cache.refill(heap, kind, class) {
+                    Refill::Slot(slot) => break slot,
+                    Refill::NeedSpan(central) => {
+                        let mut tally = Tally::default();
+                        let span = heap.acquire_span(central, &mut tally).expect("memory");
+                        self.cache.count(&tally);
+                        self.cache.install(kind, class, span);
+                    }
+                }
+            },
+        };
+        let tag = self.random(255) as u8 + 1;
+        let checked = bytes.min(4096);
+        // SAFETY: the object is ours, and large enough.
+        unsafe { object.write_bytes(tag, checked) };
+        self.objects.push((object, checked, tag));
+        if self.objects.len() > 500 {
+            let which = self.random(self.objects.len());
+            self.objects.swap_remove(which);
+        }
+    }
+
+    fn check(&self) {
+        for &(object, bytes, tag) in &self.objects {
+            // SAFETY: a live object that was filled.
+            let contents = unsafe { std::slice::from_raw_parts(object.as_ptr(), bytes) };
+            assert!(contents.iter().all(|&byte| byte == tag), "an object was overwritten");
+        }
+    }
+}
+
+#[test]
+fn mutators_sweepers_and_scavengers_do_not_meet() {
+    let os = SimOs::new();
+    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
+    let heap = MHeap::new(config, Box::new(os.clone()));
+    let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
+        .map(|seed| Mutator {
+            cache: Cache::default(),
+            objects: Vec::new(),
+            seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            counted: 0,
+        })
+        .collect();
+    for _ in 0..8 {
+        std::thread::scope(|scope| {
+            for mutator in &mut mutators {
+                scope.spawn(|| {
+                    (0..3000).for_each(|_| mutator.alloc(&heap));
+                    mutator.check();
+                });
+            }
+            scope.spawn(|| {
+                let mut tally = Tally::default();
+                while heap.sweep_one(&mut tally).is_some() {}
+                heap.stats.add(&mut tally, SweepBy::Background);
+            });
+            scope.spawn(|| {
+                for i in 0..40 {
+                    match i % 4 {
+                        0 => heap.release_idle(),
+                        1 => heap.trim(1 << 20),
+                        _ => heap.scavenge(i << 18),
+                    };
+                    let memory = heap.memory();
+                    assert!(memory.adds_up(), "Z2: {memory:?}");
+                    std::thread::yield_now();
+                }
+            });
+        });
+        // At rest: check, and mark what lives.
+        for mutator in &mut mutators {
+            mutator.cache.flush(&heap);
+        }
+        let mut tally = Tally::default();
+        while heap.sweep_one(&mut tally).is_some() {}
+        heap.stats.add(&mut tally, SweepBy::Collector);
+        // SAFETY: everybody is at rest, the caches are flushed.
+        unsafe { verify(&heap) }.unwrap_or_else(|error| panic!("{error}"));
+        mutators.iter().for_each(Mutator::check);
+        heap.before_mark();
+        for (object, ..) in mutators.iter().flat_map(|mutator| &mutator.objects) {
+            // SAFETY: a live object.
+            let arena = unsafe { Arena::of(*object) };
+            arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+        }
+        heap.start_sweep();
+    }
+    let counted: usize = mutators.iter().map(|mutator| mutator.counted).sum();
+    drop(heap);
+    assert_eq!(DROPPED.load(Ordering::Relaxed), counted, "each object is dropped once");
+    assert_eq!(os.reserved(), 0);
+}
