@@ -1,0 +1,114 @@
+//! The command line: bad input ends with a clear message on the standard error and
+//! status 1, never in a panic or an abort.
+
+mod support;
+
+use support::{errors, lua};
+
+/// Runs a chunk of source.
+fn chunk(options: &[&str], source: &str) -> std::process::Output {
+    let mut arguments = options.to_vec();
+    arguments.extend(["-e", source]);
+    lua(".", &arguments)
+}
+
+#[track_caller]
+fn assert_fails(output: &std::process::Output, message: &str) {
+    let text = errors(output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(message), "expected {message:?} in {text:?}");
+    assert!(!text.contains("panicked") && !text.contains("corruption"), "{text}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    assert_fails(&lua(".", &["no-such-file.lua"]), "lua: cannot open no-such-file.lua");
+}
+
+#[test]
+fn a_syntax_error_has_a_place() {
+    assert_fails(&chunk(&[], "\n\nx = = 1"), ":3: unexpected symbol near '='");
+}
+
+#[test]
+fn a_run_time_error_has_a_traceback() {
+    let output = chunk(&[], "local function f(t) return t.x.y end f({})");
+    assert_fails(&output, "attempt to index a nil value (field 'x')");
+    assert_fails(&output, "stack traceback:");
+}
+
+#[test]
+fn endless_recursion_is_an_error() {
+    let output = chunk(&["--verify-heap"], "local function f() return 1 + f() end f()");
+    assert_fails(&output, "stack overflow");
+}
+
+#[test]
+fn deep_nesting_of_source_and_data_is_not_a_native_overflow() {
+    for source in [
+        format!("return {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("return {}1", "- ".repeat(100_000)),
+        format!("return {}{}", "{".repeat(100_000), "}".repeat(100_000)),
+        format!("{}", "do ".repeat(100_000)),
+    ] {
+        let path = std::env::temp_dir().join(format!("lua-deep-{}.lua", std::process::id()));
+        std::fs::write(&path, source).unwrap();
+        let output = lua(".", &[path.to_str().unwrap()]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    }
+    let deep = "local t = {} for _ = 1, 1e6 do t = {t} end print('built')";
+    assert!(chunk(&["--verify-heap"], deep).status.success());
+}
+
+#[test]
+fn a_heap_limit_that_is_too_small_is_a_catchable_error() {
+    let greedy = "local t = {} for i = 1, 1e9 do t[i] = {i} end";
+    assert_fails(&chunk(&["--max-heap", "4M", "--verify-heap"], greedy), "not enough memory");
+    let caught = format!(
+        "local ok, e = pcall(function() {greedy} end) print(ok, e) \
+         local s = 0 for i = 1, 1e5 do local t = {{i}} s = s + t[1] end print(s)"
+    );
+    let output = chunk(&["--max-heap", "4M", "--verify-heap"], &caught);
+    assert!(output.status.success(), "{}", errors(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.starts_with("false\tnot enough memory\n"), "{printed}");
+}
+
+#[test]
+fn tiny_limits_end_in_an_error_never_in_a_panic() {
+    for limit in ["0", "1", "8K", "64K", "128K", "256K", "300K", "1M"] {
+        let output = chunk(&["--max-heap", limit], "local t = {} for i = 1, 1e6 do t[i] = {} end");
+        assert_fails(&output, "not enough memory");
+    }
+}
+
+#[test]
+fn bad_options_are_explained() {
+    assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");
+    assert_fails(&lua(".", &["--no-such-option"]), "--no-such-option");
+}
+
+#[test]
+fn statistics_come_after_the_scripts_own_output() {
+    let source = "local t = {} for i = 1, 2e5 do t[i % 100] = {i} end print('done')";
+    let output = chunk(&["--gc-stats", "--max-heap", "8M"], source);
+    assert_eq!(output.stdout, b"done\n");
+    let text = errors(&output);
+    for word in [
+        "collections",
+        "objects allocated",
+        "bytes allocated",
+        "live bytes",
+        "heap size",
+        "mark time",
+        "sweep time",
+        "pause",
+        "by allocation",
+        "by credit",
+        "background",
+        "peak resident memory",
+    ] {
+        assert!(text.contains(word), "no {word:?} in {text}");
+    }
+}
