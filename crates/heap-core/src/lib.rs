@@ -35,7 +35,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os
+//! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os specials
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class marks page_alloc
 //! layers: sweep mheap mcache verify
 //! ```
@@ -64,6 +64,8 @@ pub mod os;
 pub mod page_alloc;
 pub mod size_class;
 pub mod span_set;
+#[allow(unsafe_code, reason = "lists of addresses move between threads")]
+pub mod specials;
 pub mod stats;
 #[allow(unsafe_code, reason = "runs destructors in place, poisons freed slots")]
 pub mod sweep;

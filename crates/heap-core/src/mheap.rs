@@ -18,6 +18,7 @@ mod inspect;
 mod pages;
 mod regions;
 mod scavenge;
+mod special;
 
 pub use inspect::{CensusRow, MemoryStats};
 
@@ -40,6 +41,7 @@ use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::Os;
 use crate::size_class::SizeClass;
+use crate::specials::Special;
 use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
 use crate::sweep_gen::SweepGen;
@@ -80,6 +82,8 @@ pub struct MHeap {
     cursor: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
+    /// Specials of objects that sweeping has found dead.
+    fired: Mutex<Vec<Special>>,
     /// Bytes that the heap may retain after the last collection; `usize::MAX`
     /// before the first.
     retain_goal: AtomicUsize,
@@ -114,6 +118,7 @@ impl MHeap {
             centrals: RwLock::new(Centrals::default()),
             cursor: AtomicUsize::new(0),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
+            fired: Mutex::new(Vec::new()),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
         }
@@ -380,6 +385,9 @@ impl MHeap {
         let start = Arena::page_index(claim.body().base.addr().get())
             .is_multiple_of(SWEEP_SAMPLE)
             .then(Instant::now);
+        if claim.specials().any() {
+            self.fire_specials(claim);
+        }
         let counts = sweep::sweep(claim, &self.bits, self.isa, self.config.poison);
         if let Some(start) = start {
             let ns = start.elapsed().as_nanos() as u64;

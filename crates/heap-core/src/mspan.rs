@@ -28,6 +28,7 @@ use crate::geometry::PAGE_SIZE;
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
 use crate::size_class::SizeClass;
+use crate::specials::Specials;
 use crate::sweep_gen::{SpanPhase, SpanStamp, SweepGen};
 use crate::ticket::Ticket;
 
@@ -47,6 +48,7 @@ pub struct Span {
     stamp: SpanStamp,
     state: AtomicU8,
     body: UnsafeCell<Option<Body>>,
+    specials: Specials,
 }
 
 // SAFETY: `body` is only reached through tokens (S3) or with the world stopped;
@@ -121,6 +123,7 @@ impl Span {
             stamp: SpanStamp::new(SpanPhase::Swept, SweepGen::START),
             state: AtomicU8::new(SpanState::Dead as u8),
             body: UnsafeCell::new(None),
+            specials: Specials::default(),
         }
     }
 
@@ -138,6 +141,12 @@ impl Span {
             0 => SpanState::Dead,
             _ => SpanState::InUse,
         }
+    }
+
+    /// What is known about single objects of the span.
+    #[must_use]
+    pub fn specials(&self) -> &Specials {
+        &self.specials
     }
 
     /// A copy of the span's contents, for the verifier and for look-ups.
@@ -300,6 +309,12 @@ impl<'t> SweepClaim<'t> {
     pub(crate) fn body_mut(&mut self) -> &mut Body {
         // SAFETY: S3, and `&mut self`.
         unsafe { (*self.span.as_ref().body.get()).as_mut().expect("a claimed span is set up") }
+    }
+
+    /// What is known about single objects of the span.
+    pub(crate) fn specials(&self) -> &Specials {
+        // SAFETY: F1.
+        unsafe { self.span.as_ref() }.specials()
     }
 
     /// The span has been swept: it may go to a list of swept spans.

@@ -18,6 +18,7 @@ use crate::marks::{PageMasks, marked_masks};
 use crate::mheap::MHeap;
 use crate::mspan::{Body, Span};
 use crate::size_class::SizeClass;
+use crate::specials::Special;
 use crate::sweep_gen::SpanPhase;
 
 /// A broken invariant.
@@ -135,6 +136,8 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
         format!("{counted} slots are allocated: {body:?}")
     })?;
 
+    check_specials(span, body)?;
+
     // SAFETY: the span's base is in an arena of this heap.
     let arena = unsafe { Arena::of(body.base) };
     let first = Arena::page_index(body.base.addr().get());
@@ -153,6 +156,22 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
         }
     }
     Ok(())
+}
+
+/// SP1, SP4.
+fn check_specials(span: &Span, body: &Body) -> Result<(), VerifyError> {
+    let list = span.specials().snapshot();
+    let key = |special: &Special| (special.object, special.kind);
+    let sorted = list.windows(2).all(|pair| key(&pair[0]) < key(&pair[1]));
+    ensure(sorted, "SP1", || format!("specials out of order: {list:?}"))?;
+    let homeless = list.iter().find(|special| {
+        let slot = body.slot_index(special.object.addr().get());
+        !slot.is_some_and(|i| body.slot(i) == special.object && body.is_allocated(i))
+    });
+    ensure(homeless.is_none(), "SP1", || format!("{homeless:?} is of no object"))?;
+    ensure(span.specials().any() != list.is_empty(), "SP4", || {
+        format!("the span at {:p} has {} specials", body.base, list.len())
+    })
 }
 
 /// N1: every span that is in no cache is in exactly one list, and in the right

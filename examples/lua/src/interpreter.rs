@@ -223,10 +223,8 @@ impl Interpreter {
 
 /// Describes the error in the state as the stand-alone interpreter does.
 fn uncaught(runner: &mut Runner<'_>, _: Raised) -> ScriptError {
-    let traceback = runner.host.traceback.take().unwrap_or_else(|| {
-        // There was no memory for it.
-        "stack traceback:\n\t[C]: in ?".to_owned()
-    });
+    // Out of memory, there is none.
+    let traceback = runner.host.traceback.take().unwrap_or_default();
     let metamethod = runner.enter(|ctx| {
         let value = ctx.state.error.get();
         let handler = ctx.metamethod(value, crate::state::Event::ToString);

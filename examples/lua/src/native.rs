@@ -23,7 +23,7 @@
 //!   `let call = call.reserve(n)?`, read what is needed, then `call.set_result(i, value)` for each
 //!   and `call.results(n)`. Results overwrite the arguments: read first.
 //! * Errors: `Err(fail("message"))` (the caller's position is added), `Err(call.bad_argument(i,
-//!   "message"))`, `Err(call.type_error(i, "table"))`; `?` on [`NoMemory`] and on
+//!   "message"))`, `Err(call.type_error(i, "table"))`; `?` on [`NoMemory`](crate::error::NoMemory) and on
 //!   [`crate::table::SetError`].
 //! * **No memory**: a function that fails with [`Fail::Memory`] (which is what `?` on `NoMemory`
 //!   gives) is called again after a collection. So do nothing irrevocable before the last

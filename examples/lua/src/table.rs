@@ -7,7 +7,7 @@
 //! * T1: keys are normalised: a float with an integer value is stored as that integer.
 //! * T2: integer keys `1..=array.len()` are in the array part, never in the hash part.
 //! * T3: the hash part has a power of two of nodes. The empty hash part is one object that all
-//!   tables share ([`crate::state::State::no_nodes`]); nobody writes to it.
+//!   tables share ([`EmptyParts`]); nobody writes to it.
 //! * T4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
 //! * T5: a colliding node that is not in its main position leaves it to the newcomer.
 //! * T6: what a failed insertion (no memory) leaves behind is the table as it was.
@@ -559,7 +559,12 @@ impl<'gc> Table<'gc> {
         for (i, slot) in spilled.iter().enumerate() {
             let value = slot.get();
             if !value.is_nil() {
-                insert_node(ctx, new_nodes_part.as_ref(), Value::Int((array + i) as i64 + 1), value);
+                insert_node(
+                    ctx,
+                    new_nodes_part.as_ref(),
+                    Value::Int((array + i) as i64 + 1),
+                    value,
+                );
             }
         }
         for node in &old_nodes.as_ref().tail {
@@ -684,9 +689,7 @@ impl<'gc> Table<'gc> {
             Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
             _ => {
                 let normal = match key {
-                    Value::Float(f) => {
-                        number::float_to_integer(f.get()).map_or(key, Value::Int)
-                    }
+                    Value::Float(f) => number::float_to_integer(f.get()).map_or(key, Value::Int),
                     _ => key,
                 };
                 match normal {
@@ -716,10 +719,7 @@ impl<'gc> Table<'gc> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey;
 
-fn new_array<'gc>(
-    ctx: Ctx<'gc>,
-    len: usize,
-) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
+fn new_array<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
     Ok(ctx.cx.try_alloc_slice_fn(len, |_| Slot::new(Value::Nil))?)
 }
 

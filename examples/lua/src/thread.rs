@@ -304,7 +304,8 @@ impl<'gc> Thread<'gc> {
         let stack = self.stack();
         let keep = from + WINDOW + SPARE;
         if stack.len() > 8 * FIRST_STACK && keep < stack.len() / 4 {
-            let fill = |i: usize| if i < from { Slot::new(stack[i].get()) } else { Slot::new(Value::Nil) };
+            let fill =
+                |i: usize| if i < from { Slot::new(stack[i].get()) } else { Slot::new(Value::Nil) };
             if let Ok(smaller) = ctx.cx.try_alloc_slice_fn(stack.len() / 2, fill) {
                 self.stack.set(ctx.cx, smaller);
                 return;

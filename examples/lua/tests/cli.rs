@@ -49,7 +49,7 @@ fn deep_nesting_of_source_and_data_is_not_a_native_overflow() {
         format!("return {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
         format!("return {}1", "- ".repeat(100_000)),
         format!("return {}{}", "{".repeat(100_000), "}".repeat(100_000)),
-        format!("{}", "do ".repeat(100_000)),
+        "do ".repeat(100_000),
     ] {
         let path = std::env::temp_dir().join(format!("lua-deep-{}.lua", std::process::id()));
         std::fs::write(&path, source).unwrap();

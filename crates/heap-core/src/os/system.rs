@@ -27,10 +27,6 @@ pub(super) const LARGEST_PAGE: usize =
         64 << 10
     };
 
-/// How often to guess where the system will put the next mapping. Linux puts it
-/// below the last one; on the others a guess is no better than chance.
-const GUESSES: usize = if cfg!(target_os = "linux") { 4 } else { 0 };
-
 /// The real system, through `memmap2`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemOs;
@@ -42,14 +38,11 @@ impl Os for SystemOs {
     /// and is cut to length. Where guessing fails, slack for the alignment
     /// stays reserved: address space, not memory.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
-        let mut extra = 0;
-        for _ in 0..GUESSES {
-            let map = reserve_anywhere(bytes.checked_add(extra)?)?;
-            let off = map.as_ptr().addr() & (align - 1);
-            if off == 0 {
-                return Reservation::new(imp::trim(map, bytes), bytes, align);
-            }
-            extra = (extra + off) & (align - 1);
+        // Elsewhere a guess is no better than chance.
+        if cfg!(target_os = "linux")
+            && let Some(exact) = guess(bytes, align)
+        {
+            return Some(exact);
         }
         let map = reserve_anywhere(bytes.checked_add(align)?)?;
         let off = map.as_ptr().addr().wrapping_neg() & (align - 1);
@@ -69,6 +62,20 @@ impl Os for SystemOs {
         // SAFETY: forwarded from the caller.
         unsafe { imp::decommit(&reservation.map, reservation.offset_in_map(from), bytes) }
     }
+}
+
+/// Tries to be given exactly `bytes` bytes at a multiple of `align`.
+fn guess(bytes: usize, align: usize) -> Option<Reservation> {
+    let mut extra = 0;
+    for _ in 0..4 {
+        let map = reserve_anywhere(bytes.checked_add(extra)?)?;
+        let off = map.as_ptr().addr() & (align - 1);
+        if off == 0 {
+            return Reservation::new(imp::trim(map, bytes), bytes, align);
+        }
+        extra = (extra + off) & (align - 1);
+    }
+    None
 }
 
 fn reserve_anywhere(bytes: usize) -> Option<MmapMut> {

@@ -18,6 +18,7 @@ use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::{Os, SystemOs};
+use heap_core::specials::{AddError, Special, SpecialKind};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::tracer::Tracer;
 use heap_core::verify::{Caches, verify_with};
@@ -307,6 +308,43 @@ impl Toy {
         // SAFETY: one thread.
         let found = unsafe { self.heap.find_object(address) };
         found.map(|(start, _)| start.addr().get())
+    }
+
+    // ---- specials ----------------------------------------------------------
+
+    pub(crate) fn add_special(
+        &self,
+        object: NonNull<u8>,
+        kind: SpecialKind,
+        data: usize,
+    ) -> Result<(), AddError> {
+        // SAFETY: the tests use live objects only.
+        unsafe { self.heap.add_special(object, kind, data) }
+    }
+
+    pub(crate) fn special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+        // SAFETY: as above.
+        unsafe { self.heap.special(object, kind) }
+    }
+
+    pub(crate) fn remove_special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+        // SAFETY: as above.
+        unsafe { self.heap.remove_special(object, kind) }
+    }
+
+    /// Makes an object that a finalizer has kept reachable again.
+    pub(crate) fn resurrect(&mut self, object: NonNull<u8>, known: Object) {
+        self.live.insert(object.addr().get(), (object, known));
+        self.condemned.remove(&known.id);
+        self.garbage.remove(&object.addr().get());
+    }
+
+    /// Every special in the heap.
+    pub(crate) fn specials(&self) -> Vec<Special> {
+        let mut all = Vec::new();
+        // SAFETY: one thread.
+        unsafe { self.heap.each_special(|special| all.push(*special)) };
+        all
     }
 
     /// Ends the heap; everything with a destructor must have been dropped once.

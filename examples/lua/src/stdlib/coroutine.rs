@@ -38,9 +38,7 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 }
 
 /// A new coroutine with the function argument in its first slot.
-fn new_thread<'gc>(
-    call: &Call<'gc>,
-) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
+fn new_thread<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
     let function = call.arg(0);
     if function.ty() != Type::Function {
         return Err(call.type_error(0, "function"));
@@ -50,9 +48,7 @@ fn new_thread<'gc>(
     Ok(thread)
 }
 
-fn thread_argument<'gc>(
-    call: &Call<'gc>,
-) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
+fn thread_argument<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
     match call.arg(0) {
         Value::Thread(thread) => Ok(thread),
         _ => Err(call.type_error(0, "thread")),

@@ -67,7 +67,10 @@ fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                     .nth(level)
             });
             let Some(frame) = frame else { return call.ret(Value::Nil) };
-            (call.thread.slot(frame.func.get() as usize).get(), vm::current_line(call.thread, frame))
+            (
+                call.thread.slot(frame.func.get() as usize).get(),
+                vm::current_line(call.thread, frame),
+            )
         }
         function @ (Value::Function(_) | Value::Native(_)) => (function, None),
         _ => return Err(call.bad_argument(0, "function or level expected")),

@@ -73,7 +73,8 @@ fn finish_load<'gc>(
         Err(format!("attempt to load a {kind} chunk (mode is '{mode}')"))
     } else if is_binary {
         // There is no format of compiled chunks here.
-        let shown = if name.starts_with(['=', '@']) { chunk_id(name) } else { "binary string".to_owned() };
+        let shown =
+            if name.starts_with(['=', '@']) { chunk_id(name) } else { "binary string".to_owned() };
         Err(format!("{shown}: bad binary format (truncated chunk)"))
     } else {
         let environment = if environment < call.count() {
@@ -278,9 +279,9 @@ fn push_loader<'gc>(call: &Call<'gc>, name: &str) -> Result<(), Failure<'gc>> {
                 call.push(Value::Function(closure))?;
                 call.push(Value::Str(ctx.str(&file)?))
             }
-            Err(error) => Err(fail(format!(
-                "error loading module '{name}' from file '{file}':\n\t{error}"
-            ))),
+            Err(error) => {
+                Err(fail(format!("error loading module '{name}' from file '{file}':\n\t{error}")))
+            }
         };
     }
     Err(fail(message))

@@ -8,6 +8,7 @@
 //!   maps the failure to [`Fail::MemoryFinal`]: it must not run twice.
 
 mod access;
+mod quicksort;
 mod sort;
 
 use heap_api::{Gc, Slot};

@@ -504,8 +504,7 @@ fn continue_concat<'gc>(
 ) -> Result<Action, Failure<'gc>> {
     let (frame, proto) = lua_frame(thread);
     let data = &proto.data.0;
-    let Op::Concat { dst, first, .. } = data.code[frame.pc.get() as usize - 1]
-    else {
+    let Op::Concat { dst, first, .. } = data.code[frame.pc.get() as usize - 1] else {
         unreachable!("only a concatenation is continued")
     };
     let base = frame.base.get() as usize;
@@ -514,9 +513,7 @@ fn continue_concat<'gc>(
     concat::concat(ctx, thread, base, scratch, (dst, first), left)
 }
 
-fn lua_frame<'gc>(
-    thread: Gc<'gc, Thread<'gc>>,
-) -> (&'gc Frame, &'gc Proto<'gc>) {
+fn lua_frame<'gc>(thread: Gc<'gc, Thread<'gc>>) -> (&'gc Frame, &'gc Proto<'gc>) {
     let found = thread.top_frame().and_then(|frame| Some((frame, proto_of(thread, frame)?)));
     match found {
         Some(found) => found,

@@ -24,7 +24,10 @@ pub(super) enum Origin {
 }
 
 /// The prototype of a Lua frame.
-pub(super) fn proto_of<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<&'gc Proto<'gc>> {
+pub(super) fn proto_of<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+    frame: &Frame,
+) -> Option<&'gc Proto<'gc>> {
     match thread.slot(frame.func.get() as usize).get() {
         Value::Function(closure) if frame.kind.get().is_lua() => {
             Some(closure.as_ref().header.proto.as_ref())

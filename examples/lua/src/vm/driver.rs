@@ -80,7 +80,13 @@ impl Runner<'_> {
         let entered = self.enter(|ctx| {
             let thread = ctx.state.thread.get();
             thread.reserve(ctx, func + count)?;
-            thread.push_frame(ctx, FrameKind::Entry, func, func + 1 + count, OnReturn::Store(MULTI))?;
+            thread.push_frame(
+                ctx,
+                FrameKind::Entry,
+                func,
+                func + 1 + count,
+                OnReturn::Store(MULTI),
+            )?;
             thread.entries.set(thread.entries.get() + 1);
             Ok(())
         });

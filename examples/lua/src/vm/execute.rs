@@ -53,7 +53,9 @@ impl<'gc> Running<'gc> {
     #[inline(always)]
     fn load(ctx: Ctx<'gc>) -> Running<'gc> {
         let thread = ctx.state.thread.get();
-        let Some(frame) = thread.top_frame() else { unreachable!("VM2: a thread that runs has a frame") };
+        let Some(frame) = thread.top_frame() else {
+            unreachable!("VM2: a thread that runs has a frame")
+        };
         match thread.slot(frame.func.get() as usize).get() {
             Value::Function(closure) => Running::of(thread, frame, closure),
             _ => unreachable!("VM2: only Lua frames are run"),
@@ -208,13 +210,13 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 },
                 (Value::Float(a), Value::Float(b)) => {
                     set!($dst, Value::float($float(a.get(), b.get())))
-                },
+                }
                 (Value::Int(a), Value::Float(b)) => {
                     set!($dst, Value::float($float(a as f64, b.get())))
-                },
+                }
                 (Value::Float(a), Value::Int(b)) => {
                     set!($dst, Value::float($float(a.get(), b as f64)))
-                },
+                }
                 _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
             }
         }};
@@ -225,16 +227,16 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             match (lhs, rhs) {
                 (Value::Float(a), Value::Float(b)) => {
                     set!($dst, Value::float($float(a.get(), b.get())))
-                },
+                }
                 (Value::Int(a), Value::Int(b)) => {
                     set!($dst, Value::float($float(a as f64, b as f64)))
                 }
                 (Value::Int(a), Value::Float(b)) => {
                     set!($dst, Value::float($float(a as f64, b.get())))
-                },
+                }
                 (Value::Float(a), Value::Int(b)) => {
                     set!($dst, Value::float($float(a.get(), b as f64)))
-                },
+                }
                 _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
             }
         }};
@@ -318,6 +320,8 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 Value::Table(table) => {
                     let value = table.get_str(key);
                     if !value.is_nil() || table.metatable().is_none() {
+                        set!($dst, value);
+                    } else if let Some(value) = inherited(ctx, table, key) {
                         set!($dst, value);
                     } else {
                         slow_index!($dst, object, Value::Str(key), $origin)
@@ -433,9 +437,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             let on_return = frame.on_return.get();
             thread.pop_frame();
             match (on_return, thread.top_frame()) {
-                (OnReturn::Store(wanted), Some(caller))
-                    if caller.kind.get().is_lua() =>
-                {
+                (OnReturn::Store(wanted), Some(caller)) if caller.kind.get().is_lua() => {
                     store_results(ctx, thread, (from, count), func, wanted);
                     load!();
                 }
@@ -445,9 +447,11 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     }
 
     loop {
-        let op = running.code[pc];
+        // The match reads from the code, it does not copy the instruction first: then each arm loads
+        // just the operands it has.
+        let op = &running.code[pc];
         pc += 1;
-        match op {
+        match *op {
             // ---- loads and moves ----
             Op::Move { dst, src } => set!(dst, reg!(src)),
             Op::LoadI { dst, value } => set!(dst, Value::Int(i64::from(value))),
@@ -545,13 +549,16 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 float_arith!(Div, dst, reg!(lhs), reg!(rhs), |a, b| a / b);
             }
             Op::IDiv { dst, lhs, rhs } => arith!(
-                IDiv, dst, reg!(lhs), reg!(rhs),
-                number::integer_floor_div, number::float_floor_div
+                IDiv,
+                dst,
+                reg!(lhs),
+                reg!(rhs),
+                number::integer_floor_div,
+                number::float_floor_div
             ),
-            Op::Mod { dst, lhs, rhs } => arith!(
-                Mod, dst, reg!(lhs), reg!(rhs),
-                number::integer_modulo, number::float_modulo
-            ),
+            Op::Mod { dst, lhs, rhs } => {
+                arith!(Mod, dst, reg!(lhs), reg!(rhs), number::integer_modulo, number::float_modulo)
+            }
             Op::Pow { dst, lhs, rhs } => float_arith!(Pow, dst, reg!(lhs), reg!(rhs), power),
             Op::BAnd { dst, lhs, rhs } => {
                 bitwise!(BAnd, dst, reg!(lhs), reg!(rhs), |a, b| a & b);
@@ -589,13 +596,16 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 float_arith!(Div, dst, reg!(lhs), int(imm), |a, b| a / b);
             }
             Op::IDivI { dst, lhs, imm } => arith!(
-                IDiv, dst, reg!(lhs), int(imm),
-                number::integer_floor_div, number::float_floor_div
+                IDiv,
+                dst,
+                reg!(lhs),
+                int(imm),
+                number::integer_floor_div,
+                number::float_floor_div
             ),
-            Op::ModI { dst, lhs, imm } => arith!(
-                Mod, dst, reg!(lhs), int(imm),
-                number::integer_modulo, number::float_modulo
-            ),
+            Op::ModI { dst, lhs, imm } => {
+                arith!(Mod, dst, reg!(lhs), int(imm), number::integer_modulo, number::float_modulo)
+            }
             Op::PowI { dst, lhs, imm } => float_arith!(Pow, dst, reg!(lhs), int(imm), power),
             Op::BAndI { dst, lhs, flip, imm } => {
                 let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
@@ -636,8 +646,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::IDivK { dst, lhs, k } => {
                 let rhs = running.constants[k as usize];
                 arith!(
-                    IDiv, dst, reg!(lhs), rhs,
-                    number::integer_floor_div, number::float_floor_div
+                    IDiv,
+                    dst,
+                    reg!(lhs),
+                    rhs,
+                    number::integer_floor_div,
+                    number::float_floor_div
                 );
             }
             Op::ModK { dst, lhs, k } => {
@@ -862,7 +876,10 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     (reg!(base), reg!(base.wrapping_add(1)), reg!(base.wrapping_add(2)));
                 let entry = match (iterator, state) {
                     (Value::Native(native), Value::Table(table))
-                        if core::ptr::eq(native.header.def.0, &raw const crate::stdlib::base::NEXT) =>
+                        if core::ptr::eq(
+                            native.header.def.0,
+                            &raw const crate::stdlib::base::NEXT,
+                        ) =>
                     {
                         table.next(control).ok()
                     }
@@ -924,6 +941,30 @@ fn is_int(value: Value<'_>, imm: i16) -> bool {
         Value::Float(f) => f.get() == f64::from(imm),
         _ => false,
     }
+}
+
+/// A string key that a table does not have, looked up through `__index` tables. `None`: there is
+/// more to it than tables.
+#[inline]
+fn inherited<'gc>(
+    ctx: Ctx<'gc>,
+    mut table: Gc<'gc, Table<'gc>>,
+    key: Str<'gc>,
+) -> Option<Value<'gc>> {
+    // A longer chain is the business of `index`.
+    for _ in 0..8 {
+        let Some(metatable) = table.metatable() else { return Some(Value::Nil) };
+        table = match metatable.cached_metamethod(ctx, Event::Index) {
+            None => return Some(Value::Nil),
+            Some(Value::Table(next)) => next,
+            Some(_) => return None,
+        };
+        let value = table.get_str(key);
+        if !value.is_nil() {
+            return Some(value);
+        }
+    }
+    None
 }
 
 // ---- slow paths ----
@@ -1015,9 +1056,7 @@ fn slow_len<'gc>(
     let handler = ctx.metamethod(value, Event::Len);
     match (handler, value) {
         (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length()))),
-        (Value::Nil, _) => {
-            Err(type_error(ctx, "get length of", value, Origin::Register(register)))
-        }
+        (Value::Nil, _) => Err(type_error(ctx, "get length of", value, Origin::Register(register))),
         _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value]))),
     }
 }

@@ -45,6 +45,7 @@ fn default_level<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
 }
 
 /// The error value of a failure, and whether message handlers see it.
+#[expect(clippy::boxed_local, reason = "failures are boxed where they arise")]
 fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) {
     let thread = ctx.state.thread.get();
     let bytes = match *failure {
@@ -57,9 +58,7 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
             }
             _ => return (value, true),
         },
-        Fail::Message(message) => {
-            (position(thread, default_level(thread)) + &message).into_bytes()
-        }
+        Fail::Message(message) => (position(thread, default_level(thread)) + &message).into_bytes(),
         Fail::Plain(message) => message.into_bytes(),
         Fail::Bytes(message) => {
             let mut bytes = position(thread, default_level(thread)).into_bytes();

@@ -47,10 +47,11 @@ fn function_name<'gc>(
     if let Some(name) = global_name(ctx, function) {
         return format!("function '{name}'");
     }
-    let called_as = caller.filter(|_| !(frame.kind.get() == FrameKind::LuaTail)).and_then(|caller| {
-        let proto = proto_of(thread, caller)?;
-        describe_call(&proto.data.0, current_pc(caller))
-    });
+    let called_as =
+        caller.filter(|_| !(frame.kind.get() == FrameKind::LuaTail)).and_then(|caller| {
+            let proto = proto_of(thread, caller)?;
+            describe_call(&proto.data.0, current_pc(caller))
+        });
     if let Some((kind, name)) = called_as {
         return format!("{kind} '{name}'");
     }

@@ -1,0 +1,110 @@
+//! Specials of objects: see [`crate::specials`].
+
+use core::ptr::NonNull;
+
+use heap_sync::atomic::Ordering;
+
+use super::MHeap;
+use crate::arena::{Arena, BLACK, WHITE};
+use crate::mspan::SweepClaim;
+use crate::specials::{AddError, Fate, Special, SpecialKind, Specials};
+
+impl MHeap {
+    /// The specials of the span that an object is in.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of an object of this heap, and the caller holds it
+    /// alive and is inside.
+    unsafe fn specials_of(&self, object: NonNull<u8>) -> Option<&Specials> {
+        // SAFETY: an object of this heap.
+        let arena = unsafe { Arena::of(object) };
+        let span = arena.span(Arena::page_index(object.addr().get()))?;
+        // SAFETY: Y3.
+        Some(unsafe { span.as_ref() }.specials())
+    }
+
+    /// Adds a special to an object.
+    ///
+    /// # Errors
+    ///
+    /// If the object has one of this kind, or there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of an object of this heap, and the caller holds it
+    /// alive and is inside.
+    pub unsafe fn add_special(
+        &self,
+        object: NonNull<u8>,
+        kind: SpecialKind,
+        data: usize,
+    ) -> Result<(), AddError> {
+        // SAFETY: forwarded from the caller.
+        let specials = unsafe { self.specials_of(object) };
+        specials.map_or(Err(AddError::OutOfMemory), |list| list.add(Special { object, kind, data }))
+    }
+
+    /// The data of an object's special.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::add_special`].
+    #[must_use]
+    pub unsafe fn special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.specials_of(object) }?.get(object, kind)
+    }
+
+    /// Removes a special from an object; returns its data.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::add_special`].
+    pub unsafe fn remove_special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.specials_of(object) }?.remove(object, kind)
+    }
+
+    /// Every special in the heap: for roots. A collector marks what can be reached
+    /// from an object with a finalizer, but not the object itself (SP3).
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::find_object`].
+    pub unsafe fn each_special(&self, mut visit: impl FnMut(&Special)) {
+        // SAFETY: forwarded from the caller.
+        unsafe {
+            self.each_span(|span, _| {
+                if span.specials().any() {
+                    span.specials().snapshot().iter().for_each(&mut visit);
+                }
+            });
+        }
+    }
+
+    /// Takes the queue of specials whose objects sweeping has found dead. Those of
+    /// one object are in order (SP2). An object that had a finalizer is alive
+    /// until the next marking; the others are gone.
+    #[must_use]
+    pub fn take_fired(&self) -> Vec<Special> {
+        core::mem::take(&mut *self.fired.lock())
+    }
+
+    /// Queues the specials of the dead objects of a span that is about to be swept.
+    #[cold]
+    pub(super) fn fire_specials(&self, claim: &SweepClaim<'_>) {
+        // SAFETY: the span's base was handed out by this heap.
+        let arena = unsafe { Arena::of(claim.body().base) };
+        let mut fired = self.fired.lock();
+        // ORDERING: Relaxed: marking is over, and the span is ours.
+        claim.specials().fire(
+            &mut fired,
+            |object| match arena.mark_byte(object.addr().get()).load(Ordering::Relaxed) {
+                WHITE => Fate::Dead,
+                _ => Fate::Live,
+            },
+            |object| arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed),
+        );
+    }
+}
