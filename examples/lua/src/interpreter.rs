@@ -168,7 +168,7 @@ impl Interpreter {
     }
 
     /// Runs `body` with access to the interpreter's objects.
-    fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
         let mut cx = self.heap.enter();
         body(&mut Runner { cx: &mut cx, root: &self.root, host: &self.host })
     }

@@ -37,18 +37,21 @@
 //! ```ignore
 //! fn apply(task: &mut Task<'_>) -> Result<usize, Raised> {   // apply(f, x) --> f(x) + 1
 //!     task.enter(|call| { call.push(call.any(0)?)?; call.push(call.arg(1)) })?;
-//!     task.call(1, 1)?;                                       // one argument, one result
-//!     task.enter(|call| { let n = call.pushed(0); /* ... */ call.push_result(n) })
+//!     task.call_for(1, 1)?;                                   // one argument, one result
+//!     task.enter(|call| match call.pushed(0) {
+//!         Value::Int(i) => Ok(call.place(&[Value::Int(i + 1)])),
+//!         _ => Err(fail("integer expected")),
+//!     })
 //! }
 //! ```
 //!
 //! * [`Task::enter`] opens a region; its closure gets the same [`Call`], returns a value without
 //!   handles, and runs again after a collection if it fails for lack of memory.
 //! * A slow body has a stack of its own after its arguments: [`Call::push`], [`Call::pushed`] (by
-//!   index from the first pushed), [`Call::pop`]. [`Task::call`] calls the function below its
-//!   arguments on that stack and replaces them by the results.
-//! * Its results, as for a fast body: the closure of the last `enter` returns `call.done(...)`, or
-//!   `usize` from [`Call::place`].
+//!   index from the first pushed), [`Call::pop`]. [`Task::call_for`] and [`Task::call`] call the
+//!   function below its arguments on that stack and replace them by the results.
+//! * Its own results are in place, as for a fast body ([`Call::place`], [`Call::set_result`],
+//!   [`Task::return_pushed`]), and it returns their number.
 
 use heap_api::Gc;
 

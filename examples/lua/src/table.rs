@@ -25,6 +25,9 @@ use crate::thread::Thread;
 use crate::userdata::UserData;
 use crate::value::{Double, Value};
 
+#[cfg(test)]
+mod tests;
+
 /// Index of the next node in a chain; beyond every table at the end.
 type Link = u32;
 
@@ -146,6 +149,11 @@ impl<'gc> EmptyParts<'gc> {
             array: cx.try_alloc_slice_fn(0, |_| Slot::new(Value::Nil))?,
             nodes: cx.try_alloc_tailed_fn(head, 1, |_| Node::empty())?,
         })
+    }
+
+    /// The array part without elements; a stack without slots, too.
+    pub fn array(&self) -> Gc<'gc, [Slot<Value<'gc>>]> {
+        self.array
     }
 }
 

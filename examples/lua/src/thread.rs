@@ -351,17 +351,20 @@ impl<'gc> Thread<'gc> {
         on_return: OnReturn,
     ) -> Result<&'gc Frame, Failure<'gc>> {
         let depth = self.depth();
-        if depth == self.frames.get().len() {
+        let mut frames = self.frames.get().as_ref();
+        if depth >= frames.len() {
             self.grow_frames(ctx)?;
+            frames = self.frames.get().as_ref();
         }
-        let mut nesting = self.top_frame().map_or(0, |caller| caller.nesting.get());
+        let mut nesting =
+            frames.get(depth.wrapping_sub(1)).map_or(0, |caller| caller.nesting.get());
         if on_return.is_metamethod() {
             nesting += 1;
             if nesting > MAX_METAMETHODS {
                 return Err(fail("C stack overflow"));
             }
         }
-        let frame = self.frame(depth);
+        let frame = &frames[depth];
         frame.fill(kind, func, base, on_return, nesting);
         self.depth.set(depth as u32 + 1);
         Ok(frame)
@@ -392,10 +395,12 @@ impl<'gc> Thread<'gc> {
         self.depth.set(self.depth.get() + 1);
     }
 
-    /// Drops the running frame.
+    /// Drops the running frame; returns the one below.
     #[inline(always)]
-    pub fn pop_frame(&self) {
-        self.depth.set(self.depth.get() - 1);
+    pub fn pop_frame(&self) -> Option<&'gc Frame> {
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        self.frames.get().as_ref().get((depth as usize).wrapping_sub(1))
     }
 }
 
@@ -450,9 +455,15 @@ impl<'gc> Thread<'gc> {
 
     /// Ends a suspended or dead coroutine; returns the error that had killed it, if one had.
     pub fn kill(&self, ctx: Ctx<'gc>) -> Value<'gc> {
+        self.retire(ctx);
+        self.death.replace(ctx.cx, Value::Nil)
+    }
+
+    /// The thread has ended, one way or another: lets go of its stack.
+    pub fn retire(&self, ctx: Ctx<'gc>) {
         self.close_upvals(ctx, 0);
         self.cut_frames(0);
         self.status.set(Status::Dead);
-        self.death.replace(ctx.cx, Value::Nil)
+        self.stack.set(ctx.cx, ctx.state.no_parts.array());
     }
 }

@@ -379,7 +379,7 @@ fn call_control<'gc>(
 // ---- returns ----
 
 /// Moves `count` values at `from` down to `to`, as many as are wanted.
-#[inline]
+#[inline(always)]
 pub(super) fn store_results<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
@@ -388,6 +388,10 @@ pub(super) fn store_results<'gc>(
     wanted: u8,
 ) -> usize {
     let stack = thread.stack();
+    if count == 1 && wanted == 1 {
+        stack[to].set(ctx.cx, stack[from].get());
+        return 1;
+    }
     let wanted = if wanted == MULTI {
         thread.top.set((to + count) as u32);
         count

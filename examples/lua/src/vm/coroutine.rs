@@ -109,7 +109,7 @@ pub(super) fn finish<'gc>(
     match thread.resumer.get() {
         Some(resumer) => {
             let action = hand_over(ctx, thread, resumer, from, count)?;
-            thread.status.set(Status::Dead);
+            thread.retire(ctx);
             Ok(action)
         }
         None => unreachable!("the main thread's first frame is an entry from Rust"),

@@ -75,7 +75,7 @@ impl Runner<'_> {
     pub fn call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
         if self.host.nesting.get() >= MAX_NESTING {
             let ctx = self.ctx();
-            return Err(ctx.keep_error(fail("C stack overflow")));
+            return Err(ctx.keep_error(Box::new(Fail::Plain("C stack overflow".to_owned()))));
         }
         let entered = self.enter(|ctx| {
             let thread = ctx.state.thread.get();

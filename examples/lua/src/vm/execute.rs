@@ -53,11 +53,19 @@ impl<'gc> Running<'gc> {
     #[inline(always)]
     fn load(ctx: Ctx<'gc>) -> Running<'gc> {
         let thread = ctx.state.thread.get();
-        let Some(frame) = thread.top_frame() else {
-            unreachable!("VM2: a thread that runs has a frame")
-        };
+        match thread.top_frame() {
+            Some(frame) => Running::resume(thread, frame),
+            None => unreachable!("VM2: a thread that runs has a frame"),
+        }
+    }
+
+    /// A Lua frame that was entered before.
+    #[inline(always)]
+    fn resume(thread: Gc<'gc, Thread<'gc>>, frame: &'gc Frame) -> Running<'gc> {
         match thread.slot(frame.func.get() as usize).get() {
-            Value::Function(closure) => Running::of(thread, frame, closure),
+            Value::Function(closure) => {
+                Running::of(thread, frame, closure, frame.base.get() as usize)
+            }
             _ => unreachable!("VM2: only Lua frames are run"),
         }
     }
@@ -67,10 +75,10 @@ impl<'gc> Running<'gc> {
         thread: Gc<'gc, Thread<'gc>>,
         frame: &'gc Frame,
         closure: Gc<'gc, Closure<'gc>>,
+        base: usize,
     ) -> Running<'gc> {
         let closure = closure.as_ref();
         let proto = closure.header.proto.as_ref();
-        let base = frame.base.get() as usize;
         Running {
             thread,
             frame,
@@ -391,17 +399,18 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
         }};
     }
-    // Calls the value at `$func` (an index into the stack) with `$count` arguments.
+    // Calls `$callee`, which is at `$func` in the stack, with `$count` arguments.
     macro_rules! call {
-        ($func:expr, $count:expr, $wanted:expr) => {{
+        ($callee:expr, $func:expr, $count:expr, $wanted:expr) => {{
             let (func, count, wanted): (usize, usize, u8) = ($func, $count, $wanted);
             let on_return = OnReturn::Store(wanted);
             save!();
-            match running.thread.slot(func).get() {
+            match $callee {
                 Value::Function(callee) => {
                     let entered = enter(ctx, running.thread, callee, func, count, on_return);
                     let frame = attempt!(entered);
-                    running = Running::of(running.thread, frame, callee);
+                    let base = frame.base.get() as usize;
+                    running = Running::of(running.thread, frame, callee, base);
                     pc = 0;
                     poll!();
                 }
@@ -435,11 +444,11 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             let (thread, frame) = (running.thread, running.frame);
             let func = frame.func.get() as usize;
             let on_return = frame.on_return.get();
-            thread.pop_frame();
-            match (on_return, thread.top_frame()) {
+            match (on_return, thread.pop_frame()) {
                 (OnReturn::Store(wanted), Some(caller)) if caller.kind.get().is_lua() => {
                     store_results(ctx, thread, (from, count), func, wanted);
-                    load!();
+                    running = Running::resume(thread, caller);
+                    pc = caller.pc.get() as usize;
                 }
                 _ => act!(Action::Return { from, count, func, on_return }),
             }
@@ -777,8 +786,9 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
 
             // ---- calls ----
             Op::Call { func, args, results } => {
+                let callee = reg!(func);
                 let func = running.base + func as usize;
-                call!(func, running.list_len(func + 1, args), results);
+                call!(callee, func, running.list_len(func + 1, args), results);
             }
             Op::TailCall { func, args, close } => {
                 save!();
@@ -821,7 +831,13 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::Closure { dst, proto } => {
                 save!();
                 let proto = running.proto.protos[proto as usize];
-                let closure = attempt!(make_closure(ctx, &running, proto));
+                let closure = attempt!(make_closure(
+                    ctx,
+                    running.thread,
+                    running.base,
+                    running.upvalues,
+                    proto
+                ));
                 set!(dst, Value::Function(closure));
                 poll!();
             }
@@ -897,7 +913,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     set!(first, iterator);
                     set!(first.wrapping_add(1), state);
                     set!(first.wrapping_add(2), control);
-                    call!(running.base + first as usize, 2, count);
+                    call!(iterator, running.base + first as usize, 2, count);
                 }
             }
             Op::TForLoop { base, offset } => {
@@ -1121,16 +1137,16 @@ fn set_list<'gc>(
 #[inline(never)]
 fn make_closure<'gc>(
     ctx: Ctx<'gc>,
-    running: &Running<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    base: usize,
+    parent: &'gc [Gc<'gc, Upval<'gc>>],
     proto: Gc<'gc, Proto<'gc>>,
 ) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
     let captures = &proto.as_ref().data.0.upvalues;
     let head = ClosureHead { proto };
     let capture = |i: usize| match captures[i].source {
-        UpvalSource::ParentRegister(register) => {
-            open_upval(ctx, running.thread, running.base + register as usize)
-        }
-        UpvalSource::ParentUpvalue(upvalue) => Ok(running.upvalues[upvalue as usize]),
+        UpvalSource::ParentRegister(register) => open_upval(ctx, thread, base + register as usize),
+        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue as usize]),
     };
     // Few upvalues are gathered on Rust's stack.
     match captures.len() {

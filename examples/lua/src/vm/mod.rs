@@ -1,9 +1,9 @@
 //! The virtual machine.
 //!
 //! It is *stackless*: calls, metamethods, `pcall`, coroutines and generic `for` push frames on the
-//! heap, never on Rust's stack. [`execute`] runs instructions inside a region; whenever the heap
+//! heap, never on Rust's stack. `execute` runs instructions inside a region; whenever the heap
 //! wants a safepoint, or a native function needs to collect or to call Lua, it saves its place and
-//! returns an [`Exit`]. [`driver`] owns the `&mut Cx`, does what is asked, and enters again.
+//! returns an `Exit`. `driver` owns the `&mut Cx`, does what is asked, and enters again.
 //!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
 //! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors),

@@ -5,7 +5,7 @@ use heap_api::Gc;
 use crate::compiler::{NameKind, chunk_id, describe_call};
 use crate::error::{Fail, Failure, Raised};
 use crate::state::Ctx;
-use crate::thread::{Frame, FrameKind, OnReturn, Status, Thread};
+use crate::thread::{Frame, FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::coroutine::{back_to, waiting_call};
@@ -228,8 +228,7 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
         unreachable!("the main thread's first frame is an entry from Rust")
     };
     let error = ctx.state.error.get();
-    thread.close_upvals(ctx, 0);
-    thread.status.set(Status::Dead);
+    thread.retire(ctx);
     thread.death.set(ctx.cx, error);
     let (func, on_return, kind) = waiting_call(resumer);
     if kind == FrameKind::Resume {
