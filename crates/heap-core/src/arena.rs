@@ -191,13 +191,28 @@ pub fn prefetch_mark(object: NonNull<u8>) {
     prefetch(object.as_ptr().with_addr(at));
 }
 
-/// Brings the cache line at `address` into the cache; any address is fine.
+/// Brings the cache line at `address` into the first-level cache, for a use that
+/// comes very soon; any address is fine.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch never faults and has no effect on memory.
     unsafe {
         core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}
+
+/// Brings the cache line at `address` closer, for a use that comes later. Many
+/// such requests in a row do not hold up the pipeline as those of [`prefetch`]
+/// do: the first-level cache can only wait for so many lines at once.
+#[inline(always)]
+pub fn prefetch_later(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: as in `prefetch`.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T1 }>(address.cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;

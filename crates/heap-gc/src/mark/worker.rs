@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch};
+use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
 use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
 use heap_core::kind::TraceBatchFn;
 use heap_core::marks::{Isa, PageMasks, grey_masks};
@@ -91,7 +91,7 @@ impl Queue for VecDeque<Page> {
             let arena = unsafe { Arena::of(soon.0) };
             let marks = arena.page_marks(Arena::page_index(soon.0.addr().get()));
             for line in marks.chunks_exact(64) {
-                prefetch(line.as_ptr().cast());
+                prefetch_later(line.as_ptr().cast());
             }
         }
         Some(page)
@@ -260,7 +260,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             while lines != 0 {
                 let granule = block * 64 + lines.trailing_zeros() as usize;
                 lines &= lines - 1;
-                prefetch(page.0.as_ptr().wrapping_add(granule << GRANULE_SHIFT));
+                prefetch_later(page.0.as_ptr().wrapping_add(granule << GRANULE_SHIFT));
             }
         }
         self.counts.objects += objects;

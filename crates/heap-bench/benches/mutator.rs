@@ -1,0 +1,186 @@
+//! What a mutator does, timed through the public API: allocation by size and
+//! kind, the write barrier, roots, scopes, safepoints, entering and leaving.
+//!
+//! * MB1: an operation that takes less than a clock reading is done [`BATCH`]
+//!   times per iteration, which is a thousand: microseconds in the report are
+//!   nanoseconds per operation. Benchmarks named `once_…` do it once.
+//! * MB2: allocation includes what it causes: between batches the mutator is at a
+//!   safepoint, so collections and sweeping are part of the figure. Nothing
+//!   stays alive but what a benchmark says.
+
+use divan::{Bencher, black_box};
+use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
+
+/// Operations per iteration of the batched benchmarks.
+const BATCH: usize = 1000;
+
+/// A cell with a handle that can change.
+#[derive(Trace)]
+struct Cell<'gc> {
+    next: Slot<Option<Gc<'gc, Cell<'gc>>>>,
+    value: i64,
+}
+
+fn main() {
+    divan::main();
+}
+
+/// A context in a heap of its own.
+fn enter() -> Cx {
+    Heap::new(Config::new()).enter()
+}
+
+/// Times `BATCH` runs of `make`, then a safepoint.
+fn allocating(bencher: Bencher, make: impl Fn(&Cx)) {
+    let mut cx = enter();
+    bencher.bench_local(|| {
+        for _ in 0..BATCH {
+            make(&cx);
+        }
+        cx.safepoint();
+    });
+}
+
+/// Times `BATCH` runs of `operation`.
+fn repeating(bencher: Bencher, mut operation: impl FnMut()) {
+    bencher.bench_local(|| {
+        for _ in 0..BATCH {
+            operation();
+        }
+    });
+}
+
+/// Pointer-free objects of 16 to 4096 bytes, by the number of words.
+#[divan::bench(consts = [2, 3, 4, 6, 8, 16, 64, 512])]
+fn alloc_noscan<const WORDS: usize>(bencher: Bencher) {
+    allocating(bencher, |cx| {
+        black_box(cx.alloc([7_u64; WORDS]));
+    });
+}
+
+/// Objects of 16 to 4096 bytes that are nothing but handles, by their number.
+#[divan::bench(consts = [2, 3, 4, 6, 8, 16, 64, 512])]
+fn alloc_handles<const HANDLES: usize>(bencher: Bencher) {
+    allocating(bencher, |cx| {
+        let none: Option<Gc<'_, Cell<'_>>> = black_box(None);
+        black_box(cx.alloc([none; HANDLES]));
+    });
+}
+
+/// Slices of words, copied, by length.
+#[divan::bench(args = [0, 1, 4, 16, 64])]
+fn alloc_slice_copy(bencher: Bencher, len: usize) {
+    let words = vec![7_u64; len];
+    allocating(bencher, |cx| {
+        black_box(cx.alloc_slice_copy(black_box(&words[..])));
+    });
+}
+
+/// Slices of handles, made one by one, by length.
+#[divan::bench(args = [0, 1, 4, 16, 64])]
+fn alloc_slice_of_handles(bencher: Bencher, len: usize) {
+    allocating(bencher, |cx| {
+        let slice = cx.alloc_slice_fn(black_box(len), |_| -> Option<Gc<'_, Cell<'_>>> { None });
+        black_box(slice);
+    });
+}
+
+/// Strings, by length.
+#[divan::bench(args = [1, 8, 32, 128])]
+fn alloc_str(bencher: Bencher, len: usize) {
+    let text = "x".repeat(len);
+    allocating(bencher, |cx| {
+        black_box(cx.alloc_str(black_box(&text)));
+    });
+}
+
+/// A store of a handle while the collector does not ask for the barrier.
+#[divan::bench]
+fn barrier_idle(bencher: Bencher) {
+    let cx = enter();
+    let old = cx.alloc(Cell { next: Slot::new(None), value: 0 });
+    let new = cx.alloc(Cell { next: Slot::new(None), value: 1 });
+    repeating(bencher, || black_box(old).next.set(&cx, black_box(Some(new))));
+    assert_eq!(old.next.get().map(|cell| cell.value), Some(1));
+}
+
+/// Making and dropping a root.
+#[divan::bench]
+fn root_create_drop(bencher: Bencher) {
+    let cx = enter();
+    let cell = cx.alloc(Cell { next: Slot::new(None), value: 0 });
+    repeating(bencher, || drop(black_box(cx.root(cell))));
+}
+
+/// Following a root.
+#[divan::bench]
+fn root_get(bencher: Bencher) {
+    let cx = enter();
+    let root: Root<Cell<'static>> = cx.root(cx.alloc(Cell { next: Slot::new(None), value: 0 }));
+    repeating(bencher, || {
+        black_box(black_box(&root).get(&cx));
+    });
+}
+
+/// A thousand locals in one scope.
+#[divan::bench]
+fn scope_keep(bencher: Bencher) {
+    let mut cx = enter();
+    bencher.bench_local(|| {
+        cx.scope(|scope| {
+            let cell = scope.alloc(7_i64);
+            for _ in 0..BATCH {
+                black_box(scope.keep(black_box(cell)));
+            }
+        });
+        cx.safepoint();
+    });
+}
+
+/// Opening and closing a scope.
+#[divan::bench]
+fn scope_open_close(bencher: Bencher) {
+    let mut cx = enter();
+    repeating(bencher, || {
+        cx.scope(|scope| {
+            black_box(scope);
+        });
+    });
+}
+
+/// Asking whether a safepoint is wanted; it is not.
+#[divan::bench]
+fn should_yield(bencher: Bencher) {
+    let cx = enter();
+    repeating(bencher, || {
+        black_box(cx.should_yield());
+    });
+}
+
+/// A safepoint without work.
+#[divan::bench]
+fn safepoint(bencher: Bencher) {
+    let mut cx = enter();
+    repeating(bencher, || black_box(&mut cx).safepoint());
+}
+
+/// Entering a heap and leaving it, with a new context.
+#[divan::bench]
+fn once_enter_leave(bencher: Bencher) {
+    let heap = Heap::new(Config::new());
+    bencher.bench_local(|| drop(black_box(heap.enter())));
+}
+
+/// Stepping outside and back in, with the same context.
+#[divan::bench]
+fn once_park(bencher: Bencher) {
+    let mut cx = enter();
+    bencher.bench_local(|| cx.park(|| black_box(())));
+}
+
+/// A full collection of a heap with nothing alive.
+#[divan::bench]
+fn once_collect_empty(bencher: Bencher) {
+    let mut cx = enter();
+    bencher.bench_local(|| cx.collect());
+}
