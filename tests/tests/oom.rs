@@ -264,3 +264,59 @@ fn extreme_settings_are_survived() {
         }
     }
 }
+
+/// Objects of 32 769 bytes take five pages each, so pages run out before bytes do.
+/// With a safepoint before every allocation, none may be refused while most of the
+/// heap is garbage.
+#[test]
+fn a_heap_whose_pages_run_out_first_collects_in_time() {
+    for rooted in [0, 200, 1000] {
+        let limit = 64 << 20;
+        let heap = Heap::new(Config::new().max_heap_bytes(limit).min_heap_bytes(limit));
+        let mut cx = heap.enter();
+        let mut ring = std::collections::VecDeque::new();
+        let buffer = vec![0_u8; 32_769];
+        for i in 0..5_000 {
+            cx.safepoint();
+            let object = cx.try_alloc_slice_copy(&buffer);
+            let object = object.unwrap_or_else(|e| panic!("{rooted} rooted, object {i}: {e}"));
+            ring.push_back(cx.root(object));
+            if ring.len() > rooted {
+                ring.pop_front();
+            }
+        }
+        cx.verify().unwrap();
+    }
+}
+
+/// At the limit, free slots that only a full sweep finds must be used before an
+/// allocation is refused.
+#[test]
+fn free_slots_behind_many_full_spans_are_found_at_the_limit() {
+    let heap = Heap::new(Config::new().max_heap_bytes(8 << 20).min_heap_bytes(64 << 20));
+    let mut cx = heap.enter();
+    let mut sparse = Vec::new();
+    for i in 0..512 * 16_u64 {
+        let object = cx.alloc([i; 64]);
+        if i % 16 == 0 {
+            sparse.push(cx.root(object));
+        }
+    }
+    let text = "x".repeat(1010);
+    let mut full = Vec::new();
+    while let Ok(object) = cx.try_alloc_str(&text) {
+        full.push(cx.root(object));
+    }
+    // One dead slot per span, in the last hundred spans of the list.
+    let dead: Vec<usize> = (full.len() - 800..full.len()).step_by(8).collect();
+    for i in &dead {
+        full[*i] = full[0].clone();
+    }
+    cx.collect();
+    let mut kept = Vec::new();
+    for i in 0..dead.len() {
+        let object = cx.try_alloc_str(&text);
+        kept.push(cx.root(object.unwrap_or_else(|e| panic!("allocation {i}: {e}"))));
+    }
+    cx.verify().unwrap();
+}

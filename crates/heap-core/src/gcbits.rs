@@ -13,7 +13,7 @@
 use core::ptr::NonNull;
 use std::alloc::Layout;
 
-use heap_sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 /// Words of a chunk (64 KiB with the header).
@@ -90,6 +90,8 @@ pub struct GcBits {
     /// The chunk of `next` that is being filled.
     filling: AtomicPtr<Chunk>,
     generations: Mutex<Generations>,
+    /// A sweep had no memory for a bitmap, so some span keeps an older one.
+    kept: AtomicBool,
 }
 
 // SAFETY: chunks are only reached through atomics or under the lock.
@@ -102,6 +104,7 @@ impl Default for GcBits {
         GcBits {
             filling: AtomicPtr::new(core::ptr::null_mut()),
             generations: Mutex::new(Generations::default()),
+            kept: AtomicBool::new(false),
         }
     }
 }
@@ -119,7 +122,11 @@ impl GcBits {
             {
                 return Some(Bitmap { words, len });
             }
-            self.add_chunk(filling)?;
+            if self.add_chunk(filling).is_none() {
+                // ORDERING: Relaxed: read in `rotate`, with the world stopped.
+                self.kept.store(true, Ordering::Relaxed);
+                return None;
+            }
         }
     }
 
@@ -170,8 +177,12 @@ impl GcBits {
     pub fn rotate(&self) {
         let mut generations = self.generations.lock();
         let generations = &mut *generations;
-        generations.free.append(&mut generations.previous);
-        generations.previous = core::mem::take(&mut generations.current);
+        // A span whose sweep found no memory keeps its old bitmap for another
+        // cycle, so nothing is recycled in this one (GB1).
+        if !self.kept.swap(false, Ordering::Relaxed) {
+            generations.free.append(&mut generations.previous);
+        }
+        generations.previous.append(&mut generations.current);
         generations.current = core::mem::take(&mut generations.next);
         // ORDERING: Relaxed: nobody sweeps (GB2).
         self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);

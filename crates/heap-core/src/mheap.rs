@@ -53,6 +53,9 @@ use pages::{Pages, Run};
 /// per this many futile ones. (Go: `spanBudget`.)
 const SWEEP_BUDGET: usize = 100;
 
+/// How often a refill at the limit yields to sweepers that may free pages.
+const PATIENCE: usize = 1000;
+
 /// Zeroing less than this costs less than finding out whether it is needed.
 const LOOK_BEFORE_ZEROING: usize = 1024;
 
@@ -198,13 +201,14 @@ impl MHeap {
             return Ok(span);
         }
         let class = central.class();
-        self.fresh_span(
-            central,
-            class.span_pages(),
-            class.objects_per_span(),
-            class.object_size(),
-            0,
-        )
+        let (pages, slots) = (class.span_pages(), class.objects_per_span());
+        self.fresh_span(central, pages, slots, class.object_size(), 0).or_else(|refusal| {
+            // Sweeping everything for its pages may have found room in a span of
+            // this very list.
+            let span = central.partial_swept(now).pop().ok_or(refusal)?;
+            // SAFETY: just popped from a swept list.
+            Ok(unsafe { CachedSpan::from_swept(span, now) })
+        })
     }
 
     fn sweep_for_room(
@@ -303,6 +307,14 @@ impl MHeap {
                 let mut tally = Tally::default();
                 while self.sweep_one(&mut tally).is_some() {}
                 self.stats.add(&mut tally, SweepBy::Collector);
+                // Others may be about to free what they are sweeping. The wait is
+                // bounded: one of their destructors may be waiting for us.
+                for _ in 0..PATIENCE {
+                    if self.sweep_is_over() {
+                        break;
+                    }
+                    std::thread::yield_now();
+                }
                 self.reserve_pages(npages)?
             }
             other => other?,

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
+use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::size_class::SizeClass;
@@ -225,7 +226,7 @@ impl Mutator {
                 Refill::Slot(slot) => return Some(slot),
                 Refill::NeedSpan(central) => central,
             };
-            let span_bytes = class.span_pages() * heap_core::geometry::PAGE_SIZE;
+            let span_bytes = class.span_pages() * PAGE_SIZE;
             shared.pay_credit(span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
@@ -259,9 +260,13 @@ impl Mutator {
     ) -> Result<NonNull<u8>, OutOfMemory> {
         let shared = &*self.shared;
         check_not_in_destructor();
-        shared.pay_credit(bytes);
+        // Marking will count whole pages; so do we. Absurd sizes are refused below.
+        let granted = pages_for(bytes).saturating_mul(PAGE_SIZE);
+        if bytes <= isize::MAX as usize {
+            shared.pay_credit(granted);
+        }
         let object = shared.heap.alloc_large(kind, bytes).inspect_err(|_| shared.gate.want())?;
-        shared.grant(bytes);
+        shared.grant(granted);
         Ok(object)
     }
 

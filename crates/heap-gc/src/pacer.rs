@@ -26,7 +26,8 @@ impl Pacer {
     /// last one kept `marked` bytes.
     #[must_use]
     pub fn trigger(&self, marked: usize) -> usize {
-        let growth = (marked as u128 * u128::from(self.growth_percent) / 100) as usize;
+        let growth = marked as u128 * u128::from(self.growth_percent) / 100;
+        let growth = usize::try_from(growth).unwrap_or(usize::MAX);
         let goal = marked.saturating_add(growth).max(self.min_heap_bytes);
         let goal = match self.max_heap_bytes {
             None => goal,
@@ -90,7 +91,7 @@ mod tests {
         #[test]
         fn triggers_leave_room_and_respect_the_limit(
             marked in 0usize..1 << 40,
-            growth in 0u32..10_000,
+            growth in 0u32..=u32::MAX,
             min in 0usize..1 << 30,
             limit in proptest::option::of(1usize..1 << 40),
         ) {

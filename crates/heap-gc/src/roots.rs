@@ -101,5 +101,9 @@ impl Drop for RootEntry {
         let mut slots = self.set.slots.lock();
         slots.objects[self.index as usize] = None;
         slots.free.push(self.index);
+        if slots.objects.len() > 1024 && slots.free.len() == slots.objects.len() {
+            // The last root: a table that was large once is given back.
+            *slots = Slots::default();
+        }
     }
 }

@@ -86,6 +86,8 @@ pub struct Shared {
     trigger_bytes: AtomicUsize,
     /// Pages in use at which a collection is due, in a heap with a limit.
     trigger_pages: AtomicUsize,
+    /// Live bytes below which `trigger_pages` does not count.
+    trigger_floor: AtomicUsize,
     cycles: Mutex<CycleStats>,
     /// When memory was last given back unasked.
     last_trim: Mutex<Instant>,
@@ -118,6 +120,7 @@ impl Shared {
             live_bytes: AtomicUsize::new(0),
             trigger_bytes: AtomicUsize::new(0),
             trigger_pages: AtomicUsize::new(usize::MAX),
+            trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
             last_trim: Mutex::new(Instant::now()),
             heap: MHeap::new(config, os),
@@ -142,9 +145,14 @@ impl Shared {
             // Pages run out before bytes do when spans are partly filled. Half
             // of what is left may be taken before the next collection, so that
             // a heap near its limit still makes progress (PA1).
-            let limit = limit / PAGE_SIZE;
-            let left = limit.saturating_sub(self.heap.pages_in_use());
-            self.trigger_pages.store(limit - (left / 2).min(limit / 8), Ordering::Relaxed);
+            // Before sweeping, most pages in use are garbage's: count the live.
+            let pages = limit / PAGE_SIZE;
+            let live = marked.div_ceil(PAGE_SIZE).min(self.heap.pages_in_use());
+            let left = pages.saturating_sub(live);
+            self.trigger_pages.store(pages - (left / 2).min(pages / 8), Ordering::Relaxed);
+            // In a fragmented heap the pages may stay above the trigger. Some
+            // allocation must fit between two collections all the same.
+            self.trigger_floor.store(marked.saturating_add(limit / 32), Ordering::Relaxed);
         }
     }
 
@@ -152,7 +160,8 @@ impl Shared {
     pub(crate) fn grant(&self, bytes: usize) {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live >= self.trigger_bytes.load(Ordering::Relaxed)
-            || self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed)
+            || (live >= self.trigger_floor.load(Ordering::Relaxed)
+                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
         {
             self.gate.want();
         }
@@ -217,6 +226,7 @@ impl Shared {
         self.heap.before_mark();
         // Phase 4: mark.
         let marking = Instant::now();
+        let armed = AbortOnUnwind;
         let counts = mark::mark(self.heap.isa(), &self.pool, |visit| {
             self.each_root(&world, &members, visit);
         });
@@ -230,6 +240,7 @@ impl Shared {
         self.set_triggers(counts.bytes);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);
+        std::mem::forget(armed);
         self.gate.satisfied();
         // Phase 7: resume.
         let mut cycles = self.cycles.lock();
@@ -367,5 +378,15 @@ impl Shared {
             drop_panics: core.drop_panics.get(),
             roots: self.roots.len() as u64,
         }
+    }
+}
+
+/// Ends the process when a panic would leave marking half done: the next cycle
+/// would take its marks for its own and free what is reachable.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        heap_core::corrupt!("a panic while marking");
     }
 }

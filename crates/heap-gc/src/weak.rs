@@ -92,7 +92,13 @@ impl WeakTable {
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> WeakTable {
         let entries = Arc::new(Entries::default());
-        shared.weak.0.lock().push(Arc::downgrade(&entries));
+        let mut tables = shared.weak.0.lock();
+        if tables.len() == tables.capacity() {
+            // A program that makes and drops tables but never collects.
+            tables.retain(|table| table.strong_count() > 0);
+        }
+        tables.push(Arc::downgrade(&entries));
+        drop(tables);
         WeakTable { entries, heap: Arc::downgrade(shared), not_sync: std::marker::PhantomData }
     }
 

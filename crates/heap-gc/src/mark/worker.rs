@@ -282,23 +282,50 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         }
     }
 
-    /// Traces one object that this worker has just marked.
-    #[inline]
-    fn scan_object(&mut self, object: NonNull<u8>) {
-        let address = object.addr().get();
-        // SAFETY: as in `grey`.
-        let arena = unsafe { Arena::of(object) };
-        let index = Arena::page_index(address);
-        arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
-        let kind = arena.kind(index).expect("M2: a marked object has a kind");
-        let trace = kind.trace_batch.expect("noscan objects are never traced");
-        self.counts.objects += 1;
-        self.counts.bytes += arena.slot_bytes(index);
-        let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
-        let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
-        // SAFETY: as in `finish_page`, for this one object.
-        unsafe { trace(page, granule / 64, 1 << (granule % 64), &mut self.tracer) };
+    /// Traces one object that this worker has just marked, and the chain that
+    /// hangs on it: while an object has just one edge and nothing else is to be
+    /// done, its target is the next.
+    fn scan_chain(&mut self, mut object: NonNull<u8>) {
+        loop {
+            let address = object.addr().get();
+            // SAFETY: as in `grey`.
+            let arena = unsafe { Arena::of(object) };
+            let index = Arena::page_index(address);
+            arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
+            let kind = arena.kind(index).expect("M2: a marked object has a kind");
+            let trace = kind.trace_batch.expect("noscan objects are never traced");
+            self.counts.objects += 1;
+            self.counts.bytes += arena.slot_bytes(index);
+            let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
+            let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
+            // SAFETY: as in `finish_page`, for this one object.
+            unsafe { trace(page, granule / 64, 1 << (granule % 64), &mut self.tracer) };
+            let &[next] = self.tracer.edges() else { break };
+            if self.has_more_to_do() {
+                break;
+            }
+            // SAFETY: as in `grey`.
+            let arena = unsafe { Arena::of(next) };
+            let page = Arena::page_index(next.addr().get());
+            if arena.queue_flag(page).load(Ordering::Relaxed) == NOSCAN_PAGE {
+                break;
+            }
+            self.tracer.clear_edges();
+            if arena.mark_byte(next.addr().get()).load(Ordering::Relaxed) != WHITE {
+                return;
+            }
+            object = next;
+        }
         self.drain_edges();
+    }
+
+    /// Whether anything but the edges in the tracer waits for this worker.
+    #[inline(always)]
+    fn has_more_to_do(&self) -> bool {
+        !self.queue.is_empty()
+            || !self.direct.is_empty()
+            || self.taken.is_some()
+            || self.tracer.has_pieces()
     }
 
     #[cold]
@@ -341,7 +368,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     fn drain(&mut self) {
         loop {
             if let Some(object) = self.direct.pop() {
-                self.scan_object(object);
+                self.scan_chain(object);
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
                 // longer, the more of its objects are grey when its turn comes.
