@@ -10,6 +10,8 @@ use heap_sync::atomic::Ordering;
 
 use crate::arena::{GREY, PageMarks};
 use crate::geometry::{GRANULE, PAGE_GRANULES};
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use crate::size_class::NUM_SIZE_CLASSES;
 use crate::size_class::SizeClass;
 
 /// Masks of a page: bit `g % 64` of word `g / 64` stands for granule `g`.
@@ -226,11 +228,11 @@ pub fn granules_to_slots(isa: Isa, masks: &PageMasks, class: SizeClass, mut emit
 fn gather_with_pext(isa: Isa, masks: &PageMasks, class: SizeClass, words: &mut PageMasks) -> bool {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if isa.has_bmi2() {
+        let starts = &STARTS[class.index()];
         let mut slot = 0;
-        for (index, mask) in masks.iter().enumerate() {
-            let starts = start_mask(class.object_size(), index);
+        for (mask, starts) in masks.iter().zip(starts) {
             // SAFETY: `has_bmi2` says that `detect` found BMI2.
-            let bits = unsafe { core::arch::x86_64::_pext_u64(*mask, starts) };
+            let bits = unsafe { core::arch::x86_64::_pext_u64(*mask, *starts) };
             words[slot / 64] |= bits << (slot % 64);
             let next = slot + starts.count_ones() as usize;
             if next / 64 > slot / 64 && slot % 64 != 0 && next / 64 < words.len() {
@@ -244,8 +246,29 @@ fn gather_with_pext(isa: Isa, masks: &PageMasks, class: SizeClass, words: &mut P
     false
 }
 
+/// The start masks of every class: computing one takes longer than the rest of
+/// sweeping a span.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+static STARTS: [PageMasks; NUM_SIZE_CLASSES] = {
+    let mut table = [[0; PAGE_GRANULES / 64]; NUM_SIZE_CLASSES];
+    let mut row = 0;
+    while row < NUM_SIZE_CLASSES {
+        let size = match SizeClass::from_index(row) {
+            Some(class) => class.object_size(),
+            None => 0,
+        };
+        let mut index = 0;
+        while size >= GRANULE && index < PAGE_GRANULES / 64 {
+            table[row][index] = start_mask(size, index);
+            index += 1;
+        }
+        row += 1;
+    }
+    table
+};
+
 /// The granules of word `index` in which slots of `size` bytes start.
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "used by the BMI2 kernel"))]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 const fn start_mask(size: usize, index: usize) -> u64 {
     if size == 24 {
         // Granules 0 and 1 of every three; 64 = 1 (mod 3) shifts the pattern.
