@@ -19,7 +19,9 @@
 //! Models: `tests/loom_gate.rs`.
 
 use heap_sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::thread::spin_loop;
 
 /// `Gate::poll`: a collector is stopping, or has stopped, the world.
 const STOP: u32 = 1;
@@ -27,6 +29,10 @@ const STOP: u32 = 1;
 const WANTED: u32 = 2;
 /// `Gate::poll`: a collection is due at every safepoint.
 const ALWAYS: u32 = 4;
+
+/// How often to look before going to sleep: a short collection is over sooner than
+/// a sleeper would be awake. None under the model checker.
+const SPINS: usize = bound(1000, 0);
 
 const OUTSIDE: u32 = 0;
 const INSIDE: u32 = 1;
@@ -162,8 +168,14 @@ impl Gate {
     #[cold]
     pub fn step_aside(&self, presence: &Presence) {
         presence.state.store(OUTSIDE, Ordering::Release);
+        self.wake();
+        for _ in 0..SPINS {
+            if self.poll.load(Ordering::Relaxed) & STOP == 0 {
+                return;
+            }
+            spin_loop();
+        }
         let mut collector = self.collector.lock();
-        self.changed.notify_all();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
             collector = self.changed.wait(collector);
         }
@@ -258,6 +270,12 @@ impl<'c> Stopping<'c> {
         members: impl Iterator<Item = &'p Presence> + Clone,
     ) -> Option<WorldStopped<'c>> {
         let gate = self.stopped.gate;
+        for _ in 0..SPINS {
+            if !members.clone().any(Presence::is_inside) {
+                break;
+            }
+            spin_loop();
+        }
         let mut collector = gate.collector.lock();
         loop {
             if members.clone().any(Presence::is_abandoned) {
