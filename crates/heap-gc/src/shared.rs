@@ -161,7 +161,10 @@ impl Shared {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live >= self.trigger_bytes.load(Ordering::Relaxed)
             || (live >= self.trigger_floor.load(Ordering::Relaxed)
-                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
+                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed)
+                // Until then many of the pages are garbage's, and a heap at its
+                // limit sweeps them before it refuses.
+                && self.heap.sweep_is_over())
         {
             self.gate.want();
         }
