@@ -233,15 +233,6 @@ impl<'g> Collector<'g> {
         fence(Ordering::SeqCst);
         Stopping { stopped: WorldStopped { gate } }
     }
-
-    /// Stops the world of these mutators: [`Collector::raise`], then
-    /// [`Stopping::wait`]. Only where none can attach meanwhile.
-    pub fn stop<'p>(
-        &self,
-        members: impl Iterator<Item = &'p Presence> + Clone,
-    ) -> Option<WorldStopped<'_>> {
-        self.raise().wait(members)
-    }
 }
 
 impl Drop for Collector<'_> {
@@ -320,7 +311,9 @@ mod tests {
         gate.enter(&presence);
         let stopper = {
             let (gate, presence) = (gate.clone(), presence.clone());
-            std::thread::spawn(move || gate.claim().stop([&*presence].into_iter()).is_none())
+            std::thread::spawn(move || {
+                gate.claim().raise().wait([&*presence].into_iter()).is_none()
+            })
         };
         presence.abandon(&gate);
         assert!(stopper.join().unwrap());
@@ -338,7 +331,7 @@ mod tests {
         assert_eq!(gate.request(), Request::None);
         let right = gate.claim();
         assert!(gate.try_claim().is_none(), "GA2");
-        let stopped = right.stop(std::iter::empty()).unwrap();
+        let stopped = right.raise().wait(std::iter::empty()).unwrap();
         assert_eq!(gate.request(), Request::StepAside);
         drop(stopped);
         assert!(!gate.poll());

@@ -207,10 +207,8 @@ impl Shared {
         }
         // Phase 2: stop the world.
         let start = Instant::now();
-        // Listed when the flag is up: who attaches later stays outside (GA1).
-        let stopping = right.raise();
-        let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let Some(world) = stopping.wait(members.iter().map(|member| &member.presence)) else {
+        let (members, world) = self.stop_world(right);
+        let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
             // freed, perhaps for ever. Ask again only after the heap has doubled:
             // the mutator may have been on its way out, in a thread that ended.
@@ -258,6 +256,19 @@ impl Shared {
         if self.settings.background_sweep {
             self.background.wake(self);
         }
+    }
+
+    /// Stops the world. Returns the mutators there are, and proof that they are
+    /// outside: `None` if one was abandoned.
+    fn stop_world<'c>(
+        &self,
+        right: &'c Collector<'_>,
+    ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
+        // Listed when the flag is up: who attaches later stays outside (GA1).
+        let stopping = right.raise();
+        let members: Vec<Arc<Record>> = self.members.lock().clone();
+        let world = stopping.wait(members.iter().map(|member| &member.presence));
+        (members, world)
     }
 
     fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
@@ -334,10 +345,8 @@ impl Shared {
     fn at_rest<R>(&self, look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R) -> Option<R> {
         let right = self.gate.claim();
         self.finish_sweep();
-        // Listed when the flag is up: who attaches later stays outside (GA1).
-        let stopping = right.raise();
-        let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let world = stopping.wait(members.iter().map(|member| &member.presence))?;
+        let (members, world) = self.stop_world(&right);
+        let world = world?;
         self.flush_caches(&world, &members);
         self.finish_sweep();
         Some(look(&world, &members))
