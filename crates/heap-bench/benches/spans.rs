@@ -88,11 +88,11 @@ impl Spans {
         loop {
             match self.cache.refill(&self.heap, &NOSCAN, self.class) {
                 Refill::Slot(slot) => break slot,
-                Refill::NeedSpan(central) => {
+                Refill::NeedSpans(central, wanted) => {
                     let mut tally = Tally::default();
-                    let span = self.heap.acquire_span(central, &mut tally);
+                    let spans = self.heap.acquire_spans(central, wanted, &mut tally);
                     self.cache.count(&tally);
-                    self.cache.install(&NOSCAN, self.class, span.expect("memory"));
+                    self.cache.install(&NOSCAN, self.class, spans.expect("memory"));
                 }
             }
         }

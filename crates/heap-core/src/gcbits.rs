@@ -75,6 +75,28 @@ impl Bitmap {
     }
 }
 
+/// Neighbouring bitmaps of the same length; an iterator.
+#[derive(Debug)]
+pub struct Bitmaps {
+    words: NonNull<AtomicU64>,
+    len: usize,
+    left: usize,
+}
+
+impl Iterator for Bitmaps {
+    type Item = Bitmap;
+
+    #[inline]
+    fn next(&mut self) -> Option<Bitmap> {
+        self.left = self.left.checked_sub(1)?;
+        let words = self.words;
+        // SAFETY: there were `len * left` words here, so the sum is one past the
+        // last of them at most.
+        self.words = unsafe { words.add(self.len) };
+        Some(Bitmap { words, len: self.len })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Generations {
     current: Vec<NonNull<Chunk>>,
@@ -113,14 +135,32 @@ impl GcBits {
     /// Room for `slots` bits in `next`. The words are not cleared: the sweep
     /// writes every one of them. `None` when the system has no memory.
     pub fn alloc(&self, slots: usize) -> Option<Bitmap> {
+        self.alloc_many(slots, 1).next()
+    }
+
+    /// Room for `count` bitmaps of `slots` bits each, for about the price of one.
+    /// Yields all of them, or none when the system has no memory.
+    ///
+    /// # Panics
+    ///
+    /// If so many do not fit in a chunk.
+    pub fn alloc_many(&self, slots: usize, count: usize) -> Bitmaps {
         let len = slots.div_ceil(64).max(1);
+        assert!(len.saturating_mul(count) <= CHUNK_WORDS, "bitmaps larger than a chunk");
+        match self.alloc_words(len * count) {
+            Some(words) => Bitmaps { words, len, left: count },
+            None => Bitmaps { words: NonNull::dangling(), len, left: 0 },
+        }
+    }
+
+    fn alloc_words(&self, len: usize) -> Option<NonNull<AtomicU64>> {
         loop {
             // ORDERING: Acquire pairs with the Release in `add_chunk`.
             let filling = self.filling.load(Ordering::Acquire);
             if let Some(chunk) = NonNull::new(filling)
                 && let Some(words) = Self::bump(chunk, len)
             {
-                return Some(Bitmap { words, len });
+                return Some(words);
             }
             if self.add_chunk(filling).is_none() {
                 // ORDERING: Relaxed: read in `rotate`, with the world stopped.

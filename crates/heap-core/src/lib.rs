@@ -16,8 +16,8 @@
 //!    the caller is told that it needs a span.
 //! 5. The caller (the collector's slow path, not this crate) first pays its
 //!    sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
-//! 6. [`mheap::MHeap::acquire_span`] takes a swept span with room if there is
-//!    one.
+//! 6. [`mheap::MHeap::acquire_spans`] takes swept spans with room if there are
+//!    any.
 //! 7. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
 //!    class until one has room ([`sweep`]), a bounded number of them.
 //! 8. Else it takes fresh pages from [`page_alloc::PageAlloc`], within the limit;

@@ -11,8 +11,12 @@
 //! Owner: one mutator; never locked. The collector touches it only while the
 //! owner is at a safepoint.
 //!
-//! * C1: every entry's span is `Cached`; `flush` gives all of them back, and runs
-//!   for every mutator before the clock advances.
+//! Spans come and go in batches. An entry that asks often gets more at a time, up
+//! to [`SPAN_BATCH`], and starts with one again after a collection: so spare spans
+//! are a small part of those that were used.
+//!
+//! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
+//!   runs for every mutator before the clock advances.
 //! * C2: slots of a window from `cursor` to `end` are free and known to nobody
 //!   else.
 
@@ -22,10 +26,13 @@ use rustc_hash::FxHashMap;
 
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
-use crate::mheap::MHeap;
+use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch};
 use crate::mspan::CachedSpan;
 use crate::size_class::SizeClass;
 use crate::stats::{SweepBy, Tally};
+
+/// After so many trips for spans a batch grows by one.
+const TRIPS_PER_SPAN: usize = 4;
 
 /// Places in the window table.
 const WINDOWS: usize = 256;
@@ -51,11 +58,24 @@ const NO_WINDOW: Window =
 struct Entry {
     key: usize,
     central: NonNull<Central>,
+    /// The span that the window is in.
     span: Option<CachedSpan>,
     /// Where the current run began, to count what was handed out.
     run_start: *mut u8,
     /// The window while it is not in the table.
     parked: Window,
+}
+
+/// The spans of an entry that allocations do not come from. Apart from the entry,
+/// which is looked at for every run.
+#[derive(Debug, Default)]
+struct Stock {
+    /// Spans to use next, the first one last.
+    spare: SpanBatch,
+    /// Spans without free slots, on their way back.
+    used: SpanBatch,
+    /// How often spans were asked for since the last flush.
+    trips: usize,
 }
 
 /// A mutator's windows and spans.
@@ -64,9 +84,16 @@ pub struct Cache {
     /// In place, not boxed: the fast path starts here.
     windows: [Window; WINDOWS],
     entries: Vec<Entry>,
+    /// For each entry.
+    stocks: Vec<Stock>,
     by_key: FxHashMap<usize, usize>,
     /// What this mutator has counted since the last flush.
     tally: Tally,
+    /// Bytes of the slots that were free in spans when windows came to be in them,
+    /// since somebody last asked.
+    opened_bytes: usize,
+    /// Whether a window came to be in another span since somebody asked.
+    newly_opened: bool,
 }
 
 // SAFETY: the cache owns its spans; the pointers name memory of the heap.
@@ -77,8 +104,9 @@ unsafe impl Send for Cache {}
 pub enum Refill<'h> {
     /// A slot.
     Slot(NonNull<u8>),
-    /// A span from this central list; hand it to [`Cache::install`].
-    NeedSpan(&'h Central),
+    /// So many spans, or fewer, from this central list; hand them to
+    /// [`Cache::install`].
+    NeedSpans(&'h Central, usize),
 }
 
 #[inline(always)]
@@ -89,13 +117,20 @@ const fn place(key: usize) -> usize {
     ((key >> 7).wrapping_add(key & 127)) & (WINDOWS - 1)
 }
 
+fn free_bytes(span: &CachedSpan) -> usize {
+    span.free_slots() * span.body().slot_bytes
+}
+
 impl Default for Cache {
     fn default() -> Self {
         Cache {
             windows: [NO_WINDOW; WINDOWS],
             entries: Vec::new(),
+            stocks: Vec::new(),
             by_key: FxHashMap::default(),
             tally: Tally::default(),
+            opened_bytes: 0,
+            newly_opened: false,
         }
     }
 }
@@ -131,32 +166,64 @@ impl Cache {
             return Refill::Slot(slot);
         }
         self.retire_run(index);
-        let entry = &mut self.entries[index];
-        if let Some(span) = &mut entry.span
-            && let Some((first, end)) = span.next_run()
+        while let entry = &mut self.entries[index]
+            && let Some(span) = &mut entry.span
         {
-            let start = span.body().slot(first).as_ptr();
-            let window = &mut self.windows[place(key)];
-            window.cursor = start;
-            window.end = start.wrapping_add((end - first) * span.body().slot_bytes);
-            entry.run_start = start;
-            return match self.alloc(kind, class) {
-                Some(slot) => Refill::Slot(slot),
-                None => unreachable!("a run has at least one slot"),
-            };
+            if let Some((first, end)) = span.next_run() {
+                let start = span.body().slot(first).as_ptr();
+                let window = &mut self.windows[place(key)];
+                window.cursor = start;
+                window.end = start.wrapping_add((end - first) * span.body().slot_bytes);
+                entry.run_start = start;
+                return match self.alloc(kind, class) {
+                    Some(slot) => Refill::Slot(slot),
+                    None => unreachable!("a run has at least one slot"),
+                };
+            }
+            // There is room: a batch is returned before the next one comes.
+            let stock = &mut self.stocks[index];
+            stock.used.extend(entry.span.take());
+            entry.span = stock.spare.pop();
+            self.count_opened(index);
         }
-        if let Some(full) = entry.span.take() {
-            heap.release_span(full);
-        }
+        let stock = &mut self.stocks[index];
+        heap.release_full_spans(&mut stock.used);
+        stock.trips += 1;
+        // Long spans come in smaller batches, or one by one.
+        let most = (SPAN_BATCH / class.span_pages()).max(1);
+        let wanted = (stock.trips / TRIPS_PER_SPAN).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
-        Refill::NeedSpan(unsafe { entry.central.as_ref() })
+        Refill::NeedSpans(unsafe { self.entries[index].central.as_ref() }, wanted)
     }
 
-    /// Makes `span` the one that its kind and class allocate from.
-    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, span: CachedSpan) {
+    /// Makes `spans` the ones that their kind and class allocate from, in order.
+    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, mut spans: SpanBatch) {
         let index = self.by_key[&(kind.address() + class.index())];
-        debug_assert!(self.entries[index].span.is_none(), "C1: one span per entry");
-        self.entries[index].span = Some(span);
+        let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+        debug_assert!(entry.span.is_none() && stock.spare.is_empty(), "all spans were used");
+        spans.reverse();
+        entry.span = spans.pop();
+        stock.spare = spans;
+        self.count_opened(index);
+    }
+
+    /// Bytes of the spans that allocations have begun to use since the last
+    /// [`Cache::take_opened_bytes`], if another one was begun since the last call.
+    /// Spare spans do not count.
+    #[inline]
+    pub fn newly_opened_bytes(&mut self) -> Option<usize> {
+        core::mem::take(&mut self.newly_opened).then_some(self.opened_bytes)
+    }
+
+    /// The bytes of those spans; counting starts again from zero.
+    pub fn take_opened_bytes(&mut self) -> usize {
+        core::mem::take(&mut self.opened_bytes)
+    }
+
+    /// Counts the span that allocations come from next.
+    fn count_opened(&mut self, index: usize) {
+        self.opened_bytes += self.entries[index].span.as_ref().map_or(0, free_bytes);
+        self.newly_opened = true;
     }
 
     fn entry(
@@ -177,6 +244,7 @@ impl Cache {
             run_start: core::ptr::null_mut(),
             parked: Window { key, entry: index, ..NO_WINDOW },
         });
+        self.stocks.push(Stock::default());
         self.by_key.insert(key, index);
         index
     }
@@ -214,16 +282,19 @@ impl Cache {
         }
     }
 
-    /// Bytes of slots in windows that have not been handed out: an
-    /// over-estimate of the live heap that `flush` takes back.
+    /// Gives every span back. Returns the bytes of opened spans that were not
+    /// handed out: what was counted as opened and is not in use.
     pub fn flush(&mut self, heap: &MHeap) -> usize {
         let mut unused_bytes = 0;
         for index in 0..self.entries.len() {
             self.retire_run(index);
-            if let Some(span) = self.entries[index].span.take() {
-                unused_bytes += span.free_slots() * span.body().slot_bytes;
+            let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+            heap.release_full_spans(&mut stock.used);
+            unused_bytes += entry.span.as_ref().map_or(0, free_bytes);
+            for span in entry.span.take().into_iter().chain(stock.spare.drain(..)) {
                 heap.release_span(span);
             }
+            stock.trips = 0;
         }
         heap.stats.add(&mut self.tally, SweepBy::Allocation);
         unused_bytes

@@ -26,14 +26,15 @@ use core::ptr::NonNull;
 use std::sync::RwLock;
 use std::time::Instant;
 
+use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use heap_sync::lock::{Mutex, MutexGuard};
+use heap_sync::lock::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::arena::Arena;
 use crate::error::OutOfMemory;
-use crate::gcbits::GcBits;
+use crate::gcbits::{Bitmap, GcBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::kind::ObjectKind;
 use crate::marks::Isa;
@@ -58,6 +59,22 @@ const PATIENCE: usize = 1000;
 
 /// Zeroing less than this costs less than finding out whether it is needed.
 const LOOK_BEFORE_ZEROING: usize = 1024;
+
+/// Spans that a mutator takes or returns at a time, at most.
+pub const SPAN_BATCH: usize = 8;
+
+/// Spans of one kind and class on their way to or from a mutator.
+pub type SpanBatch = ArrayVec<CachedSpan, SPAN_BATCH>;
+
+/// What a new span looks like.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    npages: usize,
+    nelems: usize,
+    slot_bytes: usize,
+    /// Slots that count as allocated from the start.
+    allocated: usize,
+}
 
 /// How the memory layer behaves.
 #[derive(Clone, Debug)]
@@ -178,37 +195,60 @@ impl MHeap {
 
     // ---- spans for mutators ----------------------------------------------
 
-    /// A span with free slots for the caller's cache: a swept one, one that
-    /// sweeping finds room in, or fresh pages, in this order. The caller pays
-    /// its sweep credit first.
+    /// Spans with free slots for the caller's cache, at least one and at most
+    /// `wanted`: swept ones, ones that sweeping finds room in, or one of fresh
+    /// pages, in this order. The caller pays its sweep credit first.
+    ///
+    /// Several at once cost little more than one, in instructions that other
+    /// threads must wait for. Fresh ones come singly: memory is taken when it is
+    /// needed.
     ///
     /// # Errors
     ///
     /// When the limit or the system refuses fresh pages.
-    pub fn acquire_span(
+    pub fn acquire_spans(
         &self,
         central: &Central,
+        wanted: usize,
         tally: &mut Tally,
-    ) -> Result<CachedSpan, OutOfMemory> {
+    ) -> Result<SpanBatch, OutOfMemory> {
+        let wanted = wanted.clamp(1, SPAN_BATCH);
         let now = self.now();
-        if let Some(span) = central.partial_swept(now).pop() {
-            // SAFETY: just popped from a swept list.
-            return Ok(unsafe { CachedSpan::from_swept(span, now) });
+        let swept = Self::take_swept(central, now, wanted);
+        if !swept.is_empty() {
+            return Ok(swept);
         }
-        if let Some(ticket) = self.active.begin()
-            && let Some(span) = self.sweep_for_room(&ticket, central, now, tally)
-        {
-            return Ok(span);
+        if let Some(ticket) = self.active.begin() {
+            let spans = self.sweep_for_room(&ticket, central, now, wanted, tally);
+            if !spans.is_empty() {
+                return Ok(spans);
+            }
         }
         let class = central.class();
-        let (pages, slots) = (class.span_pages(), class.objects_per_span());
-        self.fresh_span(central, pages, slots, class.object_size(), 0).or_else(|refusal| {
-            // Sweeping everything for its pages may have found room in a span of
-            // this very list.
-            let span = central.partial_swept(now).pop().ok_or(refusal)?;
+        let shape = Shape {
+            npages: class.span_pages(),
+            nelems: class.objects_per_span(),
+            slot_bytes: class.object_size(),
+            allocated: 0,
+        };
+        match self.fresh_span(central, shape) {
+            Ok(span) => Ok(SpanBatch::from_iter([span])),
+            Err(refusal) => {
+                // Sweeping everything for its pages may have found room in a span of
+                // this very list.
+                let swept = Self::take_swept(central, now, 1);
+                if swept.is_empty() { Err(refusal) } else { Ok(swept) }
+            }
+        }
+    }
+
+    fn take_swept(central: &Central, now: SweepGen, wanted: usize) -> SpanBatch {
+        let mut spans = SpanBatch::new();
+        central.partial_swept(now).pop_many(wanted, |span| {
             // SAFETY: just popped from a swept list.
-            Ok(unsafe { CachedSpan::from_swept(span, now) })
-        })
+            spans.push(unsafe { CachedSpan::from_swept(span, now) });
+        });
+        spans
     }
 
     fn sweep_for_room(
@@ -216,22 +256,55 @@ impl MHeap {
         ticket: &Ticket<'_>,
         central: &Central,
         now: SweepGen,
+        wanted: usize,
         tally: &mut Tally,
-    ) -> Option<CachedSpan> {
-        for _ in 0..SWEEP_BUDGET {
-            let span =
-                central.partial_unswept(now).pop().or_else(|| central.full_unswept(now).pop())?;
-            let Some(mut claim) = SweepClaim::try_claim(ticket, span, now) else {
-                // N2: somebody else sweeps it and will settle it.
-                continue;
+    ) -> SpanBatch {
+        let mut spans = SpanBatch::new();
+        let mut budget = SWEEP_BUDGET;
+        while spans.is_empty() && budget > 0 {
+            let mut claims = ArrayVec::<SweepClaim<'_>, SPAN_BATCH>::new();
+            // N2: who fails to claim leaves the span to somebody else, who sweeps it
+            // and will settle it.
+            let mut claim = |span| claims.extend(SweepClaim::try_claim(ticket, span, now));
+            let most = wanted.min(budget);
+            let popped = match central.partial_unswept(now).pop_many(most, &mut claim) {
+                0 => central.full_unswept(now).pop_many(most, &mut claim),
+                some => some,
             };
-            let counts = self.sweep_claimed(&mut claim, tally);
-            if counts.live_objects < claim.body().nelems {
-                return Some(claim.into_cached());
+            if popped == 0 {
+                break;
             }
-            central.full_swept(now).push(claim.release());
+            budget -= popped;
+            self.count_pages_swept(claims.iter().map(|claim| claim.body().npages).sum());
+            let slots = central.class().objects_per_span();
+            let mut bitmaps = self.bits.alloc_many(slots, claims.len());
+            for mut claim in claims {
+                let counts = self.sweep_claimed(&mut claim, bitmaps.next(), tally);
+                if counts.live_objects < claim.body().nelems {
+                    spans.push(claim.into_cached());
+                } else {
+                    central.full_swept(now).push(claim.release());
+                }
+            }
         }
-        None
+        spans
+    }
+
+    /// Takes spans of one kind and class back of which every slot was handed out.
+    pub fn release_full_spans(&self, spans: &mut SpanBatch) {
+        let Some(first) = spans.first() else { return };
+        let now = self.now();
+        // SAFETY: Y3.
+        let central = unsafe { first.body().central.as_ref() };
+        let spans: ArrayVec<NonNull<Span>, SPAN_BATCH> = spans
+            .drain(..)
+            .map(|span| {
+                debug_assert_eq!(span.free_slots(), 0);
+                debug_assert_eq!(span.body().central, NonNull::from(central));
+                span.uncache(now)
+            })
+            .collect();
+        central.full_swept(now).push_many(&spans);
     }
 
     /// Takes a span back from a mutator's cache.
@@ -259,7 +332,9 @@ impl MHeap {
         }
         let npages = pages_for(bytes);
         let central = self.central(kind, SizeClass::LARGE);
-        let span = self.fresh_span(central, npages, 1, npages * PAGE_SIZE, 1)?;
+        let slot_bytes = npages * PAGE_SIZE;
+        let shape = Shape { npages, nelems: 1, slot_bytes, allocated: 1 };
+        let span = self.fresh_span(central, shape)?;
         let object = span.body().base;
         self.stats.allocated_objects.add(1);
         self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
@@ -293,48 +368,22 @@ impl MHeap {
     }
 
     /// A span of fresh pages.
-    fn fresh_span(
-        &self,
-        central: &Central,
-        npages: usize,
-        nelems: usize,
-        slot_bytes: usize,
-        allocated: usize,
-    ) -> Result<CachedSpan, OutOfMemory> {
-        let mut pages = match self.reserve_pages(npages) {
-            Err(OutOfMemory::Limit) => {
-                // What is dead already may make room.
-                let mut tally = Tally::default();
-                while self.sweep_one(&mut tally).is_some() {}
-                self.stats.add(&mut tally, SweepBy::Collector);
-                // Others may be about to free what they are sweeping. The wait is
-                // bounded: one of their destructors may be waiting for us.
-                for _ in 0..PATIENCE {
-                    if self.sweep_is_over() {
-                        break;
-                    }
-                    std::thread::yield_now();
-                }
-                self.reserve_pages(npages)?
-            }
-            other => other?,
-        };
-        let refund = || {
+    fn fresh_span(&self, central: &Central, shape: Shape) -> Result<CachedSpan, OutOfMemory> {
+        let npages = shape.npages;
+        let mut pages = self.pages.lock();
+        if self.charge(npages) == Err(OutOfMemory::Limit) {
+            drop(pages);
+            self.sweep_for_pages();
+            pages = self.pages.lock();
+            self.charge(npages)?;
+        }
+        let Some((span, run)) = self.take_run(&mut pages, npages) else {
             self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
-        };
-        let Some(span) = pages.spans.alloc(Span::dead) else {
-            refund();
-            return Err(OutOfMemory::System);
-        };
-        let taken = pages.take(&*self.os, self.config.huge_pages, npages);
-        // ORDERING: Relaxed: a count, changed under the page lock only.
-        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
-        let Some(Run { base, needs_zero }) = taken else {
-            pages.spans.free(span);
-            refund();
             return Err(OutOfMemory::System);
         };
         drop(pages);
+        let Run { base, needs_zero } = run;
+        let Shape { npages, nelems, slot_bytes, allocated } = shape;
         let body = Body {
             base,
             npages,
@@ -356,9 +405,37 @@ impl MHeap {
         Ok(cached)
     }
 
-    /// Charges `npages` against the limit (Y2) and takes the page lock.
-    fn reserve_pages(&self, npages: usize) -> Result<MutexGuard<'_, Pages>, OutOfMemory> {
-        let pages = self.pages.lock();
+    /// A span record and pages for it.
+    fn take_run(&self, pages: &mut Pages, npages: usize) -> Option<(NonNull<Span>, Run)> {
+        let span = pages.spans.alloc(Span::dead)?;
+        let run = pages.take(&*self.os, self.config.huge_pages, npages);
+        // ORDERING: Relaxed: a count, changed under the page lock only.
+        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
+        if run.is_none() {
+            pages.spans.free(span);
+        }
+        Some((span, run?))
+    }
+
+    /// Sweeps everything, for the pages that are dead already.
+    #[cold]
+    fn sweep_for_pages(&self) {
+        let mut tally = Tally::default();
+        while self.sweep_one(&mut tally).is_some() {}
+        self.stats.add(&mut tally, SweepBy::Collector);
+        // Others may be about to free what they are sweeping. The wait is
+        // bounded: one of their destructors may be waiting for us.
+        for _ in 0..PATIENCE {
+            if self.sweep_is_over() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Charges `npages` against the limit (Y2). The caller has the page lock,
+    /// which orders charges; giving back needs none.
+    fn charge(&self, npages: usize) -> Result<(), OutOfMemory> {
         let bytes = npages * PAGE_SIZE;
         // ORDERING: Relaxed: the page lock orders changes that add.
         let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
@@ -368,7 +445,7 @@ impl MHeap {
         }
         let after = self.stats.in_use_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.stats.in_use_bytes_max.fetch_max(after, Ordering::Relaxed);
-        Ok(pages)
+        Ok(())
     }
 
     /// Takes back the pages of a span that holds nothing.
@@ -390,17 +467,25 @@ impl MHeap {
 
     // ---- sweeping ----------------------------------------------------------
 
-    fn sweep_claimed(&self, claim: &mut SweepClaim<'_>, tally: &mut Tally) -> SweepCounts {
-        let npages = claim.body().npages;
-        // Counted at the start: the credit formula pays for pages looked at.
+    /// To be called before sweeping: the credit formula pays for pages looked at.
+    fn count_pages_swept(&self, npages: usize) {
         self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
+    }
+
+    fn sweep_claimed(
+        &self,
+        claim: &mut SweepClaim<'_>,
+        bitmap: Option<Bitmap>,
+        tally: &mut Tally,
+    ) -> SweepCounts {
+        let npages = claim.body().npages;
         let start = Arena::page_index(claim.body().base.addr().get())
             .is_multiple_of(SWEEP_SAMPLE)
             .then(Instant::now);
         if claim.specials().any() {
             self.fire_specials(claim);
         }
-        let counts = sweep::sweep(claim, &self.bits, self.isa, self.config.poison);
+        let counts = sweep::sweep(claim, bitmap, self.isa, self.config.poison);
         if let Some(start) = start {
             let ns = start.elapsed().as_nanos() as u64;
             tally.sampled_sweep_ns += ns;
@@ -453,7 +538,9 @@ impl MHeap {
         tally: &mut Tally,
     ) -> usize {
         let npages = claim.body().npages;
-        let counts = self.sweep_claimed(&mut claim, tally);
+        self.count_pages_swept(npages);
+        let bitmap = self.bits.alloc(claim.body().nelems);
+        let counts = self.sweep_claimed(&mut claim, bitmap, tally);
         if counts.live_objects == 0 {
             let (record, body) = claim.kill();
             self.free_pages(record, &body);

@@ -85,6 +85,11 @@ impl<T> SpanSet<T> {
         self.0.push(item);
     }
 
+    /// Adds several items, for about the price of one.
+    pub fn push_many(&self, items: &[NonNull<T>]) {
+        self.0.push_many(items);
+    }
+
     /// Takes an item out, or returns `None` if the set is empty.
     ///
     /// An item that another thread is still pushing may or may not be found.
@@ -92,6 +97,13 @@ impl<T> SpanSet<T> {
     #[must_use]
     pub fn pop(&self) -> Option<NonNull<T>> {
         self.0.pop()
+    }
+
+    /// Takes up to `most` items out, for about the price of one, and hands them
+    /// to `sink`. Returns how many; zero only where [`SpanSet::pop`] would have
+    /// returned `None`.
+    pub fn pop_many(&self, most: usize, sink: impl FnMut(NonNull<T>)) -> usize {
+        self.0.pop_many(most, sink)
     }
 
     /// Whether a pop would have found nothing at some moment during this call.
@@ -204,40 +216,43 @@ impl<T> Block<T> {
         self.popping.load(Ordering::Relaxed)
     }
 
-    /// Claims a slot for a pusher, or returns `None` if all have been given away.
-    fn claim_for_push(&self) -> Option<&AtomicPtr<T>> {
+    /// Claims up to `most` slots for a pusher; none if all have been given away.
+    fn claim_for_push(&self, most: usize) -> &[AtomicPtr<T>] {
         // Looking first keeps the counter from running away on a full block.
         if self.pushed() == self.slots.len() {
-            return None;
+            return &[];
         }
-        self.slots.get(self.pushing.fetch_add(1, Ordering::Relaxed))
+        let first = self.pushing.fetch_add(most, Ordering::Relaxed).min(self.slots.len());
+        &self.slots[first..(first + most).min(self.slots.len())]
     }
 
-    /// Claims a slot for a popper.
+    /// Claims up to `most` slots for a popper.
     ///
     /// The counters order nothing but themselves: what an item points at is
     /// published by its slot, and a push that happened before this pop is seen
     /// in `pushing` because a thread never reads an older value than it knows of.
-    fn claim_for_pop<P: Protocol>(&self) -> Claim<'_, T> {
+    fn claim_for_pop<P: Protocol>(&self, most: usize) -> Claim<'_, T> {
         let mut popped = self.popped();
         loop {
             if popped == self.slots.len() {
                 return Claim::Exhausted;
             }
-            if popped >= self.pushed() {
+            let pushed = self.pushed();
+            if popped >= pushed {
                 return Claim::Empty;
             }
+            let end = pushed.min(popped + most);
             if !P::CLAIM_ATOMICALLY {
-                self.popping.store(popped + 1, Ordering::Relaxed);
-                return Claim::Slot(&self.slots[popped]);
+                self.popping.store(end, Ordering::Relaxed);
+                return Claim::Slots(&self.slots[popped..end]);
             }
             match self.popping.compare_exchange_weak(
                 popped,
-                popped + 1,
+                end,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Claim::Slot(&self.slots[popped]),
+                Ok(_) => return Claim::Slots(&self.slots[popped..end]),
                 Err(now) => popped = now,
             }
         }
@@ -246,8 +261,8 @@ impl<T> Block<T> {
 
 /// What a block can offer a popper.
 enum Claim<'a, T> {
-    /// This slot, for this popper alone.
-    Slot(&'a AtomicPtr<T>),
+    /// These slots, at least one, for this popper alone.
+    Slots(&'a [AtomicPtr<T>]),
     /// No slot now; later pushes may still use the block.
     Empty,
     /// No slot ever again.
@@ -268,28 +283,35 @@ impl<T, P: Protocol> Queue<T, P> {
     /// See [`SpanSet::push`].
     #[inline]
     pub(crate) fn push(&self, item: NonNull<T>) {
+        self.push_many(&[item]);
+    }
+
+    /// See [`SpanSet::push_many`].
+    #[inline]
+    pub(crate) fn push_many(&self, mut items: &[NonNull<T>]) {
         const { assert!(align_of::<T>() > 1, "address 1 marks a closed slot") };
         let guard = self.reclaimer.pin();
-        loop {
+        while let [item, others @ ..] = items {
             let tail = self.tail.load(Ordering::Acquire);
             // SAFETY: loaded from `tail` under the guard.
             let Some(block) = (unsafe { guard.block(tail) }) else {
-                if self.push_first(item) {
-                    return;
+                if self.push_first(*item) {
+                    items = others;
                 }
                 continue;
             };
-            if let Some(slot) = block.claim_for_push() {
+            let slots = block.claim_for_push(items.len());
+            if slots.is_empty() && self.push_in_new_block(tail, block, *item) {
+                items = others;
+            }
+            for slot in slots {
+                // As many slots as items at most, so there is one left to put in.
+                let item = items[0].as_ptr();
                 let empty = ptr::null_mut();
-                if slot
-                    .compare_exchange(empty, item.as_ptr(), P::PUBLISH, Ordering::Relaxed)
-                    .is_ok()
-                {
-                    return;
+                if slot.compare_exchange(empty, item, P::PUBLISH, Ordering::Relaxed).is_ok() {
+                    items = &items[1..];
                 }
-                // A popper closed the slot before we came; take another.
-            } else if self.push_in_new_block(tail, block, item) {
-                return;
+                // Else a popper closed the slot before we came; take another.
             }
         }
     }
@@ -347,27 +369,34 @@ impl<T, P: Protocol> Queue<T, P> {
     /// See [`SpanSet::pop`].
     #[inline]
     pub(crate) fn pop(&self) -> Option<NonNull<T>> {
-        if self.head.load(Ordering::Relaxed).is_null() {
-            return None;
+        let mut item = None;
+        self.pop_many(1, |popped| item = Some(popped));
+        item
+    }
+
+    /// See [`SpanSet::pop_many`].
+    #[inline]
+    pub(crate) fn pop_many(&self, most: usize, mut sink: impl FnMut(NonNull<T>)) -> usize {
+        if self.head.load(Ordering::Relaxed).is_null() || most == 0 {
+            return 0;
         }
         let guard = self.reclaimer.pin();
         loop {
             let head = self.head.load(Ordering::Acquire);
             // SAFETY: loaded from `head` under the guard.
-            let block = unsafe { guard.block(head) }?;
-            match block.claim_for_pop::<P>() {
-                Claim::Slot(slot) => {
-                    if let Some(item) = take::<T, P>(slot) {
-                        return Some(item);
-                    }
-                    if !P::LOOK_BEHIND_CLOSED {
-                        return None;
+            let Some(block) = (unsafe { guard.block(head) }) else { return 0 };
+            match block.claim_for_pop::<P>(most) {
+                Claim::Slots(slots) => {
+                    let items = slots.iter().filter_map(take::<T, P>);
+                    let found = items.map(&mut sink).count();
+                    if found > 0 || !P::LOOK_BEHIND_CLOSED {
+                        return found;
                     }
                 }
-                Claim::Empty => return None,
+                Claim::Empty => return 0,
                 Claim::Exhausted => {
                     if !self.leave(head, block, &guard) {
-                        return None;
+                        return 0;
                     }
                 }
             }

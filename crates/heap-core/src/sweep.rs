@@ -17,7 +17,7 @@ use heap_sync::atomic::Ordering;
 
 use crate::arena::{Arena, WHITE};
 use crate::corrupt;
-use crate::gcbits::{Bitmap, GcBits};
+use crate::gcbits::Bitmap;
 use crate::kind::DropFn;
 use crate::marks::{Isa, granules_to_slots, marked_masks};
 use crate::mspan::{Body, SweepClaim};
@@ -65,21 +65,21 @@ pub(crate) unsafe fn drop_object(drop: DropFn, object: NonNull<u8>) -> bool {
     result.map_err(core::mem::forget).is_err()
 }
 
-/// Sweeps the claimed span in place.
+/// Sweeps the claimed span in place. `fresh` is the memory for its new bitmap.
 ///
-/// If the system has no memory for the new bitmap, nothing is freed in this
+/// If the system has no memory for one, nothing is freed in this
 /// cycle: the dead stay allocated, unreachable, and are found again by the next
 /// sweep.
 pub(crate) fn sweep(
     claim: &mut SweepClaim<'_>,
-    bits: &GcBits,
+    fresh: Option<Bitmap>,
     isa: Isa,
     poison: bool,
 ) -> SweepCounts {
     let body = claim.body_mut();
     // SAFETY: the span's base was handed out by its heap.
     let arena = unsafe { Arena::of(body.base) };
-    let Some(fresh) = bits.alloc(body.nelems) else {
+    let Some(fresh) = fresh else {
         clear(arena, body);
         return SweepCounts { live_objects: body.allocated, ..SweepCounts::default() };
     };

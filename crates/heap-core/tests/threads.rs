@@ -67,11 +67,12 @@ impl Mutator {
                 }
                 match self.cache.refill(heap, kind, class) {
                     Refill::Slot(slot) => break slot,
-                    Refill::NeedSpan(central) => {
+                    Refill::NeedSpans(central, wanted) => {
                         let mut tally = Tally::default();
-                        let span = heap.acquire_span(central, &mut tally).expect("memory");
+                        let spans =
+                            heap.acquire_spans(central, wanted, &mut tally).expect("memory");
                         self.cache.count(&tally);
-                        self.cache.install(kind, class, span);
+                        self.cache.install(kind, class, spans);
                     }
                 }
             },

@@ -8,8 +8,10 @@
 //!
 //! * CR1: when `owed` returns zero for a span, `pages swept >= ratio * (bytes
 //!   granted + span)`, or everything is swept: a mutator alone is never in debt.
-//!   Mutators that pay at the same time do not see each other's span yet, so the
-//!   debt may reach one span per mutator; the next one to pay clears it.
+//!   Mutators that pay at the same time do not see each other's spans yet, so the
+//!   debt may reach one payment per mutator (a batch of spans); the next one to
+//!   pay clears it. What a mutator has opened and not counted yet is not seen
+//!   either; it is bounded (see `Shared::should_count`).
 //! * CR2: the terms change only with the world stopped.
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,10 +29,11 @@ impl SweepCredit {
     /// Sets the terms: `pages` to sweep before `live` bytes grow to `trigger`.
     /// With the world stopped (CR2).
     pub fn set_terms(&self, pages: usize, live: usize, trigger: usize) {
-        // An eighth of the distance is left free, so that the sweep is over a
-        // little before it must be.
+        // A sixty-fourth of the distance is left free, so that the sweep is over a
+        // little before it must be. Not more: a span that is swept for credit and
+        // found empty goes back to the pages, which costs more than reusing it.
         let distance = trigger.saturating_sub(live);
-        let distance = (distance - distance / 8).max(1);
+        let distance = (distance - distance / 64).max(1);
         let ratio = pages as f64 / distance as f64;
         // ORDERING: Relaxed: published by leaving the safepoint (CR2).
         self.pages_per_byte.store(ratio.to_bits(), Ordering::Relaxed);

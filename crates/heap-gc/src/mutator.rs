@@ -23,6 +23,13 @@ use crate::gate::{Presence, Request, WorldStopped};
 use crate::roots::RootEntry;
 use crate::shared::Shared;
 
+/// A mutator takes no more spans at a time than this part of what may be granted
+/// before the next collection.
+const SPARE_SHARE: usize = 16;
+
+/// A mutator counts its spans as granted when they make up this many bytes.
+const GRANT_BYTES: usize = 64 << 10;
+
 /// What the collector knows of a mutator.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -222,28 +229,37 @@ impl Mutator {
             // code (destructors, when sweeping).
             // SAFETY: MU1, as in `alloc_small`.
             let refill = unsafe { &mut *self.cache.as_ptr() }.refill(&shared.heap, kind, class);
-            let central = match refill {
-                Refill::Slot(slot) => return Some(slot),
-                Refill::NeedSpan(central) => central,
+            let (central, wanted) = match refill {
+                Refill::Slot(slot) => {
+                    // SAFETY: MU1, as in `alloc_small`.
+                    let cache = unsafe { &mut *self.cache.as_ptr() };
+                    if let Some(opened_bytes) = cache.newly_opened_bytes()
+                        && shared.should_count(opened_bytes)
+                    {
+                        shared.grant(cache.take_opened_bytes());
+                    }
+                    return Some(slot);
+                }
+                Refill::NeedSpans(central, wanted) => (central, wanted),
             };
             let span_bytes = class.span_pages() * PAGE_SIZE;
-            shared.pay_credit(span_bytes);
+            let wanted = shared.affordable(wanted, span_bytes);
+            shared.pay_credit(wanted * span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
-            let acquired = shared.heap.acquire_span(central, &mut tally);
+            let acquired = shared.heap.acquire_spans(central, wanted, &mut tally);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
-            let span = match acquired {
-                Ok(span) => span,
+            let spans = match acquired {
+                Ok(spans) => spans,
                 Err(reason) => {
                     shared.gate.want();
                     self.refused.set(reason);
                     return None;
                 }
             };
-            shared.grant(span.free_slots() * span.body().slot_bytes);
             // SAFETY: MU1, as in `alloc_small`.
-            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, span);
+            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, spans);
         }
     }
 
@@ -336,7 +352,9 @@ impl Drop for Mutator {
             self.enter();
         }
         // SAFETY: MU1: inside, and `&mut self`.
-        let unused = unsafe { &mut *self.cache.as_ptr() }.flush(&self.shared.heap);
+        let cache = unsafe { &mut *self.cache.as_ptr() };
+        let unused = cache.flush(&self.shared.heap);
+        self.shared.grant(cache.take_opened_bytes());
         self.shared.take_back(unused);
         self.leave();
         let mut members = self.shared.members.lock();
@@ -351,8 +369,24 @@ fn check_not_in_destructor() {
     assert!(!is_dropping(), "a destructor of a heap object cannot allocate in a heap");
 }
 
-/// Sweeps until the debt for `span_bytes` is paid.
 impl Shared {
+    /// How many of `wanted` spans a mutator may take at once: all of them while
+    /// the next collection is far, so that the spare spans of many mutators do
+    /// not make up the heap.
+    fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
+        let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
+        wanted.min(1 + left / (SPARE_SHARE * span_bytes))
+    }
+
+    /// Whether it is time to count what a cache has opened as granted: not for
+    /// every span, which would make all mutators write to one place all the time,
+    /// but before it is much compared to what is left.
+    fn should_count(&self, opened_bytes: usize) -> bool {
+        let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
+        opened_bytes >= GRANT_BYTES.min(left / SPARE_SHARE)
+    }
+
+    /// Sweeps until the debt for `span_bytes` is paid.
     fn pay_credit(&self, span_bytes: usize) {
         let mut tally = Tally::default();
         loop {

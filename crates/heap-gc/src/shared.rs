@@ -156,6 +156,11 @@ impl Shared {
         }
     }
 
+    /// Live bytes at which the next collection is due.
+    pub(crate) fn trigger_bytes(&self) -> usize {
+        self.trigger_bytes.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes granted to a mutator; asks for a collection when due.
     pub(crate) fn grant(&self, bytes: usize) {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -273,7 +278,9 @@ impl Shared {
 
     fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
         for member in members {
-            let unused = member.cache_stopped(world).flush(&self.heap);
+            let cache = member.cache_stopped(world);
+            let unused = cache.flush(&self.heap);
+            self.grant(cache.take_opened_bytes());
             self.take_back(unused);
         }
     }

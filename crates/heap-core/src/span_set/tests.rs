@@ -27,6 +27,25 @@ fn one_thread_gets_items_back_in_order() {
     assert!(set.is_empty() && set.pop().is_none());
 }
 
+/// Batches of every length, across block borders, in order.
+#[test]
+fn batches_are_the_same_items_in_the_same_order() {
+    let table = items(2000);
+    let all: Vec<_> = table.iter().map(NonNull::from).collect();
+    for length in [1, 2, 3, 7, 31, 32, 33, 600] {
+        let set = SpanSet::new();
+        all.chunks(length).for_each(|items| set.push_many(items));
+        assert_eq!(set.len(), all.len());
+        let mut popped = Vec::new();
+        while set.pop_many(length, |item| popped.push(item)) > 0 {}
+        assert_eq!(popped, all, "in batches of {length}");
+        assert!(set.is_empty() && set.pop().is_none());
+    }
+    let set = SpanSet::<AtomicUsize>::new();
+    set.push_many(&[]);
+    assert!(set.is_empty() && set.pop_many(0, |_| panic!("nothing was asked for")) == 0);
+}
+
 #[test]
 fn a_short_set_keeps_to_small_blocks() {
     let table = items(3);
@@ -66,7 +85,7 @@ fn a_late_pusher_hides_nothing() {
     assert!(set.pop().is_some());
     // SAFETY: nobody else uses the set.
     let block = unsafe { &*set.0.tail.load(Ordering::Acquire) };
-    let late = block.claim_for_push().unwrap();
+    let late = &block.claim_for_push(1)[0];
     set.push(NonNull::from(&table[1]));
     assert_eq!(set.pop(), Some(NonNull::from(&table[1])));
     assert_eq!(set.pop(), None);

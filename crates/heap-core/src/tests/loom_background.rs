@@ -152,7 +152,7 @@ impl<S: Steps> World<S> {
         }
     }
 
-    /// `MHeap::acquire_span` of a mutator that is inside: the clock stands.
+    /// `MHeap::acquire_spans` of a mutator that is inside: the clock stands.
     fn acquire(&self) -> Option<(usize, CachedSpan)> {
         let now = self.now();
         if let Some(index) = self.halves[now.swept_half()].pop() {

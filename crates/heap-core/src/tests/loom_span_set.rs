@@ -59,6 +59,27 @@ impl<P: Protocol + 'static> World<P> {
     }
 }
 
+/// Batches, over the same table.
+impl<P: Protocol + 'static> World<P> {
+    fn push_many(&self, items: std::ops::Range<usize>) {
+        let set = |i: usize| {
+            self.items[i].store(1, Ordering::Relaxed);
+            NonNull::from(&self.items[i])
+        };
+        self.set.push_many(&items.map(set).collect::<Vec<_>>());
+    }
+
+    fn pop_many(&self, most: usize) -> Vec<usize> {
+        let mut popped = Vec::new();
+        self.set.pop_many(most, |item| {
+            let i = (item.addr().get() - self.items.as_ptr().addr()) / size_of::<Item>();
+            assert_eq!(self.items[i].load(Ordering::Relaxed), 1, "item {i} is not visible");
+            popped.push(i);
+        });
+        popped
+    }
+}
+
 /// Runs a program in every order that loom tells apart.
 fn check(program: impl Fn() + Sync + Send + 'static) {
     loom::model::Builder::new().check(program);
@@ -156,6 +177,32 @@ fn finished_pushes_are_found<P: Protocol + 'static>() {
     });
 }
 
+/// Batches that cross a block border and meet closed slots lose and double
+/// nothing.
+fn batches<P: Protocol + 'static>() {
+    check_bounded(3, || {
+        let world = World::<P>::new(4);
+        world.push(0);
+        let pusher = world.spawn(|w| w.push_many(1..4));
+        let mut popped = world.pop_many(2);
+        popped.extend(world.pop_many(2));
+        pusher.join().unwrap();
+        world.settle(popped);
+    });
+}
+
+/// Two poppers of batches never share an item.
+fn batches_apart<P: Protocol + 'static>() {
+    check_bounded(3, || {
+        let world = World::<P>::new(3);
+        world.push_many(0..3);
+        let popper = world.spawn(|w| w.pop_many(2));
+        let mut popped = world.pop_many(2);
+        popped.extend(popper.join().unwrap());
+        world.settle(popped);
+    });
+}
+
 /// Two threads race to give the set its first block.
 fn first_block<P: Protocol + 'static>() {
     check(|| {
@@ -199,6 +246,28 @@ fn loom_reclamation() {
 #[test]
 fn loom_finished_pushes_are_found() {
     finished_pushes_are_found::<Sound>();
+}
+
+#[test]
+fn loom_batches() {
+    batches::<Sound>();
+}
+
+#[test]
+fn loom_batches_apart() {
+    batches_apart::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "lost or doubled")]
+fn loom_mutant_blind_close_of_a_batch() {
+    batches::<BlindClose>();
+}
+
+#[test]
+#[should_panic(expected = "lost or doubled")]
+fn loom_mutant_shared_claim_of_a_batch() {
+    batches_apart::<SharedClaim>();
 }
 
 #[test]

@@ -146,11 +146,11 @@ impl Toy {
                 }
                 match cache.refill(&self.heap, KINDS[kind], class) {
                     Refill::Slot(slot) => break slot,
-                    Refill::NeedSpan(central) => {
+                    Refill::NeedSpans(central, wanted) => {
                         let mut tally = Tally::default();
-                        let span = self.heap.acquire_span(central, &mut tally);
+                        let spans = self.heap.acquire_spans(central, wanted, &mut tally);
                         cache.count(&tally);
-                        cache.install(KINDS[kind], class, span?);
+                        cache.install(KINDS[kind], class, spans?);
                     }
                 }
             },

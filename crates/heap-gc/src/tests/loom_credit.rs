@@ -58,7 +58,7 @@ impl<S: Steps> World<S> {
     /// A heap with `pages` to sweep and the price of `PAGES_PER_SPAN` per span.
     fn new(pages: usize) -> Arc<World<S>> {
         let credit = SweepCredit::default();
-        // An eighth of the distance is left free.
+        // A part of the distance is left free.
         let distance = pages * SPAN / PAGES_PER_SPAN * 8 / 7;
         credit.set_terms(pages, LIVE, LIVE + distance);
         assert_eq!(credit.owed(SPAN, LIVE, 0), PAGES_PER_SPAN, "the price of a span");
