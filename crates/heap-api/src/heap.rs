@@ -52,8 +52,10 @@ impl Config {
         self
     }
 
-    /// Helper threads that mark beside the collecting thread. With none,
-    /// collections are deterministic and the heap starts no thread.
+    /// How many may mark beside the collecting thread: so many helper threads are
+    /// started, and mutators that wait for the collection take their places when
+    /// they are there first. With none, collections are deterministic and the heap
+    /// starts no thread.
     #[must_use]
     pub fn helpers(mut self, threads: usize) -> Self {
         self.settings.helpers = threads;

@@ -140,6 +140,12 @@ impl Gate {
 
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self, presence: &Presence) {
+        self.enter_meanwhile(presence, || ());
+    }
+
+    /// The same; while it waits it calls `meanwhile` again and again, until it goes
+    /// to sleep.
+    pub fn enter_meanwhile(&self, presence: &Presence, meanwhile: impl Fn()) {
         loop {
             // ORDERING: Relaxed store, ordered before the load by the fence,
             // which pairs with the fence in `raise` (Dekker).
@@ -150,7 +156,7 @@ impl Gate {
             if self.poll.load(Ordering::Acquire) & STOP == 0 {
                 return;
             }
-            self.step_aside(presence);
+            self.step_aside(presence, &meanwhile);
         }
     }
 
@@ -164,15 +170,17 @@ impl Gate {
         }
     }
 
-    /// Outside until the world runs again.
+    /// Outside until the world runs again; calls `meanwhile` as `enter_meanwhile`
+    /// does.
     #[cold]
-    pub fn step_aside(&self, presence: &Presence) {
+    pub fn step_aside(&self, presence: &Presence, meanwhile: impl Fn()) {
         presence.state.store(OUTSIDE, Ordering::Release);
         self.wake();
         for _ in 0..SPINS {
             if self.poll.load(Ordering::Relaxed) & STOP == 0 {
                 return;
             }
+            meanwhile();
             spin_loop();
         }
         let mut collector = self.collector.lock();

@@ -12,7 +12,7 @@
 //! 4. The caches of all mutators are flushed, leftovers swept: now every span is
 //!    swept and in a list, and the bitmaps of the cycle before last are recycled.
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
-//!    shadow stacks, on the collecting thread and its helpers.
+//!    shadow stacks, on the collecting thread and its helpers, waiting mutators among them.
 //! 6. Weak tables forget what was not reached ([`weak`]).
 //! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
 //!    next trigger, the price of allocation is set ([`credit`]).

@@ -135,7 +135,8 @@ impl Mutator {
 
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
-        self.shared.gate.enter(&self.record.presence);
+        let help = || self.shared.help_to_mark();
+        self.shared.gate.enter_meanwhile(&self.record.presence, help);
     }
 
     /// Whether a safepoint is wanted: one relaxed load.
@@ -151,7 +152,8 @@ impl Mutator {
         match self.shared.gate.request() {
             Request::None => {}
             Request::StepAside => {
-                self.shared.gate.step_aside(&self.record.presence);
+                let help = || self.shared.help_to_mark();
+                self.shared.gate.step_aside(&self.record.presence, help);
                 self.enter();
             }
             // Somebody else's collection serves as well.

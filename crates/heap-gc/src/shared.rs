@@ -33,6 +33,10 @@ const TRIM_RATE: f64 = (64 << 20) as f64;
 /// Less than this is not worth a look.
 const TRIM_LEAST: usize = 4 << 20;
 
+/// A mutator waits for the collection that another one has begun when the heap is
+/// larger than it should be by this part.
+const OVERDUE_SHARE: usize = 8;
+
 /// How a heap behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -42,7 +46,8 @@ pub struct Settings {
     pub growth_percent: u32,
     /// No collection is due below this many bytes.
     pub min_heap_bytes: usize,
-    /// Helper threads for marking.
+    /// How many may mark beside the collecting thread: helper threads, and mutators
+    /// that wait for the collection.
     pub helpers: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
@@ -175,6 +180,12 @@ impl Shared {
         }
     }
 
+    /// Marks, if there is a marking that could do with another worker. The calling
+    /// mutator is outside.
+    pub(crate) fn help_to_mark(&self) {
+        self.pool.help();
+    }
+
     /// Takes back bytes that a mutator was granted and did not use.
     pub(crate) fn take_back(&self, bytes: usize) {
         // Saturating: the estimate was reset by a collection in between.
@@ -194,7 +205,14 @@ impl Shared {
     /// A collection if one is still wanted once the right to collect is ours.
     pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
         let Some(right) = self.gate.try_claim() else {
-            // Somebody else collects; entering waits for them.
+            // Somebody else collects; entering waits for them once they stop the
+            // world. If they are slow to do so, the heap must not outgrow its goal
+            // meanwhile.
+            let trigger = self.trigger_bytes();
+            let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
+            if self.live_bytes.load(Ordering::Relaxed) > most {
+                drop(self.gate.claim());
+            }
             return;
         };
         if self.gate.poll() {

@@ -1,14 +1,21 @@
-//! The helper threads that mark beside the collecting thread.
+//! Who marks beside the collecting thread: helper threads, and mutators that wait
+//! for the world to resume.
 //!
-//! They start with the first collection, sleep between collections, and end
-//! with the heap.
+//! A marking offers a number of seats. Helpers and waiting mutators take them as
+//! they come; marking does not wait for anybody to come, so that a short one is
+//! over before a sleeper is awake, and costs no more than marking alone.
 //!
-//! * PO1: `run` returns only when every helper has finished the job, so the job
-//!   may borrow from the caller's stack.
+//! The threads start with the first collection, sleep between collections, and
+//! end with the heap.
+//!
+//! * PO1: `run` returns only when everybody who took a seat has finished the job,
+//!   and no seat can be taken after; so the job may borrow from the caller's
+//!   stack.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use heap_sync::atomic::{AtomicBool, Ordering};
 use heap_sync::lock::{Condvar, Mutex};
 
 /// A job, with its lifetime erased (PO1).
@@ -19,119 +26,159 @@ struct State {
     job: Option<Job>,
     /// Counts jobs, so that a helper takes each once.
     round: u64,
-    /// Helpers that have not finished the current job.
+    /// Seats that were taken in this round.
+    taken: usize,
+    /// Those who have not finished the current job.
     busy: usize,
     stop: bool,
 }
 
 #[derive(Default)]
 struct Shared {
+    seats: usize,
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether there is a free seat; a hint.
+    open: AtomicBool,
 }
 
-/// The helper threads of one heap.
+impl Shared {
+    /// Takes a seat, if there is one.
+    fn sit(&self, state: &mut State) -> Option<(Job, usize)> {
+        let job = state.job.filter(|_| state.taken < self.seats)?;
+        state.taken += 1;
+        state.busy += 1;
+        self.open.store(state.taken < self.seats, Ordering::Relaxed);
+        Some((job, state.taken))
+    }
+
+    /// Does the job on a seat and leaves it.
+    fn work(&self, job: Job, seat: usize) {
+        // A panic here would be a bug of the collector; without this the
+        // collecting thread would wait for ever.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(seat)));
+        if outcome.is_err() {
+            heap_core::corrupt!("a marking helper panicked");
+        }
+        let mut state = self.state.lock();
+        state.busy -= 1;
+        if state.busy == 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The helpers of one heap.
 pub(crate) struct MarkPool {
-    wanted: usize,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for MarkPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MarkPool").field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("MarkPool").field("seats", &self.shared.seats).finish_non_exhaustive()
     }
 }
 
 impl MarkPool {
     /// A pool of `helpers` threads, none of them started.
     pub(crate) fn new(helpers: usize) -> MarkPool {
-        MarkPool {
-            wanted: helpers,
-            shared: Arc::new(Shared::default()),
-            threads: Mutex::new(Vec::new()),
-        }
+        let shared = Shared { seats: helpers, ..Shared::default() };
+        MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()) }
     }
 
-    /// The helpers that are there, started now if they were not. Fewer than
-    /// wanted if the system refuses threads.
-    pub(crate) fn helpers(&self) -> usize {
+    /// How many may mark beside the collecting thread.
+    pub(crate) fn seats(&self) -> usize {
+        self.shared.seats
+    }
+
+    /// Starts the threads that are wanted and not there. Fewer if the system
+    /// refuses.
+    pub(crate) fn start(&self) {
         let mut threads = self.threads.lock();
-        while threads.len() < self.wanted {
-            let index = threads.len() + 1;
+        while threads.len() < self.shared.seats {
             let shared = Arc::clone(&self.shared);
             let round = shared.state.lock().round;
             let spawned = std::thread::Builder::new()
-                .name(format!("heap-mark-{index}"))
-                .spawn(move || helper(&shared, index, round));
+                .name(format!("heap-mark-{}", threads.len() + 1))
+                .spawn(move || helper(&shared, round));
             match spawned {
                 Ok(thread) => threads.push(thread),
                 Err(_) => break,
             }
         }
-        threads.len()
     }
 
-    /// Runs `job(i)` on helper `i` (from 1), and `own` here; waits for all.
+    /// Runs `own` here, and `job(seat)` for every seat (from 1) that somebody takes
+    /// meanwhile; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        let helpers = self.threads.lock().len();
-        // SAFETY: PO1: `Wait` below waits for every helper to finish, also when
-        // `own` unwinds, before the borrow ends; the reference is dropped by
-        // then.
+        // SAFETY: PO1: `Close` below takes the job back and waits for everybody who
+        // took a seat, also when `own` unwinds, before the borrow ends.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
         {
             let mut state = self.shared.state.lock();
             state.job = Some(job);
             state.round += 1;
-            state.busy = helpers;
+            state.taken = 0;
+            // ORDERING: Relaxed: a hint; seats are taken under the lock.
+            self.shared.open.store(true, Ordering::Relaxed);
             self.shared.changed.notify_all();
         }
-        let wait = Wait(&self.shared);
+        let close = Close(&self.shared);
         own();
-        drop(wait);
+        drop(close);
+    }
+
+    /// Does a part of the marking under way, if there is a free seat. For a mutator
+    /// that is outside.
+    #[inline]
+    pub(crate) fn help(&self) {
+        // ORDERING: Relaxed: a hint.
+        if self.shared.open.load(Ordering::Relaxed) {
+            self.help_now();
+        }
+    }
+
+    #[cold]
+    fn help_now(&self) {
+        let seat = self.shared.sit(&mut self.shared.state.lock());
+        if let Some((job, seat)) = seat {
+            self.shared.work(job, seat);
+        }
     }
 }
 
-struct Wait<'a>(&'a Shared);
+struct Close<'a>(&'a Shared);
 
-impl Drop for Wait<'_> {
+impl Drop for Close<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
+        state.job = None;
+        self.0.open.store(false, Ordering::Relaxed);
         while state.busy > 0 {
             state = self.0.changed.wait(state);
         }
-        state.job = None;
     }
 }
 
-fn helper(shared: &Shared, index: usize, mut round: u64) {
+fn helper(shared: &Shared, mut round: u64) {
     loop {
-        let job = {
+        let (job, seat) = {
             let mut state = shared.state.lock();
             loop {
                 if state.stop {
                     return;
                 }
-                if state.round != round
-                    && let Some(job) = state.job
-                {
+                if state.round != round {
                     round = state.round;
-                    break job;
+                    if let Some(seat) = shared.sit(&mut state) {
+                        break seat;
+                    }
                 }
                 state = shared.changed.wait(state);
             }
         };
-        // A panic here would be a bug of the collector; without this the
-        // collecting thread would wait for ever.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(index)));
-        if outcome.is_err() {
-            heap_core::corrupt!("a marking helper panicked");
-        }
-        let mut state = shared.state.lock();
-        state.busy -= 1;
-        if state.busy == 0 {
-            shared.changed.notify_all();
-        }
+        shared.work(job, seat);
     }
 }
 
@@ -143,5 +190,54 @@ impl Drop for MarkPool {
             // A helper cannot panic (it aborts).
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn everybody_who_took_a_seat_has_finished_when_run_returns() {
+        let pool = MarkPool::new(3);
+        pool.start();
+        for _ in 0..200 {
+            let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let seats = std::sync::Mutex::new(Vec::new());
+            pool.run(
+                &|seat| {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    seats.lock().unwrap().push(seat);
+                    std::thread::yield_now();
+                    ended.fetch_add(1, Ordering::Relaxed);
+                },
+                || std::thread::sleep(std::time::Duration::from_micros(20)),
+            );
+            let (begun, ended) = (begun.into_inner(), ended.into_inner());
+            assert_eq!(begun, ended, "PO1");
+            let mut seats = seats.into_inner().unwrap();
+            seats.sort_unstable();
+            assert_eq!(seats, (1..=begun).collect::<Vec<_>>(), "a seat is taken once");
+        }
+    }
+
+    #[test]
+    fn a_waiting_mutator_takes_a_seat_while_there_is_one() {
+        let pool = MarkPool::new(1);
+        let helped = AtomicUsize::new(0);
+        pool.help();
+        pool.run(
+            &|seat| {
+                assert_eq!(seat, 1);
+                helped.fetch_add(1, Ordering::Relaxed);
+            },
+            || {
+                pool.help();
+                pool.help();
+            },
+        );
+        pool.help();
+        assert_eq!(helped.into_inner(), 1);
     }
 }

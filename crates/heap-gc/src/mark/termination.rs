@@ -1,37 +1,62 @@
 //! When is parallel marking over?
 //!
-//! Every worker that runs out of work says that it is idle. A worker is idle
-//! only while its own queue is empty and it holds no item; only owners push to
-//! queues. So when all are idle at once, there is no work anywhere.
+//! The collecting thread is active from the start; others join when they come,
+//! and may come late or never. A worker that runs out of work ceases to be
+//! active. It does so only while its own queue is empty and it holds no item;
+//! only owners push to queues. So when nobody is active, there is no work
+//! anywhere, and from then on nobody can join.
 //!
 //! * TE1: `Verdict::Over` is returned to nobody while there is work, and whoever
 //!   gets it sees all that was done.
 //! * TE2: when there is no work any more, every worker gets `Verdict::Over`.
+//! * TE3: a worker that joined is waited for; one that comes too late is told.
 //!
 //! Model: `tests/loom_termination.rs`.
 
 use heap_sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the idle workers of a cycle.
+/// Counts the active workers of a cycle.
 #[derive(Debug)]
 pub(crate) struct Termination {
-    workers: usize,
-    idle: AtomicUsize,
+    /// Zero: marking is over.
+    active: AtomicUsize,
 }
 
 /// What an idle worker should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Verdict {
-    /// Work was sighted; the worker counts as busy again.
+    /// Work was sighted; the worker is active again.
     Retry,
     /// Marking is over.
     Over,
 }
 
 impl Termination {
-    pub(crate) fn new(workers: usize) -> Termination {
-        Termination { workers, idle: AtomicUsize::new(0) }
+    /// Marking in which one worker, the collecting thread, is active.
+    pub(crate) fn new() -> Termination {
+        Termination { active: AtomicUsize::new(1) }
+    }
+
+    /// Makes the caller an active worker, unless marking is over.
+    #[must_use]
+    pub(crate) fn join(&self) -> bool {
+        let mut active = self.active.load(Ordering::Relaxed);
+        while active != 0 {
+            // ORDERING: AcqRel continues the chain of releases of those who became
+            // idle; on failure nothing was read but the count.
+            // Model: loom_termination::late_workers_are_waited_for_or_told.
+            match self.active.compare_exchange_weak(
+                active,
+                active + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => active = now,
+            }
+        }
+        false
     }
 
     /// Waits, idle, until `sighted` sees work or everybody is idle.
@@ -39,18 +64,18 @@ impl Termination {
         // ORDERING: AcqRel: the last to become idle has seen the end of all
         // others' work (Release), and everything they wrote (Acquire).
         // Model: loom_termination::marking_ends_only_when_all_work_is_done.
-        self.idle.fetch_add(1, Ordering::AcqRel);
+        if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            return Verdict::Over;
+        }
         let mut spins = 0;
         loop {
             // ORDERING: Acquire, as above.
-            if self.idle.load(Ordering::Acquire) == self.workers {
+            if self.active.load(Ordering::Acquire) == 0 {
                 return Verdict::Over;
             }
-            if sighted() {
-                // From here we count as busy; what we saw may be gone by the
-                // time we reach for it, then we come back.
-                // ORDERING: AcqRel keeps the chain of the others' releases.
-                self.idle.fetch_sub(1, Ordering::AcqRel);
+            // What we saw may be gone by the time we reach for it, then we come
+            // back. If it was the last work there was, and is done, it is over.
+            if sighted() && self.join() {
                 return Verdict::Retry;
             }
             relax(spins);

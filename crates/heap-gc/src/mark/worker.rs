@@ -435,11 +435,11 @@ pub(crate) fn mark(
     pool: &MarkPool,
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
 ) -> MarkCounts {
-    let helpers = pool.helpers();
+    let helpers = pool.seats();
     let mut job = MarkJob {
         isa,
         stealers: Vec::new(),
-        termination: Termination::new(helpers + 1),
+        termination: Termination::new(),
         pieces: Mutex::new(Vec::new()),
         pieces_len: AtomicUsize::new(0),
     };
@@ -449,6 +449,7 @@ pub(crate) fn mark(
         worker.drain();
         return worker.counts;
     }
+    pool.start();
     let deques: Vec<Deque<Page>> = (0..=helpers).map(|_| Deque::new_fifo()).collect();
     job.stealers = deques.iter().map(Deque::stealer).collect();
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
@@ -459,7 +460,10 @@ pub(crate) fn mark(
     grey_roots(&mut worker, roots);
     pool.run(
         &|index| {
-            let deque = slots[index].lock().take().expect("each helper runs once");
+            if !job.termination.join() {
+                return;
+            }
+            let deque = slots[index].lock().take().expect("a seat is taken once");
             let mut worker = Worker::new(&job, index, deque);
             worker.run();
             *total.lock() += worker.counts;

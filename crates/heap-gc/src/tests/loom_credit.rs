@@ -59,7 +59,7 @@ impl<S: Steps> World<S> {
     fn new(pages: usize) -> Arc<World<S>> {
         let credit = SweepCredit::default();
         // A part of the distance is left free.
-        let distance = pages * SPAN / PAGES_PER_SPAN * 8 / 7;
+        let distance = pages * SPAN / PAGES_PER_SPAN * 64 / 63;
         credit.set_terms(pages, LIVE, LIVE + distance);
         assert_eq!(credit.owed(SPAN, LIVE, 0), PAGES_PER_SPAN, "the price of a span");
         Arc::new(World {

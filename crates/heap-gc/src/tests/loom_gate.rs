@@ -33,7 +33,7 @@ trait Steps: 'static {
     }
 
     fn step_aside(gate: &Gate, me: &Presence) {
-        gate.step_aside(me);
+        gate.step_aside(me, || ());
     }
 
     fn abandon(gate: &Gate, me: &Presence) {
@@ -331,7 +331,7 @@ impl Steps for EntersUnfenced {
             if gate.poll.load(Ordering::Acquire) & STOP == 0 {
                 return;
             }
-            gate.step_aside(me);
+            gate.step_aside(me, || ());
         }
     }
 }
@@ -369,7 +369,7 @@ impl Steps for EntersRelaxed {
             if gate.poll.load(Ordering::Relaxed) & STOP == 0 {
                 return;
             }
-            gate.step_aside(me);
+            gate.step_aside(me, || ());
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::thread::{spawn, yield_now};
 
 use super::{Termination, Verdict};
@@ -30,6 +30,10 @@ fn relax(spins: u32) {
 trait Steps: 'static {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
         termination.idle(sighted, relax)
+    }
+
+    fn join(termination: &Termination) -> bool {
+        termination.join()
     }
 
     /// Whether a worker empties its own places before it says it is idle.
@@ -58,7 +62,7 @@ impl<S: Steps> World<S> {
     /// Workers with places on a graph of items; the first has item 0.
     fn new(workers: usize, places: usize, children: &'static [&'static [usize]]) -> Arc<World<S>> {
         let world = World {
-            termination: Termination::new(workers),
+            termination: Termination::new(),
             places: (0..workers)
                 .map(|_| (0..places).map(|_| AtomicUsize::new(EMPTY)).collect())
                 .collect(),
@@ -91,6 +95,10 @@ impl<S: Steps> World<S> {
     }
 
     fn work(&self, me: usize) {
+        if me != 0 && !S::join(&self.termination) {
+            // Too late. The first worker is told, and looks.
+            return;
+        }
         let others = (1..self.places.len()).map(|offset| (me + offset) % self.places.len());
         loop {
             let item = self.take(me).or_else(|| others.clone().find_map(|other| self.take(other)));
@@ -138,6 +146,32 @@ fn idle_workers_are_told<S: Steps>() {
     check_bounded(2, || World::<S>::new(3, 1, &[&[1], &[]]).run());
 }
 
+/// A worker that comes at any moment either takes part, and the first one is told
+/// only when it has ceased to, or is told that it is too late.
+fn late_workers_are_waited_for_or_told<S: Steps>() {
+    check_bounded(4, || {
+        let termination = Arc::new(Termination::new());
+        let over = Arc::new(AtomicBool::new(false));
+        let late = {
+            let (termination, over) = (Arc::clone(&termination), Arc::clone(&over));
+            spawn(move || {
+                if S::join(&termination) {
+                    assert!(!over.load(Ordering::Acquire), "joined after it was over");
+                    assert_eq!(S::idle(&termination, || false), Verdict::Over);
+                }
+            })
+        };
+        assert_eq!(S::idle(&termination, || false), Verdict::Over);
+        over.store(true, Ordering::Release);
+        late.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_late_workers_are_waited_for_or_told() {
+    late_workers_are_waited_for_or_told::<Sound>();
+}
+
 #[test]
 fn loom_marking_ends_only_when_all_work_is_done() {
     marking_ends_only_when_all_work_is_done::<Sound>();
@@ -160,13 +194,18 @@ struct WorksWhileIdle;
 
 impl Steps for WorksWhileIdle {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
-        termination.idle.fetch_add(1, Ordering::AcqRel);
+        // Idle already, it stops being so only once.
+        if termination.active.load(Ordering::Acquire) == 0
+            || termination.active.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            return Verdict::Over;
+        }
         loop {
-            if termination.idle.load(Ordering::Acquire) >= termination.workers {
+            if termination.active.load(Ordering::Acquire) == 0 {
                 return Verdict::Over;
             }
+            // Removed: && termination.join()
             if sighted() {
-                // Removed: termination.idle.fetch_sub(1, Ordering::AcqRel);
                 return Verdict::Retry;
             }
             relax(0);
@@ -197,17 +236,23 @@ struct IdlesRelaxed;
 impl Steps for IdlesRelaxed {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
         // Changed: Ordering::AcqRel.
-        termination.idle.fetch_add(1, Ordering::Relaxed);
-        loop {
-            if termination.idle.load(Ordering::Acquire) == termination.workers {
-                return Verdict::Over;
-            }
-            if sighted() {
-                termination.idle.fetch_sub(1, Ordering::AcqRel);
-                return Verdict::Retry;
-            }
-            relax(0);
+        if termination.active.fetch_sub(1, Ordering::Relaxed) == 1 {
+            return Verdict::Over;
         }
+        wait(termination, Ordering::Acquire, sighted)
+    }
+}
+
+/// The second half of [`Termination::idle`].
+fn wait(termination: &Termination, look: Ordering, sighted: impl Fn() -> bool) -> Verdict {
+    loop {
+        if termination.active.load(look) == 0 {
+            return Verdict::Over;
+        }
+        if sighted() && termination.join() {
+            return Verdict::Retry;
+        }
+        relax(0);
     }
 }
 
@@ -221,18 +266,11 @@ struct LooksRelaxed;
 
 impl Steps for LooksRelaxed {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
-        termination.idle.fetch_add(1, Ordering::AcqRel);
-        loop {
-            // Changed: Ordering::Acquire.
-            if termination.idle.load(Ordering::Relaxed) == termination.workers {
-                return Verdict::Over;
-            }
-            if sighted() {
-                termination.idle.fetch_sub(1, Ordering::AcqRel);
-                return Verdict::Retry;
-            }
-            relax(0);
+        if termination.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            return Verdict::Over;
         }
+        // Changed: Ordering::Acquire.
+        wait(termination, Ordering::Relaxed, sighted)
     }
 }
 
@@ -246,13 +284,12 @@ struct TellsTheLastOnly;
 
 impl Steps for TellsTheLastOnly {
     fn idle(termination: &Termination, sighted: impl Fn() -> bool) -> Verdict {
-        if termination.idle.fetch_add(1, Ordering::AcqRel) + 1 == termination.workers {
+        if termination.active.fetch_sub(1, Ordering::AcqRel) == 1 {
             return Verdict::Over;
         }
         loop {
-            // Removed: the look at the count of idle workers.
-            if sighted() {
-                termination.idle.fetch_sub(1, Ordering::AcqRel);
+            // Removed: the look at the count of active workers.
+            if sighted() && termination.join() {
                 return Verdict::Retry;
             }
             relax(0);
@@ -263,4 +300,20 @@ impl Steps for TellsTheLastOnly {
 #[test]
 fn loom_mutant_tells_the_last_only() {
     caught("exceeded maximum number of branches", idle_workers_are_told::<TellsTheLastOnly>);
+}
+
+/// Joins a marking that may be over.
+struct JoinsBlindly;
+
+impl Steps for JoinsBlindly {
+    fn join(termination: &Termination) -> bool {
+        // Changed: the exchange that fails at zero.
+        termination.active.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+}
+
+#[test]
+fn loom_mutant_joins_blindly() {
+    caught("after it was over", late_workers_are_waited_for_or_told::<JoinsBlindly>);
 }
