@@ -43,6 +43,8 @@ pub(crate) enum Workload {
     Mixed(RunArgs),
     /// Fill, free nine in ten, refill with other sizes
     Frag(RunArgs),
+    /// Fill, free nine in ten, replace the rest again and again
+    Shrink(RunArgs),
 }
 
 /// One run's size, threads and heap.
@@ -113,6 +115,7 @@ pub(crate) enum WorkloadName {
     Latency,
     Mixed,
     Frag,
+    Shrink,
 }
 
 impl WorkloadName {
@@ -129,6 +132,7 @@ impl WorkloadName {
             WorkloadName::Latency => "latency",
             WorkloadName::Mixed => "mixed",
             WorkloadName::Frag => "frag",
+            WorkloadName::Shrink => "shrink",
         }
     }
 
@@ -144,7 +148,7 @@ impl WorkloadName {
             WorkloadName::Gcbench => 16,
             WorkloadName::Latency => 100_000,
             WorkloadName::Mixed => 10_000_000,
-            WorkloadName::Frag => 1_000_000,
+            WorkloadName::Frag | WorkloadName::Shrink => 1_000_000,
         }
     }
 }

@@ -9,6 +9,7 @@ mod latency;
 mod list;
 mod mixed;
 mod quads;
+mod shrink;
 mod treemark;
 mod trees;
 
@@ -39,6 +40,7 @@ pub(crate) fn run(workload: &Workload) {
         Workload::Latency(args) => (WorkloadName::Latency, args),
         Workload::Mixed(args) => (WorkloadName::Mixed, args),
         Workload::Frag(args) => (WorkloadName::Frag, args),
+        Workload::Shrink(args) => (WorkloadName::Shrink, args),
     };
     for _ in 0..args.repeat {
         println!("{}", run_once(name, args));
@@ -72,6 +74,7 @@ fn by_name(name: WorkloadName) -> Run {
         WorkloadName::Latency => latency::run,
         WorkloadName::Mixed => mixed::run,
         WorkloadName::Frag => frag::run,
+        WorkloadName::Shrink => shrink::run,
     }
 }
 
@@ -107,6 +110,7 @@ mod tests {
         assert_eq!(sum_of(WorkloadName::Latency, 1_000, 1), 6_548_075);
         assert_eq!(sum_of(WorkloadName::Mixed, 20_000, 1), 4_696_696);
         assert_eq!(sum_of(WorkloadName::Frag, 5_000, 1), 1_622_713);
+        assert_eq!(sum_of(WorkloadName::Shrink, 5_000, 1), 123_179);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //!
 //! Two lists, spans with free slots and spans without, each in two halves: the
 //! swept and the unswept ones. When the clock advances the halves swap roles.
-//! Lock-free: the lists are [`SpanSet`]s.
+//! Lock-free: the lists are [`SpanSet`]s. A mutator takes what a list gives, in
+//! about the order in which the spans were swept: fullest, emptiest and lowest
+//! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
 //! * N1: a span in a swept half has phase `Swept`; in an unswept half it has
 //!   phase `NeedsSweep`.

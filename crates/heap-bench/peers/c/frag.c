@@ -2,12 +2,7 @@
 
 #include <string.h>
 
-struct block {
-    uint64_t *words;
-    uint64_t length;
-};
-
-static struct block allocate(uint64_t length, uint64_t first) {
+struct block block_of(uint64_t length, uint64_t first) {
     struct block b = {GC_MALLOC_ATOMIC(length * sizeof(uint64_t)), length};
     memset(b.words, 0, length * sizeof(uint64_t));
     b.words[0] = first;
@@ -19,7 +14,7 @@ void run_frag(const struct options *o, struct result *r) {
     uint64_t rng = SEED, filled = 0, size = (uint64_t)o->size, refilled = 0;
     struct block *blocks = GC_MALLOC(sizeof *blocks * size);
     for (uint64_t i = 0; i < size; i++) {
-        blocks[i] = allocate(2 + xorshift64(&rng) % 31, i);
+        blocks[i] = block_of(2 + xorshift64(&rng) % 31, i);
         filled += blocks[i].length;
     }
     uint64_t live = filled;
@@ -32,7 +27,7 @@ void run_frag(const struct options *o, struct result *r) {
     /* A refill block has at least 35 words, so this many always suffice. */
     struct block *refill = GC_MALLOC(sizeof *refill * (filled / 35 + 1));
     while (live < filled) {
-        refill[refilled] = allocate(35 + xorshift64(&rng) % 125, refilled);
+        refill[refilled] = block_of(35 + xorshift64(&rng) % 125, refilled);
         live += refill[refilled++].length;
     }
     GC_gcollect();

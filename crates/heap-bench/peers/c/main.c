@@ -9,7 +9,7 @@ static const struct {
 } workloads[] = {
     {"trees", run_trees},       {"churn", run_churn}, {"graph", run_graph},     {"treemark", run_treemark},
     {"list", run_list},         {"quads", run_quads}, {"gcbench", run_gcbench}, {"latency", run_latency},
-    {"mixed", run_mixed},       {"frag", run_frag},
+    {"mixed", run_mixed},       {"frag", run_frag},   {"shrink", run_shrink},
 };
 
 /* Written by the collector's thread while the world is stopped, read between runs. */

@@ -33,6 +33,7 @@ void run_gcbench(const struct options *, struct result *);
 void run_latency(const struct options *, struct result *);
 void run_mixed(const struct options *, struct result *);
 void run_frag(const struct options *, struct result *);
+void run_shrink(const struct options *, struct result *);
 
 /* measure.c */
 double now_ms(void);
@@ -48,6 +49,13 @@ struct tree_node {
 struct tree_node *tree_bottom_up(int depth);
 uint64_t tree_count(const struct tree_node *);
 static inline uint64_t tree_nodes(int depth) { return (UINT64_C(2) << depth) - 1; }
+
+/* frag.c, shared with shrink */
+struct block {
+    uint64_t *words;
+    uint64_t length;
+};
+struct block block_of(uint64_t length, uint64_t first);
 
 /* churn.c, shared with list */
 struct cell {

@@ -44,6 +44,7 @@ var workloads = map[string]func(o options) result{
 	"latency":  latency,
 	"mixed":    mixed,
 	"frag":     frag,
+	"shrink":   shrink,
 }
 
 func main() {

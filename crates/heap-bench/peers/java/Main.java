@@ -25,6 +25,7 @@ final class Main {
                 case "latency" -> Latency.run(o);
                 case "mixed" -> Mixed.run(o);
                 case "frag" -> Frag.run(o);
+                case "shrink" -> Shrink.run(o);
                 default -> null;
             };
             if (r == null) {

@@ -50,7 +50,10 @@ final class Meter {
         return worst;
     }
 
-    /** The sum of the heap pools' highest committed sizes. */
+    /**
+     * The sum of the heap pools' highest committed sizes. G1 moves regions from pool to pool, so that
+     * the sum of the peaks may exceed what the heap can be.
+     */
     private static double heapPeakMb() {
         long bytes = 0;
         for (MemoryPoolMXBean pool : ManagementFactory.getMemoryPoolMXBeans()) {
@@ -58,7 +61,7 @@ final class Meter {
                 bytes += pool.getPeakUsage().getCommitted();
             }
         }
-        return bytes / 1048576.0;
+        return Math.min(bytes, Runtime.getRuntime().maxMemory()) / 1048576.0;
     }
 
     /** One "kB" line of /proc/self/status, in MiB. */

@@ -48,6 +48,22 @@ fn alloc_noscan_24(cx: &Cx, n: usize) {
     }
 }
 
+/// Two in a slot.
+#[inline(never)]
+fn alloc_tiny_8(cx: &Cx, n: usize) {
+    for i in 0..n {
+        black_box(cx.alloc(i));
+    }
+}
+
+/// Of a size that is not a power of two: may not reach over the end of a slot.
+#[inline(never)]
+fn alloc_tiny_12(cx: &Cx, n: usize) {
+    for i in 0..n {
+        black_box(cx.alloc([i as u32; 3]));
+    }
+}
+
 /// With refills, collections and sweeping.
 #[inline(never)]
 fn alloc_pair_16_steady(cx: &mut Cx, n: usize) {
@@ -101,6 +117,14 @@ fn run(path: &str, n: usize, cx: &mut Cx) -> bool {
         "alloc_noscan_24" => {
             alloc_noscan_24(cx, 1);
             alloc_noscan_24(cx, n);
+        }
+        "alloc_tiny_8" => {
+            alloc_tiny_8(cx, 1);
+            alloc_tiny_8(cx, n);
+        }
+        "alloc_tiny_12" => {
+            alloc_tiny_12(cx, 1);
+            alloc_tiny_12(cx, n);
         }
         "alloc_pair_16_steady" => alloc_pair_16_steady(cx, n),
         "slot_set" => slot_set(cx, cx.alloc(pair(None, None)), n),

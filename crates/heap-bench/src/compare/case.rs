@@ -38,7 +38,7 @@ impl Case {
             | WorkloadName::List
             | WorkloadName::Quads
             | WorkloadName::Latency => Scales::Workers,
-            WorkloadName::Frag => Scales::Nothing,
+            WorkloadName::Frag | WorkloadName::Shrink => Scales::Nothing,
         };
         let case = |mutators, workers| Case { workload, size, mutators, workers };
         match scales {
@@ -58,7 +58,7 @@ impl Case {
         match self.workload {
             WorkloadName::Graph | WorkloadName::Treemark | WorkloadName::List => "best_full_gc_ms",
             WorkloadName::Latency => "p99.99_us",
-            WorkloadName::Frag => "rss_over_live",
+            WorkloadName::Frag | WorkloadName::Shrink => "rss_over_live",
             _ => "wall_ms",
         }
     }
@@ -70,6 +70,7 @@ impl Case {
             WorkloadName::Quads => &["build_ms"],
             WorkloadName::Latency => &["p50_us", "p99.9_us", "max_us", "wall_ms"],
             WorkloadName::Frag => &["heap_over_live", "wall_ms"],
+            WorkloadName::Shrink => &["heap_over_live", "mean_over_live", "wall_ms"],
             _ => &[],
         }
     }
@@ -88,7 +89,7 @@ impl Case {
             WorkloadName::List => n * 24,
             WorkloadName::Graph => n * 52,
             WorkloadName::Latency => n * 1044 + (24 << 20),
-            WorkloadName::Frag => n * 160,
+            WorkloadName::Frag | WorkloadName::Shrink => n * 160,
             WorkloadName::Churn | WorkloadName::Mixed => 0,
         };
         (live * 4).div_ceil(1 << 20).max(64)

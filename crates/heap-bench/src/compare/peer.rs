@@ -48,7 +48,7 @@ impl Peer {
                 let heap = args.java_heap.unwrap_or_else(|| case.java_heap_mb());
                 let log = classes.join("gc.log");
                 let mut command = Command::new(java);
-                if case.workload != WorkloadName::Frag {
+                if !matches!(case.workload, WorkloadName::Frag | WorkloadName::Shrink) {
                     // There the size that the JVM chooses is the result.
                     command.arg(format!("-Xms{heap}m"));
                 }

@@ -91,18 +91,33 @@ fn end(child: &mut Child, status: ExitStatus) -> End {
     }
     match out.lines().rfind(|line| line.starts_with("workload=")) {
         Some(line) if status.success() => End::Line(Line::parse(line)),
-        _ => {
-            // Most programs complain on stderr, a JVM without memory on stdout.
-            let mut lines = err.lines().chain(out.lines());
-            let why = lines.find(|l| !l.trim().is_empty()).unwrap_or("no message");
-            End::Failed(format!("{status}: {}", why.trim()))
-        }
+        _ => End::Failed(format!("{status}: {}", complaint(&err, &out))),
+    }
+}
+
+/// What a program said when it failed. Most complain on stderr, a JVM on stdout,
+/// in two lines of which the second has the reason.
+fn complaint(err: &str, out: &str) -> String {
+    let lines = err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
+    match lines.take(2).collect::<Vec<_>>().join("; ") {
+        none if none.is_empty() => "no message".to_owned(),
+        some => some,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_lines_of_a_complaint_are_told() {
+        assert_eq!(
+            complaint("", "\nError in the VM\nToo small a heap\nmore\n"),
+            "Error in the VM; Too small a heap"
+        );
+        assert_eq!(complaint("out of memory\n", ""), "out of memory");
+        assert_eq!(complaint("", ""), "no message");
+    }
 
     #[test]
     fn reads_lines() {

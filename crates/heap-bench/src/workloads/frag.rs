@@ -11,18 +11,20 @@ use crate::measure::{Outcome, mebibytes, rss_mb};
 use crate::rng::{SEED, Xorshift64};
 use crate::session::{batches, poll};
 
-type Block = [Cell<u64>];
-type Blocks<'gc> = [Slot<Option<Gc<'gc, Block>>>];
+pub(super) type Block = [Cell<u64>];
+pub(super) type Blocks<'gc> = [Slot<Option<Gc<'gc, Block>>>];
 
 const SHORTEST_REFILL: usize = 35;
 
-fn block(cx: &Cx, length: usize, first: usize) -> Gc<'_, Block> {
+/// An array of `length` words whose first is `first`.
+pub(super) fn block(cx: &Cx, length: usize, first: usize) -> Gc<'_, Block> {
     let block = cx.alloc_slice_fn(length, |_| Cell::new(0));
     block[0].set(first as u64);
     block
 }
 
-fn slots(cx: &Cx, length: usize) -> Root<Blocks<'static>> {
+/// An array of empty places.
+pub(super) fn slots(cx: &Cx, length: usize) -> Root<Blocks<'static>> {
     let slots: Gc<'_, Blocks<'_>> = cx.alloc_slice_fn(length, |_| Slot::new(None));
     cx.root(slots)
 }
@@ -67,10 +69,12 @@ pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
         .with("rss_over_live", format_args!("{:.3}", rss_mb / live_mb))
 }
 
-fn words(blocks: &Blocks<'_>) -> usize {
+/// Words in all of them.
+pub(super) fn words(blocks: &Blocks<'_>) -> usize {
     blocks.iter().filter_map(Slot::get).map(|block| block.len()).sum()
 }
 
-fn check(blocks: &Blocks<'_>) -> u64 {
+/// The first words and the lengths, added up.
+pub(super) fn check(blocks: &Blocks<'_>) -> u64 {
     blocks.iter().filter_map(Slot::get).map(|block| block[0].get() + block.len() as u64).sum()
 }

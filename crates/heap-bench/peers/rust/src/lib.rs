@@ -130,7 +130,7 @@ pub fn latencies(mut times: Vec<u64>) -> String {
     )
 }
 
-/// The result of `frag`; the heap's own size is not known here.
+/// The result of `frag` and `shrink`; the heap's own size is not known here.
 pub fn fragmentation(live_words: u64, rss_mb: f64) -> String {
     let live = live_words as f64 * 8.0 / 1048576.0;
     format!(" live_mb={live:.1} heap_over_live=nan rss_over_live={:.3}", rss_mb / live)
@@ -206,6 +206,7 @@ pub fn share(n: usize, m: usize, all: usize) -> std::ops::Range<usize> {
 pub const CHAIN_LENGTH: usize = 64;
 pub const MESSAGE_BYTES: usize = 1024;
 pub const LATENCY_TREE_DEPTH: usize = 19;
+pub const SHRINK_ROUNDS: usize = 100;
 pub const GCBENCH_FLOATS: usize = 500_000;
 
 pub fn tree_nodes(depth: usize) -> u64 {

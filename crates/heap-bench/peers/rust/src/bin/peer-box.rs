@@ -273,6 +273,24 @@ fn frag(o: &Options) -> Outcome {
     Outcome { sum, extra: fragmentation(live, rss), ..Outcome::default() }
 }
 
+fn shrink(o: &Options) -> Outcome {
+    let mut rng = Xorshift64(SEED);
+    let mut blocks: Vec<Box<[u64]>> = (0..o.size).map(|i| block(2 + rng.next() % 31, i)).collect();
+    blocks.retain(|_| rng.next().is_multiple_of(10));
+    blocks.shrink_to_fit();
+    let n = blocks.len();
+    let start = Instant::now();
+    for _ in 0..SHRINK_ROUNDS * n {
+        let i = rng.next() as usize % n;
+        blocks[i] = block(2 + rng.next() % 31, i);
+    }
+    let wall_ms = Some(millis(start));
+    let rss = status_mb("VmRSS:");
+    let live = blocks.iter().map(|b| b.len() as u64).sum();
+    let sum = blocks.iter().map(|b| b[0] + b.len() as u64).sum();
+    Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
+}
+
 fn main() {
     main_with(|o| {
         Some(match o.workload.as_str() {
@@ -283,6 +301,7 @@ fn main() {
             "latency" => latency(o),
             "mixed" => mixed(o),
             "frag" => frag(o),
+            "shrink" => shrink(o),
             _ => return None,
         })
     });

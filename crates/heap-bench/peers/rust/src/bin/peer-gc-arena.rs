@@ -535,6 +535,43 @@ fn frag(o: &Options) -> Outcome {
     Outcome { sum, extra: fragmentation(live, rss), ..Outcome::default() }
 }
 
+fn shrink(o: &Options) -> Outcome {
+    let mut rng = Xorshift64(SEED);
+    let mut arena = Arena::<Rootable![Vec<Words<'_>>]>::new(|_| Vec::new());
+    for start in (0..o.size).step_by(BATCH) {
+        arena.mutate_root(|mc, blocks| {
+            for i in start..(start + BATCH).min(o.size) {
+                blocks.push(block(mc, 2 + rng.next() % 31, i));
+            }
+        });
+        poll(&mut arena);
+    }
+    let n = arena.mutate_root(|_, blocks| {
+        blocks.retain(|_| rng.next().is_multiple_of(10));
+        blocks.shrink_to_fit();
+        blocks.len()
+    });
+    arena.finish_cycle();
+    arena.finish_cycle();
+    let start = Instant::now();
+    for _ in 0..SHRINK_ROUNDS * n {
+        arena.mutate_root(|mc, blocks| {
+            let i = rng.next() as usize % n;
+            blocks[i] = block(mc, 2 + rng.next() % 31, i);
+        });
+        poll(&mut arena);
+    }
+    let wall_ms = Some(millis(start));
+    arena.finish_cycle();
+    arena.finish_cycle();
+    let rss = status_mb("VmRSS:");
+    let (live, sum) = arena.mutate(|_, blocks| {
+        let live = blocks.iter().map(|b| b.len() as u64).sum();
+        (live, blocks.iter().map(|b| b[0] + b.len() as u64).sum())
+    });
+    Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
+}
+
 fn main() {
     main_with(|o| {
         Some(with_counts(match o.workload.as_str() {
@@ -548,6 +585,7 @@ fn main() {
             "latency" => latency(o),
             "mixed" => mixed(o),
             "frag" => frag(o),
+            "shrink" => shrink(o),
             _ => return None,
         }))
     });

@@ -351,6 +351,26 @@ fn frag(o: &Options) -> Outcome {
     Outcome { sum, extra: fragmentation(live, rss), ..Outcome::default() }
 }
 
+fn shrink(o: &Options) -> Outcome {
+    let mut rng = Xorshift64(SEED);
+    let mut blocks: Vec<Gc<[u64]>> = (0..o.size).map(|i| block(2 + rng.next() % 31, i)).collect();
+    blocks.retain(|_| rng.next().is_multiple_of(10));
+    blocks.shrink_to_fit();
+    collect();
+    let n = blocks.len();
+    let start = Instant::now();
+    for _ in 0..SHRINK_ROUNDS * n {
+        let i = rng.next() as usize % n;
+        blocks[i] = block(2 + rng.next() % 31, i);
+    }
+    let wall_ms = Some(millis(start));
+    collect();
+    let rss = status_mb("VmRSS:");
+    let live = blocks.iter().map(|b| b.len() as u64).sum();
+    let sum = blocks.iter().map(|b| b[0] + b.len() as u64).sum();
+    Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
+}
+
 /// Runs one workload.
 pub fn run(o: &Options) -> Option<Outcome> {
     set_collect_condition(condition);
@@ -365,6 +385,7 @@ pub fn run(o: &Options) -> Option<Outcome> {
         "latency" => latency(o),
         "mixed" => mixed(o),
         "frag" => frag(o),
+        "shrink" => shrink(o),
         _ => return None,
     })
 }
