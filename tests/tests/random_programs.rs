@@ -23,6 +23,10 @@ use proptest::prelude::*;
 #[derive(Trace, Clone, Copy)]
 enum Any<'gc> {
     Number(Gc<'gc, u64>),
+    /// Shares its slot with up to three others, and with numbers.
+    Small(Gc<'gc, [u8; 3]>),
+    /// Shares its slot with what is left of it.
+    Flat(Gc<'gc, [u32; 3]>),
     Text(Gc<'gc, str>),
     Pair(Gc<'gc, Pair<'gc>>),
     Triple(Gc<'gc, Triple<'gc>>),
@@ -77,6 +81,8 @@ struct Atomic<'gc> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Number,
+    Small,
+    Flat,
     Text,
     Pair,
     Triple,
@@ -90,7 +96,7 @@ enum Shape {
 impl Shape {
     fn edges(self) -> usize {
         match self {
-            Shape::Number | Shape::Text => 0,
+            Shape::Number | Shape::Small | Shape::Flat | Shape::Text => 0,
             Shape::Triple => 1,
             Shape::Pair => 2,
             Shape::Atomic => 3,
@@ -98,6 +104,11 @@ impl Shape {
             Shape::Dropping(n) | Shape::Array(n) | Shape::Bag(n) => n,
         }
     }
+}
+
+/// The content of a small object.
+fn small(id: u64) -> [u8; 3] {
+    [id as u8, (id >> 8) as u8, (id >> 16) as u8]
 }
 
 /// The content of a text object: some are short, some fill pages.
@@ -111,6 +122,8 @@ impl<'gc> Any<'gc> {
         let edge = || Edge::new(None);
         Some(match shape {
             Shape::Number => Any::Number(cx.try_alloc(id).ok()?),
+            Shape::Small => Any::Small(cx.try_alloc(small(id)).ok()?),
+            Shape::Flat => Any::Flat(cx.try_alloc([id as u32, !id as u32, 7]).ok()?),
             Shape::Text => Any::Text(cx.try_alloc_str(&text(id)).ok()?),
             Shape::Pair => Any::Pair(cx.try_alloc(Pair { id, edges: [edge(), edge()] }).ok()?),
             Shape::Triple => Any::Triple(cx.try_alloc(Triple { id, edge: edge() }).ok()?),
@@ -138,6 +151,8 @@ impl<'gc> Any<'gc> {
     fn addr(self) -> usize {
         match self {
             Any::Number(gc) => gc.addr(),
+            Any::Small(gc) => gc.addr(),
+            Any::Flat(gc) => gc.addr(),
             Any::Text(gc) => gc.addr(),
             Any::Pair(gc) => gc.addr(),
             Any::Triple(gc) => gc.addr(),
@@ -151,7 +166,7 @@ impl<'gc> Any<'gc> {
 
     fn get(self, i: usize) -> Option<Any<'gc>> {
         match self {
-            Any::Number(_) | Any::Text(_) => None,
+            Any::Number(_) | Any::Small(_) | Any::Flat(_) | Any::Text(_) => None,
             Any::Pair(gc) => gc.edges[i].get(),
             Any::Triple(gc) => gc.edge.get(),
             Any::Dropping(gc) => gc.edges[i].get(),
@@ -164,7 +179,9 @@ impl<'gc> Any<'gc> {
 
     fn set(self, cx: &'gc Cx, i: usize, to: Option<Any<'gc>>) -> Result<(), ()> {
         match self {
-            Any::Number(_) | Any::Text(_) => unreachable!("no edges"),
+            Any::Number(_) | Any::Small(_) | Any::Flat(_) | Any::Text(_) => {
+                unreachable!("no edges")
+            }
             Any::Pair(gc) => gc.edges[i].set(cx, to),
             Any::Triple(gc) => gc.edge.set(cx, to),
             Any::Dropping(gc) => gc.edges[i].set(cx, to),
@@ -183,6 +200,14 @@ impl<'gc> Any<'gc> {
     fn check(self, shape: Shape, id: u64) {
         let (found, length) = match self {
             Any::Number(gc) => (*gc, 0),
+            Any::Small(gc) => {
+                assert_eq!(*gc.as_ref(), small(id));
+                (id, 0)
+            }
+            Any::Flat(gc) => {
+                assert_eq!(*gc.as_ref(), [id as u32, !id as u32, 7]);
+                (id, 0)
+            }
             Any::Text(gc) => {
                 assert!(*gc == *text(id), "the text of {id}");
                 (id, 0)
@@ -248,6 +273,8 @@ const TEXTS: u64 = 6;
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
         2 => Just(Shape::Number),
+        3 => Just(Shape::Small),
+        2 => Just(Shape::Flat),
         2 => Just(Shape::Text),
         4 => Just(Shape::Pair),
         3 => Just(Shape::Triple),
@@ -405,7 +432,8 @@ impl World {
                 let id = 1000 + self.model.objects.len() as u64;
                 for i in 0..count {
                     let shape =
-                        [Shape::Pair, Shape::Dropping(2), Shape::Text, Shape::Bag(1)][i % 4];
+                        [Shape::Pair, Shape::Small, Shape::Dropping(2), Shape::Text, Shape::Bag(1)]
+                            [i % 5];
                     let _ = Any::make(cx, shape, id, &self.counter);
                 }
             }

@@ -29,7 +29,7 @@ use crate::error::AllocError;
 use crate::gc::Gc;
 use crate::heap::Heap;
 use crate::root::{Root, Scope};
-use crate::trace::{Payload, Tailed, TailedLayout, Trace};
+use crate::trace::{Payload, Tailed, TailedLayout, Trace, tenant};
 
 thread_local! {
     /// X1: whether this thread is inside some heap.
@@ -113,19 +113,7 @@ impl Cx {
         &'gc self,
         value: T,
     ) -> Result<Gc<'gc, T>, AllocError<T>> {
-        const {
-            assert!(
-                align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
-                "the heap aligns objects to 8 KiB at most"
-            );
-        }
-        let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
-        let kind = const { <T as Payload>::KIND };
-        let found = match slot {
-            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
-            SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
-        };
-        match found {
+        match self.sized_slot::<T>() {
             Ok(object) => {
                 // SAFETY: a fresh slot of at least this size and alignment that
                 // nobody else knows; it becomes a live `T` here.
@@ -135,6 +123,26 @@ impl Cx {
                 }
             }
             Err(reason) => Err(AllocError { value, reason }),
+        }
+    }
+
+    /// Memory for a `T`: all the cases are decided by the compiler.
+    #[inline(always)]
+    pub(crate) fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
+        const {
+            assert!(
+                align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
+                "the heap aligns objects to 8 KiB at most"
+            );
+        }
+        if let Some(tenant) = const { tenant::<T>() } {
+            return self.mutator.alloc_tenant(tenant);
+        }
+        let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
+        let kind = const { <T as Payload>::KIND };
+        match slot {
+            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
+            SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
         }
     }
 
@@ -308,7 +316,10 @@ impl Cx {
     }
 
     #[inline]
-    fn tailed_slot<H: Trace, T: Trace>(&self, len: usize) -> Result<NonNull<u8>, OutOfMemory> {
+    pub(crate) fn tailed_slot<H: Trace, T: Trace>(
+        &self,
+        len: usize,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
                 align_of::<TailedLayout<H, T>>() <= 16,
@@ -499,7 +510,7 @@ impl<F: FnMut()> Drop for OnUnwind<F> {
 }
 
 #[track_caller]
-fn or_panic<T, V>(result: Result<T, AllocError<V>>) -> T {
+pub(crate) fn or_panic<T, V>(result: Result<T, AllocError<V>>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => out_of_memory(error.reason),

@@ -8,6 +8,8 @@
 //! * H3: its pointer is derived from the arena's mapping, never from a
 //!   reference to the payload, so the collector may reach the arena's tables
 //!   through it (strict provenance).
+//! * H4: `Option<Gc>` is one word too, and zero is `None`: the handle is a
+//!   transparent wrapper of a non-null pointer.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -21,6 +23,7 @@ use crate::trace::Payload;
 ///
 /// It dereferences to its payload at no cost and is one machine word whatever
 /// `T` is: slices and strings keep their length in the heap.
+#[repr(transparent)]
 pub struct Gc<'gc, T: ?Sized> {
     object: NonNull<u8>,
     /// Covariant in `'gc` and `T`, and the raw pointer makes it `!Send`/`!Sync`.

@@ -135,8 +135,8 @@ impl Heap {
     }
 
     /// What the heap holds, by type and size of slot, the most bytes first. The
-    /// types without handles and without destructors share one row per size.
-    /// Garbage that no collection has found yet counts. Waits until all mutators
+    /// types without handles and without destructors share one row per size; those
+    /// of them below 16 bytes share slots, which the row `tiny` counts. Garbage that no collection has found yet counts. Waits until all mutators
     /// are at safepoints.
     ///
     /// ```

@@ -24,6 +24,10 @@ use crate::trace::{Payload, Share};
 
 /// A hash set of objects, found by content, weak in all its entries.
 ///
+/// An entry goes with its object's memory: one for an object so small that it shares
+/// its slot (fewer than 16 bytes, no handles, no destructor) may outlive the last
+/// handle to it, as long as a neighbour lives.
+///
 /// The caller brings the hash function; it must give equal hashes to equal
 /// contents. The set belongs to one heap and is used by one mutator at a time.
 ///

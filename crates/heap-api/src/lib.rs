@@ -35,7 +35,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: (trace gc) error (cell root intern cx heap)
+//! layers: (trace gc) error (cell root intern cx heap) zeroed
 //! ```
 
 #![allow(unsafe_code, reason = "the typed face over raw slots; each block says why it is sound")]
@@ -50,7 +50,9 @@ mod heap;
 mod intern;
 mod root;
 mod trace;
+mod zeroed;
 
+pub use bytemuck::Zeroable;
 pub use cell::{AtomicSlot, Lock, LockMut, Slot};
 pub use cx::Cx;
 pub use error::{AllocError, OutOfMemory, VerifyError};

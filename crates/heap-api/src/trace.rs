@@ -19,6 +19,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use heap_core::kind::ObjectKind;
+use heap_core::tiny::Tenant;
 use heap_core::tracer::{PIECE_BYTES, Piece, Tracer as Edges};
 
 use crate::gc::Gc;
@@ -392,6 +393,15 @@ impl<T: Trace> SizedKind<T> {
     }
 }
 
+/// How objects of type `T` share slots, if they do.
+pub(crate) const fn tenant<T: Trace>() -> Option<Tenant> {
+    if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
+        None
+    } else {
+        Tenant::new(size_of::<T>(), align_of::<T>())
+    }
+}
+
 /// Bytes of the slot that a `T` occupies.
 const fn slot_size<T>() -> usize {
     heap_core::alloc_class::slot_size_of(size_of::<T>(), align_of::<T>())
@@ -402,6 +412,8 @@ unsafe impl<T: Trace> Payload for T {
     type At<'a> = T::At<'a>;
     const KIND: &'static ObjectKind = if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
         &SizedKind::<T>::KIND
+    } else if tenant::<T>().is_some() {
+        Tenant::kind()
     } else {
         &heap_core::kind::NOSCAN
     };

@@ -11,7 +11,7 @@
 //!   write barrier, so there is only `barrier_idle`.
 
 use divan::{Bencher, black_box};
-use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, Heap, Opaque, Root, Slot, Trace};
 
 /// Operations per iteration of the batched benchmarks.
 const BATCH: usize = 1000;
@@ -67,12 +67,45 @@ fn alloc_noscan<const WORDS: usize>(bencher: Bencher) {
     });
 }
 
+/// Pointer-free objects that share slots, by bytes.
+#[divan::bench(consts = [1, 4, 8, 12])]
+fn alloc_tiny<const BYTES: usize>(bencher: Bencher) {
+    allocating(bencher, |cx| {
+        black_box(cx.alloc([7_u8; BYTES]));
+    });
+}
+
+/// Slices of zero bytes in memory that has been used, by length.
+#[divan::bench(args = [16, 256, 4096, 65536])]
+fn alloc_slice_zeroed(bencher: Bencher, len: usize) {
+    allocating(bencher, |cx| {
+        black_box(cx.alloc_slice_zeroed::<u8>(black_box(len)));
+    });
+}
+
 /// Objects of 16 to 4096 bytes that are nothing but handles, by their number.
 #[divan::bench(consts = [2, 3, 4, 6, 8, 16, 64, 512])]
 fn alloc_handles<const HANDLES: usize>(bencher: Bencher) {
     allocating(bencher, |cx| {
         let none: Option<Gc<'_, Cell<'_>>> = black_box(None);
         black_box(cx.alloc([none; HANDLES]));
+    });
+}
+
+/// An object with a destructor, which sweeping runs.
+struct Dropped<const WORDS: usize>([u64; WORDS]);
+
+impl<const WORDS: usize> Drop for Dropped<WORDS> {
+    fn drop(&mut self) {
+        black_box(self.0[0]);
+    }
+}
+
+/// Objects with destructors, of 16 to 4096 bytes, by the number of words.
+#[divan::bench(consts = [2, 8, 64, 512])]
+fn alloc_with_destructor<const WORDS: usize>(bencher: Bencher) {
+    allocating(bencher, |cx| {
+        black_box(cx.alloc(Opaque(Dropped([7_u64; WORDS]))));
     });
 }
 
@@ -100,6 +133,17 @@ fn alloc_str(bencher: Bencher, len: usize) {
     let text = "x".repeat(len);
     allocating(bencher, |cx| {
         black_box(cx.alloc_str(black_box(&text)));
+    });
+}
+
+/// A large object of 64 KiB, which has a span of its own: copied, and dropped.
+#[divan::bench]
+fn once_alloc_large(bencher: Bencher) {
+    let mut cx = enter();
+    let words = vec![7_u64; 8192];
+    bencher.bench_local(|| {
+        black_box(cx.alloc_slice_copy(black_box(&words[..])));
+        cx.safepoint();
     });
 }
 

@@ -17,10 +17,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// The paths and how often they run.
-const PATHS: [(&str, u64); 8] = [
+const PATHS: [(&str, u64); 10] = [
     ("empty", 100),
     ("alloc_pair_16", 100),
     ("alloc_noscan_24", 100),
+    ("alloc_tiny_8", 100),
+    ("alloc_tiny_12", 100),
     ("alloc_pair_16_steady", 100_000),
     ("slot_set", 100),
     ("root_get", 100),

@@ -3,7 +3,8 @@
 //! * A1: the slot is at least as large as the object and at least as aligned.
 //! * A2: every slot that can hold handles starts at a granule boundary, or is
 //!   in the 24-byte class and of a sized kind, whose tracer knows the stride.
-//! * A3: no slot is smaller than a granule, so no two objects share a mark byte.
+//! * A3: no slot is smaller than a granule, so no two slots share a mark byte. (Small
+//!   pointer-free objects may share a slot: [`crate::tiny`].)
 
 use crate::geometry::{GRANULE, PAGE_SIZE};
 use crate::kind::ObjectKind;

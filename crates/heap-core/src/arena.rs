@@ -98,7 +98,8 @@ impl Arena {
         self.slot_words[page & (ARENA_PAGES - 1)].load(Ordering::Relaxed) as usize * 8
     }
 
-    /// The mark byte of the object that starts at `address`.
+    /// The mark byte of the object that starts at `address`; objects that share a
+    /// slot share it.
     #[inline(always)]
     pub fn mark_byte(&self, address: usize) -> &AtomicU8 {
         &self.marks[(address & ARENA_MASK) >> GRANULE_SHIFT]

@@ -13,7 +13,7 @@ pub const ARENA_SIZE: usize = 64 << 20;
 pub const ARENA_MASK: usize = ARENA_SIZE - 1;
 /// Pages of an arena, its header included.
 pub const ARENA_PAGES: usize = ARENA_SIZE / PAGE_SIZE;
-/// Bytes that share one mark byte. Two objects never start in the same granule
+/// Bytes that share one mark byte. Two slots never start in the same granule
 /// because the smallest slot is one granule long.
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
 /// `log2(GRANULE)`.

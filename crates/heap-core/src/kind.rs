@@ -53,6 +53,14 @@ impl ObjectKind {
         self.trace_batch.is_none()
     }
 
+    /// `true` when several objects of this kind may share a slot: a handle may then
+    /// lead to the middle of one (see [`crate::tiny`]).
+    #[inline]
+    #[must_use]
+    pub fn shares_slots(&self) -> bool {
+        core::ptr::eq(self, &raw const TINY)
+    }
+
     /// Address of the kind, its identity within a process.
     #[inline]
     #[must_use]
@@ -71,6 +79,12 @@ impl fmt::Debug for ObjectKind {
     }
 }
 
-/// The one kind shared by all types without handles and without drop glue.
+/// The one kind shared by all types without handles and without drop glue, but for
+/// those of [`TINY`].
 pub static NOSCAN: ObjectKind =
     ObjectKind { name: || "noscan", trace_batch: None, trace_piece: None, drop_in_place: None };
+
+/// The kind of the small types of that sort whose objects share slots: see
+/// [`crate::tiny`].
+pub static TINY: ObjectKind =
+    ObjectKind { name: || "tiny", trace_batch: None, trace_piece: None, drop_in_place: None };

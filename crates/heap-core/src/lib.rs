@@ -9,7 +9,8 @@
 //! 1. The caller names a kind and a size class ([`alloc_class`]); for a fixed
 //!    type both are constants.
 //! 2. [`mcache::Cache::alloc`] looks up the window of that pair: a run of free
-//!    slots. Usually it has room: compare, add, done.
+//!    slots. Usually it has room: compare, add, done. Small objects without handles
+//!    share slots: their window moves on by their size ([`tiny`]).
 //! 3. Else [`mcache::Cache::refill`] takes the next run of free slots of the
 //!    cached span, by counting zeros in its allocation bits.
 //! 4. When the span is used up it goes back to its [`mcentral::Central`], and
@@ -36,7 +37,7 @@
 //!
 //! ```text
 //! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os specials
-//! layers: stats (tracer kind arena mspan mcentral) alloc_class marks page_alloc
+//! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache verify
 //! ```
 
@@ -71,6 +72,7 @@ pub mod stats;
 pub mod sweep;
 pub mod sweep_gen;
 pub mod ticket;
+pub mod tiny;
 pub mod tracer;
 #[allow(unsafe_code, reason = "inspects spans with the world stopped")]
 pub mod verify;

@@ -18,7 +18,8 @@
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
 //! * C2: slots of a window from `cursor` to `end` are free and known to nobody
-//!   else.
+//!   else. A cursor within a slot (module `tiny`) means that the slot's bytes below
+//!   it are in use; the slot counts as handed out.
 
 use core::ptr::NonNull;
 
@@ -30,6 +31,8 @@ use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch};
 use crate::mspan::CachedSpan;
 use crate::size_class::SizeClass;
 use crate::stats::{SweepBy, Tally};
+
+mod tiny;
 
 /// After so many trips for spans a batch grows by one.
 const TRIPS_PER_SPAN: usize = 4;
@@ -273,11 +276,14 @@ impl Cache {
         if cursor.is_null() {
             return;
         }
-        let bytes = cursor.addr() - entry.run_start.addr();
-        self.tally.allocated_bytes += bytes as u64;
-        self.tally.allocated_objects += (bytes / span.body().slot_bytes) as u64;
+        // A slot that was begun is handed out as a whole (TN3).
+        let slot_bytes = span.body().slot_bytes;
+        let slots = (cursor.addr() - entry.run_start.addr()).div_ceil(slot_bytes);
+        self.tally.allocated_bytes += (slots * slot_bytes) as u64;
+        self.tally.allocated_objects += slots as u64;
         if cursor < end {
-            let first = (cursor.addr() - span.body().base.addr().get()) / span.body().slot_bytes;
+            let base = span.body().base.addr().get();
+            let first = (cursor.addr() - base).div_ceil(slot_bytes);
             span.return_run(first);
         }
     }

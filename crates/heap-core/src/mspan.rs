@@ -108,6 +108,16 @@ impl Body {
         (offset < self.nelems * self.slot_bytes).then_some(index)
     }
 
+    /// Whether an allocated object may start at `address`: at the start of a slot, or
+    /// anywhere in one whose objects share it (TN4).
+    #[must_use]
+    pub fn may_start_at(&self, address: usize) -> bool {
+        self.slot_index(address).is_some_and(|i| {
+            self.is_allocated(i)
+                && (self.kind.shares_slots() || self.slot(i).addr().get() == address)
+        })
+    }
+
     /// Bytes of the span's pages.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -23,6 +23,8 @@ use crate::gate::{Presence, Request, WorldStopped};
 use crate::roots::RootEntry;
 use crate::shared::Shared;
 
+mod tiny;
+
 /// A mutator takes no more spans at a time than this part of what may be granted
 /// before the next collection.
 const SPARE_SHARE: usize = 16;
@@ -286,6 +288,18 @@ impl Mutator {
         let object = shared.heap.alloc_large(kind, bytes).inspect_err(|_| shared.gate.want())?;
         shared.grant(granted);
         Ok(object)
+    }
+
+    /// Makes a new object read as zero; touches no memory that never held anything.
+    ///
+    /// # Safety
+    ///
+    /// `object` was just allocated by this mutator, with `bytes` bytes or more, and
+    /// nothing was written to it.
+    #[inline]
+    pub unsafe fn zero(&self, object: NonNull<u8>, bytes: usize) {
+        // SAFETY: forwarded; no safepoint since the allocation.
+        unsafe { self.shared.heap.zero(object, bytes) };
     }
 
     /// The write barrier for a cell that holds handles. Idle: this collector

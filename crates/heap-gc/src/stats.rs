@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Counters of a heap. Bytes are bytes of slots unless said otherwise.
 ///
+/// A slot that small pointer-free objects share counts as one object.
+///
 /// What mutators have allocated since they last gave their caches back (at a
 /// collection, or when they left for good) is not yet counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

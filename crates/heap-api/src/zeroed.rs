@@ -1,0 +1,168 @@
+//! Allocation of objects that read as zero: for types of which all-zero bytes are a
+//! value ([`Zeroable`]).
+//!
+//! The heap knows by span whether free slots may hold old data. So a large object
+//! in memory that never held anything is not written to at all: a sparse table
+//! costs what is stored in it. (Go: `needzero`.)
+//!
+//! * ZA1: a type is accepted only if zero bytes are a value of it; for a handle they
+//!   are not, for the absence of one they are (H4).
+
+use bytemuck::{Zeroable, ZeroableInOption};
+use heap_core::geometry::GRANULE;
+
+use crate::cell::{AtomicSlot, Slot};
+use crate::cx::{Cx, or_panic};
+use crate::error::AllocError;
+use crate::gc::Gc;
+use crate::trace::{Opaque, Tailed, TailedLayout, Trace};
+
+// SAFETY: H4: a transparent wrapper of `NonNull` (and of nothing else that has a
+// size), for which the language gives `None` as zero bytes.
+unsafe impl<T: ?Sized> ZeroableInOption for Gc<'_, T> {}
+
+// SAFETY: a transparent wrapper of a `Cell` of the content.
+unsafe impl<T: Zeroable> Zeroable for Slot<T> {}
+
+// SAFETY: one atomic pointer, for which null stands for no handle.
+unsafe impl<T: ?Sized> Zeroable for AtomicSlot<'_, T> {}
+
+// SAFETY: its one field.
+unsafe impl<T: Zeroable + Send + 'static> Zeroable for Opaque<T> {}
+
+/// Up to so many bytes are written without asking whether they must be.
+const JUST_WRITE: usize = 16 * GRANULE;
+
+impl Cx {
+    /// Allocates a `T` of zero bytes, in place: it never is on the stack.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let table = cx.alloc_zeroed::<[u64; 1 << 20]>(); // 8 MiB, not touched yet
+    /// assert_eq!(table[12_345], 0);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[inline]
+    #[track_caller]
+    pub fn alloc_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(&'gc self) -> Gc<'gc, T> {
+        or_panic(self.try_alloc_zeroed())
+    }
+
+    /// Allocates a `T` of zero bytes, in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`].
+    #[inline]
+    pub fn try_alloc_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(
+        &'gc self,
+    ) -> Result<Gc<'gc, T>, AllocError> {
+        let object = self.sized_slot::<T>().map_err(|reason| AllocError { value: (), reason })?;
+        // SAFETY: a fresh slot of at least this size and alignment that nobody else
+        // knows; zero bytes are a `T` (ZA1), which lives from here on.
+        unsafe {
+            if size_of::<T>() <= JUST_WRITE {
+                object.write_bytes(0, size_of::<T>());
+            } else {
+                self.mutator().zero(object, size_of::<T>());
+            }
+            Ok(Gc::from_object(object))
+        }
+    }
+
+    /// Allocates a slice of `len` elements of zero bytes. Memory that never held
+    /// anything is not touched.
+    ///
+    /// ```
+    /// use heap_api::{Config, Gc, Heap, Slot};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let bytes = cx.alloc_slice_zeroed::<u8>(1000);
+    /// assert!(bytes.iter().all(|byte| *byte == 0));
+    /// // No handles yet: 16 MB of address space, and next to no memory.
+    /// let names = cx.alloc_slice_zeroed::<Slot<Option<Gc<'_, str>>>>(2_000_000);
+    /// names[1_999_999].set(&cx, Some(cx.alloc_str("last")));
+    /// assert!(names[0].get().is_none());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[inline]
+    #[track_caller]
+    pub fn alloc_slice_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(
+        &'gc self,
+        len: usize,
+    ) -> Gc<'gc, [T]> {
+        or_panic(self.try_alloc_slice_zeroed(len))
+    }
+
+    /// Allocates a slice of `len` elements of zero bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc`]; also when the size of the slice is no `isize`.
+    #[inline]
+    pub fn try_alloc_slice_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(
+        &'gc self,
+        len: usize,
+    ) -> Result<Gc<'gc, [T]>, AllocError> {
+        let tailed = self.try_alloc_tailed_zeroed::<(), T>((), len)?;
+        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(tailed.object()) })
+    }
+
+    /// Allocates a header followed by `len` elements of zero bytes.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::alloc`].
+    #[inline]
+    #[track_caller]
+    pub fn alloc_tailed_zeroed<'gc, H, T>(&'gc self, header: H, len: usize) -> Gc<'gc, Tailed<H, T>>
+    where
+        H: Trace<At<'gc> = H>,
+        T: Trace<At<'gc> = T> + Zeroable,
+    {
+        or_panic(self.try_alloc_tailed_zeroed(header, len))
+    }
+
+    /// Allocates a header followed by `len` elements of zero bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cx::try_alloc_slice_zeroed`]; the header is given back.
+    #[inline]
+    pub fn try_alloc_tailed_zeroed<'gc, H, T>(
+        &'gc self,
+        header: H,
+        len: usize,
+    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>>
+    where
+        H: Trace<At<'gc> = H>,
+        T: Trace<At<'gc> = T> + Zeroable,
+    {
+        let object = match self.tailed_slot::<H, T>(len) {
+            Ok(object) => object,
+            Err(reason) => return Err(AllocError { value: header, reason }),
+        };
+        // The slot is this large: its allocation computed the same.
+        let bytes = TailedLayout::<H, T>::TAIL + len * size_of::<T>();
+        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        // SAFETY: a fresh slot of `bytes` bytes that nobody else knows; zero bytes
+        // are elements (ZA1), and length and header are written before it is seen.
+        unsafe {
+            self.mutator().zero(object, bytes);
+            (&raw mut (*layout).len).write(len);
+            (&raw mut (*layout).header).write(header);
+            Ok(Gc::from_object(object))
+        }
+    }
+}

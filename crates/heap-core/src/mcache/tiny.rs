@@ -1,0 +1,54 @@
+//! Objects that share slots: the window of the kind `TINY` moves on by the size of
+//! the object. Where an object goes is the rule of [`crate::tiny`].
+
+use core::ptr::NonNull;
+
+use super::{Cache, place};
+use crate::tiny::{TINY_CLASS, Tenant};
+
+/// Key of the window that tenants come from.
+#[inline(always)]
+fn key() -> usize {
+    Tenant::kind().address() + TINY_CLASS.index()
+}
+
+impl Cache {
+    /// Room for a tenant, if the window has some.
+    #[inline(always)]
+    pub fn alloc_tenant(&mut self, tenant: Tenant) -> Option<NonNull<u8>> {
+        let key = key();
+        let window = &mut self.windows[place(key)];
+        let object = tenant.place(window.cursor);
+        // The window ends where a slot ends, and a tenant ends within the slot in
+        // which it starts (TN1): where it may start it fits.
+        if window.key == key && object < window.end {
+            window.cursor = object.wrapping_add(tenant.bytes());
+            // SAFETY: below the window's end, within the heap.
+            Some(unsafe { NonNull::new_unchecked(object) })
+        } else {
+            None
+        }
+    }
+
+    /// The first slow half of [`Cache::alloc_tenant`]: room in a window that was not
+    /// in its place. If there is none, the window's last slot is closed, and the
+    /// next step is [`Cache::refill`] for a whole slot of the kind and class.
+    pub fn reopen_for_tenant(&mut self, tenant: Tenant) -> Option<NonNull<u8>> {
+        let key = key();
+        let index = *self.by_key.get(&key)?;
+        self.bring_in(key, index);
+        self.alloc_tenant(tenant).or_else(|| {
+            let window = &mut self.windows[place(key)];
+            window.cursor = window.end;
+            None
+        })
+    }
+
+    /// The second slow half: `slot`, which [`Cache::refill`] has just handed out, goes
+    /// to `tenant`, and what the tenant leaves of it back to the window.
+    pub fn share_slot(&mut self, slot: NonNull<u8>, tenant: Tenant) {
+        let window = &mut self.windows[place(key())];
+        debug_assert_eq!(window.cursor, slot.as_ptr().wrapping_add(TINY_CLASS.object_size()));
+        window.cursor = slot.as_ptr().wrapping_add(tenant.bytes());
+    }
+}

@@ -1,0 +1,204 @@
+//! Objects that share slots, as the memory layer sees them.
+#![cfg(not(heap_loom))]
+#![allow(unsafe_code, reason = "plays the part of the collector")]
+
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use heap_core::arena::{Arena, BLACK};
+use heap_core::kind::{ObjectKind, TINY};
+use heap_core::mcache::{Cache, Refill};
+use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::os::SystemOs;
+use heap_core::specials::SpecialKind;
+use heap_core::stats::{SweepBy, Tally};
+use heap_core::tiny::{TINY_CLASS, Tenant};
+use heap_core::verify::verify;
+
+fn heap() -> MHeap {
+    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
+    MHeap::new(config, Box::new(SystemOs))
+}
+
+fn slot_of(address: usize) -> usize {
+    address / TINY_CLASS.object_size()
+}
+
+/// A slot of its own of sixteen bytes.
+fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> NonNull<u8> {
+    if let Some(slot) = cache.alloc(kind, TINY_CLASS) {
+        return slot;
+    }
+    loop {
+        match cache.refill(heap, kind, TINY_CLASS) {
+            Refill::Slot(slot) => return slot,
+            Refill::NeedSpans(central, wanted) => {
+                let mut tally = Tally::default();
+                let spans = heap.acquire_spans(central, wanted, &mut tally);
+                cache.count(&tally);
+                cache.install(kind, TINY_CLASS, spans.expect("memory"));
+            }
+        }
+    }
+}
+
+/// A tenant, as the collector's slow path gets it.
+fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
+    if let Some(object) = cache.alloc_tenant(tenant).or_else(|| cache.reopen_for_tenant(tenant)) {
+        return object;
+    }
+    let slot = alloc_slot(heap, cache, &TINY);
+    cache.share_slot(slot, tenant);
+    slot
+}
+
+/// A collection that keeps `live`, all of it swept.
+fn collect<'a>(heap: &MHeap, cache: &mut Cache, live: impl Iterator<Item = &'a NonNull<u8>>) {
+    cache.flush(heap);
+    let mut tally = Tally::default();
+    while heap.sweep_one(&mut tally).is_some() {}
+    heap.before_mark();
+    for object in live {
+        // SAFETY: an object of this heap.
+        let arena = unsafe { Arena::of(*object) };
+        arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+    }
+    heap.start_sweep();
+    while heap.sweep_one(&mut tally).is_some() {}
+    heap.stats.add(&mut tally, SweepBy::Collector);
+}
+
+#[track_caller]
+fn check(heap: &MHeap) {
+    // SAFETY: one thread, and the callers have flushed.
+    unsafe { verify(heap) }.unwrap();
+}
+
+/// Allocated slots of the kinds of a name.
+fn slots(heap: &MHeap, kind: &str) -> usize {
+    // SAFETY: as in `check`.
+    unsafe { heap.census() }.iter().filter(|row| row.kind == kind).map(|row| row.objects).sum()
+}
+
+#[test]
+fn a_slot_that_was_begun_counts_as_a_whole() {
+    for bytes in 1..16 {
+        for count in [1, 2, 3, 4, 5, 15, 16, 17, 511, 512, 513, 2000] {
+            let heap = heap();
+            let mut cache = Cache::default();
+            let tenant = Tenant::new(bytes, 1).expect("shares");
+            let mut seen: Vec<usize> = (0..count)
+                .map(|_| slot_of(alloc(&heap, &mut cache, tenant).addr().get()))
+                .collect();
+            seen.dedup();
+            cache.flush(&heap);
+            check(&heap);
+            assert_eq!(slots(&heap, "tiny"), seen.len(), "{count} of {bytes}");
+            assert_eq!(heap.stats.allocated_bytes.get(), 16 * seen.len() as u64);
+        }
+    }
+}
+
+/// One of these kinds has its window in the place of the tenants' window.
+#[test]
+fn a_slot_is_filled_also_when_its_window_was_put_aside() {
+    let heap = heap();
+    let mut cache = Cache::default();
+    let kinds: &'static [ObjectKind; 256] = Box::leak(Box::new(core::array::from_fn(|_| {
+        let name = || "other";
+        ObjectKind { name, trace_batch: None, trace_piece: None, drop_in_place: None }
+    })));
+    let tenant = Tenant::new(4, 4).expect("shares");
+    let first = alloc(&heap, &mut cache, tenant);
+    for (i, kind) in (1..).zip(kinds) {
+        let other = alloc_slot(&heap, &mut cache, kind);
+        assert_eq!(other.addr().get() % 16, 0);
+        let next = alloc(&heap, &mut cache, tenant);
+        assert_eq!(next.addr().get(), first.addr().get() + 4 * i);
+    }
+    cache.flush(&heap);
+    check(&heap);
+    assert_eq!(slots(&heap, "tiny"), 257_usize.div_ceil(4));
+    assert_eq!(slots(&heap, "other"), 256, "and the other window is left as it was");
+}
+
+#[test]
+fn slots_stay_as_long_as_a_tenant_is_marked() {
+    let heap = heap();
+    let mut cache = Cache::default();
+    let mut live: BTreeMap<usize, (NonNull<u8>, u8)> = BTreeMap::new();
+    let mut random = 0x9E37_79B9_u32;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        random as usize
+    };
+    for _ in 0..60 {
+        for _ in 0..300 {
+            let bytes = next() % 16;
+            let object = alloc(&heap, &mut cache, Tenant::new(bytes, 1).expect("shares"));
+            let tag = next() as u8;
+            // SAFETY: just handed out, with so many bytes.
+            unsafe { object.write_bytes(tag, bytes.min(1)) };
+            if bytes > 0 && next() % 3 == 0 {
+                assert!(live.insert(object.addr().get(), (object, tag)).is_none());
+            }
+        }
+        live.retain(|_, _| next() % 5 != 0);
+        collect(&heap, &mut cache, live.values().map(|(object, _)| object));
+        check(&heap);
+        let mut kept: Vec<usize> = live.keys().map(|address| slot_of(*address)).collect();
+        kept.dedup();
+        assert_eq!(slots(&heap, "tiny"), kept.len(), "and no longer");
+        for (object, tag) in live.values() {
+            // SAFETY: a live object.
+            assert_eq!(unsafe { object.read() }, *tag);
+        }
+    }
+}
+
+#[test]
+fn any_address_in_a_shared_slot_may_be_an_object() {
+    let heap = heap();
+    let mut cache = Cache::default();
+    let tenant = Tenant::new(4, 4).expect("shares");
+    let objects: Vec<NonNull<u8>> = (0..5).map(|_| alloc(&heap, &mut cache, tenant)).collect();
+    cache.flush(&heap);
+    for object in &objects {
+        let address = object.addr().get();
+        // SAFETY: one thread.
+        let (start, body) = unsafe { heap.find_object(address) }.expect("an object");
+        assert_eq!(start.addr().get(), slot_of(address) * 16);
+        assert!(body.may_start_at(address));
+        assert!(body.kind.shares_slots());
+    }
+    let free = objects[4].addr().get() + 16;
+    // SAFETY: one thread.
+    let (_, body) = unsafe { heap.find_object(free - 16) }.expect("an object");
+    assert!(!body.may_start_at(free), "nobody was there");
+    // SAFETY: as above.
+    assert!(unsafe { heap.find_object(free) }.is_none());
+}
+
+/// What is known of a tenant goes when its slot dies, not before.
+#[test]
+fn specials_of_tenants_fire_with_the_slot() {
+    let heap = heap();
+    let mut cache = Cache::default();
+    let tenant = Tenant::new(8, 8).expect("shares");
+    let pair = [alloc(&heap, &mut cache, tenant), alloc(&heap, &mut cache, tenant)];
+    assert_eq!(slot_of(pair[0].addr().get()), slot_of(pair[1].addr().get()));
+    for (data, object) in pair.iter().enumerate() {
+        // SAFETY: a live object.
+        unsafe { heap.add_special(*object, SpecialKind::WeakHandle, data) }.unwrap();
+    }
+    collect(&heap, &mut cache, pair[1..].iter());
+    check(&heap);
+    assert!(heap.take_fired().is_empty(), "the slot lives");
+    collect(&heap, &mut cache, [].iter());
+    check(&heap);
+    let fired: Vec<usize> = heap.take_fired().iter().map(|special| special.data).collect();
+    assert_eq!(fired, [0, 1]);
+}

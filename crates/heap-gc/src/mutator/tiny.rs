@@ -1,0 +1,39 @@
+//! Allocation of objects that share slots: see [`heap_core::tiny`].
+
+use std::ptr::NonNull;
+
+use heap_core::error::OutOfMemory;
+use heap_core::tiny::{TINY_CLASS, Tenant};
+
+use super::Mutator;
+
+impl Mutator {
+    /// Room for a small pointer-free object that shares its slot, uninitialised. The
+    /// caller writes a valid object to it before anything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutator::alloc_small`].
+    #[inline(always)]
+    pub fn alloc_tenant(&self, tenant: Tenant) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: MU1, as in `alloc_small`.
+        let cache = unsafe { &mut *self.cache.as_ptr() };
+        match cache.alloc_tenant(tenant).or_else(|| self.alloc_tenant_slow(tenant)) {
+            Some(object) => Ok(object),
+            None => Err(self.refusal()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_tenant_slow(&self, tenant: Tenant) -> Option<NonNull<u8>> {
+        // SAFETY: MU1, as in `alloc_small`.
+        let room = unsafe { &mut *self.cache.as_ptr() }.reopen_for_tenant(tenant);
+        room.or_else(|| {
+            let slot = self.alloc_slow(Tenant::kind(), TINY_CLASS)?;
+            // SAFETY: as above; the borrow before has ended.
+            unsafe { &mut *self.cache.as_ptr() }.share_slot(slot, tenant);
+            Some(slot)
+        })
+    }
+}
