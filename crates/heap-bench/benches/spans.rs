@@ -88,9 +88,9 @@ impl Spans {
         loop {
             match self.cache.refill(&self.heap, &NOSCAN, self.class) {
                 Refill::Slot(slot) => break slot,
-                Refill::NeedSpans(central, wanted) => {
+                Refill::NeedSpans(request) => {
                     let mut tally = Tally::default();
-                    let spans = self.heap.acquire_spans(central, wanted, &mut tally);
+                    let spans = self.heap.acquire_spans(request, &mut tally);
                     self.cache.count(&tally);
                     self.cache.install(&NOSCAN, self.class, spans.expect("memory"));
                 }

@@ -26,8 +26,8 @@ use core::ptr::NonNull;
 use rustc_hash::FxHashMap;
 
 use crate::kind::ObjectKind;
-use crate::mcentral::Central;
-use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch};
+use crate::mcentral::{Central, Home};
+use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch, SpanRequest};
 use crate::mspan::CachedSpan;
 use crate::size_class::SizeClass;
 use crate::stats::{SweepBy, Tally};
@@ -90,6 +90,7 @@ pub struct Cache {
     /// For each entry.
     stocks: Vec<Stock>,
     by_key: FxHashMap<usize, usize>,
+    home: Home,
     /// What this mutator has counted since the last flush.
     tally: Tally,
     /// Bytes of the slots that were free in spans when windows came to be in them,
@@ -107,9 +108,8 @@ unsafe impl Send for Cache {}
 pub enum Refill<'h> {
     /// A slot.
     Slot(NonNull<u8>),
-    /// So many spans, or fewer, from this central list; hand them to
-    /// [`Cache::install`].
-    NeedSpans(&'h Central, usize),
+    /// Spans, to be handed to [`Cache::install`].
+    NeedSpans(SpanRequest<'h>),
 }
 
 #[inline(always)]
@@ -126,11 +126,20 @@ fn free_bytes(span: &CachedSpan) -> usize {
 
 impl Default for Cache {
     fn default() -> Self {
+        Cache::at(Home::default())
+    }
+}
+
+impl Cache {
+    /// An empty cache, of a mutator with this home.
+    #[must_use]
+    pub fn at(home: Home) -> Cache {
         Cache {
             windows: [NO_WINDOW; WINDOWS],
             entries: Vec::new(),
             stocks: Vec::new(),
             by_key: FxHashMap::default(),
+            home,
             tally: Tally::default(),
             opened_bytes: 0,
             newly_opened: false,
@@ -190,13 +199,14 @@ impl Cache {
             self.count_opened(index);
         }
         let stock = &mut self.stocks[index];
-        heap.release_full_spans(&mut stock.used);
+        heap.release_full_spans(self.home, &mut stock.used);
         stock.trips += 1;
         // Long spans come in smaller batches, or one by one.
         let most = (SPAN_BATCH / class.span_pages()).max(1);
         let wanted = (stock.trips / TRIPS_PER_SPAN).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
-        Refill::NeedSpans(unsafe { self.entries[index].central.as_ref() }, wanted)
+        let central = unsafe { self.entries[index].central.as_ref() };
+        Refill::NeedSpans(SpanRequest { central, home: self.home, wanted })
     }
 
     /// Makes `spans` the ones that their kind and class allocate from, in order.
@@ -295,10 +305,10 @@ impl Cache {
         for index in 0..self.entries.len() {
             self.retire_run(index);
             let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
-            heap.release_full_spans(&mut stock.used);
+            heap.release_full_spans(self.home, &mut stock.used);
             unused_bytes += entry.span.as_ref().map_or(0, free_bytes);
             for span in entry.span.take().into_iter().chain(stock.spare.drain(..)) {
-                heap.release_span(span);
+                heap.release_span(self.home, span);
             }
             stock.trips = 0;
         }

@@ -7,9 +7,17 @@
 //! about the order in which the spans were swept: fullest, emptiest and lowest
 //! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
+//! Each list is in shards. A mutator puts spans into the shard that is its home, and
+//! looks for spans there first: so a span tends to stay with the mutator, and its
+//! memory in that processor's cache, and mutators get less in each other's way.
+//!
 //! * N1: a span in a swept half has phase `Swept`; in an unswept half it has
 //!   phase `NeedsSweep`.
 //! * N2: popping a span is not owning it; a claim or a cache token is.
+
+use core::ptr::NonNull;
+
+use heap_sync::bound;
 
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
@@ -17,13 +25,63 @@ use crate::size_class::SizeClass;
 use crate::span_set::SpanSet;
 use crate::sweep_gen::SweepGen;
 
+/// Shards of a list.
+pub(crate) const SHARDS: usize = bound(4, 2);
+
+/// The shard that a mutator prefers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Home(usize);
+
+impl Home {
+    /// The home of the `n`th mutator.
+    #[must_use]
+    pub fn of_mutator(n: usize) -> Home {
+        Home(n % SHARDS)
+    }
+}
+
+/// A list in shards.
+#[derive(Debug)]
+pub(crate) struct Shards([SpanSet<Span>; SHARDS]);
+
+impl Shards {
+    fn new() -> Shards {
+        Shards(core::array::from_fn(|_| SpanSet::new()))
+    }
+
+    /// One of the shards.
+    pub(crate) fn at(&self, home: Home) -> &SpanSet<Span> {
+        &self.0[home.0]
+    }
+
+    /// Takes up to `most` spans out of the first shard that has any, beginning at
+    /// home; hands them to `sink`. Returns how many.
+    pub(crate) fn pop_many(
+        &self,
+        home: Home,
+        most: usize,
+        mut sink: impl FnMut(NonNull<Span>),
+    ) -> usize {
+        let (before, from_home) = self.0.split_at(home.0);
+        let mut shards = from_home.iter().chain(before);
+        shards
+            .find_map(|shard| Some(shard.pop_many(most, &mut sink)).filter(|n| *n > 0))
+            .unwrap_or(0)
+    }
+
+    /// The shards.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SpanSet<Span>> {
+        self.0.iter()
+    }
+}
+
 /// The lists of one kind and size class.
 #[derive(Debug)]
 pub struct Central {
     kind: &'static ObjectKind,
     class: SizeClass,
-    partial: [SpanSet<Span>; 2],
-    full: [SpanSet<Span>; 2],
+    partial: [Shards; 2],
+    full: [Shards; 2],
 }
 
 impl Central {
@@ -31,8 +89,8 @@ impl Central {
         Central {
             kind,
             class,
-            partial: [SpanSet::new(), SpanSet::new()],
-            full: [SpanSet::new(), SpanSet::new()],
+            partial: [Shards::new(), Shards::new()],
+            full: [Shards::new(), Shards::new()],
         }
     }
 
@@ -49,22 +107,22 @@ impl Central {
     }
 
     /// Swept spans with free slots.
-    pub(crate) fn partial_swept(&self, now: SweepGen) -> &SpanSet<Span> {
+    pub(crate) fn partial_swept(&self, now: SweepGen) -> &Shards {
         &self.partial[now.swept_half()]
     }
 
     /// Swept spans without.
-    pub(crate) fn full_swept(&self, now: SweepGen) -> &SpanSet<Span> {
+    pub(crate) fn full_swept(&self, now: SweepGen) -> &Shards {
         &self.full[now.swept_half()]
     }
 
     /// Unswept spans that had free slots.
-    pub(crate) fn partial_unswept(&self, now: SweepGen) -> &SpanSet<Span> {
+    pub(crate) fn partial_unswept(&self, now: SweepGen) -> &Shards {
         &self.partial[now.unswept_half()]
     }
 
     /// Unswept spans that had none.
-    pub(crate) fn full_unswept(&self, now: SweepGen) -> &SpanSet<Span> {
+    pub(crate) fn full_unswept(&self, now: SweepGen) -> &Shards {
         &self.full[now.unswept_half()]
     }
 }

@@ -38,10 +38,11 @@ use crate::gcbits::{Bitmap, GcBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::kind::ObjectKind;
 use crate::marks::Isa;
-use crate::mcentral::Central;
+use crate::mcentral::{Central, Home, SHARDS};
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::Os;
 use crate::size_class::SizeClass;
+use crate::span_set::SpanSet;
 use crate::specials::Special;
 use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
@@ -65,6 +66,17 @@ pub const SPAN_BATCH: usize = 8;
 
 /// Spans of one kind and class on their way to or from a mutator.
 pub type SpanBatch = ArrayVec<CachedSpan, SPAN_BATCH>;
+
+/// What a mutator's cache asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanRequest<'h> {
+    /// The list that the spans belong to.
+    pub central: &'h Central,
+    /// Where to look first.
+    pub home: Home,
+    /// So many spans, or fewer.
+    pub wanted: usize,
+}
 
 /// What a new span looks like.
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +110,10 @@ pub struct MHeap {
     bits: CachePadded<GcBits>,
     pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
-    /// Where `sweep_one` looks first.
+    /// Where `sweep_one` looks first: the number of a central's shard.
     cursor: AtomicUsize,
+    /// Mutators there have been.
+    mutators: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
     /// Specials of objects that sweeping has found dead.
@@ -137,6 +151,7 @@ impl MHeap {
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             cursor: AtomicUsize::new(0),
+            mutators: AtomicUsize::new(0),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             fired: Mutex::new(Vec::new()),
             retain_goal: AtomicUsize::new(usize::MAX),
@@ -163,6 +178,12 @@ impl MHeap {
         // ORDERING: Relaxed: it changes only with the world stopped (Y1), and
         // leaving a safepoint synchronises with the collector.
         SweepGen::from_raw(self.clock.load(Ordering::Relaxed))
+    }
+
+    /// A home for a new mutator.
+    #[must_use]
+    pub fn next_home(&self) -> Home {
+        Home::of_mutator(self.mutators.fetch_add(1, Ordering::Relaxed))
     }
 
     // ---- central lists ---------------------------------------------------
@@ -195,8 +216,8 @@ impl MHeap {
 
     // ---- spans for mutators ----------------------------------------------
 
-    /// Spans with free slots for the caller's cache, at least one and at most
-    /// `wanted`: swept ones, ones that sweeping finds room in, or one of fresh
+    /// Spans with free slots for the caller's cache, at least one and at most as many
+    /// as wanted: swept ones, ones that sweeping finds room in, or one of fresh
     /// pages, in this order. The caller pays its sweep credit first.
     ///
     /// Several at once cost little more than one, in instructions that other
@@ -208,18 +229,18 @@ impl MHeap {
     /// When the limit or the system refuses fresh pages.
     pub fn acquire_spans(
         &self,
-        central: &Central,
-        wanted: usize,
+        request: SpanRequest<'_>,
         tally: &mut Tally,
     ) -> Result<SpanBatch, OutOfMemory> {
+        let SpanRequest { central, home, wanted } = request;
         let wanted = wanted.clamp(1, SPAN_BATCH);
         let now = self.now();
-        let swept = Self::take_swept(central, now, wanted);
+        let swept = Self::take_swept(central, home, now, wanted);
         if !swept.is_empty() {
             return Ok(swept);
         }
         if let Some(ticket) = self.active.begin() {
-            let spans = self.sweep_for_room(&ticket, central, now, wanted, tally);
+            let spans = self.sweep_for_room(&ticket, central, home, now, wanted, tally);
             if !spans.is_empty() {
                 return Ok(spans);
             }
@@ -236,15 +257,15 @@ impl MHeap {
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
                 // this very list.
-                let swept = Self::take_swept(central, now, 1);
+                let swept = Self::take_swept(central, home, now, 1);
                 if swept.is_empty() { Err(refusal) } else { Ok(swept) }
             }
         }
     }
 
-    fn take_swept(central: &Central, now: SweepGen, wanted: usize) -> SpanBatch {
+    fn take_swept(central: &Central, home: Home, now: SweepGen, wanted: usize) -> SpanBatch {
         let mut spans = SpanBatch::new();
-        central.partial_swept(now).pop_many(wanted, |span| {
+        central.partial_swept(now).pop_many(home, wanted, |span| {
             // SAFETY: just popped from a swept list.
             spans.push(unsafe { CachedSpan::from_swept(span, now) });
         });
@@ -255,6 +276,7 @@ impl MHeap {
         &self,
         ticket: &Ticket<'_>,
         central: &Central,
+        home: Home,
         now: SweepGen,
         wanted: usize,
         tally: &mut Tally,
@@ -267,8 +289,8 @@ impl MHeap {
             // and will settle it.
             let mut claim = |span| claims.extend(SweepClaim::try_claim(ticket, span, now));
             let most = wanted.min(budget);
-            let popped = match central.partial_unswept(now).pop_many(most, &mut claim) {
-                0 => central.full_unswept(now).pop_many(most, &mut claim),
+            let popped = match central.partial_unswept(now).pop_many(home, most, &mut claim) {
+                0 => central.full_unswept(now).pop_many(home, most, &mut claim),
                 some => some,
             };
             if popped == 0 {
@@ -283,7 +305,7 @@ impl MHeap {
                 if counts.live_objects < claim.body().nelems {
                     spans.push(claim.into_cached());
                 } else {
-                    central.full_swept(now).push(claim.release());
+                    central.full_swept(now).at(home).push(claim.release());
                 }
             }
         }
@@ -291,7 +313,7 @@ impl MHeap {
     }
 
     /// Takes spans of one kind and class back of which every slot was handed out.
-    pub fn release_full_spans(&self, spans: &mut SpanBatch) {
+    pub fn release_full_spans(&self, home: Home, spans: &mut SpanBatch) {
         let Some(first) = spans.first() else { return };
         let now = self.now();
         // SAFETY: Y3.
@@ -304,17 +326,17 @@ impl MHeap {
                 span.uncache(now)
             })
             .collect();
-        central.full_swept(now).push_many(&spans);
+        central.full_swept(now).at(home).push_many(&spans);
     }
 
     /// Takes a span back from a mutator's cache.
-    pub fn release_span(&self, span: CachedSpan) {
+    pub fn release_span(&self, home: Home, span: CachedSpan) {
         let now = self.now();
         let full = span.free_slots() == 0;
         // SAFETY: Y3.
         let central = unsafe { span.body().central.as_ref() };
         let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
-        list.push(span.uncache(now));
+        list.at(home).push(span.uncache(now));
     }
 
     /// A large object of `bytes` bytes: the start of a span of its own.
@@ -339,7 +361,7 @@ impl MHeap {
         self.stats.allocated_objects.add(1);
         self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
         let now = self.now();
-        central.full_swept(now).push(span.uncache(now));
+        central.full_swept(now).at(Home::default()).push(span.uncache(now));
         Ok(object)
     }
 
@@ -508,12 +530,13 @@ impl MHeap {
         let now = self.now();
         loop {
             let index = self.cursor.load(Ordering::Relaxed);
-            let Some(central) = self.central_at(index) else {
+            let Some(central) = self.central_at(index / SHARDS) else {
                 ticket.close();
                 return None;
             };
-            let popped =
-                central.full_unswept(now).pop().or_else(|| central.partial_unswept(now).pop());
+            let home = Home::of_mutator(index % SHARDS);
+            let full = central.full_unswept(now).at(home);
+            let popped = full.pop().or_else(|| central.partial_unswept(now).at(home).pop());
             let Some(span) = popped else {
                 // ORDERING: Relaxed: a hint; only ever moves on.
                 let _ = self.cursor.compare_exchange(
@@ -525,7 +548,7 @@ impl MHeap {
                 continue;
             };
             if let Some(claim) = SweepClaim::try_claim(&ticket, span, now) {
-                return Some(self.sweep_and_settle(claim, central, now, tally));
+                return Some(self.sweep_and_settle(claim, central, home, now, tally));
             }
         }
     }
@@ -534,6 +557,7 @@ impl MHeap {
         &self,
         mut claim: SweepClaim<'_>,
         central: &Central,
+        home: Home,
         now: SweepGen,
         tally: &mut Tally,
     ) -> usize {
@@ -545,9 +569,9 @@ impl MHeap {
             let (record, body) = claim.kill();
             self.free_pages(record, &body);
         } else if counts.live_objects < claim.body().nelems {
-            central.partial_swept(now).push(claim.release());
+            central.partial_swept(now).at(home).push(claim.release());
         } else {
-            central.full_swept(now).push(claim.release());
+            central.full_swept(now).at(home).push(claim.release());
         }
         npages
     }
@@ -599,7 +623,8 @@ impl MHeap {
     fn unswept_lists_are_empty(&self) -> bool {
         let now = self.now();
         (0..).map_while(|i| self.central_at(i)).all(|central| {
-            central.full_unswept(now).is_empty() && central.partial_unswept(now).is_empty()
+            let full = central.full_unswept(now).all();
+            full.chain(central.partial_unswept(now).all()).all(SpanSet::is_empty)
         })
     }
 }

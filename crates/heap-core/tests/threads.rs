@@ -67,10 +67,9 @@ impl Mutator {
                 }
                 match self.cache.refill(heap, kind, class) {
                     Refill::Slot(slot) => break slot,
-                    Refill::NeedSpans(central, wanted) => {
+                    Refill::NeedSpans(request) => {
                         let mut tally = Tally::default();
-                        let spans =
-                            heap.acquire_spans(central, wanted, &mut tally).expect("memory");
+                        let spans = heap.acquire_spans(request, &mut tally).expect("memory");
                         self.cache.count(&tally);
                         self.cache.install(kind, class, spans);
                     }
@@ -104,7 +103,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
     let heap = MHeap::new(config, Box::new(os.clone()));
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
         .map(|seed| Mutator {
-            cache: Cache::default(),
+            cache: Cache::at(heap.next_home()),
             objects: Vec::new(),
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             counted: 0,

@@ -33,9 +33,9 @@ fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> Non
     loop {
         match cache.refill(heap, kind, TINY_CLASS) {
             Refill::Slot(slot) => return slot,
-            Refill::NeedSpans(central, wanted) => {
+            Refill::NeedSpans(request) => {
                 let mut tally = Tally::default();
-                let spans = heap.acquire_spans(central, wanted, &mut tally);
+                let spans = heap.acquire_spans(request, &mut tally);
                 cache.count(&tally);
                 cache.install(kind, TINY_CLASS, spans.expect("memory"));
             }

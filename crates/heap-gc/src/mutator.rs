@@ -13,6 +13,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
+use heap_core::mcentral::Home;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::sweep::is_dropping;
@@ -33,7 +34,7 @@ const SPARE_SHARE: usize = 16;
 const GRANT_BYTES: usize = 64 << 10;
 
 /// What the collector knows of a mutator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) presence: Presence,
     cache: UnsafeCell<Cache>,
@@ -46,6 +47,14 @@ unsafe impl Send for Record {}
 unsafe impl Sync for Record {}
 
 impl Record {
+    fn at(home: Home) -> Record {
+        Record {
+            presence: Presence::default(),
+            cache: UnsafeCell::new(Cache::at(home)),
+            shadow: UnsafeCell::default(),
+        }
+    }
+
     /// The cache, with the world stopped.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
     pub(crate) fn cache_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut Cache {
@@ -94,7 +103,7 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<Shared>) -> Mutator {
-        let record = Arc::new(Record::default());
+        let record = Arc::new(Record::at(shared.heap.next_home()));
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         shared.members.lock().push(Arc::clone(&record));
         shared.gate.enter(&record.presence);
@@ -233,7 +242,7 @@ impl Mutator {
             // code (destructors, when sweeping).
             // SAFETY: MU1, as in `alloc_small`.
             let refill = unsafe { &mut *self.cache.as_ptr() }.refill(&shared.heap, kind, class);
-            let (central, wanted) = match refill {
+            let mut request = match refill {
                 Refill::Slot(slot) => {
                     // SAFETY: MU1, as in `alloc_small`.
                     let cache = unsafe { &mut *self.cache.as_ptr() };
@@ -244,14 +253,14 @@ impl Mutator {
                     }
                     return Some(slot);
                 }
-                Refill::NeedSpans(central, wanted) => (central, wanted),
+                Refill::NeedSpans(request) => request,
             };
             let span_bytes = class.span_pages() * PAGE_SIZE;
-            let wanted = shared.affordable(wanted, span_bytes);
-            shared.pay_credit(wanted * span_bytes);
+            request.wanted = shared.affordable(request.wanted, span_bytes);
+            shared.pay_credit(request.wanted * span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
-            let acquired = shared.heap.acquire_spans(central, wanted, &mut tally);
+            let acquired = shared.heap.acquire_spans(request, &mut tally);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             let spans = match acquired {

@@ -7,7 +7,7 @@ use super::MHeap;
 use crate::arena::{Arena, HEADER_PAGES};
 use crate::geometry::{ARENA_PAGES, ARENA_SIZE, PAGE_SIZE};
 use crate::marks::{PageMasks, marked_masks};
-use crate::mcentral::Central;
+use crate::mcentral::{Central, Shards};
 use crate::mspan::Span;
 use crate::sweep_gen::SweepGen;
 
@@ -40,13 +40,14 @@ impl MHeap {
         let mut all = Vec::new();
         for central in (0..).map_while(|i| self.central_at(i)) {
             for (swept, full) in [(true, true), (true, false), (false, true), (false, false)] {
-                let list = list(central, now, swept, full);
-                let first = all.len();
-                while let Some(span) = list.pop() {
-                    let central = NonNull::from(central);
-                    all.push(Listed { span, central, swept, full });
+                for shard in list(central, now, swept, full).all() {
+                    let first = all.len();
+                    while let Some(span) = shard.pop() {
+                        let central = NonNull::from(central);
+                        all.push(Listed { span, central, swept, full });
+                    }
+                    all[first..].iter().for_each(|listed| shard.push(listed.span));
                 }
-                all[first..].iter().for_each(|listed| list.push(listed.span));
             }
         }
         all
@@ -142,12 +143,7 @@ fn spans_within(spans: &[(usize, usize)], from: usize, to: usize) -> &[(usize, u
     &spans[first..end]
 }
 
-fn list(
-    central: &Central,
-    now: SweepGen,
-    swept: bool,
-    full: bool,
-) -> &crate::span_set::SpanSet<Span> {
+fn list(central: &Central, now: SweepGen, swept: bool, full: bool) -> &Shards {
     match (swept, full) {
         (true, true) => central.full_swept(now),
         (true, false) => central.partial_swept(now),

@@ -16,6 +16,7 @@ use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
+use heap_core::mcentral::Home;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::{Os, SystemOs};
 use heap_core::specials::{AddError, Special, SpecialKind};
@@ -112,7 +113,7 @@ impl Toy {
     pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
         Toy {
             heap: ManuallyDrop::new(MHeap::new(config, os)),
-            caches: (0..mutators).map(|_| Cache::default()).collect(),
+            caches: (0..mutators).map(|n| Cache::at(Home::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
             dead: HashSet::new(),
@@ -146,9 +147,9 @@ impl Toy {
                 }
                 match cache.refill(&self.heap, KINDS[kind], class) {
                     Refill::Slot(slot) => break slot,
-                    Refill::NeedSpans(central, wanted) => {
+                    Refill::NeedSpans(request) => {
                         let mut tally = Tally::default();
-                        let spans = self.heap.acquire_spans(central, wanted, &mut tally);
+                        let spans = self.heap.acquire_spans(request, &mut tally);
                         cache.count(&tally);
                         cache.install(KINDS[kind], class, spans?);
                     }
