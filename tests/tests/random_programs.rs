@@ -1,11 +1,15 @@
 //! Random programs against a model.
 //!
 //! A program makes objects of many shapes, links and unlinks them, roots and
-//! unroots them, interns strings, and collects. Next to the heap runs a plain
+//! unroots them, interns strings, collects, gives memory back, and lets other
+//! threads in, which become mutators for a while. Next to the heap runs a plain
 //! graph of indices, which says at every moment what each root must lead to.
-//! After each collection the two graphs are compared, object by object.
+//! After each collection the two graphs are compared, object by object. A program
+//! in four has the heap verified after every step; the others leave the caches
+//! alone for longer.
 //!
-//! `PROPTEST_CASES` sets the number of programs.
+//! `PROPTEST_CASES` sets the number of programs. A failure prints its program, and
+//! keeps its seed in a file beside this one, to be replayed first from then on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -263,8 +267,22 @@ enum Step {
     },
     Safepoint,
     Park,
+    /// Other threads enter, allocate, collect and leave, in their own order.
+    Visit {
+        threads: usize,
+        shape: Shape,
+        count: usize,
+    },
+    Release,
     Collect,
     Verify,
+}
+
+/// When a program's heap is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verified {
+    WhenTold,
+    AfterEveryStep,
 }
 
 const ROOTS: usize = 12;
@@ -302,6 +320,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1_usize..600).prop_map(|count| Step::Garbage { count }),
         3 => Just(Step::Safepoint),
         1 => Just(Step::Park),
+        1 => (1_usize..3, shape(), 1_usize..300)
+            .prop_map(|(threads, shape, count)| Step::Visit { threads, shape, count }),
+        1 => Just(Step::Release),
         2 => Just(Step::Collect),
         1 => Just(Step::Verify),
     ]
@@ -439,6 +460,18 @@ impl World {
             }
             Step::Safepoint => cx.safepoint(),
             Step::Park => cx.park(std::thread::yield_now),
+            Step::Visit { threads, shape, count } => {
+                let (heap, counter) = (cx.heap(), &self.counter);
+                cx.park(|| {
+                    std::thread::scope(|scope| {
+                        for thread in 0..threads {
+                            let heap = &heap;
+                            scope.spawn(move || visit(heap, counter, shape, count + thread));
+                        }
+                    });
+                });
+            }
+            Step::Release => drop(cx.heap().release_idle()),
             Step::Collect => {
                 cx.collect();
                 self.compare(cx);
@@ -513,7 +546,31 @@ impl World {
     }
 }
 
-fn run(config: Config, program: &[Step]) {
+/// What a visiting thread does: makes objects, keeps some for a while, collects once.
+fn visit(heap: &Heap, counter: &Arc<Counter>, shape: Shape, count: usize) {
+    let mut cx = heap.enter();
+    let mut kept = Vec::new();
+    for i in 0..count {
+        let id = 1_000_000 + i as u64;
+        if let Some(object) = Any::make(&cx, shape, id, counter)
+            && i % 4 == 0
+            && let Ok(boxed) = cx.try_alloc(object)
+        {
+            kept.push((cx.root(boxed), id));
+        }
+        if i == count / 2 {
+            cx.collect();
+        }
+        if i % 16 == 0 {
+            cx.safepoint();
+        }
+    }
+    for (root, id) in &kept {
+        root.get(&cx).check(shape, *id);
+    }
+}
+
+fn run(config: Config, verified: Verified, program: &[Step]) {
     let counter = Counter::new();
     let heap = Heap::new(config);
     let mut cx = heap.enter();
@@ -527,6 +584,9 @@ fn run(config: Config, program: &[Step]) {
         world.step(&mut cx, step);
         if i % 8 == 7 {
             cx.safepoint();
+        }
+        if verified == Verified::AfterEveryStep {
+            cx.verify().unwrap();
         }
     }
     for _ in 0..2 {
@@ -561,7 +621,14 @@ proptest! {
     })]
 
     #[test]
-    fn programs_keep_what_they_can_reach(config in config(), program in vec(step(), 1..250)) {
-        run(config, &program);
+    fn programs_keep_what_they_can_reach(
+        config in config(),
+        verified in prop_oneof![
+            3 => Just(Verified::WhenTold),
+            1 => Just(Verified::AfterEveryStep),
+        ],
+        program in vec(step(), 1..250),
+    ) {
+        run(config, verified, &program);
     }
 }

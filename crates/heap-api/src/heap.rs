@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-pub use heap_gc::{CensusRow, Stats};
+use heap_core::os::Os;
+pub use heap_gc::{CensusRow, ClassRow, MemoryStats, Snapshot, Stats};
 use heap_gc::{Settings, Shared, VerifyError};
 
 use crate::cx::Cx;
@@ -101,6 +102,27 @@ impl Heap {
         Heap { shared: Shared::new(config.settings) }
     }
 
+    /// A new, empty heap that takes its memory from `os`: for tests of how a program
+    /// behaves when memory runs out, and for platforms of your own.
+    ///
+    /// ```
+    /// use heap_api::os::{Failure, SimOs};
+    /// use heap_api::{Config, Heap, OutOfMemory};
+    ///
+    /// let os = SimOs::new();
+    /// let heap = Heap::with_os(Config::new(), Box::new(os.clone()));
+    /// let cx = heap.enter();
+    /// os.set_failure(Failure::Always);
+    /// let error = cx.try_alloc(5).unwrap_err();
+    /// assert_eq!((error.value, error.reason), (5, OutOfMemory::System));
+    /// os.set_failure(Failure::Never);
+    /// assert_eq!(*cx.alloc(error.value), 5);
+    /// ```
+    #[must_use]
+    pub fn with_os(config: Config, os: Box<dyn Os>) -> Heap {
+        Heap { shared: Shared::with_os(config.settings, os) }
+    }
+
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Heap {
         Heap { shared }
     }
@@ -158,6 +180,28 @@ impl Heap {
     pub fn census(&self) -> Vec<CensusRow> {
         drop(self.enter());
         self.shared.census()
+    }
+
+    /// Where the memory is and what it holds, by type and size of slot. Stops nobody
+    /// and waits for nobody: the numbers are consistent with each other while mutators
+    /// run ([`Snapshot::adds_up`]). What a mutator has been handed out of a span that
+    /// it still allocates from is counted when it is done with the span.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
+    /// cx.collect();
+    /// let snapshot = heap.snapshot();
+    /// assert!(snapshot.adds_up());
+    /// let total = snapshot.total();
+    /// assert_eq!((total.allocated_objects, total.allocated_bytes), (1000, 32_000));
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
     }
 
     /// Gives all memory that holds no objects back to the system, after sweeping

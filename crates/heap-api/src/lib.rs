@@ -52,12 +52,17 @@ mod root;
 mod trace;
 mod zeroed;
 
+/// The operating system as a heap sees it; see [`Heap::with_os`].
+pub mod os {
+    pub use heap_core::os::{Decommit, Failure, Os, Reservation, SimOs, SystemOs};
+}
+
 pub use bytemuck::Zeroable;
 pub use cell::{AtomicSlot, Lock, LockMut, Slot};
 pub use cx::Cx;
 pub use error::{AllocError, OutOfMemory, VerifyError};
 pub use gc::Gc;
-pub use heap::{CensusRow, Config, Heap, Stats};
+pub use heap::{CensusRow, ClassRow, Config, Heap, MemoryStats, Snapshot, Stats};
 pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};

@@ -88,6 +88,7 @@ impl Spans {
         loop {
             match self.cache.refill(&self.heap, &NOSCAN, self.class) {
                 Refill::Slot(slot) => break slot,
+                Refill::NoMemory => panic!("no memory"),
                 Refill::NeedSpans(request) => {
                     let mut tally = Tally::default();
                     let spans = self.heap.acquire_spans(request, &mut tally);

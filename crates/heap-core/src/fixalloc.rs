@@ -11,6 +11,20 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use std::alloc::Layout;
 
+/// Moves a value into a box, or drops it if the system has no memory.
+pub fn try_box<T>(value: T) -> Option<Box<T>> {
+    let layout = Layout::new::<T>();
+    assert!(layout.size() > 0, "a value without bytes needs no box");
+    // SAFETY: the layout is not empty.
+    let memory = NonNull::new(unsafe { std::alloc::alloc(layout) })?.cast::<T>();
+    // SAFETY: fresh memory of this layout from the global allocator, which is what a
+    // box owns; it is initialised first.
+    unsafe {
+        memory.write(value);
+        Some(Box::from_raw(memory.as_ptr()))
+    }
+}
+
 /// Records per chunk.
 const CHUNK: usize = 64;
 

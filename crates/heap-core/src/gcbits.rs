@@ -7,7 +7,8 @@
 //!
 //! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
 //!   of the last completed sweep; `previous` is kept one cycle more, for late
-//!   readers; then it is `free`.
+//!   readers; then it is `free`. No span in use has a bitmap in `free`, and no two
+//!   share one.
 //! * GB2: `rotate` is legal only when every span is swept and the world stopped.
 
 use core::ptr::NonNull;
@@ -65,6 +66,13 @@ impl Bitmap {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// First and one-past-last address of the words.
+    #[must_use]
+    pub fn range(&self) -> (usize, usize) {
+        let first = self.words.addr().get();
+        (first, first + self.len * size_of::<AtomicU64>())
     }
 
     /// Bit `i`.
@@ -228,6 +236,13 @@ impl GcBits {
         self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
 
+    /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed
+    /// nothing of its span.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
     /// Returns the chunks that hold no bitmaps to the allocator. Returns their
     /// bytes.
     pub fn release_free(&self) -> usize {
@@ -243,6 +258,26 @@ impl GcBits {
             unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
         }
         free.len() * size_of::<Chunk>()
+    }
+
+    /// Where bitmaps that may be in use lie (GB1): the words that were handed out of
+    /// each chunk, as first and one-past-last address, sorted. For the verifier.
+    #[must_use]
+    pub fn in_use(&self) -> Vec<(usize, usize)> {
+        let generations = self.generations.lock();
+        let lists = [&generations.next, &generations.current, &generations.previous];
+        let mut ranges: Vec<_> = lists
+            .into_iter()
+            .flatten()
+            .map(|chunk| {
+                // SAFETY: a chunk in a list is allocated.
+                let used = unsafe { &(*chunk.as_ptr()).used_words }.load(Ordering::Relaxed);
+                let first = chunk.addr().get() + core::mem::offset_of!(Chunk, words);
+                (first, first + used.min(CHUNK_WORDS) * size_of::<AtomicU64>())
+            })
+            .collect();
+        ranges.sort_unstable();
+        ranges
     }
 
     /// Bytes taken for bitmaps, in use or free.

@@ -110,6 +110,8 @@ pub enum Refill<'h> {
     Slot(NonNull<u8>),
     /// Spans, to be handed to [`Cache::install`].
     NeedSpans(SpanRequest<'h>),
+    /// The system has no memory for the heap's own tables.
+    NoMemory,
 }
 
 #[inline(always)]
@@ -172,7 +174,7 @@ impl Cache {
         class: SizeClass,
     ) -> Refill<'h> {
         let key = kind.address() + class.index();
-        let index = self.entry(heap, key, kind, class);
+        let Some(index) = self.entry(heap, key, kind, class) else { return Refill::NoMemory };
         self.bring_in(key, index);
         if let Some(slot) = self.alloc(kind, class) {
             return Refill::Slot(slot);
@@ -245,21 +247,24 @@ impl Cache {
         key: usize,
         kind: &'static ObjectKind,
         class: SizeClass,
-    ) -> usize {
+    ) -> Option<usize> {
         if let Some(index) = self.by_key.get(&key) {
-            return *index;
+            return Some(*index);
         }
+        self.entries.try_reserve(1).ok()?;
+        self.stocks.try_reserve(1).ok()?;
+        self.by_key.try_reserve(1).ok()?;
         let index = self.entries.len();
         self.entries.push(Entry {
             key,
-            central: NonNull::from(heap.central(kind, class)),
+            central: NonNull::from(heap.central(kind, class)?),
             span: None,
             run_start: core::ptr::null_mut(),
             parked: Window { key, entry: index, ..NO_WINDOW },
         });
         self.stocks.push(Stock::default());
         self.by_key.insert(key, index);
-        index
+        Some(index)
     }
 
     /// Puts the window of `key` into its place, parking whoever is there.

@@ -17,12 +17,14 @@
 
 use core::ptr::NonNull;
 
+use crossbeam_utils::CachePadded;
 use heap_sync::bound;
 
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
 use crate::size_class::SizeClass;
 use crate::span_set::SpanSet;
+use crate::stats::ClassCounts;
 use crate::sweep_gen::SweepGen;
 
 /// Shards of a list.
@@ -82,6 +84,7 @@ pub struct Central {
     class: SizeClass,
     partial: [Shards; 2],
     full: [Shards; 2],
+    counts: CachePadded<ClassCounts>,
 }
 
 impl Central {
@@ -91,6 +94,7 @@ impl Central {
             class,
             partial: [Shards::new(), Shards::new()],
             full: [Shards::new(), Shards::new()],
+            counts: CachePadded::default(),
         }
     }
 
@@ -104,6 +108,12 @@ impl Central {
     #[must_use]
     pub fn class(&self) -> SizeClass {
         self.class
+    }
+
+    /// What the kind and class has taken and given back.
+    #[must_use]
+    pub fn counts(&self) -> &ClassCounts {
+        &self.counts
     }
 
     /// Swept spans with free slots.

@@ -18,9 +18,13 @@ mod inspect;
 mod pages;
 mod regions;
 mod scavenge;
+mod snapshot;
 mod special;
+#[cfg(all(test, not(heap_loom)))]
+mod tests;
 
 pub use inspect::{CensusRow, MemoryStats};
+pub use snapshot::{ClassRow, Snapshot};
 
 use core::ptr::NonNull;
 use std::sync::RwLock;
@@ -34,6 +38,7 @@ use rustc_hash::FxHashMap;
 
 use crate::arena::Arena;
 use crate::error::OutOfMemory;
+use crate::fixalloc::try_box;
 use crate::gcbits::{Bitmap, GcBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::kind::ObjectKind;
@@ -188,24 +193,32 @@ impl MHeap {
 
     // ---- central lists ---------------------------------------------------
 
-    /// The central list of a kind and class; made on first use.
-    pub fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> &Central {
+    /// The central list of a kind and class; made on first use. `None` if there is no
+    /// memory for it.
+    pub fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<&Central> {
         let key = (kind.address(), class.index());
         let read = self.centrals.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(central) = read.by_key.get(&key) {
             // SAFETY: Y3.
-            return unsafe { central.as_ref() };
+            return Some(unsafe { central.as_ref() });
         }
         drop(read);
         let mut write = self.centrals.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let write = &mut *write;
-        let central = *write.by_key.entry(key).or_insert_with(|| {
-            let central = NonNull::from(Box::leak(Box::new(Central::new(kind, class))));
-            write.all.push(central);
-            central
-        });
+        write.all.try_reserve(1).ok()?;
+        write.by_key.try_reserve(1).ok()?;
+        let central = match write.by_key.get(&key) {
+            // Somebody else has made it in between.
+            Some(central) => *central,
+            None => {
+                let central = NonNull::from(Box::leak(try_box(Central::new(kind, class))?));
+                write.all.push(central);
+                write.by_key.insert(key, central);
+                central
+            }
+        };
         // SAFETY: Y3.
-        unsafe { central.as_ref() }
+        Some(unsafe { central.as_ref() })
     }
 
     fn central_at(&self, index: usize) -> Option<&Central> {
@@ -300,14 +313,17 @@ impl MHeap {
             self.count_pages_swept(claims.iter().map(|claim| claim.body().npages).sum());
             let slots = central.class().objects_per_span();
             let mut bitmaps = self.bits.alloc_many(slots, claims.len());
+            let mut freed = 0;
             for mut claim in claims {
                 let counts = self.sweep_claimed(&mut claim, bitmaps.next(), tally);
+                freed += counts.freed_objects;
                 if counts.live_objects < claim.body().nelems {
                     spans.push(claim.into_cached());
                 } else {
                     central.full_swept(now).at(home).push(claim.release());
                 }
             }
+            central.counts().freed(freed, central.class().object_size());
         }
         spans
     }
@@ -318,23 +334,28 @@ impl MHeap {
         let now = self.now();
         // SAFETY: Y3.
         let central = unsafe { first.body().central.as_ref() };
+        let (mut handed_out, slot_bytes) = (0, first.body().slot_bytes);
         let spans: ArrayVec<NonNull<Span>, SPAN_BATCH> = spans
             .drain(..)
-            .map(|span| {
+            .map(|mut span| {
                 debug_assert_eq!(span.free_slots(), 0);
                 debug_assert_eq!(span.body().central, NonNull::from(central));
+                handed_out += span.count();
                 span.uncache(now)
             })
             .collect();
+        central.counts().allocated(handed_out, slot_bytes);
         central.full_swept(now).at(home).push_many(&spans);
     }
 
     /// Takes a span back from a mutator's cache.
-    pub fn release_span(&self, home: Home, span: CachedSpan) {
+    pub fn release_span(&self, home: Home, mut span: CachedSpan) {
         let now = self.now();
+        let handed_out = span.count();
         let full = span.free_slots() == 0;
         // SAFETY: Y3.
         let central = unsafe { span.body().central.as_ref() };
+        central.counts().allocated(handed_out, span.body().slot_bytes);
         let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
         list.at(home).push(span.uncache(now));
     }
@@ -353,10 +374,11 @@ impl MHeap {
             return Err(OutOfMemory::TooLarge);
         }
         let npages = pages_for(bytes);
-        let central = self.central(kind, SizeClass::LARGE);
+        let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
         let slot_bytes = npages * PAGE_SIZE;
         let shape = Shape { npages, nelems: 1, slot_bytes, allocated: 1 };
-        let span = self.fresh_span(central, shape)?;
+        let mut span = self.fresh_span(central, shape)?;
+        central.counts().allocated(span.count(), slot_bytes);
         let object = span.body().base;
         self.stats.allocated_objects.add(1);
         self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
@@ -403,6 +425,7 @@ impl MHeap {
             self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
             return Err(OutOfMemory::System);
         };
+        central.counts().grew(npages);
         drop(pages);
         let Run { base, needs_zero } = run;
         let Shape { npages, nelems, slot_bytes, allocated } = shape;
@@ -417,6 +440,7 @@ impl MHeap {
             free_index: allocated,
             alloc_bits: None,
             allocated,
+            counted: 0,
             needs_zero,
         };
         // SAFETY: `base` is inside an arena that this heap has mapped.
@@ -481,6 +505,8 @@ impl MHeap {
         pages.spans.free(record);
         // ORDERING: Relaxed: counts, changed under the page lock only.
         self.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
+        // SAFETY: Y3.
+        unsafe { body.central.as_ref() }.counts().shrank(body.npages);
         self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
         drop(pages);
         // Unmapping takes its time, and happens after unlocking.
@@ -519,7 +545,10 @@ impl MHeap {
         tally.freed_objects += counts.freed_objects as u64;
         tally.freed_bytes += counts.freed_bytes as u64;
         tally.drop_panics += counts.drop_panics as u64;
-        claim.body_mut().needs_zero |= counts.freed_objects > 0;
+        let body = claim.body_mut();
+        body.needs_zero |= counts.freed_objects > 0;
+        // The caller counts the freed ones (Z3).
+        body.counted = body.allocated;
         counts
     }
 
@@ -565,6 +594,7 @@ impl MHeap {
         self.count_pages_swept(npages);
         let bitmap = self.bits.alloc(claim.body().nelems);
         let counts = self.sweep_claimed(&mut claim, bitmap, tally);
+        central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
         if counts.live_objects == 0 {
             let (record, body) = claim.kill();
             self.free_pages(record, &body);

@@ -80,6 +80,9 @@ pub struct Body {
     pub alloc_bits: Option<Bitmap>,
     /// Allocated slots, as far as the owner has handed them out.
     pub allocated: usize,
+    /// Of the allocated slots, those that the statistics know of (Z3): the others
+    /// were handed out since the span was cached.
+    pub counted: usize,
     /// Whether free slots may hold old data. Free slots of other spans read as
     /// zero. (Go: `needzero`.)
     pub needs_zero: bool,
@@ -254,6 +257,14 @@ impl CachedSpan {
         debug_assert!(first <= body.free_index);
         body.allocated -= body.free_index - first;
         body.free_index = first;
+    }
+
+    /// Slots handed out since the statistics last counted this span's (Z3). They are
+    /// taken to be counted from here on.
+    pub(crate) fn count(&mut self) -> usize {
+        let body = self.body_mut();
+        let before = core::mem::replace(&mut body.counted, body.allocated);
+        body.allocated - before
     }
 
     /// Slots that can still be handed out.

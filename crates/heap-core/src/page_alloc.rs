@@ -30,6 +30,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+use crate::fixalloc::try_box;
 use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
 use arena::{Arena, Backing, HUGE, WORD};
 use index::Index;
@@ -109,12 +110,19 @@ impl PageAlloc {
     }
 
     /// Adds an arena of `pages` pages at address `base`. Its pages are fresh:
-    /// they read as zero. Those below `first_free_page` are the caller's.
+    /// they read as zero. Those below `first_free_page` are the caller's. `None` if
+    /// there is no memory for the arena's tables: then nothing has changed.
     ///
     /// # Panics
     /// If the arena is not aligned to a huge page, is longer than an arena may
     /// be, or overlaps another.
-    pub fn add_arena(&mut self, base: usize, first_free_page: usize, pages: usize) {
+    #[must_use]
+    pub fn try_add_arena(
+        &mut self,
+        base: usize,
+        first_free_page: usize,
+        pages: usize,
+    ) -> Option<()> {
         assert!(base.is_multiple_of(HUGE * PAGE_SIZE), "arena at {base:#x} is not aligned");
         assert!(pages <= ARENA_PAGES && first_free_page <= pages, "arena of {pages} pages");
         let at = self.bases.partition_point(|&other| other < base);
@@ -125,7 +133,10 @@ impl PageAlloc {
         let clear_above = self.bases.get(at).is_none_or(|&above| base + pages * PAGE_SIZE <= above);
         assert!(clear_below && clear_above, "arena at {base:#x} overlaps another");
 
-        let arena = Arena::new(base, first_free_page..pages);
+        self.bases.try_reserve(1).ok()?;
+        self.arenas.try_reserve(1).ok()?;
+        self.index.reserve(self.arenas.len() + 1)?;
+        let arena = try_box(Arena::new(base, first_free_page..pages))?;
         self.free += arena.free_pages;
         self.scavenged += arena.scavenged_pages;
         self.mapped += pages;
@@ -135,6 +146,7 @@ impl PageAlloc {
         if at <= self.hint.0 {
             self.hint = (at, first_free_page);
         }
+        Some(())
     }
 
     /// Removes the arena at `base`, so that the caller may unmap it.
@@ -312,8 +324,20 @@ impl PageAlloc {
         (at - 1, (address - self.bases[at - 1]) / PAGE_SIZE)
     }
 
+    /// As [`PageAlloc::try_add_arena`], for tests that have memory.
+    #[cfg(test)]
+    pub(crate) fn add_arena(&mut self, base: usize, first_free_page: usize, pages: usize) {
+        self.try_add_arena(base, first_free_page, pages).expect("memory");
+    }
+
+    /// Breaks P5, for tests of the verifier.
+    #[cfg(all(test, not(heap_loom)))]
+    pub(crate) fn miscount(&mut self) {
+        self.free += 1;
+    }
+
     fn rebuild_index(&mut self) {
-        self.index = Index::build(self.arenas.iter().map(|arena| arena.root.max()));
+        self.index.rebuild(self.arenas.iter().map(|arena| arena.root.max()));
     }
 }
 

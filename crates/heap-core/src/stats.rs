@@ -1,8 +1,12 @@
 //! Counters of the memory layer.
 
+mod class_counts;
+
 use std::time::Duration;
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+pub use class_counts::{ClassCounts, Counted};
 
 /// Who asked for a span to be swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,6 +63,12 @@ impl ActiveSweep {
         self.0.load(Ordering::Acquire) == DRAINED
     }
 
+    /// Tickets that are out. For the verifier.
+    #[must_use]
+    pub fn tickets(&self) -> u32 {
+        self.0.load(Ordering::Relaxed) & !DRAINED
+    }
+
     /// Opens the counter for a new cycle. Only with the world stopped and the
     /// previous sweep over.
     pub fn reopen(&self) {

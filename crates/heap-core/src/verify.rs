@@ -4,9 +4,15 @@
 //! fast paths keep incrementally, and compares. Invariants are named by their
 //! ids, as the modules' headers introduce them.
 //!
+//! Each check has been seen to fail: `mheap/tests.rs` breaks the invariants one by
+//! one. `docs/verification.md` has the table.
+//!
 //! * Z1: allocated - freed = a recount, in objects and in bytes.
 //! * Z2: every mapped byte is in use, idle, released or part of an arena's head,
 //!   and counted once.
+
+mod counts;
+mod slots;
 
 use std::collections::HashMap;
 
@@ -88,10 +94,8 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
     // SAFETY: forwarded from the caller.
     unsafe { heap.each_span(|span, body| spans.push((core::ptr::from_ref(span), *body))) };
     spans.sort_by_key(|(_, body)| body.base);
-    for &(span, ref body) in &spans {
-        // SAFETY: F1: records live as long as the heap.
-        check_span(heap, unsafe { &*span }, body, caches)?;
-    }
+    // Before anybody looks at a bit.
+    slots::check_bitmaps(heap, spans.iter().map(|(_, body)| body))?;
     for pair in spans.windows(2) {
         let (below, above) = (&pair[0].1, &pair[1].1);
         let end = below.base.addr().get() + below.bytes();
@@ -99,6 +103,11 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
             format!("the spans at {:p} and {:p} overlap", below.base, above.base)
         })?;
     }
+    for &(span, ref body) in &spans {
+        // SAFETY: F1: records live as long as the heap.
+        check_span(heap, unsafe { &*span }, body, caches)?;
+    }
+    check_sweep(heap, &spans)?;
     // SAFETY: forwarded from the caller.
     unsafe { check_lists(heap, &spans) }?;
     check_totals(heap, &spans, caches)?;
@@ -110,7 +119,8 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
         spans.iter().map(|(_, body)| (body.base.addr().get(), body.npages)).collect();
     // SAFETY: forwarded from the caller.
     unsafe { heap.check_pages(&runs) }
-        .map_err(|(invariant, message)| VerifyError { invariant, message })
+        .map_err(|(invariant, message)| VerifyError { invariant, message })?;
+    counts::check(heap, spans.iter().map(|(_, body)| body), caches)
 }
 
 fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<(), VerifyError> {
@@ -137,6 +147,7 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
     })?;
 
     check_specials(span, body)?;
+    slots::check_zero(body)?;
 
     // SAFETY: the span's base is in an arena of this heap.
     let arena = unsafe { Arena::of(body.base) };
@@ -150,12 +161,28 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
         })?;
         let unqueued = arena.queue_flag(page).load(Ordering::Relaxed) != QUEUED;
         ensure(unqueued, "M3", || format!("page {page} is queued outside marking"))?;
-        if phase != Some(SpanPhase::NeedsSweep) {
+        if phase == Some(SpanPhase::NeedsSweep) {
+            slots::check_marks(arena, page, body)?;
+        } else {
             let white = marked_masks(heap.isa(), arena.page_marks(page)) == PageMasks::default();
             ensure(white, "M1", || format!("the swept page {page} has marks"))?;
         }
     }
     Ok(())
+}
+
+/// W1, G3, SP2: at rest nobody sweeps, and what is said to be swept is.
+fn check_sweep(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
+    let tickets = heap.tickets();
+    ensure(tickets == 0, "W1", || format!("{tickets} tickets are out, and nobody sweeps"))?;
+    let unswept = spans.iter().find(|(span, _)| {
+        // SAFETY: F1: records live as long as the heap.
+        unsafe { &**span }.phase(heap.now()) == Some(SpanPhase::NeedsSweep)
+    });
+    ensure(!heap.sweep_is_over() || unswept.is_none(), "G3", || {
+        format!("sweeping is over, and a span is not swept: {unswept:?}")
+    })?;
+    ensure(heap.fired_in_order(), "SP2", || "the queue of specials is out of order".into())
 }
 
 /// SP1, SP4.

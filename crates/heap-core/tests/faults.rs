@@ -4,16 +4,27 @@
 //! The tests share an allocator that fails on demand, and so take turns.
 
 #![cfg(not(heap_loom))]
+#![allow(unsafe_code, reason = "an allocator that fails, and the part of a collector")]
 
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
-use heap_core::os::{Failure, SimOs, SystemOs};
+use heap_core::kind::NOSCAN;
+use heap_core::mcache::{Cache, Refill};
+use heap_core::mheap::MHeap;
+use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
+use heap_core::page_alloc::PageAlloc;
+use heap_core::size_class::SizeClass;
+use heap_core::stats::{SweepBy, Tally};
+use heap_core::verify::verify as verify_heap;
 use support::{Toy, config};
 
 const MIB: usize = 1 << 20;
@@ -24,14 +35,38 @@ struct FailingChunks;
 
 /// Chunks until the one that fails; negative for never.
 static COUNTDOWN: AtomicI64 = AtomicI64::new(-1);
+/// Whether no chunk of bitmaps can be had at all.
+static NO_BITMAPS: AtomicBool = AtomicBool::new(false);
 static SERIAL: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Allocations of any size on this thread until the one that fails; negative for
+    /// never.
+    static ANY: Cell<i64> = const { Cell::new(-1) };
+}
+
+/// Runs `body` while the `n`-th allocation fails, counted from 0. Says whether it came
+/// to that.
+fn with_failing<R>(n: i64, body: impl FnOnce() -> R) -> (R, bool) {
+    ANY.set(n);
+    let result = body();
+    (result, ANY.replace(-1) < 0)
+}
+
+/// The one allocation that cannot fail without ending the process: see
+/// `docs/verification.md`.
+fn is_excepted(layout: Layout) -> bool {
+    layout.size() == size_of::<Reservation>() + 2 * size_of::<usize>()
+}
+
+/// Bytes of a chunk of bitmaps.
+const BITMAPS: usize = 64 << 10;
 
 fn is_chunk(layout: Layout) -> bool {
     let records = 64 * size_of::<heap_core::mspan::Span>();
-    layout.size() == 64 << 10 || layout.size() == records
+    layout.size() == BITMAPS || layout.size() == records
 }
 
-#[allow(unsafe_code, reason = "the test's global allocator")]
 // SAFETY: forwards to the system's allocator.
 unsafe impl GlobalAlloc for FailingChunks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -41,8 +76,41 @@ unsafe impl GlobalAlloc for FailingChunks {
         {
             return std::ptr::null_mut();
         }
+        let left = ANY.get();
+        if left >= 0 && !is_excepted(layout) {
+            ANY.set(left - 1);
+            if left == 0 {
+                return std::ptr::null_mut();
+            }
+        }
         // SAFETY: forwarded.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        let left = ANY.get();
+        if left >= 0 {
+            ANY.set(left - 1);
+            if left == 0 {
+                return std::ptr::null_mut();
+            }
+        }
+        // SAFETY: forwarded.
+        unsafe { System.realloc(ptr, layout, bytes) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // Vectors of that size are not zeroed.
+        if layout.size() == BITMAPS && NO_BITMAPS.load(Ordering::Relaxed) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: forwarded.
+        let memory = unsafe { self.alloc(layout) };
+        if !memory.is_null() {
+            // SAFETY: just allocated.
+            unsafe { memory.write_bytes(0, layout.size()) };
+        }
+        memory
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -151,6 +219,170 @@ fn any_one_table_may_not_be_had() {
         }
     }
     assert!(refused > 0, "no allocation noticed");
+}
+
+/// While there is no memory for bitmaps, spans keep those they have, for any number
+/// of cycles, and nobody else is given them (GB1).
+#[test]
+fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
+    let _serial = SERIAL.lock();
+    // A bitmap of one word each, and 8191 words to a chunk. Nothing is written to the
+    // objects, so they cost no memory.
+    const BYTES: usize = 8192;
+    let mut toy = Raw::default();
+    // One chunk of bitmaps in the first generation, three in the second. When no
+    // others can be had the first is enough for some spans, and the rest keep theirs
+    // for a second cycle.
+    toy.grow(100, BYTES);
+    toy.collect();
+    toy.grow(20_000, BYTES);
+    toy.collect();
+    NO_BITMAPS.store(true, Ordering::Relaxed);
+    for round in 0..6 {
+        let before = toy.heap.stats.freed_objects.get();
+        // The last ones die: those whose spans are swept when nothing is left.
+        toy.live.truncate(20_000 - 100 * round);
+        toy.collect();
+        if round == 0 {
+            let after = toy.heap.stats.freed_objects.get();
+            assert_eq!(after, before, "a sweep without a bitmap frees nothing");
+        }
+        toy.heap.release_idle();
+        toy.verify();
+    }
+    NO_BITMAPS.store(false, Ordering::Relaxed);
+    toy.collect();
+    let live = toy.heap.stats.allocated_objects.get() - toy.heap.stats.freed_objects.get();
+    assert_eq!(live, toy.live.len() as u64, "the dead are found in the end");
+    for _ in 0..3 {
+        toy.live.truncate(toy.live.len() / 2);
+        toy.collect();
+        toy.grow(100, 16);
+    }
+}
+
+/// The tables that a heap takes from the program's allocator on the way to a slot,
+/// down to the smallest: each fails in turn, the caller is told, and the next try
+/// succeeds.
+#[test]
+fn any_one_allocation_on_the_way_to_a_slot_may_fail() {
+    let _serial = SERIAL.lock();
+    let sizes = [16, 24, 100, 1000, 9000, 30_000];
+    let (mut lists, mut spans) = (0, 0);
+    for n in 0.. {
+        let mut raw = Raw::default();
+        let mut came_to_it = false;
+        for class in sizes.map(|bytes| SizeClass::for_size(bytes).expect("small")) {
+            let (request, failed) =
+                with_failing(n, || match raw.cache.refill(&raw.heap, &NOSCAN, class) {
+                    Refill::NeedSpans(request) => Some(request),
+                    Refill::NoMemory => None,
+                    Refill::Slot(_) => panic!("a slot from nowhere"),
+                });
+            assert_eq!(request.is_none(), failed);
+            lists += usize::from(failed);
+            came_to_it |= failed;
+            let again = match raw.cache.refill(&raw.heap, &NOSCAN, class) {
+                Refill::NeedSpans(request) => request,
+                _ => panic!("memory has returned"),
+            };
+            let mut tally = Tally::default();
+            let (span, failed) = with_failing(n, || raw.heap.acquire_spans(again, &mut tally));
+            assert_eq!(span.is_err(), failed);
+            spans += usize::from(failed);
+            came_to_it |= failed;
+            let span = span.unwrap_or_else(|reason| {
+                assert_eq!(reason, OutOfMemory::System);
+                raw.heap.acquire_spans(again, &mut tally).expect("memory has returned")
+            });
+            raw.cache.install(&NOSCAN, class, span);
+            raw.grow(3, class.object_size());
+        }
+        raw.collect();
+        if !came_to_it {
+            break;
+        }
+    }
+    assert!(lists >= 10 && spans >= 4, "{lists} lists and {spans} spans failed");
+}
+
+/// The page allocator's own tables.
+#[test]
+fn an_arena_whose_tables_cannot_be_had_is_not_added() {
+    let _serial = SERIAL.lock();
+    let mut pages = PageAlloc::new();
+    let mut failures = 0;
+    for arena in 0..100 {
+        let base = (arena * 37 % 100 + 1) * ARENA_SIZE;
+        for n in 0.. {
+            let before = format!("{pages:?}");
+            let (added, failed) = with_failing(n, || pages.try_add_arena(base, 5, 300));
+            assert_eq!(added.is_none(), failed);
+            pages.check().expect("sound");
+            if !failed {
+                break;
+            }
+            failures += 1;
+            assert_eq!(format!("{pages:?}"), before, "nothing has changed");
+        }
+    }
+    assert!(failures > 100, "{failures}");
+    assert_eq!(pages.free_pages(), 100 * 295);
+}
+
+/// A heap of plain objects that nobody writes to.
+struct Raw {
+    heap: MHeap,
+    cache: Cache,
+    live: Vec<NonNull<u8>>,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        let heap = MHeap::new(config(), Box::new(SystemOs));
+        Raw { heap, cache: Cache::default(), live: Vec::new() }
+    }
+}
+
+impl Raw {
+    fn grow(&mut self, objects: usize, bytes: usize) {
+        let class = SizeClass::for_size(bytes).expect("a small object");
+        for _ in 0..objects {
+            let slot = loop {
+                match self.cache.refill(&self.heap, &NOSCAN, class) {
+                    Refill::Slot(slot) => break slot,
+                    Refill::NoMemory => panic!("no memory"),
+                    Refill::NeedSpans(request) => {
+                        let spans = self.heap.acquire_spans(request, &mut Tally::default());
+                        self.cache.install(&NOSCAN, class, spans.expect("memory"));
+                    }
+                }
+            };
+            self.live.push(slot);
+        }
+    }
+
+    fn collect(&mut self) {
+        self.cache.flush(&self.heap);
+        self.heap.before_mark();
+        for object in &self.live {
+            // SAFETY: a live object of this heap.
+            let arena = unsafe { Arena::of(*object) };
+            arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+        }
+        self.heap.start_sweep();
+        // Before the sweep could write to a recycled bitmap, and after.
+        self.verify();
+        let mut tally = Tally::default();
+        while self.heap.sweep_one(&mut tally).is_some() {}
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        self.verify();
+    }
+
+    fn verify(&mut self) {
+        // SAFETY: one thread, the cache is flushed.
+        unsafe { verify_heap(&self.heap) }.unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 #[test]

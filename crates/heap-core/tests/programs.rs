@@ -1,21 +1,32 @@
-//! Programs of operations against a shadow model, with every invariant checked
-//! after every step; the same with a system that refuses now and then.
+//! Programs of operations against a shadow model: mutators come and go, allocate
+//! objects of any size and kind, attach specials to them and let them die; memory is
+//! swept, scavenged and given back. Every invariant is checked after every step. The
+//! same with a limit, and with a system that refuses now and then.
 //!
-//! `PROPTEST_CASES=10000 cargo test -p heap-core --test programs` is the long
-//! version. A failure prints its program and is kept as a regression seed.
+//! `PROPTEST_CASES=10000 cargo test --release -p heap-core --test programs` is the long
+//! version. A failure prints its program and is kept as a regression seed, which is
+//! replayed first from then on.
 
 #![cfg(not(heap_loom))]
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::mheap::CoreConfig;
 use heap_core::os::{Failure, SimOs};
+use heap_core::specials::{AddError, SpecialKind};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use support::{MIN_BYTES, Toy, config};
 
+/// Mutators at first, and at most.
 const MUTATORS: usize = 3;
+const MOST_MUTATORS: usize = 6;
+const SPECIALS: [SpecialKind; 3] =
+    [SpecialKind::WeakHandle, SpecialKind::Finalizer, SpecialKind::Sample];
 const MIB: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
@@ -30,6 +41,10 @@ enum Op {
     /// Makes one in so many unreachable.
     Kill(usize),
     Flush(usize),
+    Attach,
+    Detach(usize),
+    AddSpecial(Index, usize),
+    RemoveSpecial(Index, usize),
     Collect,
     Sweep(usize),
     Scavenge(usize),
@@ -54,11 +69,15 @@ fn bytes() -> impl Strategy<Value = (usize, usize)> {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        12 => (0..MUTATORS, 0..4_usize, bytes()).prop_map(|(mutator, kind, (bytes, count))| {
+        12 => (0..MOST_MUTATORS, 0..4_usize, bytes()).prop_map(|(mutator, kind, (bytes, count))| {
             Op::Alloc { mutator, kind, bytes, count }
         }),
         4 => (1..6_usize).prop_map(Op::Kill),
-        1 => (0..MUTATORS).prop_map(Op::Flush),
+        1 => (0..MOST_MUTATORS).prop_map(Op::Flush),
+        1 => Just(Op::Attach),
+        1 => (0..MOST_MUTATORS).prop_map(Op::Detach),
+        4 => (any::<Index>(), 0..3_usize).prop_map(|(which, kind)| Op::AddSpecial(which, kind)),
+        1 => (any::<Index>(), 0..3_usize).prop_map(|(which, kind)| Op::RemoveSpecial(which, kind)),
         3 => Just(Op::Collect),
         3 => (1..40_usize).prop_map(Op::Sweep),
         1 => (0..64 * MIB).prop_map(Op::Scavenge),
@@ -76,33 +95,158 @@ fn ops(faults: bool) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(one, 1..40)
 }
 
-fn step(toy: &mut Toy, op: &Op, os: &SimOs, may_fail: impl Fn(OutOfMemory) -> bool) {
-    match op {
-        Op::Alloc { mutator, kind, bytes, count } => {
-            for _ in 0..*count {
-                if let Err(reason) = toy.alloc(*mutator, *kind, *bytes) {
-                    assert!(may_fail(reason), "{reason} for {bytes} bytes");
-                    break;
+/// The toy, and a shadow of the specials of its objects.
+struct World {
+    toy: Toy,
+    os: SimOs,
+    /// Of the living, by object and kind.
+    known: BTreeMap<(usize, SpecialKind), usize>,
+    /// Of objects that have died since the last marking.
+    dying: BTreeMap<usize, Vec<(SpecialKind, usize)>>,
+    /// What the sweep that is under way will queue, by data.
+    due: BTreeMap<usize, (usize, SpecialKind)>,
+    next: usize,
+}
+
+impl World {
+    fn new(config: CoreConfig) -> World {
+        let os = SimOs::new();
+        let toy = Toy::new(config, Box::new(os.clone()), MUTATORS);
+        let (known, dying, due) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        World { toy, os, known, dying, due, next: 1 }
+    }
+
+    fn step(&mut self, op: &Op, may_fail: impl Fn(OutOfMemory) -> bool) {
+        let toy = &mut self.toy;
+        match op {
+            Op::Alloc { mutator, kind, bytes, count } => {
+                for _ in 0..*count {
+                    let mutator = mutator % toy.mutators();
+                    if let Err(reason) = toy.alloc(mutator, *kind, *bytes) {
+                        assert!(may_fail(reason), "{reason} for {bytes} bytes");
+                        break;
+                    }
+                }
+            }
+            Op::Kill(n) => self.kill_every(*n),
+            Op::Flush(mutator) => toy.flush(mutator % toy.mutators()),
+            Op::Attach if toy.mutators() < MOST_MUTATORS => toy.attach(),
+            Op::Detach(mutator) if toy.mutators() > 1 => toy.detach(mutator % toy.mutators()),
+            Op::Attach | Op::Detach(_) => {}
+            Op::AddSpecial(which, kind) => self.add_special(which, SPECIALS[*kind]),
+            Op::RemoveSpecial(which, kind) => self.remove_special(which, SPECIALS[*kind]),
+            Op::Collect => self.collect(),
+            Op::Sweep(spans) => toy.sweep(*spans),
+            Op::Scavenge(retain) => drop(toy.heap.scavenge(*retain)),
+            Op::Trim => drop(toy.heap.trim(usize::MAX)),
+            Op::Release => {
+                toy.heap.release_idle();
+                if self.os.failed() == 0 {
+                    assert_eq!(toy.heap.memory().idle, 0);
+                }
+            }
+            Op::Find(seeds) => find(toy, seeds),
+            Op::VerifyFlushed => toy.verify_flushed(),
+            Op::Fail(per_mille) => {
+                let seed = u64::from(*per_mille);
+                self.os.set_failure(Failure::Random { seed, per_mille: *per_mille });
+            }
+        }
+    }
+
+    fn kill_every(&mut self, n: usize) {
+        let doomed: Vec<usize> = self.toy.live.keys().copied().step_by(n).collect();
+        for address in doomed {
+            self.toy.kill(address);
+            for kind in SPECIALS {
+                if let Some(data) = self.known.remove(&(address, kind)) {
+                    self.dying.entry(address).or_default().push((kind, data));
                 }
             }
         }
-        Op::Kill(n) => toy.kill_every(*n),
-        Op::Flush(mutator) => toy.flush(*mutator),
-        Op::Collect => toy.collect(),
-        Op::Sweep(spans) => toy.sweep(*spans),
-        Op::Scavenge(retain) => drop(toy.heap.scavenge(*retain)),
-        Op::Trim => drop(toy.heap.trim(usize::MAX)),
-        Op::Release => {
-            toy.heap.release_idle();
-            if os.failed() == 0 {
-                assert_eq!(toy.heap.memory().idle, 0);
+    }
+
+    fn collect(&mut self) {
+        self.toy.collect();
+        self.check_fired();
+        assert!(self.due.is_empty(), "SP2: swept, and not queued: {:?}", self.due);
+        for (address, specials) in std::mem::take(&mut self.dying) {
+            // SP3: what comes after a finalizer stays with the object.
+            let finalizer = specials.iter().position(|(kind, _)| *kind == SpecialKind::Finalizer);
+            let (now, later) = specials.split_at(finalizer.map_or(specials.len(), |at| at + 1));
+            self.due.extend(now.iter().map(|(kind, data)| (*data, (address, *kind))));
+            if !later.is_empty() {
+                self.dying.insert(address, later.to_vec());
             }
         }
-        Op::Find(seeds) => find(toy, seeds),
-        Op::VerifyFlushed => toy.verify_flushed(),
-        Op::Fail(per_mille) => {
-            os.set_failure(Failure::Share { seed: u64::from(*per_mille), per_mille: *per_mille });
+    }
+
+    fn sweep_all(&mut self) {
+        self.toy.sweep_all();
+        self.check_fired();
+        assert!(self.due.is_empty(), "SP2: swept, and not queued: {:?}", self.due);
+    }
+
+    /// What was queued was due, and the specials of one object are in order.
+    fn check_fired(&mut self) {
+        let fired = self.toy.heap.take_fired();
+        for pair in fired.windows(2) {
+            assert!(pair[0].object != pair[1].object || pair[0].kind < pair[1].kind, "SP2");
         }
+        for special in fired {
+            let expected = self.due.remove(&special.data);
+            assert_eq!(expected, Some((special.object.addr().get(), special.kind)), "SP2");
+        }
+    }
+
+    fn add_special(&mut self, which: &Index, kind: SpecialKind) {
+        if self.toy.live.is_empty() {
+            return;
+        }
+        let (address, (object, _)) =
+            self.toy.live.iter().nth(which.index(self.toy.live.len())).expect("in range");
+        let expected = match self.known.get(&(*address, kind)) {
+            Some(data) => Err(AddError::Exists(*data)),
+            None => Ok(()),
+        };
+        assert_eq!(self.toy.add_special(*object, kind, self.next), expected);
+        if expected.is_ok() {
+            self.known.insert((*address, kind), self.next);
+            if kind == SpecialKind::Finalizer {
+                let address = *address;
+                self.toy.finalizers.insert(address);
+            }
+            self.next += 1;
+        }
+    }
+
+    fn remove_special(&mut self, which: &Index, kind: SpecialKind) {
+        // Of an object that has one, if there is any.
+        let of_kind: Vec<_> = self.known.keys().filter(|key| key.1 == kind).copied().collect();
+        if of_kind.is_empty() {
+            return;
+        }
+        let key = *which.get(&of_kind);
+        let (object, _) = self.toy.live[&key.0];
+        assert_eq!(self.toy.remove_special(object, kind), self.known.remove(&key));
+        assert_eq!(self.toy.remove_special(object, kind), None);
+        if kind == SpecialKind::Finalizer {
+            self.toy.finalizers.remove(&key.0);
+        }
+    }
+
+    /// Every invariant, and the heap's specials are those of the living and of those
+    /// that are not swept yet.
+    fn verify(&mut self) {
+        self.toy.verify();
+        self.check_fired();
+        let mut found: Vec<usize> = self.toy.specials().iter().map(|s| s.data).collect();
+        found.sort_unstable();
+        let mut expected: Vec<usize> = self.known.values().copied().collect();
+        expected.extend(self.due.keys());
+        expected.extend(self.dying.values().flatten().map(|(_, data)| *data));
+        expected.sort_unstable();
+        assert_eq!(found, expected, "SP1");
     }
 }
 
@@ -132,34 +276,46 @@ fn find(toy: &mut Toy, seeds: &[u64]) {
 }
 
 fn run(ops: &[Op], config: CoreConfig, may_fail: impl Fn(OutOfMemory) -> bool + Copy) {
-    let os = SimOs::new();
-    let mut toy = Toy::new(config, Box::new(os.clone()), MUTATORS);
+    let mut world = World::new(config);
     for op in ops {
-        step(&mut toy, op, &os, may_fail);
-        toy.verify();
-        assert_eq!(os.reserved(), toy.heap.memory().mapped);
+        world.step(op, may_fail);
+        world.verify();
+        assert_eq!(world.os.reserved(), world.toy.heap.memory().mapped);
     }
-    toy.check_contents();
+    world.toy.check_contents();
     // Memory has returned, if it was away: the heap goes on as if nothing was.
-    os.set_failure(Failure::Never);
-    if toy.heap.max_bytes().is_none() {
+    world.os.set_failure(Failure::Never);
+    if world.toy.heap.max_bytes().is_none() {
         for kind in 0..4 {
-            toy.alloc(0, kind, 40).expect("memory");
+            world.toy.alloc(0, kind, 40).expect("memory");
         }
     }
-    toy.collect_fully();
-    toy.verify_flushed();
-    toy.check_contents();
-    toy.kill_every(1);
-    toy.collect_fully();
-    toy.heap.release_idle();
-    toy.verify_flushed();
-    assert_eq!(os.reserved(), 0, "an empty heap holds no address space");
-    toy.finish();
+    world.collect();
+    world.sweep_all();
+    world.toy.verify_flushed();
+    world.toy.check_contents();
+    world.kill_every(1);
+    // Twice: finalizers keep their objects once.
+    for _ in 0..2 {
+        world.collect();
+        world.sweep_all();
+    }
+    assert!(world.toy.specials().is_empty());
+    world.toy.heap.release_idle();
+    world.toy.verify_flushed();
+    assert_eq!(world.os.reserved(), 0, "an empty heap holds no address space");
+    world.toy.finish();
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: match std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()) {
+            Some(cases) => cases,
+            None if cfg!(debug_assertions) => 128,
+            None => 1000,
+        },
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_program_keeps_the_heap_sound(

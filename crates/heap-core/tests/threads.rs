@@ -67,6 +67,7 @@ impl Mutator {
                 }
                 match self.cache.refill(heap, kind, class) {
                     Refill::Slot(slot) => break slot,
+                    Refill::NoMemory => panic!("no memory"),
                     Refill::NeedSpans(request) => {
                         let mut tally = Tally::default();
                         let spans = heap.acquire_spans(request, &mut tally).expect("memory");

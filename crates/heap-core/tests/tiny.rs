@@ -33,6 +33,7 @@ fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> Non
     loop {
         match cache.refill(heap, kind, TINY_CLASS) {
             Refill::Slot(slot) => return slot,
+            Refill::NoMemory => panic!("no memory"),
             Refill::NeedSpans(request) => {
                 let mut tally = Tally::default();
                 let spans = heap.acquire_spans(request, &mut tally);

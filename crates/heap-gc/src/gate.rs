@@ -15,6 +15,9 @@
 //!   collector wrote is seen by mutators that enter afterwards.
 //! * GA4: every waiter is woken: whoever changes what others wait for notifies
 //!   under the lock.
+//! * GA5: nobody starves: a mutator that stood aside for one stop is inside before
+//!   the next; and a collector waits for what each mutator is doing once only, since
+//!   nobody who finds the flag up goes inside.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -87,14 +90,22 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Gate {
     poll: AtomicU32,
-    /// Whether a collector holds the right to stop the world.
-    collector: Mutex<bool>,
+    queue: Mutex<Queue>,
     changed: Condvar,
+}
+
+/// Who has the right to collect, and who must get inside before it is given again.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Whether a collector holds the right to stop the world.
+    held: bool,
+    /// Mutators that stand aside (GA5).
+    aside: usize,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Gate { poll: AtomicU32::new(0), collector: Mutex::new(false), changed: Condvar::new() }
+        Gate { poll: AtomicU32::new(0), queue: Mutex::default(), changed: Condvar::new() }
     }
 }
 
@@ -146,17 +157,14 @@ impl Gate {
     /// The same; while it waits it calls `meanwhile` again and again, until it goes
     /// to sleep.
     pub fn enter_meanwhile(&self, presence: &Presence, meanwhile: impl Fn()) {
-        loop {
-            // ORDERING: Relaxed store, ordered before the load by the fence,
-            // which pairs with the fence in `raise` (Dekker).
-            // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
-            presence.state.store(INSIDE, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            // ORDERING: Acquire pairs with the Release in `resume` (GA3).
-            if self.poll.load(Ordering::Acquire) & STOP == 0 {
-                return;
-            }
-            self.step_aside(presence, &meanwhile);
+        // ORDERING: Relaxed store, ordered before the load by the fence, which pairs
+        // with the fence in `raise` (Dekker).
+        // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
+        presence.state.store(INSIDE, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // ORDERING: Acquire pairs with the Release in `resume` (GA3).
+        if self.poll.load(Ordering::Acquire) & STOP != 0 {
+            self.step_aside(presence, meanwhile);
         }
     }
 
@@ -170,50 +178,89 @@ impl Gate {
         }
     }
 
-    /// Outside until the world runs again; calls `meanwhile` as `enter_meanwhile`
-    /// does.
+    /// Outside until the world runs again, then inside; calls `meanwhile` as
+    /// `enter_meanwhile` does.
     #[cold]
     pub fn step_aside(&self, presence: &Presence, meanwhile: impl Fn()) {
-        presence.state.store(OUTSIDE, Ordering::Release);
-        self.wake();
+        let aside = self.line_up(presence);
         for _ in 0..SPINS {
             if self.poll.load(Ordering::Relaxed) & STOP == 0 {
-                return;
+                break;
             }
             meanwhile();
             spin_loop();
         }
-        let mut collector = self.collector.lock();
+        std::mem::forget(aside);
+        let mut queue = self.queue.lock();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
-            collector = self.changed.wait(collector);
+            queue = self.changed.wait(queue);
+        }
+        // ORDERING: Relaxed: under the lock, and so is the look of the next collector
+        // that stops the world: it claims after us (GA5).
+        presence.state.store(INSIDE, Ordering::Relaxed);
+        self.let_through(&mut queue);
+    }
+
+    /// Steps outside, as one who must be inside again before the next stop. In this
+    /// order: the collector cannot be done before we are in line.
+    fn line_up(&self, presence: &Presence) -> Aside<'_> {
+        let mut queue = self.queue.lock();
+        queue.aside += 1;
+        // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
+        presence.state.store(OUTSIDE, Ordering::Release);
+        self.changed.notify_all();
+        Aside { gate: self }
+    }
+
+    fn let_through(&self, queue: &mut Queue) {
+        queue.aside -= 1;
+        if queue.aside == 0 {
+            self.changed.notify_all();
         }
     }
 
     #[cold]
     fn wake(&self) {
-        let _collector = self.collector.lock();
+        let _queue = self.queue.lock();
         self.changed.notify_all();
     }
 
-    /// Takes the right to collect; waits while somebody else has it. The caller
-    /// is outside.
+    /// Takes the right to collect; waits while somebody else has it, and for those
+    /// who stand aside (GA5). The caller is outside.
     pub fn claim(&self) -> Collector<'_> {
-        let mut collector = self.collector.lock();
-        while *collector {
-            collector = self.changed.wait(collector);
+        let mut queue = self.queue.lock();
+        while queue.held || queue.aside > 0 {
+            queue = self.changed.wait(queue);
         }
-        *collector = true;
+        queue.held = true;
         Collector { gate: self }
     }
 
-    /// Takes the right to collect, unless somebody else has it.
+    /// Takes the right to collect, unless somebody else has it. Waits for those who
+    /// stand aside (GA5): the world runs, or will do so once somebody else has
+    /// collected.
     pub fn try_claim(&self) -> Option<Collector<'_>> {
-        let mut collector = self.collector.lock();
-        if *collector {
+        let mut queue = self.queue.lock();
+        while !queue.held && queue.aside > 0 {
+            queue = self.changed.wait(queue);
+        }
+        if queue.held {
             return None;
         }
-        *collector = true;
+        queue.held = true;
         Some(Collector { gate: self })
+    }
+}
+
+/// A mutator that stands aside. Dropped only when what it does meanwhile panics: then
+/// it stays outside.
+struct Aside<'g> {
+    gate: &'g Gate,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.gate.let_through(&mut self.gate.queue.lock());
     }
 }
 
@@ -245,8 +292,8 @@ impl<'g> Collector<'g> {
 
 impl Drop for Collector<'_> {
     fn drop(&mut self) {
-        let mut collector = self.gate.collector.lock();
-        *collector = false;
+        let mut queue = self.gate.queue.lock();
+        queue.held = false;
         self.gate.changed.notify_all();
     }
 }
@@ -275,18 +322,18 @@ impl<'c> Stopping<'c> {
             }
             spin_loop();
         }
-        let mut collector = gate.collector.lock();
+        let mut queue = gate.queue.lock();
         loop {
             if members.clone().any(Presence::is_abandoned) {
                 // Lowering the flag takes the lock, to wake those who stepped
                 // aside.
-                drop(collector);
+                drop(queue);
                 return None;
             }
             if !members.clone().any(Presence::is_inside) {
                 return Some(self.stopped);
             }
-            collector = gate.changed.wait(collector);
+            queue = gate.changed.wait(queue);
         }
     }
 }
@@ -300,7 +347,7 @@ pub struct WorldStopped<'c> {
 
 impl Drop for WorldStopped<'_> {
     fn drop(&mut self) {
-        let _collector = self.gate.collector.lock();
+        let _queue = self.gate.queue.lock();
         // ORDERING: Release pairs with the Acquire in `enter` (GA3).
         self.gate.poll.fetch_and(!STOP, Ordering::Release);
         self.gate.changed.notify_all();

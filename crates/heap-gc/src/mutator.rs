@@ -165,7 +165,6 @@ impl Mutator {
             Request::StepAside => {
                 let help = || self.shared.help_to_mark();
                 self.shared.gate.step_aside(&self.record.presence, help);
-                self.enter();
             }
             // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),
@@ -254,6 +253,10 @@ impl Mutator {
                     return Some(slot);
                 }
                 Refill::NeedSpans(request) => request,
+                Refill::NoMemory => {
+                    self.refused.set(OutOfMemory::System);
+                    return None;
+                }
             };
             let span_bytes = class.span_pages() * PAGE_SIZE;
             request.wanted = shared.affordable(request.wanted, span_bytes);

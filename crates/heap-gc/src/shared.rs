@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::mheap::{CensusRow, CoreConfig, MHeap};
+use heap_core::mheap::{CensusRow, CoreConfig, MHeap, Snapshot};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
@@ -340,9 +340,14 @@ impl Shared {
     /// back. Stops nobody.
     pub fn release_idle(&self) -> usize {
         if !heap_core::sweep::is_dropping() {
+            // The ticket is returned after the sweep is accounted for: whoever finds
+            // sweeping over finds the counters complete, and we are no mutator that a
+            // verifier would wait for.
+            let ticket = self.heap.sweep_ticket();
             let mut tally = Tally::default();
             while self.heap.sweep_one(&mut tally).is_some() {}
             self.heap.stats.add(&mut tally, SweepBy::Collector);
+            drop(ticket);
         }
         self.heap.release_idle()
     }
@@ -365,6 +370,20 @@ impl Shared {
         self.at_rest(|world, _| verify::census(self, world)).unwrap_or_default()
     }
 
+    /// Breaks PA1, for tests of the verifier.
+    #[cfg(all(test, not(heap_loom)))]
+    pub(crate) fn set_trigger_for_test(&self, bytes: usize) {
+        self.trigger_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Live bytes as they are estimated, where the next collection is due, and what
+    /// the last one marked. For the verifier.
+    pub(crate) fn pace(&self) -> (u64, u64, u64) {
+        let marked = self.cycles.lock().marked_bytes;
+        let live = self.live_bytes.load(Ordering::Relaxed);
+        (live as u64, self.trigger_bytes.load(Ordering::Relaxed) as u64, marked)
+    }
+
     /// Looks in with the world stopped, all caches flushed, everything swept.
     /// `None` if a mutator was abandoned.
     fn at_rest<R>(&self, look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R) -> Option<R> {
@@ -375,6 +394,12 @@ impl Shared {
         self.flush_caches(&world, &members);
         self.finish_sweep();
         Some(look(&world, &members))
+    }
+
+    /// Where the memory is and what it holds, by kind and size class. Stops nobody.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.heap.snapshot()
     }
 
     /// What the heap did so far.

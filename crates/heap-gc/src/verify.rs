@@ -4,6 +4,13 @@
 //! * V1: every handle that can be reached leads to the start of an allocated
 //!   slot of this heap, or into one that objects share ("nothing lost").
 //! * I1: so does every entry of a weak table.
+//! * L1: between collections `live_bytes` is an over-estimate of the bytes of all
+//!   allocated slots, so that a collection is never late.
+//!
+//! Each check has been seen to fail: `verify/tests.rs`.
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests;
 
 use std::collections::HashSet;
 use std::ptr::NonNull;
@@ -11,6 +18,7 @@ use std::ptr::NonNull;
 use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
 use heap_core::mheap::CensusRow;
+use heap_core::mspan::Body;
 use heap_core::tracer::Tracer;
 use heap_core::verify::{VerifyError, ensure};
 
@@ -32,6 +40,12 @@ pub(crate) fn verify(
     // SAFETY: the world is stopped, caches flushed, sweeping over: the caller's
     // contract, and `world` proves the first part.
     unsafe { heap_core::verify::verify(&shared.heap) }?;
+    check_pace(shared)?;
+    let mut entries = Vec::new();
+    shared.weak.each(world, |object| entries.push(object));
+    for object in entries {
+        check_start(shared, object, "I1")?;
+    }
     let mut seen = HashSet::new();
     let mut stack = Vec::new();
     roots(&mut |object| stack.push(object));
@@ -42,12 +56,7 @@ pub(crate) fn verify(
             continue;
         }
         let address = object.addr().get();
-        // SAFETY: as above.
-        let found = unsafe { shared.heap.find_object(address) };
-        ensure(found.as_ref().is_some_and(|(_, body)| body.may_start_at(address)), "V1", || {
-            format!("a handle to {object:p} does not lead to the start of an object")
-        })?;
-        let Some((_, body)) = found else { continue };
+        let body = check_start(shared, object, "V1")?;
         let Some(trace) = body.kind.trace_batch else { continue };
         let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
         let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
@@ -63,4 +72,36 @@ pub(crate) fn verify(
         tracer.clear_edges();
     }
     Ok(())
+}
+
+/// The span of `object`, which must be the start of an allocated slot, or lie in one
+/// that objects share.
+fn check_start(
+    shared: &Shared,
+    object: NonNull<u8>,
+    invariant: &'static str,
+) -> Result<Body, VerifyError> {
+    // SAFETY: the world is stopped, sweeping over: `verify`'s contract.
+    let found = unsafe { shared.heap.find_object(object.addr().get()) };
+    match found {
+        Some((_, body)) if body.may_start_at(object.addr().get()) => Ok(body),
+        found => Err(VerifyError {
+            invariant,
+            message: format!("{object:p} is not the start of an object: {found:?}"),
+        }),
+    }
+}
+
+/// L1, PA1.
+fn check_pace(shared: &Shared) -> Result<(), VerifyError> {
+    let (live, trigger, marked) = shared.pace();
+    let allocated = shared.heap.snapshot().total().live_bytes();
+    // What a sweep without memory for a bitmap has left is dead, and not counted.
+    let exact = !shared.heap.keeps_garbage();
+    ensure(live >= allocated || !exact, "L1", || {
+        format!("{allocated} bytes are allocated, {live} are accounted for")
+    })?;
+    ensure(trigger > marked, "PA1", || {
+        format!("{marked} bytes were marked, the next collection is due at {trigger}")
+    })
 }

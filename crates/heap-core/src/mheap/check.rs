@@ -62,7 +62,7 @@ impl MHeap {
     pub(crate) unsafe fn check_pages(&self, spans: &[(usize, usize)]) -> Result<(), Broken> {
         let bitmaps = self.bits.bytes();
         let pages = self.pages.lock();
-        pages.alloc.check().map_err(|message| ("P", message))?;
+        pages.alloc.check().map_err(|message| (page_invariant(&message), message))?;
 
         let mut end = 0;
         let mut arenas = 0;
@@ -130,11 +130,34 @@ impl MHeap {
         Ok(())
     }
 
+    /// Tickets to sweep that are out.
+    pub(crate) fn tickets(&self) -> u32 {
+        self.active.tickets()
+    }
+
+    /// Where bitmaps of spans in use may lie: see [`crate::gcbits::GcBits::in_use`].
+    pub(crate) fn bitmaps_in_use(&self) -> Vec<(usize, usize)> {
+        self.bits.in_use()
+    }
+
+    /// Whether the specials of each object in the queue are in order (SP2).
+    pub(crate) fn fired_in_order(&self) -> bool {
+        let fired = self.fired.lock();
+        fired.windows(2).all(|pair| pair[0].object != pair[1].object || pair[0].kind < pair[1].kind)
+    }
+
     /// Records ever made and not in use.
     pub(crate) fn records(&self) -> (usize, usize) {
         let pages = self.pages.lock();
         (pages.spans.all().count(), pages.spans.free_records())
     }
+}
+
+/// The invariant that the page allocator's check says is broken: its message begins
+/// with the id.
+fn page_invariant(message: &str) -> &'static str {
+    let ids = ["P1", "P2", "P3", "P4", "P5", "P6"];
+    ids.into_iter().find(|id| message.starts_with(id)).unwrap_or("P")
 }
 
 fn spans_within(spans: &[(usize, usize)], from: usize, to: usize) -> &[(usize, usize)] {

@@ -169,13 +169,20 @@ impl MHeap {
         self.memory_of(&pages, bitmaps)
     }
 
+    /// Whether a sweep since the last marking had no memory for a bitmap: then some
+    /// of what is allocated is known to be dead.
+    #[must_use]
+    pub fn keeps_garbage(&self) -> bool {
+        self.bits.kept()
+    }
+
     pub(super) fn memory_of(&self, pages: &Pages, bitmaps: usize) -> MemoryStats {
         MemoryStats {
             mapped: pages.regions.bytes(),
             // Changes under the page lock only.
             in_use: self.stats.in_use_bytes.load(Ordering::Relaxed),
             idle: pages.idle_pages() * PAGE_SIZE,
-            released: pages.alloc.scavenged_pages() * PAGE_SIZE,
+            released: pages.released_pages() * PAGE_SIZE,
             heads: pages.regions.len() * HEADER_PAGES * PAGE_SIZE,
             records: pages.spans.bytes(),
             bitmaps,

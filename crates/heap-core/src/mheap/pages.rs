@@ -37,8 +37,10 @@ pub(super) struct Pages {
     pub(super) alloc: PageAlloc,
     pub(super) spans: FixAlloc<Span>,
     pub(super) regions: Regions,
-    /// Pages in flight (U1).
+    /// Pages in flight (U1) that have memory behind them.
     pub(super) in_flight: usize,
+    /// Pages in flight that have none: a run may have holes (T2).
+    pub(super) in_flight_released: usize,
     /// Whether pages without memory may read as before, because the system was
     /// offered some and has perhaps not taken them.
     pub(super) released_may_be_dirty: bool,
@@ -97,7 +99,10 @@ impl Pages {
         }
         let (base, pages) = (arena.base().addr().get(), arena.bytes() / PAGE_SIZE);
         self.regions.insert(arena).ok()?;
-        self.alloc.add_arena(base, HEADER_PAGES, pages);
+        if self.alloc.try_add_arena(base, HEADER_PAGES, pages).is_none() {
+            drop(self.regions.remove(base));
+            return None;
+        }
         Some(())
     }
 
@@ -136,6 +141,11 @@ impl Pages {
         self.alloc.free_pages() - self.alloc.scavenged_pages() + self.in_flight
     }
 
+    /// Free pages without memory, those in flight included.
+    pub(super) fn released_pages(&self) -> usize {
+        self.alloc.scavenged_pages() + self.in_flight_released
+    }
+
     /// Takes an empty arena out of the heap, the highest that `wanted` says yes
     /// to when told the number of its idle pages. Returns it, to be dropped after
     /// unlocking, with that number.
@@ -165,12 +175,14 @@ impl Pages {
             corrupt!("R1: the page allocator chose {:#x}, which is in no region", run.base);
         };
         self.in_flight += run.npages - run.scavenged_pages;
+        self.in_flight_released += run.scavenged_pages;
         Some((run, Arc::clone(region)))
     }
 
     /// Puts a run in flight back, with or without its memory.
     pub(super) fn land(&mut self, run: PageRun, released: bool) {
         self.in_flight -= run.npages - run.scavenged_pages;
+        self.in_flight_released -= run.scavenged_pages;
         if released {
             self.alloc.finish_scavenge(run);
         } else {

@@ -19,7 +19,7 @@ pub enum Failure {
     /// The `n`-th call from now, counted from 0, and no other.
     Nth(u64),
     /// A random share, the same for the same seed.
-    Share {
+    Random {
         /// Seed of the sequence.
         seed: u64,
         /// Calls in a thousand that fail.
@@ -54,7 +54,7 @@ impl State {
                 *left -= 1;
                 false
             }
-            Failure::Share { seed, per_mille } => {
+            Failure::Random { seed, per_mille } => {
                 // SplitMix64.
                 *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
                 let mut z = *seed;

@@ -68,7 +68,7 @@ fn a_simulated_system_fails_the_calls_it_was_told_to() {
     os.set_failure(Failure::Always);
     assert!(!reserve() && !reserve());
     let share = |seed| {
-        os.set_failure(Failure::Share { seed, per_mille: 300 });
+        os.set_failure(Failure::Random { seed, per_mille: 300 });
         (0..200).map(|_| reserve()).collect::<Vec<_>>()
     };
     let outcomes = share(1);

@@ -43,8 +43,8 @@ pub(super) struct Arena {
 
 impl Arena {
     /// An arena of fresh pages: free, and never touched.
-    pub(super) fn new(base: usize, usable: Range<usize>) -> Box<Arena> {
-        let mut arena = Box::new(Arena {
+    pub(super) fn new(base: usize, usable: Range<usize>) -> Arena {
+        let mut arena = Arena {
             base,
             usable: usable.clone(),
             free: [0; WORDS],
@@ -55,7 +55,7 @@ impl Arena {
             root: Summary::NONE,
             free_pages: 0,
             scavenged_pages: 0,
-        });
+        };
         if !usable.is_empty() {
             arena.put(usable.start, usable.len(), Backing::Scavenged);
         }

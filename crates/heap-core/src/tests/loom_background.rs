@@ -103,6 +103,7 @@ impl<S: Steps> World<S> {
                 free_index: 0,
                 alloc_bits: None,
                 allocated: 0,
+                counted: 0,
                 needs_zero: false,
             };
             // SAFETY: a dead record of our own; nobody follows its pointers.

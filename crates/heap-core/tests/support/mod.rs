@@ -95,8 +95,10 @@ pub(crate) struct Toy {
     pub(crate) live: BTreeMap<usize, (NonNull<u8>, Object)>,
     /// Objects with destructors that have been unreachable in a marking.
     condemned: HashSet<u64>,
-    /// Those that have become unreachable since.
-    dead: HashSet<u64>,
+    /// Those that have become unreachable since, with their addresses.
+    dead: HashMap<u64, usize>,
+    /// Addresses of objects with a finalizer.
+    pub(crate) finalizers: HashSet<usize>,
     /// Addresses of objects that are dead and perhaps not yet swept.
     unswept: HashSet<usize>,
     /// Addresses of objects that have died since the last marking.
@@ -116,7 +118,8 @@ impl Toy {
             caches: (0..mutators).map(|n| Cache::at(Home::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
-            dead: HashSet::new(),
+            dead: HashMap::new(),
+            finalizers: HashSet::new(),
             unswept: HashSet::new(),
             garbage: HashSet::new(),
             log: Arc::default(),
@@ -147,6 +150,7 @@ impl Toy {
                 }
                 match cache.refill(&self.heap, KINDS[kind], class) {
                     Refill::Slot(slot) => break slot,
+                    Refill::NoMemory => return Err(OutOfMemory::System),
                     Refill::NeedSpans(request) => {
                         let mut tally = Tally::default();
                         let spans = self.heap.acquire_spans(request, &mut tally);
@@ -180,12 +184,26 @@ impl Toy {
         }
     }
 
+    /// A new mutator.
+    pub(crate) fn attach(&mut self) {
+        self.caches.push(Cache::default());
+    }
+
+    /// A mutator ends, and gives its spans back.
+    pub(crate) fn detach(&mut self, mutator: usize) {
+        self.caches.swap_remove(mutator).flush(&self.heap);
+    }
+
+    pub(crate) fn mutators(&self) -> usize {
+        self.caches.len()
+    }
+
     /// Makes an object unreachable.
     pub(crate) fn kill(&mut self, address: usize) {
         let (_, known) = self.live.remove(&address).expect("a live object");
         self.garbage.insert(address);
         if KINDS[known.kind].drop_in_place.is_some() {
-            self.dead.insert(known.id);
+            self.dead.insert(known.id, address);
         }
     }
 
@@ -211,8 +229,14 @@ impl Toy {
             let arena = unsafe { Arena::of(*object) };
             arena.mark_byte(object.addr().get()).store(BLACK, std::sync::atomic::Ordering::Relaxed);
         }
-        self.condemned.extend(self.dead.drain());
-        self.unswept.extend(self.garbage.drain());
+        // SP3: a finalizer keeps its object for one more cycle, once.
+        let (kept, garbage) =
+            self.garbage.drain().partition(|address| self.finalizers.remove(address));
+        self.garbage = kept;
+        self.unswept.extend(garbage);
+        let kept = &self.garbage;
+        let condemned = self.dead.extract_if(|_, address| !kept.contains(address));
+        self.condemned.extend(condemned.map(|(id, _)| id));
         self.heap.start_sweep();
     }
 
@@ -351,7 +375,7 @@ impl Toy {
     /// Ends the heap; everything with a destructor must have been dropped once.
     pub(crate) fn finish(self) {
         let mut expected = self.condemned.clone();
-        expected.extend(self.dead.iter().copied());
+        expected.extend(self.dead.keys().copied());
         let drops = |known: &Object| KINDS[known.kind].drop_in_place.is_some();
         expected.extend(self.live.values().filter(|(_, k)| drops(k)).map(|(_, k)| k.id));
         let log = Arc::clone(&self.log);

@@ -83,6 +83,11 @@ struct World<S> {
     members: Mutex<Vec<Arc<Member>>>,
     /// Touched by whoever has the right to collect.
     right: Witness,
+    /// How often the flag was raised. Outside the model: it orders nothing.
+    stops: std::sync::atomic::AtomicUsize,
+    /// Whether the flag is up for certain, and whether it was lowered since. Likewise.
+    raised: std::sync::atomic::AtomicBool,
+    resumed: std::sync::atomic::AtomicBool,
     steps: std::marker::PhantomData<fn() -> S>,
 }
 
@@ -93,6 +98,9 @@ impl<S: Steps> World<S> {
             gate: Gate::default(),
             members: Mutex::new((0..members).map(|_| Member::new()).collect()),
             right: Witness::default(),
+            stops: std::sync::atomic::AtomicUsize::new(0),
+            raised: std::sync::atomic::AtomicBool::new(false),
+            resumed: std::sync::atomic::AtomicBool::new(false),
             steps: std::marker::PhantomData,
         })
     }
@@ -116,7 +124,6 @@ impl<S: Steps> World<S> {
             Request::None => {}
             Request::StepAside => {
                 S::step_aside(&self.gate, &me.presence);
-                S::enter(&self.gate, &me.presence);
             }
             Request::Collect => unreachable!("no model asks for a collection"),
         }
@@ -133,6 +140,8 @@ impl<S: Steps> World<S> {
         let early = if S::LISTS_LATE { Vec::new() } else { self.list() };
         let stopped = {
             let stopping = S::raise(&right);
+            self.stops.fetch_add(1, Ordering::Relaxed);
+            self.raised.store(true, Ordering::Relaxed);
             let members = if S::LISTS_LATE { self.list() } else { early };
             match stopping.wait(members.iter().map(|member| &member.presence)) {
                 Some(world) => {
@@ -140,6 +149,7 @@ impl<S: Steps> World<S> {
                     for member in self.list() {
                         member.cell.touch();
                     }
+                    self.resumed.store(true, Ordering::Relaxed);
                     S::resume(world);
                     true
                 }
@@ -243,6 +253,51 @@ fn a_mutator_at_a_safepoint_steps_aside_and_comes_back<S: Steps>() {
     }
 }
 
+/// A mutator that finds the flag up stands aside for that stop, and is inside before
+/// the next one, however soon the collector comes again (GA5).
+fn a_mutator_sits_out_one_stop<S: Steps>() {
+    for begin in BEGINNINGS {
+        check_bounded(3, move || {
+            let world = World::<S>::new(1);
+            let me = world.member(0);
+            S::enter(&world.gate, &me.presence);
+            world.race(
+                begin,
+                move |w| {
+                    let before = w.stops.load(Ordering::Relaxed);
+                    w.safepoint(&me);
+                    // It may have been on its way up when we looked first.
+                    let sat_out = w.stops.load(Ordering::Relaxed) - before;
+                    assert!(sat_out <= 1, "GA5: a mutator sits out {sat_out} stops");
+                    me.cell.touch();
+                    S::leave(&w.gate, &me.presence);
+                },
+                |w| (0..3).for_each(|_| assert!(w.collect())),
+            );
+        });
+    }
+}
+
+/// A collector waits for each mutator once: who is outside when the flag is up does
+/// not come inside, however often it tries (GA5).
+fn a_collector_is_not_overtaken<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(1);
+        let mutator = world.spawn(|w| {
+            let me = w.member(0);
+            for _ in 0..3 {
+                let raised = w.raised.load(Ordering::Relaxed);
+                S::enter(&w.gate, &me.presence);
+                let resumed = w.resumed.load(Ordering::Relaxed);
+                assert!(!raised || resumed, "GA5: a mutator overtakes a collector");
+                S::leave(&w.gate, &me.presence);
+            }
+        });
+        assert!(world.collect());
+        mutator.join().unwrap();
+    });
+}
+
 /// A mutator attaches, works and detaches while a collector stops the world.
 fn attaching_and_detaching_meet_a_stop<S: Steps>() {
     for begin in BEGINNINGS {
@@ -304,6 +359,16 @@ fn loom_a_mutator_at_a_safepoint_steps_aside_and_comes_back() {
 }
 
 #[test]
+fn loom_a_mutator_sits_out_one_stop() {
+    a_mutator_sits_out_one_stop::<Sound>();
+}
+
+#[test]
+fn loom_a_collector_is_not_overtaken() {
+    a_collector_is_not_overtaken::<Sound>();
+}
+
+#[test]
 fn loom_attaching_and_detaching_meet_a_stop() {
     attaching_and_detaching_meet_a_stop::<Sound>();
 }
@@ -325,12 +390,9 @@ struct EntersUnfenced;
 
 impl Steps for EntersUnfenced {
     fn enter(gate: &Gate, me: &Presence) {
-        loop {
-            me.state.store(INSIDE, Ordering::Relaxed);
-            // Removed: fence(Ordering::SeqCst);
-            if gate.poll.load(Ordering::Acquire) & STOP == 0 {
-                return;
-            }
+        me.state.store(INSIDE, Ordering::Relaxed);
+        // Removed: fence(Ordering::SeqCst);
+        if gate.poll.load(Ordering::Acquire) & STOP != 0 {
             gate.step_aside(me, || ());
         }
     }
@@ -362,13 +424,10 @@ struct EntersRelaxed;
 
 impl Steps for EntersRelaxed {
     fn enter(gate: &Gate, me: &Presence) {
-        loop {
-            me.state.store(INSIDE, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            // Changed: Ordering::Acquire.
-            if gate.poll.load(Ordering::Relaxed) & STOP == 0 {
-                return;
-            }
+        me.state.store(INSIDE, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // Changed: Ordering::Acquire.
+        if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             gate.step_aside(me, || ());
         }
     }
@@ -440,7 +499,7 @@ impl Steps for WakesUnlocked {
         me.state.store(OUTSIDE, Ordering::Release);
         fence(Ordering::SeqCst);
         if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
-            // Removed: let _collector = gate.collector.lock();
+            // Removed: let _queue = gate.queue.lock();
             gate.changed.notify_all();
         }
     }
@@ -456,12 +515,15 @@ struct StepsAsideSilently;
 
 impl Steps for StepsAsideSilently {
     fn step_aside(gate: &Gate, me: &Presence) {
+        let mut queue = gate.queue.lock();
+        queue.aside += 1;
         me.state.store(OUTSIDE, Ordering::Release);
-        let mut collector = gate.collector.lock();
         // Removed: gate.changed.notify_all();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
-            collector = gate.changed.wait(collector);
+            queue = gate.changed.wait(queue);
         }
+        me.state.store(INSIDE, Ordering::Relaxed);
+        gate.let_through(&mut queue);
     }
 }
 
@@ -477,7 +539,7 @@ impl Steps for ResumesRelaxed {
     fn resume(world: WorldStopped<'_>) {
         let gate = world.gate;
         std::mem::forget(world);
-        let _collector = gate.collector.lock();
+        let _queue = gate.queue.lock();
         // Changed: Ordering::Release.
         gate.poll.fetch_and(!STOP, Ordering::Relaxed);
         gate.changed.notify_all();
@@ -496,14 +558,14 @@ impl Steps for ResumesSilently {
     fn resume(world: WorldStopped<'_>) {
         let gate = world.gate;
         std::mem::forget(world);
-        let _collector = gate.collector.lock();
+        let _queue = gate.queue.lock();
         gate.poll.fetch_and(!STOP, Ordering::Release);
         // Removed: gate.changed.notify_all();
     }
 
     fn give_back(right: Collector<'_>) {
         // Its notification would make up for the missing one.
-        *right.gate.collector.lock() = false;
+        right.gate.queue.lock().held = false;
         std::mem::forget(right);
     }
 }
@@ -530,8 +592,8 @@ struct ClaimsBlindly;
 
 impl Steps for ClaimsBlindly {
     fn claim(gate: &Gate) -> Collector<'_> {
-        // Removed: while *collector { wait }
-        *gate.collector.lock() = true;
+        // Removed: while queue.held { wait }
+        gate.queue.lock().held = true;
         Collector { gate }
     }
 }
@@ -546,7 +608,7 @@ struct GivesBackSilently;
 
 impl Steps for GivesBackSilently {
     fn give_back(right: Collector<'_>) {
-        *right.gate.collector.lock() = false;
+        right.gate.queue.lock().held = false;
         // Removed: right.gate.changed.notify_all();
         std::mem::forget(right);
     }
@@ -570,4 +632,78 @@ impl Steps for AbandonsSilently {
 #[test]
 fn loom_mutant_abandons_silently() {
     caught(DEADLOCK, an_abandoned_mutator_blocks_nobody::<AbandonsSilently>);
+}
+
+/// Takes the right to collect before those who stand aside are inside.
+struct ClaimsAheadOfThoseAside;
+
+impl Steps for ClaimsAheadOfThoseAside {
+    fn claim(gate: &Gate) -> Collector<'_> {
+        let mut queue = gate.queue.lock();
+        // Removed: || queue.aside > 0.
+        while queue.held {
+            queue = gate.changed.wait(queue);
+        }
+        queue.held = true;
+        Collector { gate }
+    }
+}
+
+#[test]
+fn loom_mutant_claims_ahead_of_those_aside() {
+    caught("GA5: a mutator sits out", a_mutator_sits_out_one_stop::<ClaimsAheadOfThoseAside>);
+}
+
+/// Steps outside before it is in line: the collector may be done, and come again.
+struct LinesUpLate;
+
+impl Steps for LinesUpLate {
+    fn step_aside(gate: &Gate, me: &Presence) {
+        // Moved: under the lock, after lining up.
+        me.state.store(OUTSIDE, Ordering::Release);
+        gate.wake();
+        gate.step_aside(me, || ());
+    }
+}
+
+#[test]
+fn loom_mutant_lines_up_late() {
+    caught("GA5: a mutator sits out", a_mutator_sits_out_one_stop::<LinesUpLate>);
+}
+
+/// Is inside again without telling the collector that waits for it to be.
+struct ComesBackSilently;
+
+impl Steps for ComesBackSilently {
+    fn step_aside(gate: &Gate, me: &Presence) {
+        std::mem::forget(gate.line_up(me));
+        let mut queue = gate.queue.lock();
+        while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            queue = gate.changed.wait(queue);
+        }
+        me.state.store(INSIDE, Ordering::Relaxed);
+        queue.aside -= 1;
+        // Removed: gate.changed.notify_all().
+    }
+}
+
+#[test]
+fn loom_mutant_comes_back_silently() {
+    caught(DEADLOCK, a_mutator_sits_out_one_stop::<ComesBackSilently>);
+}
+
+/// Goes inside in spite of the flag.
+struct Overtakes;
+
+impl Steps for Overtakes {
+    fn enter(_: &Gate, me: &Presence) {
+        me.state.store(INSIDE, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // Removed: the look at the flag.
+    }
+}
+
+#[test]
+fn loom_mutant_overtakes() {
+    caught("GA5: a mutator overtakes", a_collector_is_not_overtaken::<Overtakes>);
 }

@@ -1,0 +1,139 @@
+//! [`Snapshot`]: where the memory is and what it holds, without stopping anybody.
+//!
+//! Pages, spans and slots are of one moment, and so are the objects of each row: a
+//! few locks are held for as long as it takes to read a few numbers. Rows are read
+//! one after the other, so that objects of different rows may be of different
+//! moments; every sum that the identities are about stays exact, because each holds
+//! row by row.
+//!
+//! * Z4: the pages of all rows are the bytes in use; in each row freed <= allocated,
+//!   and what is live fits the slots.
+//!
+//! What a mutator has been handed out of a span that it still caches is counted when
+//! the span comes back.
+
+use core::ops::Deref;
+
+use super::{MHeap, MemoryStats};
+use crate::geometry::PAGE_SIZE;
+use crate::kind::ObjectKind;
+use crate::size_class::SizeClass;
+use crate::stats::Counted;
+
+/// The objects of one kind and size class, with what they took and gave back.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassRow {
+    /// The kind.
+    pub kind: &'static ObjectKind,
+    /// The size class; [`SizeClass::LARGE`] for objects with a span of their own.
+    pub class: SizeClass,
+    /// Spans at present.
+    pub spans: usize,
+    /// Pages of those.
+    pub pages: usize,
+    /// Slots of those.
+    pub slots: usize,
+    /// Objects since the heap was made.
+    pub objects: Counted,
+}
+
+impl Deref for ClassRow {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.objects
+    }
+}
+
+impl ClassRow {
+    /// The kind's name: that of the type, or "noscan".
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        (self.kind.name)()
+    }
+
+    /// Z4, as far as one row is concerned.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let Counted { allocated_objects, allocated_bytes, freed_objects, freed_bytes } =
+            self.objects;
+        if freed_objects > allocated_objects || freed_bytes > allocated_bytes {
+            return false;
+        }
+        if self.class == SizeClass::LARGE {
+            return self.live_objects() <= self.spans as u64
+                && self.live_bytes() <= (self.pages * PAGE_SIZE) as u64;
+        }
+        let slot = self.class.object_size() as u64;
+        self.pages == self.spans * self.class.span_pages()
+            && self.live_objects() <= self.slots as u64
+            && allocated_bytes == allocated_objects * slot
+            && freed_bytes == freed_objects * slot
+    }
+}
+
+/// Where the memory is and what it holds; see the module documentation.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Where the memory is.
+    pub memory: MemoryStats,
+    /// By kind and size class, in the order in which they were first used.
+    pub rows: Vec<ClassRow>,
+}
+
+impl Snapshot {
+    /// The objects of all rows.
+    #[must_use]
+    pub fn total(&self) -> Counted {
+        self.rows.iter().fold(Counted::default(), |mut sum, row| {
+            sum += row.objects;
+            sum
+        })
+    }
+
+    /// The rows of one kind, whatever the size class.
+    pub fn of_kind(&self, kind: &'static ObjectKind) -> impl Iterator<Item = &ClassRow> {
+        self.rows.iter().filter(move |row| row.kind.address() == kind.address())
+    }
+
+    /// The rows of one size class, whatever the kind.
+    pub fn of_class(&self, class: SizeClass) -> impl Iterator<Item = &ClassRow> {
+        self.rows.iter().filter(move |row| row.class == class)
+    }
+
+    /// Z2 and Z4: every byte is counted once, and every row adds up.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let pages: usize = self.rows.iter().map(|row| row.pages).sum();
+        self.memory.adds_up()
+            && pages * PAGE_SIZE == self.memory.in_use
+            && self.rows.iter().all(ClassRow::adds_up)
+    }
+}
+
+impl MHeap {
+    /// Where the memory is and what it holds, without stopping anybody.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let bitmaps = self.bits.bytes();
+        // Room for the rows before the page lock is taken, as a rule.
+        let mut rows = Vec::with_capacity((0..).map_while(|i| self.central_at(i)).count() + 8);
+        let pages = self.pages.lock();
+        for central in (0..).map_while(|i| self.central_at(i)) {
+            let (spans, npages) = central.counts().spans_and_pages();
+            let slots = match central.class() {
+                SizeClass::LARGE => spans,
+                class => spans * class.objects_per_span(),
+            };
+            rows.push(ClassRow {
+                kind: central.kind(),
+                class: central.class(),
+                spans,
+                pages: npages,
+                slots,
+                objects: central.counts().objects(),
+            });
+        }
+        Snapshot { memory: self.memory_of(&pages, bitmaps), rows }
+    }
+}

@@ -1,0 +1,499 @@
+//! Breaks the memory layer's invariants one by one, and sees the verifier name
+//! the one that was broken: a check that was never seen to fail shows nothing.
+//!
+//! The table of invariants is in `docs/verification.md`.
+
+use core::ptr::NonNull;
+use std::mem::forget;
+
+use heap_sync::atomic::Ordering;
+
+use super::{CoreConfig, MHeap, SpanRequest};
+use crate::arena::{Arena, BLACK, GREY, QUEUED, WHITE};
+use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
+use crate::kind::{NOSCAN, ObjectKind};
+use crate::mcache::{Cache, Refill};
+use crate::mcentral::{Central, Home};
+use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
+use crate::os::SystemOs;
+use crate::page_alloc::{PageRun, ScavengePolicy};
+use crate::size_class::SizeClass;
+use crate::specials::{Special, SpecialKind};
+use crate::stats::{ClassCounts, SweepBy, Tally};
+use crate::sweep_gen::SpanPhase;
+use crate::tracer::Tracer;
+use crate::verify::{VerifyError, verify};
+
+/// What a cache asks for that wants one span.
+fn one_from(central: &Central) -> SpanRequest<'_> {
+    SpanRequest { central, home: Home::default(), wanted: 1 }
+}
+
+unsafe fn trace_nothing(_page: *const u8, _block: usize, _mask: u64, _tracer: &mut Tracer) {}
+
+/// A kind whose pages can be queued.
+static SCAN: ObjectKind = ObjectKind {
+    name: || "scan",
+    trace_batch: Some(trace_nothing),
+    trace_piece: None,
+    drop_in_place: None,
+};
+
+/// How far the last collection of the heap under test has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Swept,
+    Unswept,
+}
+
+/// A heap with spans of several classes, a large and a huge object; one
+/// small object in five dies in each of two collections.
+struct Sample {
+    heap: MHeap,
+    live: Vec<NonNull<u8>>,
+    dead: Vec<NonNull<u8>>,
+    large: NonNull<u8>,
+    huge: NonNull<u8>,
+}
+
+impl Sample {
+    fn new(state: State) -> Sample {
+        let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
+        let heap = MHeap::new(config, Box::new(SystemOs));
+        let mut cache = Cache::default();
+        let mut objects: Vec<_> =
+            (0..3000).map(|i| alloc(&heap, &mut cache, [64, 24, 1024][i % 3])).collect();
+        cache.flush(&heap);
+        let large = heap.alloc_large(&SCAN, 100_000).expect("memory");
+        let huge = heap.alloc_large(&NOSCAN, ARENA_SIZE).expect("memory");
+        // The second collection is the one that the tests look at: bitmaps exist.
+        let (mut live, mut dead) = (Vec::new(), Vec::new());
+        for round in 0..2 {
+            sweep_all(&heap);
+            heap.before_mark();
+            let survivors = objects.iter().copied().enumerate();
+            (live, dead) = (Vec::new(), Vec::new());
+            for (i, object) in survivors {
+                if i % 5 == 0 { dead.push(object) } else { live.push(object) }
+            }
+            live.iter().chain([&large, &huge]).for_each(|object| set_mark(*object, BLACK));
+            heap.start_sweep();
+            if round == 0 || state == State::Swept {
+                sweep_all(&heap);
+            }
+            objects = live.clone();
+        }
+        Sample { heap, live, dead, large, huge }
+    }
+
+    fn verify(&self) -> Result<(), VerifyError> {
+        // SAFETY: one thread, no caches, nobody sweeps.
+        unsafe { verify(&self.heap) }
+    }
+
+    fn span(&self, object: NonNull<u8>) -> NonNull<Span> {
+        arena(object).span(page(object)).expect("a live object has a span")
+    }
+
+    /// Takes the span of `object` out of its list, changes its body, and puts it
+    /// back where it was.
+    fn damage_body(&self, object: NonNull<u8>, change: impl FnOnce(&mut Body)) {
+        let span = self.span(object);
+        // SAFETY: one thread; the token is made from nothing, which is the point.
+        let mut token = unsafe { CachedSpan::from_swept(span, self.heap.now()) };
+        change(token.body_mut());
+        let _ = token.uncache(self.heap.now());
+    }
+
+    fn body(&self, object: NonNull<u8>) -> Body {
+        // SAFETY: one thread.
+        unsafe { self.span(object).as_ref().inspect() }.expect("a live span")
+    }
+
+    /// Takes a span out of the list of swept spans with room.
+    fn unlist(&self) -> NonNull<Span> {
+        let central = self.heap.central_at(0).expect("a list");
+        central.partial_swept(self.heap.now()).at(Home::default()).pop().expect("a span with room")
+    }
+}
+
+fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
+    let class = SizeClass::for_size(bytes).expect("a small object");
+    loop {
+        match cache.refill(heap, &SCAN, class) {
+            Refill::Slot(slot) => return slot,
+            Refill::NoMemory => panic!("no memory"),
+            Refill::NeedSpans(request) => {
+                let spans = heap.acquire_spans(request, &mut Tally::default());
+                cache.install(&SCAN, class, spans.expect("memory"));
+            }
+        }
+    }
+}
+
+fn sweep_all(heap: &MHeap) {
+    let mut tally = Tally::default();
+    while heap.sweep_one(&mut tally).is_some() {}
+    heap.stats.add(&mut tally, SweepBy::Collector);
+}
+
+fn arena<'a>(object: NonNull<u8>) -> &'a Arena {
+    // SAFETY: an object of a heap that lives.
+    unsafe { Arena::of(object) }
+}
+
+fn page(object: NonNull<u8>) -> usize {
+    Arena::page_index(object.addr().get())
+}
+
+fn set_mark(object: NonNull<u8>, mark: u8) {
+    arena(object).mark_byte(object.addr().get()).store(mark, Ordering::Relaxed);
+}
+
+fn special(object: NonNull<u8>, kind: SpecialKind) -> Special {
+    Special { object, kind, data: 0 }
+}
+
+#[track_caller]
+fn broken(invariant: &str, state: State, damage: impl FnOnce(&mut Sample)) {
+    let mut sample = Sample::new(state);
+    sample.verify().expect("sound before the damage");
+    damage(&mut sample);
+    let found = sample.verify().expect_err("the damage is not seen");
+    assert_eq!(found.invariant, invariant, "{found}");
+    // What is broken need not end well.
+    forget(sample);
+}
+
+#[test]
+fn a_span_in_a_cache_is_seen() {
+    broken("C1", State::Swept, |s| {
+        let central = s.heap.central_at(0).expect("a list");
+        let _lost = s.heap.acquire_spans(one_from(central), &mut Tally::default()).expect("memory");
+    });
+    // One that was in a cache when the clock advanced.
+    broken("C1", State::Swept, |s| {
+        let central = s.heap.central_at(0).expect("a list");
+        let span = s.heap.acquire_spans(one_from(central), &mut Tally::default()).expect("memory");
+        s.heap.before_mark();
+        s.live.iter().for_each(|object| set_mark(*object, BLACK));
+        s.heap.start_sweep();
+        let phase = s.span(span[0].body().slot(0)).as_ptr();
+        // SAFETY: a live record.
+        assert_eq!(unsafe { &*phase }.phase(s.heap.now()), Some(SpanPhase::CachedStale));
+    });
+}
+
+#[test]
+fn wrong_counts_of_slots_are_seen() {
+    broken("S1", State::Swept, |s| s.damage_body(s.live[0], |body| body.allocated += 1));
+    broken("S1", State::Swept, |s| s.damage_body(s.live[0], |body| body.free_index = body.nelems));
+}
+
+#[test]
+fn a_mark_without_an_object_is_seen() {
+    broken("S2", State::Unswept, |s| {
+        // Freed by the first collection.
+        let free = s.dead.iter().map(|dead| s.body(*dead)).find_map(|body| {
+            (0..body.nelems).find(|i| !body.is_allocated(*i)).map(|i| body.slot(i))
+        });
+        set_mark(free.expect("a free slot"), BLACK);
+    });
+    broken("S2", State::Unswept, |s| {
+        let body = s.body(s.large);
+        // SAFETY: within the large object.
+        set_mark(unsafe { body.base.add(PAGE_SIZE) }, BLACK);
+    });
+}
+
+/// Runs this test's `body` in a process of its own, which must die saying `last`.
+fn dies(last: &str, body: impl FnOnce()) {
+    const INNER: &str = "HEAP_TEST_DIES";
+    if std::env::var_os(INNER).is_some() {
+        return body();
+    }
+    let thread = std::thread::current();
+    let name = thread.name().expect("the harness names a test's thread after the test");
+    let output = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "--nocapture", "--test-threads=1", name])
+        .env(INNER, "1")
+        .output()
+        .expect("this program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "the process lives");
+    assert!(said.contains(last), "died of something else:\n{said}");
+}
+
+#[test]
+fn a_sweep_that_finds_a_mark_on_a_free_slot_ends_the_process() {
+    dies("heap corruption: S2", || {
+        let s = Sample::new(State::Unswept);
+        let body = s.body(s.live[0]);
+        let free = (0..body.nelems).find(|i| !body.is_allocated(*i)).expect("a free slot");
+        set_mark(body.slot(free), BLACK);
+        sweep_all(&s.heap);
+    });
+}
+
+#[test]
+fn marking_does_not_start_before_sweeping_is_over() {
+    dies("Y1: a cycle starts only when everything is swept", || {
+        Sample::new(State::Unswept).heap.before_mark();
+    });
+}
+
+#[test]
+fn a_marked_object_that_was_not_traced_is_seen() {
+    broken("MK1", State::Unswept, |s| set_mark(s.live[0], GREY));
+}
+
+#[test]
+fn overlapping_spans_are_seen() {
+    broken("S3", State::Swept, |s| s.damage_body(s.live[0], |body| body.npages += 8000));
+}
+
+#[test]
+fn a_span_of_another_shape_is_seen() {
+    broken("S4", State::Swept, |s| s.damage_body(s.live[0], |body| body.nelems -= 1));
+    broken("S4", State::Swept, |s| s.damage_body(s.large, |body| body.slot_bytes -= 8));
+}
+
+#[test]
+fn marks_after_the_sweep_are_seen() {
+    broken("M1", State::Swept, |s| set_mark(s.live[0], BLACK));
+    broken("M1", State::Swept, |s| {
+        // A page that no span covers.
+        let run = s.heap.pages.lock().alloc.alloc(1).expect("a page");
+        s.heap.pages.lock().alloc.free(run.base, 1);
+        set_mark(s.heap.pages.lock().pointer(run.base), BLACK);
+    });
+}
+
+#[test]
+fn wrong_page_tables_are_seen() {
+    broken("M2", State::Swept, |s| arena(s.live[0]).retract(page(s.live[0]), 1));
+    broken("M2", State::Swept, |s| {
+        let run = s.heap.pages.lock().alloc.alloc(1).expect("a page");
+        s.heap.pages.lock().alloc.free(run.base, 1);
+        let base = s.heap.pages.lock().pointer(run.base);
+        arena(base).publish(page(base), 1, 64, &SCAN, s.span(s.live[0]));
+    });
+    broken("K1", State::Swept, |s| {
+        arena(s.live[0]).publish(page(s.live[0]), 1, 64, &NOSCAN, s.span(s.live[0]));
+    });
+}
+
+#[test]
+fn a_page_queued_outside_marking_is_seen() {
+    broken("M3", State::Swept, |s| {
+        arena(s.live[0]).queue_flag(page(s.live[0])).store(QUEUED, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn wrong_lists_of_specials_are_seen() {
+    let specials = |s: &Sample, change: &dyn Fn(&mut Vec<Special>)| {
+        // SAFETY: a live record.
+        unsafe { s.span(s.live[0]).as_ref() }.specials().damage(change);
+    };
+    broken("SP1", State::Swept, |s| {
+        for kind in [SpecialKind::WeakHandle, SpecialKind::Finalizer] {
+            // SAFETY: a live object.
+            unsafe { s.heap.add_special(s.live[0], kind, 0) }.expect("memory");
+        }
+        specials(s, &|list| list.reverse());
+    });
+    broken("SP1", State::Swept, |s| {
+        // SAFETY: a live object; then it moves to where none is.
+        unsafe { s.heap.add_special(s.live[0], SpecialKind::Sample, 0) }.expect("memory");
+        // SAFETY: within the slot.
+        specials(s, &|list| list[0].object = unsafe { list[0].object.add(8) });
+    });
+    broken("SP4", State::Swept, |s| {
+        specials(s, &|list| list.push(special(s.live[0], SpecialKind::Sample)));
+    });
+}
+
+#[test]
+fn a_finalizer_before_the_weak_handle_is_seen() {
+    broken("SP2", State::Swept, |s| {
+        let mut fired = s.heap.fired.lock();
+        fired.push(special(s.live[0], SpecialKind::Finalizer));
+        fired.push(special(s.live[0], SpecialKind::WeakHandle));
+    });
+}
+
+#[test]
+fn wrong_lists_of_spans_are_seen() {
+    broken("N1", State::Swept, |s| _ = s.unlist());
+    broken("N1", State::Swept, |s| {
+        let span = s.unlist();
+        let central = s.heap.central_at(0).expect("a list");
+        central.partial_swept(s.heap.now()).at(Home::default()).push(span);
+        central.partial_swept(s.heap.now()).at(Home::default()).push(span);
+    });
+    broken("N1", State::Swept, |s| {
+        let span = s.unlist();
+        s.heap
+            .central_at(0)
+            .expect("a list")
+            .full_swept(s.heap.now())
+            .at(Home::default())
+            .push(span);
+    });
+    broken("N1", State::Swept, |s| {
+        let span = s.unlist();
+        s.heap
+            .central_at(1)
+            .expect("another list")
+            .partial_swept(s.heap.now())
+            .at(Home::default())
+            .push(span);
+    });
+    broken("N1", State::Swept, |s| {
+        let mut pages = s.heap.pages.lock();
+        let dead = pages.spans.alloc(Span::dead).expect("memory");
+        pages.spans.free(dead);
+        drop(pages);
+        s.heap
+            .central_at(0)
+            .expect("a list")
+            .full_swept(s.heap.now())
+            .at(Home::default())
+            .push(dead);
+    });
+}
+
+#[test]
+fn a_sweep_that_ends_early_is_seen() {
+    broken("G3", State::Unswept, |s| s.heap.sweep_ticket().expect("a ticket").close());
+    broken("W1", State::Unswept, |s| forget(s.heap.sweep_ticket()));
+}
+
+#[test]
+fn wrong_totals_are_seen() {
+    broken("Y2", State::Swept, |s| {
+        s.heap.stats.in_use_bytes.fetch_add(PAGE_SIZE, Ordering::Relaxed);
+    });
+    broken("Y2", State::Swept, |s| s.heap.config.max_bytes = Some(PAGE_SIZE));
+    broken("Z1", State::Swept, |s| s.heap.stats.allocated_objects.add(1));
+    broken("Z1", State::Swept, |s| s.heap.stats.freed_bytes.add(16));
+    broken("Z2", State::Swept, |s| {
+        s.heap.stats.reserved_bytes.fetch_add(1, Ordering::Relaxed);
+    });
+    broken("Z2", State::Swept, |s| s.heap.pages.lock().in_flight += 1);
+}
+
+#[test]
+fn wrong_statistics_by_class_are_seen() {
+    broken("Z3", State::Swept, |s| s.damage_body(s.live[0], |body| body.counted -= 1));
+    broken("Z3", State::Swept, |s| s.damage_body(s.large, |body| body.counted += 1));
+    let counts = |s: &Sample, damage: fn(&ClassCounts)| {
+        damage(s.heap.central_at(0).expect("a list").counts());
+    };
+    broken("Z3", State::Swept, |s| counts(s, |counts| counts.grew(0)));
+    broken("Z3", State::Swept, |s| counts(s, |counts| counts.shrank(0)));
+    broken("Z3", State::Swept, |s| counts(s, |counts| counts.freed(1, 64)));
+    // The same live objects, but another history than the totals tell.
+    broken("Z4", State::Swept, |s| {
+        counts(s, |counts| {
+            counts.allocated(1, 64);
+            counts.freed(1, 64);
+        });
+    });
+}
+
+/// Z2, T2: a huge page that goes back may have holes without memory.
+#[test]
+fn a_run_in_flight_is_counted_with_its_holes() {
+    let s = Sample::new(State::Swept);
+    let before = s.heap.memory();
+    for released in [false, true] {
+        let mut pages = s.heap.pages.lock();
+        // Two huge pages at least, of which all but a few pages have gone back.
+        let run = pages.alloc.alloc(800).expect("pages");
+        pages.alloc.finish_scavenge(PageRun { npages: 400, ..run });
+        pages.alloc.free(run.base + 400 * PAGE_SIZE, 3);
+        let rest = PageRun { base: run.base + 403 * PAGE_SIZE, npages: 397, ..run };
+        pages.alloc.finish_scavenge(rest);
+        drop(pages);
+        let taken = s.heap.pages.lock().take_flight(512, &ScavengePolicy::FORCED);
+        let (run, _region) = taken.expect("dirty pages");
+        let holes = run.scavenged_pages;
+        assert!(holes > 0 && run.npages > holes, "{run:?}");
+        let memory = s.heap.memory();
+        assert!(memory.adds_up(), "{memory:?}");
+        assert_eq!(memory.idle + memory.released, before.idle + before.released, "T2");
+        s.heap.pages.lock().land(run, released);
+        assert!(s.heap.memory().adds_up());
+    }
+}
+
+#[test]
+fn a_lost_record_is_seen() {
+    broken("F1", State::Swept, |s| {
+        let _ = s.heap.pages.lock().spans.alloc(Span::dead).expect("memory");
+    });
+}
+
+#[test]
+fn pages_with_two_owners_are_seen() {
+    broken("U1", State::Swept, |s| {
+        s.heap.pages.lock().alloc.free(s.body(s.large).base.addr().get(), 2);
+    });
+    // The region of a huge object whose span is gone.
+    broken("U1", State::Unswept, |s| {
+        let (heap, now) = (&s.heap, s.heap.now());
+        // SAFETY: central lists live as long as the heap (Y3).
+        let list = unsafe { s.body(s.huge).central.as_ref() }.full_unswept(now).at(Home::default());
+        let ticket = heap.sweep_ticket().expect("a ticket");
+        let span = list.pop().expect("the huge object's span");
+        let (record, body) = SweepClaim::try_claim(&ticket, span, now).expect("unswept").kill();
+        arena(s.huge).retract(page(s.huge), body.npages);
+        set_mark(s.huge, WHITE);
+        heap.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
+        heap.stats.freed_objects.add(1);
+        heap.stats.freed_bytes.add(body.bytes() as u64);
+        heap.pages.lock().spans.free(record);
+    });
+}
+
+#[test]
+fn wrong_regions_are_seen() {
+    broken("R1", State::Swept, |s| s.heap.pages.lock().regions.reverse());
+    broken("R1", State::Swept, |s| {
+        let base = s.heap.pages.lock().regions.iter().next().expect("a region").base();
+        forget(s.heap.pages.lock().regions.remove(base.addr().get()));
+    });
+    broken("R1", State::Swept, |s| {
+        s.heap.pages.lock().alloc.add_arena(1 << 50, 0, 1);
+    });
+}
+
+/// The others of this family are broken in `page_alloc/tests.rs`.
+#[test]
+fn a_page_allocator_that_miscounts_is_seen() {
+    broken("P5", State::Swept, |s| s.heap.pages.lock().alloc.miscount());
+}
+
+#[test]
+fn bitmaps_that_may_be_recycled_or_are_shared_are_seen() {
+    broken("GB1", State::Swept, |s| (0..3).for_each(|_| s.heap.bits.rotate()));
+    broken("GB1", State::Swept, |s| {
+        let other = s.body(s.live[0]).alloc_bits;
+        s.damage_body(s.live[1], |body| body.alloc_bits = other);
+    });
+}
+
+#[test]
+fn a_dirty_slot_that_passes_for_clean_is_seen() {
+    broken("Y4", State::Swept, |s| {
+        let mut cache = Cache::default();
+        let slot = alloc(&s.heap, &mut cache, 2048);
+        cache.flush(&s.heap);
+        let body = s.body(slot);
+        let free = (0..body.nelems).find(|i| !body.is_allocated(*i)).expect("a free slot");
+        // SAFETY: a slot of the heap, which nobody uses.
+        unsafe { body.slot(free).as_ptr().add(100).write(1) };
+    });
+}

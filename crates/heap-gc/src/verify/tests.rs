@@ -1,0 +1,78 @@
+//! Breaks the collector's invariants one by one, and sees the verifier name the one
+//! that was broken. Those of the memory layer are broken in `heap-core`.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use heap_core::kind::NOSCAN;
+use heap_core::size_class::SizeClass;
+use heap_sync::atomic::Ordering;
+
+use crate::weak::WeakTable;
+use crate::{Mutator, RootEntry, Settings, Shared};
+
+/// A heap with a mutator inside, an object that lives, and one that has died.
+struct Sample {
+    shared: Arc<Shared>,
+    mutator: Mutator,
+    live: RootEntry,
+    dead: NonNull<u8>,
+}
+
+impl Sample {
+    fn new() -> Sample {
+        let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
+        let mut mutator = Mutator::attach(&shared);
+        let class = SizeClass::for_size(64).expect("a small object");
+        let alloc = || mutator.alloc_small(&NOSCAN, class).expect("memory");
+        let (live, dead) = (alloc(), alloc());
+        let live = mutator.root(live);
+        mutator.collect();
+        mutator.verify().expect("sound before the damage");
+        Sample { shared, mutator, live, dead }
+    }
+}
+
+#[track_caller]
+fn broken<R>(invariant: &str, damage: impl FnOnce(&mut Sample) -> R) {
+    let mut sample = Sample::new();
+    let kept = damage(&mut sample);
+    let found = sample.mutator.verify().expect_err("the damage is not seen");
+    assert_eq!(found.invariant, invariant, "{found}");
+    drop(kept);
+}
+
+#[test]
+fn a_root_that_leads_to_no_object_is_seen() {
+    broken("V1", |s| s.mutator.root(s.dead));
+    // Into the middle of an object, and to where no heap is.
+    // SAFETY: within the slot.
+    broken("V1", |s| s.mutator.root(unsafe { s.live.object().add(8) }));
+    broken("V1", |s| s.mutator.root(NonNull::from(&mut 0_u64).cast()));
+    broken("V1", |s| _ = s.mutator.shadow_push(s.dead));
+}
+
+#[test]
+fn a_weak_entry_of_a_dead_object_is_seen() {
+    broken("I1", |s| {
+        let mut table = WeakTable::new(&s.shared);
+        table.insert(&s.mutator, 7, s.dead);
+        table
+    });
+}
+
+#[test]
+fn an_estimate_that_is_too_low_is_seen() {
+    broken("L1", |s| s.shared.live_bytes.store(63, Ordering::Relaxed));
+}
+
+#[test]
+fn a_trigger_that_leaves_no_room_is_seen() {
+    broken("PA1", |s| s.shared.set_trigger_for_test(64));
+}
+
+/// What the memory layer finds is passed on.
+#[test]
+fn damage_below_is_seen() {
+    broken("Z1", |s| s.shared.heap.stats.allocated_objects.add(1));
+}

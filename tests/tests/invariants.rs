@@ -1,0 +1,128 @@
+//! Every invariant that a verifier checks has a definition, a row in the
+//! documentation, and a test that breaks it: so that no check is vacuous and no id
+//! leads nowhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn sources(dir: &Path, out: &mut String) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// Where checks return ids.
+const CHECKS: [&str; 7] = [
+    "crates/heap-core/src/verify.rs",
+    "crates/heap-core/src/verify/slots.rs",
+    "crates/heap-core/src/verify/counts.rs",
+    "crates/heap-core/src/mheap/check.rs",
+    "crates/heap-core/src/page_alloc/check.rs",
+    "crates/heap-core/src/page_alloc/index.rs",
+    "crates/heap-gc/src/verify.rs",
+];
+
+/// Where invariants are broken.
+const BREAKERS: [&str; 3] = [
+    "crates/heap-core/src/mheap/tests.rs",
+    "crates/heap-core/src/page_alloc/tests.rs",
+    "crates/heap-gc/src/verify/tests.rs",
+];
+
+/// The ids that string literals begin with: capital letters, then a digit.
+fn ids(source: &str) -> BTreeSet<String> {
+    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter_map(|literal| {
+            let letters = literal.chars().take_while(char::is_ascii_uppercase).count();
+            let digits = literal[letters..].chars().take_while(char::is_ascii_digit).count();
+            let rest = &literal[letters + digits..];
+            let is_id = (1..=2).contains(&letters)
+                && digits == 1
+                && (rest.is_empty() || rest.starts_with(": "));
+            is_id.then(|| literal[..letters + digits].to_owned())
+        })
+        .collect()
+}
+
+fn checked() -> BTreeSet<String> {
+    CHECKS.iter().flat_map(|path| ids(&read(path))).collect()
+}
+
+#[test]
+fn the_reader_finds_ids() {
+    let source = r#"ensure(x, "S1", || "no"); Err("P4: the tree") // "T9" "#;
+    assert_eq!(Vec::from_iter(ids(source)), ["P4", "S1", "T9"]);
+    assert!(ids("/// \"Q7\"\nlet a = \"UTF8 \"; \"S1x\"").is_empty());
+    assert!(checked().len() > 25, "{:?}", checked());
+}
+
+#[test]
+fn every_id_is_defined_in_a_header() {
+    let mut all = String::new();
+    sources(&root().join("crates"), &mut all);
+    for id in checked() {
+        let defined = all.lines().any(|line| {
+            line.strip_prefix("//! * ").is_some_and(|definition| {
+                definition.starts_with(&format!("{id}:"))
+                    || definition.starts_with(&format!("**{id}** "))
+            })
+        });
+        assert!(defined, "{id} is defined nowhere");
+    }
+}
+
+#[test]
+fn every_check_has_been_seen_to_fail() {
+    let broken: BTreeSet<String> = BREAKERS.iter().flat_map(|path| ids(&read(path))).collect();
+    let missing: Vec<_> = checked().difference(&broken).cloned().collect();
+    assert!(missing.is_empty(), "no test breaks {missing:?}");
+}
+
+/// The rows of the two tables: ids and names of tests.
+fn rows() -> Vec<(Vec<String>, Vec<String>)> {
+    let text = read("docs/verification.md");
+    let section = text.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<_> = line.strip_prefix('|')?.split('|').collect();
+            let ids: Vec<_> = cells[1].split(',').map(|id| id.trim().to_owned()).collect();
+            let tests = cells[3].split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            (!["id", "---"].contains(&ids[0].as_str())).then_some((ids, tests))
+        })
+        .collect()
+}
+
+#[test]
+fn the_tables_are_complete_and_name_tests_that_exist() {
+    let rows = rows();
+    let listed: BTreeSet<&String> = rows.iter().flat_map(|(ids, _)| ids).collect();
+    for id in checked() {
+        assert!(listed.contains(&id), "{id} is in no table of docs/verification.md");
+    }
+    let mut all = String::new();
+    sources(&root().join("crates"), &mut all);
+    for (ids, tests) in rows {
+        assert!(!tests.is_empty(), "{ids:?} is shown by nothing");
+        for test in tests {
+            let exists =
+                all.contains(&format!("fn {test}(")) || all.contains(&format!("mod {test};"));
+            assert!(exists, "{ids:?}: there is no test {test}");
+        }
+    }
+}
