@@ -1,6 +1,8 @@
 //! Whole-system tests. This library holds what several of them use: values that
 //! count their own lives, and ways to catch a panic.
 
+pub mod programs;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

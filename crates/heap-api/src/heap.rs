@@ -204,6 +204,25 @@ impl Heap {
         self.shared.snapshot()
     }
 
+    /// Asks for a collection at the next safepoint, from any thread: contexts of
+    /// the heap say so in [`Cx::should_yield`] from now on, until one of them has
+    /// collected. Also the way to make a mutator look up from its work.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// std::thread::scope(|s| s.spawn(|| heap.request_collection()).join()).unwrap();
+    /// assert!(cx.should_yield());
+    /// cx.safepoint();
+    /// assert!(!cx.should_yield());
+    /// assert_eq!(heap.stats().collections, 1);
+    /// ```
+    pub fn request_collection(&self) {
+        self.shared.request_collection();
+    }
+
     /// Gives all memory that holds no objects back to the system, after sweeping
     /// what the last collection left to sweep (on this thread, destructors of dead
     /// objects included). Returns the bytes given back. Mutators run on.

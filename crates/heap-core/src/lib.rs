@@ -36,7 +36,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: geometry error size_class sweep_gen ticket gcbits span_set fixalloc os specials
+//! layers: geometry asan error size_class sweep_gen ticket gcbits span_set fixalloc os specials
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache verify
 //! ```
@@ -44,6 +44,8 @@
 pub mod alloc_class;
 #[allow(unsafe_code, reason = "maps addresses to the arena's tables")]
 pub mod arena;
+#[allow(unsafe_code, reason = "calls into the sanitizer's run time")]
+mod asan;
 pub mod error;
 #[allow(unsafe_code, reason = "raw memory of metadata records")]
 pub mod fixalloc;

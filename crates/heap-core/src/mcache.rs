@@ -25,6 +25,7 @@ use core::ptr::NonNull;
 
 use rustc_hash::FxHashMap;
 
+use crate::asan;
 use crate::kind::ObjectKind;
 use crate::mcentral::{Central, Home};
 use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch, SpanRequest};
@@ -158,6 +159,7 @@ impl Cache {
         let slot = window.cursor;
         if window.key == key && slot < window.end {
             window.cursor = slot.wrapping_add(class.object_size());
+            asan::unpoison(slot, class.object_size());
             // SAFETY: a window's cursor below its end is within the heap.
             Some(unsafe { NonNull::new_unchecked(slot) })
         } else {

@@ -27,16 +27,16 @@ pub use inspect::{CensusRow, MemoryStats};
 pub use snapshot::{ClassRow, Snapshot};
 
 use core::ptr::NonNull;
-use std::sync::RwLock;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use heap_sync::lock::Mutex;
+use heap_sync::lock::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
 use crate::arena::Arena;
+use crate::asan;
 use crate::error::OutOfMemory;
 use crate::fixalloc::try_box;
 use crate::gcbits::{Bitmap, GcBits};
@@ -197,13 +197,13 @@ impl MHeap {
     /// memory for it.
     pub fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<&Central> {
         let key = (kind.address(), class.index());
-        let read = self.centrals.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let read = self.centrals.read();
         if let Some(central) = read.by_key.get(&key) {
             // SAFETY: Y3.
             return Some(unsafe { central.as_ref() });
         }
         drop(read);
-        let mut write = self.centrals.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut write = self.centrals.write();
         let write = &mut *write;
         write.all.try_reserve(1).ok()?;
         write.by_key.try_reserve(1).ok()?;
@@ -222,7 +222,7 @@ impl MHeap {
     }
 
     fn central_at(&self, index: usize) -> Option<&Central> {
-        let read = self.centrals.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let read = self.centrals.read();
         // SAFETY: Y3.
         read.all.get(index).map(|central| unsafe { central.as_ref() })
     }
@@ -380,6 +380,8 @@ impl MHeap {
         let mut span = self.fresh_span(central, shape)?;
         central.counts().allocated(span.count(), slot_bytes);
         let object = span.body().base;
+        asan::unpoison(object.as_ptr(), bytes);
+        asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
         self.stats.allocated_objects.add(1);
         self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
         let now = self.now();
@@ -447,6 +449,9 @@ impl MHeap {
         let arena = unsafe { Arena::of(base) };
         // SAFETY: a record fresh from the allocator, pages nobody else has.
         let cached = unsafe { CachedSpan::set_up(span, self.now(), body) };
+        if allocated == 0 {
+            asan::poison(base.as_ptr(), npages * PAGE_SIZE);
+        }
         arena.publish(Arena::page_index(base.addr().get()), npages, slot_bytes, body.kind, span);
         Ok(cached)
     }
@@ -684,7 +689,7 @@ impl Drop for MHeap {
                 }
             }
         }
-        let centrals = self.centrals.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let centrals = self.centrals.get_mut();
         for central in centrals.all.drain(..) {
             // SAFETY: made by `Box::leak` in `central`, dropped once.
             drop(unsafe { Box::from_raw(central.as_ptr()) });

@@ -9,6 +9,7 @@
 //! still run. While one runs, its thread counts as sweeping, so that it cannot
 //! enter a heap.
 
+use core::any::Any;
 use core::cell::Cell;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use heap_sync::atomic::Ordering;
 
 use crate::arena::{Arena, WHITE};
+use crate::asan;
 use crate::corrupt;
 use crate::gcbits::Bitmap;
 use crate::kind::DropFn;
@@ -60,9 +62,15 @@ pub(crate) unsafe fn drop_object(drop: DropFn, object: NonNull<u8>) -> bool {
     // SAFETY: forwarded from the caller. `AssertUnwindSafe`: the object is gone
     // either way, and nothing of ours is half-done.
     let result = catch_unwind(AssertUnwindSafe(|| unsafe { drop(object) }));
+    let panicked = result.map_err(drop_payload).is_err();
     let _ = DROPPING.try_with(|dropping| dropping.set(before));
-    // The payload's own destructor could panic again; leaking it is safe.
-    result.map_err(core::mem::forget).is_err()
+    panicked
+}
+
+/// Drops what a destructor panicked with. If that panics too, what it panics with
+/// is leaked: there has to be an end.
+fn drop_payload(payload: Box<dyn Any + Send>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(core::mem::forget);
 }
 
 /// Sweeps the claimed span in place. `fresh` is the memory for its new bitmap.
@@ -93,7 +101,8 @@ pub(crate) fn sweep(
         drop_panics: 0,
     };
     let drop = body.kind.drop_in_place;
-    if (drop.is_some() || poison) && counts.freed_objects > 0 {
+    let touch = drop.is_some() || poison || cfg!(heap_asan);
+    if touch && counts.freed_objects > 0 {
         for slot in (0..body.nelems).filter(|i| body.is_allocated(*i) && !fresh.get(*i)) {
             let object = body.slot(slot);
             if let Some(drop) = drop {
@@ -102,9 +111,12 @@ pub(crate) fn sweep(
                 counts.drop_panics += usize::from(unsafe { drop_object(drop, object) });
             }
             if poison {
+                // The rest of a large object's pages (AS1).
+                asan::unpoison(object.as_ptr(), body.slot_bytes);
                 // SAFETY: the slot is free from here on and we own the span.
                 unsafe { object.write_bytes(POISON, body.slot_bytes) };
             }
+            asan::poison(object.as_ptr(), body.slot_bytes);
         }
     }
     clear(arena, body);

@@ -457,6 +457,7 @@ fn absurd_sizes_are_refused_and_change_nothing() {
 
 /// The real thing: a limit on the address space of a process of its own.
 #[cfg(target_os = "linux")]
+#[cfg_attr(heap_asan, ignore = "the sanitizer itself reserves terabytes")]
 #[test]
 fn a_process_with_little_address_space_gets_smaller_arenas() {
     const MARK: &str = "HEAP_TEST_LIMITED";

@@ -26,6 +26,7 @@ fn with_config(config: CoreConfig) -> Toy {
     Toy::new(config, Box::new(SystemOs), 1)
 }
 
+#[cfg_attr(heap_asan, ignore = "the sanitizer's own memory is resident too")]
 #[test]
 fn memory_goes_back_to_the_system() {
     empty_heaps_leave_nothing_behind();

@@ -196,6 +196,11 @@ impl Shared {
 
     // ---- the cycle -----------------------------------------------------------
 
+    /// Asks for a collection: the next mutator that comes to a safepoint does it.
+    pub fn request_collection(&self) {
+        self.gate.want();
+    }
+
     /// A full collection. The calling thread is outside.
     pub(crate) fn collect(self: &Arc<Self>) {
         let right = self.gate.claim();

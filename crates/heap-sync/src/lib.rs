@@ -12,6 +12,9 @@
 pub mod atomic;
 pub mod lock;
 pub mod thread;
+#[cfg(heap_tsan)]
+#[allow(unsafe_code, reason = "calls into the sanitizer's run time")]
+mod tsan;
 
 /// A constant that shrinks under the model checker, so that wrap-around,
 /// overflow and "block full" paths are reached within a handful of steps.

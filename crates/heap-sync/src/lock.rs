@@ -1,15 +1,17 @@
-//! Mutex and condition variable that do not poison.
+//! Locks and condition variable that do not poison.
 //!
 //! A panic in user code (a payload's `Drop`, say) must not make the heap
 //! unusable for everyone else, and every structure we guard is left consistent
 //! before user code runs. So a poisoned lock is simply taken.
 
+#[cfg(heap_tsan)]
+use crate::tsan as imp;
 #[cfg(heap_loom)]
 use loom::sync as imp;
-#[cfg(not(heap_loom))]
+#[cfg(not(any(heap_loom, heap_tsan)))]
 use std::sync as imp;
 
-pub use imp::{Arc, MutexGuard};
+pub use imp::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
 /// A mutual-exclusion lock without poisoning.
 #[derive(Debug, Default)]
@@ -35,6 +37,41 @@ impl<T> Mutex<T> {
             Ok(guard) => Some(guard),
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A lock for many readers or one writer, without poisoning.
+#[derive(Debug, Default)]
+pub struct RwLock<T>(imp::RwLock<T>);
+
+impl<T> RwLock<T> {
+    /// A new, unlocked lock.
+    pub fn new(value: T) -> Self {
+        RwLock(imp::RwLock::new(value))
+    }
+
+    /// Blocks until no writer has the lock and shares it.
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        match self.0.read() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// Blocks until nobody has the lock and takes it.
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        match self.0.write() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// The value; nobody else has the lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        match self.0.get_mut() {
+            Ok(value) => value,
+            Err(poisoned) => poisoned.into_inner(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use heap_api::{Heap, Root};
 
 use crate::error::{NoMemory, Raised};
+use crate::interrupt::Interrupter;
 use crate::state::{Host, State};
 use crate::stdlib::base::append_text;
 use crate::stdlib::package::{load_chunk, read_script};
@@ -136,6 +137,24 @@ impl Interpreter {
     #[must_use]
     pub fn heap(&self) -> &Heap {
         &self.heap
+    }
+
+    /// A handle with which another thread can stop a script.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// let interrupter = lua.interrupter();
+    /// let watchdog = std::thread::spawn(move || interrupter.interrupt());
+    /// let error = lua.run_source("while true do end", "=endless", &[]).unwrap_err();
+    /// assert!(error.to_string().starts_with("endless:1: interrupted!"));
+    /// # watchdog.join().unwrap();
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.host.interrupt.interrupter(&self.heap)
     }
 
     /// Runs a script file; `None` is the standard input. `arg` and the chunk's `...` get the

@@ -16,6 +16,7 @@ pub mod compiler;
 pub mod error;
 pub mod function;
 mod interpreter;
+pub mod interrupt;
 pub mod ldate;
 pub mod lstr;
 pub mod native;
@@ -31,3 +32,4 @@ pub mod value;
 pub mod vm;
 
 pub use interpreter::{Config, Interpreter, ScriptError};
+pub use interrupt::Interrupter;

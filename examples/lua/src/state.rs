@@ -10,6 +10,7 @@ use std::time::Instant;
 use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
 
 use crate::error::NoMemory;
+use crate::interrupt::Interrupt;
 use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
@@ -213,6 +214,8 @@ pub struct Host {
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
     pub files: OpenFiles,
+    /// Whether the script is to stop.
+    pub interrupt: Interrupt,
 }
 
 impl Host {
@@ -233,6 +236,7 @@ impl Host {
             gc_generational: Cell::new(false),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
+            interrupt: Interrupt::default(),
         }
     }
 }

@@ -78,3 +78,36 @@ fn interpreters_take_turns_on_one_thread() {
         }
     }
 }
+
+/// Each of these would run for ever, and clings to life.
+const ENDLESS: [&str; 6] = [
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "local function f() return f() end f()",
+    "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+    "table.sort({1, 2, 3}, function() while true do end end)",
+];
+
+#[test]
+fn an_endless_script_can_be_stopped_and_the_interpreter_goes_on() {
+    let output = Captured::default();
+    let config = Config::new().output(Box::new(output.clone()));
+    let mut interpreter = Interpreter::new(config).unwrap();
+    let interrupter = interpreter.interrupter();
+    for source in ENDLESS {
+        let watchdog = std::thread::spawn({
+            let interrupter = interrupter.clone();
+            move || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                interrupter.interrupt();
+            }
+        });
+        let error = interpreter.run_source(source, "=script", &[]).unwrap_err();
+        assert!(error.to_string().contains("interrupted!"), "{source}: {error}");
+        watchdog.join().unwrap();
+        interrupter.clear();
+        interpreter.run_source("for i = 1, 1e5 do local t = {i} end", "=script", &[]).unwrap();
+    }
+    interpreter.heap().verify().unwrap();
+}

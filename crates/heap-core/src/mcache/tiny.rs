@@ -4,12 +4,21 @@
 use core::ptr::NonNull;
 
 use super::{Cache, place};
+use crate::asan;
 use crate::tiny::{TINY_CLASS, Tenant};
 
 /// Key of the window that tenants come from.
 #[inline(always)]
 fn key() -> usize {
     Tenant::kind().address() + TINY_CLASS.index()
+}
+
+/// Lets the slot of `object` be used up to `end`. From its start: the sanitizer
+/// remembers of each eight bytes only how many of the first may be used.
+#[inline(always)]
+fn unpoison_to(end: *const u8, object: *const u8) {
+    let before = object.addr() % TINY_CLASS.object_size();
+    asan::unpoison(object.wrapping_sub(before), end.addr() - object.addr() + before);
 }
 
 impl Cache {
@@ -23,6 +32,7 @@ impl Cache {
         // which it starts (TN1): where it may start it fits.
         if window.key == key && object < window.end {
             window.cursor = object.wrapping_add(tenant.bytes());
+            unpoison_to(window.cursor, object);
             // SAFETY: below the window's end, within the heap.
             Some(unsafe { NonNull::new_unchecked(object) })
         } else {
@@ -50,5 +60,7 @@ impl Cache {
         let window = &mut self.windows[place(key())];
         debug_assert_eq!(window.cursor, slot.as_ptr().wrapping_add(TINY_CLASS.object_size()));
         window.cursor = slot.as_ptr().wrapping_add(tenant.bytes());
+        asan::poison(slot.as_ptr(), TINY_CLASS.object_size());
+        unpoison_to(window.cursor, slot.as_ptr());
     }
 }

@@ -22,6 +22,7 @@ use core::ptr::NonNull;
 
 use memmap2::MmapMut;
 
+use crate::asan;
 use crate::geometry::PAGE_SIZE;
 
 /// A stretch of reserved address space. Dropping it unmaps it.
@@ -46,7 +47,9 @@ impl Reservation {
         let start = map.as_mut_ptr();
         let base = start.map_addr(|address| address.next_multiple_of(align));
         debug_assert!(base.addr() - start.addr() + bytes <= map.len());
-        Some(Reservation { base: NonNull::new(base)?, map, bytes, lease: None })
+        let base = NonNull::new(base)?;
+        asan::mapped(base.as_ptr(), bytes);
+        Some(Reservation { base, map, bytes, lease: None })
     }
 
     /// First usable byte, aligned as asked.
@@ -69,6 +72,12 @@ impl Reservation {
 
     fn offset_in_map(&self, at: NonNull<u8>) -> usize {
         at.addr().get() - self.map.as_ptr().addr()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        asan::unmapping(self.base.as_ptr(), self.bytes);
     }
 }
 

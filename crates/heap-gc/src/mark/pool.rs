@@ -204,11 +204,11 @@ mod tests {
         pool.start();
         for _ in 0..200 {
             let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            let seats = std::sync::Mutex::new(Vec::new());
+            let seats = Mutex::new(Vec::new());
             pool.run(
                 &|seat| {
                     begun.fetch_add(1, Ordering::Relaxed);
-                    seats.lock().unwrap().push(seat);
+                    seats.lock().push(seat);
                     std::thread::yield_now();
                     ended.fetch_add(1, Ordering::Relaxed);
                 },
@@ -216,9 +216,9 @@ mod tests {
             );
             let (begun, ended) = (begun.into_inner(), ended.into_inner());
             assert_eq!(begun, ended, "PO1");
-            let mut seats = seats.into_inner().unwrap();
+            let mut seats = seats.lock();
             seats.sort_unstable();
-            assert_eq!(seats, (1..=begun).collect::<Vec<_>>(), "a seat is taken once");
+            assert_eq!(*seats, (1..=begun).collect::<Vec<_>>(), "a seat is taken once");
         }
     }
 

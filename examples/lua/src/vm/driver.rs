@@ -108,16 +108,27 @@ impl Runner<'_> {
                 None => execute::run(self.ctx()),
             };
             match exit {
-                Exit::Safepoint => {
-                    self.trim();
-                    self.cx.safepoint();
-                }
+                Exit::Safepoint => pending = self.safepoint(),
                 Exit::Memory => pending = self.out_of_memory(),
                 Exit::Native => pending = self.native(),
                 Exit::Returned => return Ok(()),
                 Exit::Raised => return Err(Raised::Handled),
             }
         }
+    }
+
+    /// A safepoint between two instructions, and the place where an interrupt takes effect.
+    fn safepoint(&mut self) -> Option<Exit> {
+        self.trim();
+        self.cx.safepoint();
+        if !self.host.interrupt.is_up() {
+            return None;
+        }
+        // I1: the next one is to come here as well.
+        self.cx.heap().request_collection();
+        let ctx = self.ctx();
+        blame_next_instruction(ctx);
+        perform(ctx, raise(ctx, Box::new(Fail::Message("interrupted!".to_owned()))))
     }
 
     /// An instruction found no memory: collects, so that it can run again, unless that has just
@@ -128,10 +139,7 @@ impl Runner<'_> {
             return None;
         }
         let ctx = self.ctx();
-        if let Some(frame) = ctx.state.thread.get().top_frame() {
-            // Messages take the instruction before `pc`.
-            frame.pc.set(frame.pc.get() + 1);
-        }
+        blame_next_instruction(ctx);
         perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))
     }
 
@@ -189,6 +197,14 @@ impl Runner<'_> {
     fn run_slow(&mut self, slow: SlowFn, func: usize, count: usize) -> Result<usize, Raised> {
         let runner = Runner { cx: self.cx, root: self.root, host: self.host };
         slow(&mut Task { runner, func, count })
+    }
+}
+
+/// Makes the message of an error name the place of the instruction that would be next: messages
+/// take the one before `pc`.
+fn blame_next_instruction(ctx: Ctx<'_>) {
+    if let Some(frame) = ctx.state.thread.get().top_frame() {
+        frame.pc.set(frame.pc.get() + 1);
     }
 }
 

@@ -1,0 +1,190 @@
+//! The parts of `std::sync` that [`crate::lock`] is made of, as ThreadSanitizer must
+//! see them. Only under `--cfg heap_tsan` (`scripts/sanitize.sh thread`).
+//!
+//! The sanitizer follows atomics and locks in code that it has instrumented. The
+//! standard library comes without: of a lock that was free it sees the inlined
+//! compare-and-swap, but not what a thread does that had to wait, and of a condition
+//! variable nothing. It would take each such hand-over for a race. So the hand-overs
+//! are announced: whoever is about to let go of a lock *releases* its address,
+//! whoever has got it *acquires* that.
+//!
+//! * TS1: the release comes before the lock is let go, the acquire after it is taken:
+//!   no more order is announced than the lock gives.
+
+use core::ops::{Deref, DerefMut};
+pub use std::sync::Arc;
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+
+// The sanitizer's own interface, `sanitizer/tsan_interface.h`.
+unsafe extern "C" {
+    fn __tsan_acquire(address: *mut u8);
+    fn __tsan_release(address: *mut u8);
+}
+
+fn acquire(address: *mut u8) {
+    // SAFETY: the address is a name to the sanitizer, it is not accessed.
+    unsafe { __tsan_acquire(address) };
+}
+
+fn release(address: *mut u8) {
+    // SAFETY: as in `acquire`.
+    unsafe { __tsan_release(address) };
+}
+
+/// `std::sync::Mutex`, announced.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// As `std`'s.
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(std::sync::Mutex::new(value))
+    }
+
+    /// As `std`'s, but for poisoning, which does not occur.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        Ok(Announced::new(self, self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// As `std`'s, but for poisoning.
+    ///
+    /// # Errors
+    ///
+    /// If the lock is taken.
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Ok(Announced::new(self, guard)),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                Ok(Announced::new(self, poisoned.into_inner()))
+            }
+            Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
+        }
+    }
+}
+
+/// A guard of a lock, announced.
+#[derive(Debug)]
+pub struct Announced<G> {
+    /// `None` only while a condition variable has it.
+    guard: Option<G>,
+    /// The lock's name to the sanitizer.
+    address: *mut u8,
+}
+
+/// `std::sync::MutexGuard`, announced.
+pub type MutexGuard<'a, T> = Announced<std::sync::MutexGuard<'a, T>>;
+/// `std::sync::RwLockReadGuard`, announced.
+pub type RwLockReadGuard<'a, T> = Announced<std::sync::RwLockReadGuard<'a, T>>;
+/// `std::sync::RwLockWriteGuard`, announced.
+pub type RwLockWriteGuard<'a, T> = Announced<std::sync::RwLockWriteGuard<'a, T>>;
+
+impl<G> Announced<G> {
+    fn new<L>(lock: &L, guard: G) -> Self {
+        let address = core::ptr::from_ref(lock).cast_mut().cast();
+        acquire(address);
+        Announced { guard: Some(guard), address }
+    }
+}
+
+impl<G: Deref> Deref for Announced<G> {
+    type Target = G::Target;
+    fn deref(&self) -> &G::Target {
+        self.guard.as_ref().expect("no condition variable has it")
+    }
+}
+
+impl<G: DerefMut> DerefMut for Announced<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        self.guard.as_mut().expect("no condition variable has it")
+    }
+}
+
+impl<G> Drop for Announced<G> {
+    fn drop(&mut self) {
+        if self.guard.is_some() {
+            release(self.address);
+        }
+    }
+}
+
+/// `std::sync::RwLock`, announced.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
+
+impl<T> RwLock<T> {
+    /// As `std`'s.
+    pub(crate) fn new(value: T) -> Self {
+        RwLock(std::sync::RwLock::new(value))
+    }
+
+    /// As `std`'s, but for poisoning, which does not occur.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Announced::new(self, guard))
+    }
+
+    /// As `std`'s, but for poisoning, which does not occur.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        let guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Announced::new(self, guard))
+    }
+
+    /// As `std`'s, but for poisoning, which does not occur.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
+        Ok(self.0.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// `std::sync::Condvar`, announced.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    /// As `std`'s.
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        Condvar::default()
+    }
+
+    /// As `std`'s, but for poisoning, which does not occur.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn wait<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        release(guard.address);
+        let inner = guard.guard.take().expect("no other condition variable has it");
+        guard.guard = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
+        acquire(guard.address);
+        Ok(guard)
+    }
+
+    /// As `std`'s.
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// As `std`'s.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
