@@ -26,19 +26,21 @@ fn sources(dir: &Path, out: &mut String) {
 }
 
 /// Where checks return ids.
-const CHECKS: [&str; 7] = [
+const CHECKS: [&str; 8] = [
     "crates/heap-core/src/verify.rs",
     "crates/heap-core/src/verify/slots.rs",
     "crates/heap-core/src/verify/counts.rs",
     "crates/heap-core/src/mheap/check.rs",
+    "crates/heap-core/src/mheap/stacks.rs",
     "crates/heap-core/src/page_alloc/check.rs",
     "crates/heap-core/src/page_alloc/index.rs",
     "crates/heap-gc/src/verify.rs",
 ];
 
 /// Where invariants are broken.
-const BREAKERS: [&str; 3] = [
+const BREAKERS: [&str; 4] = [
     "crates/heap-core/src/mheap/tests.rs",
+    "crates/heap-core/src/mheap/stacks/tests.rs",
     "crates/heap-core/src/page_alloc/tests.rs",
     "crates/heap-gc/src/verify/tests.rs",
 ];

@@ -520,6 +520,6 @@ pub(crate) fn or_panic<T, V>(result: Result<T, AllocError<V>>) -> T {
 #[cold]
 #[inline(never)]
 #[track_caller]
-fn out_of_memory(reason: OutOfMemory) -> ! {
+pub(crate) fn out_of_memory(reason: OutOfMemory) -> ! {
     panic!("heap allocation failed: {reason}")
 }

@@ -35,7 +35,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: (trace gc) error (cell root intern cx heap) zeroed
+//! layers: (trace gc) error (cell root intern cx heap stack) zeroed
 //! ```
 
 #![allow(unsafe_code, reason = "the typed face over raw slots; each block says why it is sound")]
@@ -49,6 +49,7 @@ mod gc;
 mod heap;
 mod intern;
 mod root;
+mod stack;
 mod trace;
 mod zeroed;
 
@@ -66,6 +67,7 @@ pub use heap::{CensusRow, ClassRow, Config, Heap, MemoryStats, Snapshot, Stats};
 pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};
+pub use stack::{Stack, StackBlock, StackWindow};
 pub use trace::{Opaque, Payload, Share, Tailed, Trace, Tracer};
 
 /// The README's example, compiled and run.

@@ -162,6 +162,15 @@ impl Arena {
         }
     }
 
+    /// Enters a manual span in the tables. No object is ever found there (SK1).
+    pub(crate) fn publish_manual(&self, first_page: usize, npages: usize, span: NonNull<Span>) {
+        for page in first_page..(first_page + npages).min(ARENA_PAGES) {
+            // ORDERING: as in `publish`.
+            self.queue_flags[page].store(NOSCAN_PAGE, Ordering::Relaxed);
+            self.spans[page].store(span.as_ptr(), Ordering::Release);
+        }
+    }
+
     /// Takes a span out of the tables: its pages go back to the page allocator.
     pub(crate) fn retract(&self, first_page: usize, npages: usize) {
         for page in first_page..(first_page + npages).min(ARENA_PAGES) {

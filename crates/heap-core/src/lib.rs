@@ -38,7 +38,7 @@
 //! ```text
 //! layers: geometry asan error size_class sweep_gen ticket gcbits span_set fixalloc os specials
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
-//! layers: sweep mheap mcache verify
+//! layers: sweep mheap mcache stack verify
 //! ```
 
 pub mod alloc_class;
@@ -69,6 +69,8 @@ pub mod size_class;
 pub mod span_set;
 #[allow(unsafe_code, reason = "lists of addresses move between threads")]
 pub mod specials;
+#[allow(unsafe_code, reason = "blocks of raw memory that outlive the heap")]
+pub mod stack;
 pub mod stats;
 #[allow(unsafe_code, reason = "runs destructors in place, poisons freed slots")]
 pub mod sweep;

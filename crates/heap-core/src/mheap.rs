@@ -20,11 +20,14 @@ mod regions;
 mod scavenge;
 mod snapshot;
 mod special;
+mod stacks;
 #[cfg(all(test, not(heap_loom)))]
 mod tests;
 
 pub use inspect::{CensusRow, MemoryStats};
 pub use snapshot::{ClassRow, Snapshot};
+pub(crate) use stacks::{BlockDesc, RawBlock, StackPool};
+pub use stacks::{ORDERS, Order};
 
 use core::ptr::NonNull;
 use std::time::Instant;
@@ -32,7 +35,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use heap_sync::lock::{Mutex, RwLock};
+use heap_sync::lock::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
 use crate::arena::Arena;
@@ -45,7 +48,7 @@ use crate::kind::ObjectKind;
 use crate::marks::Isa;
 use crate::mcentral::{Central, Home, SHARDS};
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
-use crate::os::Os;
+use crate::os::{Os, Reservation};
 use crate::size_class::SizeClass;
 use crate::span_set::SpanSet;
 use crate::specials::Special;
@@ -115,6 +118,7 @@ pub struct MHeap {
     bits: CachePadded<GcBits>,
     pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
+    stacks: CachePadded<Mutex<StackPool>>,
     /// Where `sweep_one` looks first: the number of a central's shard.
     cursor: AtomicUsize,
     /// Mutators there have been.
@@ -155,6 +159,7 @@ impl MHeap {
             bits: CachePadded::default(),
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
+            stacks: CachePadded::default(),
             cursor: AtomicUsize::new(0),
             mutators: AtomicUsize::new(0),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
@@ -501,21 +506,34 @@ impl MHeap {
 
     /// Takes back the pages of a span that holds nothing.
     fn free_pages(&self, record: NonNull<Span>, body: &Body) {
-        let address = body.base.addr().get();
+        // Unmapping takes its time, and happens after unlocking.
+        drop(self.return_pages(record, body.base, body.npages, || {
+            // SAFETY: Y3.
+            unsafe { body.central.as_ref() }.counts().shrank(body.npages);
+        }));
+    }
+
+    /// Takes the pages of a dead span back; calls `count` under the page lock.
+    /// Returns what must be unmapped.
+    fn return_pages(
+        &self,
+        record: NonNull<Span>,
+        base: NonNull<u8>,
+        npages: usize,
+        count: impl FnOnce(),
+    ) -> Option<Arc<Reservation>> {
+        let address = base.addr().get();
         // SAFETY: still mapped.
-        let arena = unsafe { Arena::of(body.base) };
-        arena.retract(Arena::page_index(address), body.npages);
+        let arena = unsafe { Arena::of(base) };
+        arena.retract(Arena::page_index(address), npages);
         let mut pages = self.pages.lock();
-        let unmapped = pages.put(address, body.npages);
+        let unmapped = pages.put(address, npages);
         pages.spans.free(record);
         // ORDERING: Relaxed: counts, changed under the page lock only.
-        self.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
-        // SAFETY: Y3.
-        unsafe { body.central.as_ref() }.counts().shrank(body.npages);
+        self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
+        count();
         self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
-        drop(pages);
-        // Unmapping takes its time, and happens after unlocking.
-        drop(unmapped);
+        unmapped
     }
 
     // ---- sweeping ----------------------------------------------------------
@@ -635,6 +653,12 @@ impl MHeap {
         self.stats.in_use_bytes.load(Ordering::Relaxed) / PAGE_SIZE
     }
 
+    /// Those of stacks, which are not swept.
+    #[must_use]
+    pub fn stack_pages(&self) -> usize {
+        self.stats.stack_bytes.load(Ordering::Relaxed) / PAGE_SIZE
+    }
+
     /// Prepares for marking: recycles bitmaps. The world is stopped, sweeping
     /// is over, all caches are flushed.
     pub fn before_mark(&self) {
@@ -664,12 +688,35 @@ impl MHeap {
     }
 }
 
-impl Drop for MHeap {
-    fn drop(&mut self) {
-        // The destructors of everything that is still in the heap. Nobody else
-        // has the heap any more.
+impl MHeap {
+    /// Destroys all objects and gives back the memory that held them. The heap is
+    /// left for who still has stack blocks.
+    ///
+    /// # Safety
+    ///
+    /// No mutator, no sweeper, and nobody makes or names an object any more.
+    pub(crate) unsafe fn destroy(&self) {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.drop_objects() };
+        let mut spans = Vec::new();
+        // SAFETY: as above.
+        unsafe { self.each_span(|span, body| spans.push((NonNull::from(span), *body))) };
+        for (record, body) in spans {
+            // SAFETY: Y3; as above, nobody reads the central lists any more.
+            unsafe { record.as_ref().discard() };
+            self.free_pages(record, &body);
+        }
+        self.release_idle();
+    }
+
+    /// The destructors of everything that is still in the heap.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::destroy`]. The objects are not dropped a second time.
+    unsafe fn drop_objects(&self) {
         let mut doomed = Vec::new();
-        // SAFETY: `&mut self`: no mutator, no sweeper.
+        // SAFETY: forwarded from the caller.
         unsafe {
             self.each_span(|_, body| {
                 if body.kind.drop_in_place.is_some() {
@@ -689,6 +736,14 @@ impl Drop for MHeap {
                 }
             }
         }
+    }
+}
+
+impl Drop for MHeap {
+    fn drop(&mut self) {
+        // SAFETY: `&mut self`: nobody else has the heap any more, and its memory goes
+        // away next. After `destroy` there is nothing left to drop.
+        unsafe { self.drop_objects() };
         let centrals = self.centrals.get_mut();
         for central in centrals.all.drain(..) {
             // SAFETY: made by `Box::leak` in `central`, dropped once.

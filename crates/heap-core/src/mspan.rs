@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`CachedSpan`] | `Cached` | one mutator's cache; or being set up |
 //! | [`SweepClaim`] | `Sweeping` | one sweeper, with a ticket out |
+//! | [`ManualSpan`] | none: no objects | the pool of stack blocks |
 //!
 //! * S1: a slot is allocated iff its index is below `free_index` or its bit in
 //!   `alloc_bits` is set.
@@ -17,6 +18,8 @@
 //!   spans share a page.
 //! * S4: the number of pages and slots, and the size of a slot, are those of the
 //!   size class.
+
+mod manual;
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -32,6 +35,8 @@ use crate::specials::Specials;
 use crate::sweep_gen::{SpanPhase, SpanStamp, SweepGen};
 use crate::ticket::Ticket;
 
+pub use manual::ManualSpan;
+
 /// Whether a span record describes pages in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -40,6 +45,8 @@ pub enum SpanState {
     Dead,
     /// The span holds objects.
     InUse,
+    /// The pages are somebody's own: see [`ManualSpan`].
+    Manual,
 }
 
 /// A span record.
@@ -152,7 +159,8 @@ impl Span {
         // ORDERING: Acquire pairs with the Release in `CachedSpan::set_up`.
         match self.state.load(Ordering::Acquire) {
             0 => SpanState::Dead,
-            _ => SpanState::InUse,
+            1 => SpanState::InUse,
+            _ => SpanState::Manual,
         }
     }
 
@@ -160,6 +168,18 @@ impl Span {
     #[must_use]
     pub fn specials(&self) -> &Specials {
         &self.specials
+    }
+
+    /// Kills the record of a span with objects. Its contents are forgotten.
+    ///
+    /// # Safety
+    ///
+    /// Nobody has or gets a token of the span; it is in no list that anybody reads.
+    pub(crate) unsafe fn discard(&self) {
+        // SAFETY: forwarded to the caller.
+        unsafe { *self.body.get() = None };
+        // ORDERING: Release pairs with the Acquire in `state`.
+        self.state.store(SpanState::Dead as u8, Ordering::Release);
     }
 
     /// A copy of the span's contents, for the verifier and for look-ups.

@@ -122,6 +122,8 @@ pub struct CoreStats {
     pub reserved_bytes: AtomicUsize,
     /// Bytes of pages that spans cover, now and at most.
     pub in_use_bytes: AtomicUsize,
+    /// Bytes of those that are manual spans: stacks.
+    pub stack_bytes: AtomicUsize,
     /// The most that `in_use_bytes` has been.
     pub in_use_bytes_max: AtomicUsize,
 }

@@ -21,8 +21,8 @@ use heap_sync::atomic::Ordering;
 use crate::arena::{Arena, QUEUED};
 use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
 use crate::marks::{PageMasks, marked_masks};
-use crate::mheap::MHeap;
-use crate::mspan::{Body, Span};
+use crate::mheap::{MHeap, StackPool};
+use crate::mspan::{Body, Span, SpanState};
 use crate::size_class::SizeClass;
 use crate::specials::Special;
 use crate::sweep_gen::SpanPhase;
@@ -90,17 +90,24 @@ pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
 ///
 /// The first broken invariant.
 pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyError> {
+    // Stack blocks may be returned at any time, also while the world is stopped: not
+    // while the pool is locked.
+    let stacks = heap.stack_pool();
     let mut spans = Vec::new();
     // SAFETY: forwarded from the caller.
     unsafe { heap.each_span(|span, body| spans.push((core::ptr::from_ref(span), *body))) };
     spans.sort_by_key(|(_, body)| body.base);
     // Before anybody looks at a bit.
     slots::check_bitmaps(heap, spans.iter().map(|(_, body)| body))?;
-    for pair in spans.windows(2) {
-        let (below, above) = (&pair[0].1, &pair[1].1);
-        let end = below.base.addr().get() + below.bytes();
-        ensure(end <= above.base.addr().get(), "S3", || {
-            format!("the spans at {:p} and {:p} overlap", below.base, above.base)
+    let stack_runs = check_stacks(heap, &stacks)?;
+    let mut runs: Vec<_> =
+        spans.iter().map(|(_, body)| (body.base.addr().get(), body.npages)).collect();
+    runs.extend(&stack_runs);
+    runs.sort_unstable();
+    for pair in runs.windows(2) {
+        let (below, above) = (pair[0], pair[1]);
+        ensure(below.0 + below.1 * PAGE_SIZE <= above.0, "S3", || {
+            format!("the spans at {:#x} and {:#x} overlap", below.0, above.0)
         })?;
     }
     for &(span, ref body) in &spans {
@@ -110,13 +117,11 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
     check_sweep(heap, &spans)?;
     // SAFETY: forwarded from the caller.
     unsafe { check_lists(heap, &spans) }?;
-    check_totals(heap, &spans, caches)?;
+    check_totals(heap, &spans, &stack_runs, caches)?;
     let (made, free) = heap.records();
-    ensure(made == free + spans.len(), "F1", || {
-        format!("of {made} span records {free} are free and {} in use", spans.len())
+    ensure(made == free + runs.len(), "F1", || {
+        format!("of {made} span records {free} are free and {} in use", runs.len())
     })?;
-    let runs: Vec<_> =
-        spans.iter().map(|(_, body)| (body.base.addr().get(), body.npages)).collect();
     // SAFETY: forwarded from the caller.
     unsafe { heap.check_pages(&runs) }
         .map_err(|(invariant, message)| VerifyError { invariant, message })?;
@@ -229,12 +234,44 @@ unsafe fn check_lists(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(),
     ensure(places.is_empty(), "N1", || format!("dead spans are listed: {places:?}"))
 }
 
+/// SK1..SK4. Returns the manual spans as first address and number of pages.
+fn check_stacks(heap: &MHeap, pool: &StackPool) -> Result<Vec<(usize, usize)>, VerifyError> {
+    pool.check().map_err(|(invariant, message)| VerifyError { invariant, message })?;
+    let mut runs = Vec::new();
+    for manual in pool.spans() {
+        let record = manual.record();
+        // SAFETY: F1; the pool is locked, so the span is in use.
+        let (span, arena) = unsafe { (record.as_ref(), Arena::of(manual.base())) };
+        let first = Arena::page_index(manual.base().addr().get());
+        let entered = (first..(first + manual.npages()).min(ARENA_PAGES)).all(|page| {
+            arena.span(page) == Some(record)
+                && arena.kind(page).is_none()
+                && marked_masks(heap.isa(), arena.page_marks(page)) == PageMasks::default()
+        });
+        let holds = entered && span.state() == SpanState::Manual && !span.specials().any();
+        ensure(holds, "SK1", || format!("a manual span is not by itself: {manual:?}"))?;
+        runs.push((manual.base().addr().get(), manual.npages()));
+    }
+    let bytes = pages_bytes(&runs);
+    let claimed = heap.stats.stack_bytes.load(Ordering::Relaxed);
+    ensure(bytes == claimed, "SK4", || {
+        format!("stacks have {bytes} bytes, the counter says {claimed}")
+    })?;
+    Ok(runs)
+}
+
+fn pages_bytes(runs: &[(usize, usize)]) -> usize {
+    runs.iter().map(|(_, npages)| npages * PAGE_SIZE).sum()
+}
+
 fn check_totals(
     heap: &MHeap,
     spans: &[(*const Span, Body)],
+    stacks: &[(usize, usize)],
     caches: Caches,
 ) -> Result<(), VerifyError> {
-    let in_use: usize = spans.iter().map(|(_, body)| body.bytes()).sum();
+    let objects: usize = spans.iter().map(|(_, body)| body.bytes()).sum();
+    let in_use = objects + pages_bytes(stacks);
     let claimed = heap.stats.in_use_bytes.load(Ordering::Relaxed);
     ensure(in_use == claimed, "Y2", || {
         format!("spans cover {in_use} bytes, the counter says {claimed}")

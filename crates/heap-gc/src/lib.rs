@@ -49,6 +49,7 @@ mod weak;
 
 pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
+pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_dropping as is_sweeping_thread;
 pub use heap_core::verify::VerifyError;
 pub use mutator::{Mutator, Tether};

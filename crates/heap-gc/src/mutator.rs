@@ -1,7 +1,7 @@
 //! [`Mutator`]: a thread's side of a heap: its allocation cache, its shadow
 //! stack, and the one loop that turns a failed fast path into memory.
 //!
-//! * MU1: the cache and the shadow stack are touched by the owner while it is
+//! * MU1: the caches and the shadow stack are touched by the owner while it is
 //!   inside, or by a collector while the world is stopped; never both (GA1).
 //! * MU2: an allocation never collects; it may sweep.
 
@@ -14,7 +14,9 @@ use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
+use heap_core::mheap::Order;
 use heap_core::size_class::SizeClass;
+use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::sweep::is_dropping;
 use heap_core::verify::VerifyError;
@@ -38,6 +40,7 @@ const GRANT_BYTES: usize = 64 << 10;
 pub(crate) struct Record {
     pub(crate) presence: Presence,
     cache: UnsafeCell<Cache>,
+    stacks: UnsafeCell<StackCache>,
     shadow: UnsafeCell<Vec<NonNull<u8>>>,
 }
 
@@ -51,6 +54,7 @@ impl Record {
         Record {
             presence: Presence::default(),
             cache: UnsafeCell::new(Cache::at(home)),
+            stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
         }
     }
@@ -61,6 +65,13 @@ impl Record {
         // SAFETY: MU1: no mutator is inside, and the collector is one thread
         // that does not keep the reference.
         unsafe { &mut *self.cache.get() }
+    }
+
+    /// The cache of stack blocks, with the world stopped.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) fn stacks_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut StackCache {
+        // SAFETY: MU1, as in `cache_stopped`.
+        unsafe { &mut *self.stacks.get() }
     }
 
     /// The objects on the shadow stack, with the world stopped.
@@ -314,6 +325,68 @@ impl Mutator {
         unsafe { self.shared.heap.zero(object, bytes) };
     }
 
+    // ---- stacks ------------------------------------------------------------
+
+    /// A block of raw memory for a stack, with room for `bytes` or more. Not
+    /// collected; returned by dropping it, or by [`Mutator::return_stack_block`].
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the memory.
+    #[inline(always)]
+    pub fn stack_block(&self, bytes: usize) -> Result<StackBlock, OutOfMemory> {
+        let order = Order::of(bytes);
+        // SAFETY: MU1: inside, on the owner's thread, and `take` calls nobody.
+        let stacks = unsafe { &mut *self.record.stacks.get() };
+        let cached = order.and_then(|order| stacks.take(order));
+        // As in `alloc_small`: a block and a reason in one would go through memory
+        // byte by byte.
+        match cached.or_else(|| self.stack_block_slow(bytes, order)) {
+            Some(block) => Ok(block),
+            None => Err(self.refusal()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stack_block_slow(&self, bytes: usize, order: Option<Order>) -> Option<StackBlock> {
+        let shared = &*self.shared;
+        check_not_in_destructor();
+        // Stacks are not swept, but their pages count against the trigger: who
+        // takes them pays.
+        if bytes <= isize::MAX as usize {
+            shared.pay_credit(bytes);
+        }
+        let refused = |reason: &OutOfMemory| {
+            shared.gate.want();
+            self.refused.set(*reason);
+        };
+        let Some(order) = order else {
+            let block = shared.heap.large_stack_block(bytes).inspect_err(refused).ok()?;
+            shared.grant(block.bytes());
+            return Some(block);
+        };
+        // Destructors may run while the list is out, and return blocks: no borrow of
+        // the cache is alive.
+        // SAFETY: MU1, as in `stack_block`.
+        let mut blocks = unsafe { &mut *self.record.stacks.get() }.lend(order);
+        if shared.heap.stack_blocks(order, &mut blocks).inspect_err(refused).is_ok() {
+            shared.grant(blocks.len() * order.block_bytes());
+        }
+        let block = blocks.pop();
+        // SAFETY: MU1, as in `stack_block`.
+        unsafe { &mut *self.record.stacks.get() }.restock(order, blocks);
+        block
+    }
+
+    /// Takes a stack block back, for this mutator to use again. One of another heap
+    /// is dropped.
+    #[inline]
+    pub fn return_stack_block(&self, block: StackBlock) {
+        // SAFETY: MU1: inside, on the owner's thread, and `put` calls no user code.
+        unsafe { &mut *self.record.stacks.get() }.put(&self.shared.heap, block);
+    }
+
     /// The write barrier for a cell that holds handles. Idle: this collector
     /// marks only while every mutator is stopped, so there is nothing to record
     /// yet. Every store of a handle comes through here.
@@ -384,6 +457,8 @@ impl Drop for Mutator {
         let unused = cache.flush(&self.shared.heap);
         self.shared.grant(cache.take_opened_bytes());
         self.shared.take_back(unused);
+        // SAFETY: as above.
+        unsafe { &mut *self.record.stacks.get() }.flush(&self.shared.heap);
         self.leave();
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::mheap::{CensusRow, CoreConfig, MHeap, Snapshot};
+use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
 use heap_core::os::{Os, SystemOs};
+use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::{AtomicUsize, Ordering};
@@ -96,7 +97,7 @@ pub struct Shared {
     cycles: Mutex<CycleStats>,
     /// When memory was last given back unasked.
     last_trim: Mutex<Instant>,
-    pub(crate) heap: MHeap,
+    pub(crate) heap: HeapOwner,
 }
 
 impl Shared {
@@ -128,7 +129,7 @@ impl Shared {
             trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
             last_trim: Mutex::new(Instant::now()),
-            heap: MHeap::new(config, os),
+            heap: HeapOwner::new(config, os),
             settings,
         };
         shared.set_triggers(0);
@@ -139,14 +140,18 @@ impl Shared {
     }
 
     fn set_triggers(&self, marked: usize) {
+        // What stacks have is not there for objects.
+        let stacks = self.heap.stack_pages();
+        let limit = self.settings.max_heap_bytes;
+        let limit = limit.map(|limit| limit.saturating_sub(stacks * PAGE_SIZE));
         let pacer = Pacer {
             growth_percent: self.settings.growth_percent,
             min_heap_bytes: self.settings.min_heap_bytes,
-            max_heap_bytes: self.settings.max_heap_bytes,
+            max_heap_bytes: limit,
         };
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.trigger_bytes.store(pacer.trigger(marked), Ordering::Relaxed);
-        if let Some(limit) = self.settings.max_heap_bytes {
+        if let Some(limit) = limit {
             // Pages run out before bytes do when spans are partly filled. Half
             // of what is left may be taken before the next collection, so that
             // a heap near its limit still makes progress (PA1).
@@ -154,7 +159,8 @@ impl Shared {
             let pages = limit / PAGE_SIZE;
             let live = marked.div_ceil(PAGE_SIZE).min(self.heap.pages_in_use());
             let left = pages.saturating_sub(live);
-            self.trigger_pages.store(pages - (left / 2).min(pages / 8), Ordering::Relaxed);
+            let trigger = stacks + pages - (left / 2).min(pages / 8);
+            self.trigger_pages.store(trigger, Ordering::Relaxed);
             // In a fragmented heap the pages may stay above the trigger. Some
             // allocation must fit between two collections all the same.
             self.trigger_floor.store(marked.saturating_add(limit / 32), Ordering::Relaxed);
@@ -263,7 +269,8 @@ impl Shared {
         // Phase 5: weak tables forget the dead.
         self.weak.after_mark(&world);
         // Phase 6: every span needs sweeping; set the price of allocation.
-        let pages = self.heap.pages_in_use();
+        // Stacks may come and go between the two loads.
+        let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
         self.heap.start_sweep();
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.set_triggers(counts.bytes);
@@ -305,6 +312,7 @@ impl Shared {
             let unused = cache.flush(&self.heap);
             self.grant(cache.take_opened_bytes());
             self.take_back(unused);
+            member.stacks_stopped(world).flush(&self.heap);
         }
     }
 
@@ -424,6 +432,7 @@ impl Shared {
             live_bytes: self.live_bytes.load(Ordering::Relaxed) as u64,
             trigger_bytes: self.trigger_bytes.load(Ordering::Relaxed) as u64,
             heap_bytes: memory.in_use as u64,
+            stack_bytes: memory.stacks as u64,
             heap_bytes_max: core.in_use_bytes_max.load(Ordering::Relaxed) as u64,
             reserved_bytes: memory.mapped as u64,
             idle_bytes: memory.idle as u64,

@@ -29,11 +29,13 @@ pub struct Stats {
     pub live_bytes: u64,
     /// Live bytes at which the next collection is due.
     pub trigger_bytes: u64,
-    /// Bytes of pages that objects occupy.
+    /// Bytes of pages that objects and stacks occupy.
     pub heap_bytes: u64,
+    /// Bytes of those that stacks occupy, blocks in caches included.
+    pub stack_bytes: u64,
     /// The most that `heap_bytes` has been.
     pub heap_bytes_max: u64,
-    /// Bytes of address space reserved: pages that objects occupy, idle and
+    /// Bytes of address space reserved: pages in use, idle and
     /// released ones, and the heads of arenas.
     pub reserved_bytes: u64,
     /// Bytes of free pages that have memory behind them.

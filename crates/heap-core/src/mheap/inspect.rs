@@ -23,6 +23,8 @@ pub struct MemoryStats {
     pub mapped: usize,
     /// Pages that spans cover.
     pub in_use: usize,
+    /// Those of manual spans: stacks, and what their pool keeps.
+    pub stacks: usize,
     /// Free pages with memory behind them.
     pub idle: usize,
     /// Free pages without: never touched, or given back.
@@ -181,6 +183,7 @@ impl MHeap {
             mapped: pages.regions.bytes(),
             // Changes under the page lock only.
             in_use: self.stats.in_use_bytes.load(Ordering::Relaxed),
+            stacks: self.stats.stack_bytes.load(Ordering::Relaxed),
             idle: pages.idle_pages() * PAGE_SIZE,
             released: pages.released_pages() * PAGE_SIZE,
             heads: pages.regions.len() * HEADER_PAGES * PAGE_SIZE,

@@ -17,9 +17,10 @@ use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::CoreConfig;
 use heap_core::os::{Os, SystemOs};
 use heap_core::specials::{AddError, Special, SpecialKind};
+use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::tracer::Tracer;
 use heap_core::verify::{Caches, verify_with};
@@ -89,7 +90,7 @@ pub(crate) struct Object {
 
 /// The toy collector.
 pub(crate) struct Toy {
-    pub(crate) heap: ManuallyDrop<MHeap>,
+    pub(crate) heap: ManuallyDrop<HeapOwner>,
     caches: Vec<Cache>,
     /// By address.
     pub(crate) live: BTreeMap<usize, (NonNull<u8>, Object)>,
@@ -114,7 +115,7 @@ pub(crate) fn config() -> CoreConfig {
 impl Toy {
     pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
         Toy {
-            heap: ManuallyDrop::new(MHeap::new(config, os)),
+            heap: ManuallyDrop::new(HeapOwner::new(config, os)),
             caches: (0..mutators).map(|n| Cache::at(Home::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),

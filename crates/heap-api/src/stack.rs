@@ -1,0 +1,489 @@
+//! Memory for the stacks of a virtual machine, from the heap's pages and not
+//! garbage collected: [`StackBlock`], raw, and [`Stack`], a growing stack of values
+//! that may hold handles.
+//!
+//! Blocks come from a per-mutator cache in powers of two, so a stack that is full
+//! moves to one twice as large at once and its old memory is used again at once.
+//! They count against the heap's limit.
+//!
+//! A `Stack` is a field of a heap object, or a local variable between two
+//! safepoints, like any other value with handles. The collector sees it through its
+//! owner:
+//!
+//! * SV1: the first `len` values are initialised; they and no others are traced, read
+//!   or handed out. What lies above may be of a region that is over.
+//! * SV2: the values move only in [`Stack::try_reserve`] and [`Stack::shrink`], and
+//!   not while a [`StackWindow`] is open.
+//! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
+//!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
+//! * SV4: mutation takes a `&Cx` and runs the write barrier for the stack as a whole,
+//!   a window when it is opened, as [`Lock`](crate::Lock) does. No window lives
+//!   across a safepoint.
+//! * SV5: no slice of values is kept where user code may run: it may find a context in
+//!   a thread-local and make this very stack grow. A destructor that runs while memory
+//!   is got is such code, so heights are read again afterwards.
+
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+
+use crate::cx::Cx;
+use crate::error::{AllocError, OutOfMemory};
+use crate::trace::{Trace, Tracer};
+
+/// A block of raw memory for a stack, aligned to its size up to 8 KiB.
+///
+/// Its owner says when it is free: it is not collected and nothing in it is looked
+/// at, so handles in it keep nothing alive. It may be dropped anywhere, on any
+/// thread, also as part of a heap object and after the heap. [`StackBlock::release`]
+/// is faster.
+///
+/// ```
+/// use heap_api::{Config, Heap};
+///
+/// let heap = Heap::new(Config::new());
+/// let cx = heap.enter();
+/// let mut frames = cx.try_stack_block(3000)?;
+/// assert_eq!(frames.len(), 4096);
+/// frames.slots_mut::<u64>()[0].write(7);
+/// frames.release(&cx);
+/// # Ok::<(), heap_api::OutOfMemory>(())
+/// ```
+#[derive(Debug)]
+pub struct StackBlock(heap_gc::StackBlock);
+
+impl StackBlock {
+    /// The block as uninitialised values of type `T`, as many as fit.
+    #[must_use]
+    pub fn slots_mut<T: Copy + 'static>(&mut self) -> &mut [MaybeUninit<T>] {
+        const { assert!(align_of::<T>() <= MIN_ALIGN && size_of::<T>() > 0) };
+        let len = self.len() / size_of::<T>();
+        // SAFETY: the block is borrowed mutably; it is large enough, and aligned to
+        // at least `MIN_ALIGN`; any contents are valid.
+        unsafe { core::slice::from_raw_parts_mut(self.0.base().cast().as_ptr(), len) }
+    }
+
+    /// Returns the block to this thread's cache.
+    #[inline]
+    pub fn release(self, cx: &Cx) {
+        cx.mutator().return_stack_block(self.0);
+    }
+}
+
+impl Deref for StackBlock {
+    type Target = [MaybeUninit<u8>];
+    #[inline]
+    fn deref(&self) -> &[MaybeUninit<u8>] {
+        &self.0
+    }
+}
+
+impl DerefMut for StackBlock {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        &mut self.0
+    }
+}
+
+/// Alignment of the smallest blocks.
+const MIN_ALIGN: usize = 1 << 10;
+
+impl Cx {
+    /// A block of at least `bytes` bytes for a stack: a power of two from 1 KiB to
+    /// 32 KiB, beyond that whole pages of 8 KiB. The contents are arbitrary.
+    ///
+    /// # Errors
+    ///
+    /// When the heap's limit or the system refuses the memory. A collection may make
+    /// room.
+    #[inline]
+    pub fn try_stack_block(&self, bytes: usize) -> Result<StackBlock, OutOfMemory> {
+        self.mutator().stack_block(bytes).map(StackBlock)
+    }
+}
+
+/// A stack of plain values and handles, for the values of an interpreter.
+///
+/// It is empty and owns no memory at first, doubles when it is full, and returns its
+/// memory when it is dropped or swept. As a field of a heap object its values are
+/// kept alive, from the bottom up to its height.
+///
+/// ```
+/// use heap_api::{Config, Gc, Heap, Stack, Trace};
+///
+/// #[derive(Clone, Copy, Trace)]
+/// enum Value<'gc> {
+///     Number(f64),
+///     Text(Gc<'gc, str>),
+/// }
+///
+/// #[derive(Trace)]
+/// struct Coroutine<'gc> {
+///     stack: Stack<Value<'gc>>,
+/// }
+///
+/// let heap = Heap::new(Config::new());
+/// let mut cx = heap.enter();
+/// let coroutine = {
+///     let coroutine = cx.alloc(Coroutine { stack: Stack::new() });
+///     coroutine.stack.push(&cx, Value::Number(1.0));
+///     coroutine.stack.push(&cx, Value::Text(cx.alloc_str("kept")));
+///     cx.root(coroutine)
+/// };
+/// cx.collect();
+/// let stack = &coroutine.get(&cx).stack;
+/// assert!(matches!(stack.pop(), Some(Value::Text(text)) if &*text == "kept"));
+/// assert_eq!(stack.len(), 1);
+/// ```
+pub struct Stack<T> {
+    /// The first value; dangling if there is no block.
+    base: Cell<NonNull<T>>,
+    len: Cell<usize>,
+    capacity: Cell<usize>,
+    /// Open windows (SV2).
+    windows: Cell<usize>,
+    block: Cell<Option<heap_gc::StackBlock>>,
+    /// Invariant in `T`, like the cells that the values are seen as.
+    values: PhantomData<Cell<T>>,
+}
+
+impl<T> Stack<T> {
+    /// An empty stack without memory.
+    #[must_use]
+    pub const fn new() -> Stack<T> {
+        const {
+            assert!(
+                align_of::<T>() <= MIN_ALIGN && size_of::<T>() > 0,
+                "a stack's values have a size, and are aligned to 1 KiB at most"
+            );
+        }
+        Stack {
+            base: Cell::new(NonNull::dangling()),
+            len: Cell::new(0),
+            capacity: Cell::new(0),
+            windows: Cell::new(0),
+            block: Cell::new(None),
+            values: PhantomData,
+        }
+    }
+
+    /// Its height.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    /// Whether it is empty.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len.get() == 0
+    }
+
+    /// The height up to which it need not grow.
+    #[inline(always)]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity.get()
+    }
+
+    /// The values as cells; not beyond the next change of the block (SV2, SV5).
+    #[inline(always)]
+    fn cells(&self) -> &[Cell<T>] {
+        // SAFETY: SV1: initialised; SV3: `Cell` has the layout of `T`, and all access
+        // to the values is through cells, on this thread. Without a block the length
+        // is 0. Callers do not keep the slice while the block may change.
+        unsafe { core::slice::from_raw_parts(self.base.get().cast().as_ptr(), self.len.get()) }
+    }
+
+    fn barrier(&self, cx: &Cx) {
+        cx.barrier(ptr::from_ref(self).cast());
+    }
+}
+
+impl<T: Copy> Stack<T> {
+    /// The value at `index`, counted from the bottom.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<T> {
+        self.cells().get(index).map(Cell::get)
+    }
+
+    /// The topmost value.
+    #[inline(always)]
+    #[must_use]
+    pub fn last(&self) -> Option<T> {
+        self.cells().last().map(Cell::get)
+    }
+
+    /// Replaces the value at `index`, counted from the bottom.
+    ///
+    /// # Panics
+    ///
+    /// If the stack is not that high.
+    #[inline(always)]
+    #[track_caller]
+    pub fn set(&self, cx: &Cx, index: usize, value: T) {
+        self.cells()[index].set(value);
+        self.barrier(cx);
+    }
+
+    /// Puts a value on top.
+    ///
+    /// # Panics
+    ///
+    /// As [`Stack::try_push`]; and if the heap's limit or the system refuses the
+    /// memory.
+    #[inline(always)]
+    #[track_caller]
+    pub fn push(&self, cx: &Cx, value: T) {
+        if let Err(error) = self.try_push(cx, value) {
+            crate::cx::out_of_memory(error.reason);
+        }
+    }
+
+    /// Puts a value on top, or gives it back.
+    ///
+    /// # Errors
+    ///
+    /// When the stack is full and the heap's limit or the system refuses the memory.
+    ///
+    /// # Panics
+    ///
+    /// If it is full while a [`StackWindow`] is open.
+    #[inline(always)]
+    #[track_caller]
+    pub fn try_push(&self, cx: &Cx, value: T) -> Result<(), AllocError<T>> {
+        if self.len.get() == self.capacity.get()
+            && let Err(reason) = self.grow(cx, 1)
+        {
+            return Err(AllocError { value, reason });
+        }
+        let len = self.len.get();
+        // SAFETY: `len` is below the capacity, just seen or made so: within the block.
+        unsafe { self.base.get().add(len).write(value) };
+        self.len.set(len + 1);
+        self.barrier(cx);
+        Ok(())
+    }
+
+    /// Takes the topmost value.
+    #[inline(always)]
+    pub fn pop(&self) -> Option<T> {
+        let value = self.last()?;
+        self.len.set(self.len.get() - 1);
+        Some(value)
+    }
+
+    /// Cuts the stack to `height`, if it is higher.
+    #[inline(always)]
+    pub fn truncate(&self, height: usize) {
+        if height < self.len.get() {
+            self.len.set(height);
+        }
+    }
+
+    /// Cuts the stack to `height`, or fills it up to there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::try_reserve`]; the stack is then as it was.
+    ///
+    /// # Panics
+    ///
+    /// As [`Stack::try_reserve`].
+    #[track_caller]
+    pub fn try_resize(&self, cx: &Cx, height: usize, fill: T) -> Result<(), OutOfMemory> {
+        while height > self.capacity.get() {
+            self.grow(cx, height - self.len.get())?;
+        }
+        for index in self.len.get()..height {
+            // SAFETY: below the capacity.
+            unsafe { self.base.get().add(index).write(fill) };
+        }
+        self.len.set(height);
+        self.barrier(cx);
+        Ok(())
+    }
+
+    /// Makes room for `additional` values on top.
+    ///
+    /// # Errors
+    ///
+    /// When the heap's limit or the system refuses the memory.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room while a [`StackWindow`] is open.
+    #[inline]
+    #[track_caller]
+    pub fn try_reserve(&self, cx: &Cx, additional: usize) -> Result<(), OutOfMemory> {
+        if additional <= self.capacity.get() - self.len.get() {
+            return Ok(());
+        }
+        self.grow(cx, additional)
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn grow(&self, cx: &Cx, additional: usize) -> Result<(), OutOfMemory> {
+        self.assert_no_window();
+        while additional > self.capacity.get() - self.len.get() {
+            let height = self.len.get().checked_add(additional).ok_or(OutOfMemory::TooLarge)?;
+            let height = height.max(self.capacity.get().saturating_mul(2));
+            self.move_to(cx, height)?;
+        }
+        Ok(())
+    }
+
+    /// Moves to the smallest block that has room for the values: after a deep
+    /// recursion, say. (Go: `shrinkstack`, at half of what is in use.)
+    ///
+    /// # Errors
+    ///
+    /// When the memory for the smaller block is refused; the stack is then as it was.
+    ///
+    /// # Panics
+    ///
+    /// If a [`StackWindow`] is open.
+    #[track_caller]
+    pub fn shrink(&self, cx: &Cx) -> Result<(), OutOfMemory> {
+        self.assert_no_window();
+        match self.len.get() {
+            0 => self.exchange(cx, None),
+            len if len <= self.capacity.get() / 2 => return self.move_to(cx, len),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Moves the values to a block for `height` of them. Leaves them where they are if
+    /// they have become more than fit in it (SV5).
+    fn move_to(&self, cx: &Cx, height: usize) -> Result<(), OutOfMemory> {
+        let bytes = height.checked_mul(size_of::<T>()).ok_or(OutOfMemory::TooLarge)?;
+        // May run destructors (SV5).
+        let block = cx.mutator().stack_block(bytes)?;
+        if self.len.get() <= block.bytes() / size_of::<T>() {
+            self.exchange(cx, Some(block));
+        } else {
+            cx.mutator().return_stack_block(block);
+        }
+        Ok(())
+    }
+
+    /// Moves the values to another block, in which they fit.
+    fn exchange(&self, cx: &Cx, block: Option<heap_gc::StackBlock>) {
+        let (base, capacity) = match &block {
+            Some(block) => (block.base().cast(), block.bytes() / size_of::<T>()),
+            None => (NonNull::dangling(), 0),
+        };
+        let len = self.len.get();
+        assert!(len <= capacity, "SV1: the values do not fit");
+        // SAFETY: `len` values in the old block, which is ours, and room for them in
+        // another; if it is 0 there may be no block.
+        unsafe { base.copy_from_nonoverlapping(self.base.get(), len) };
+        self.base.set(base);
+        self.capacity.set(capacity);
+        if let Some(old) = self.block.replace(block) {
+            cx.mutator().return_stack_block(old);
+        }
+    }
+
+    #[track_caller]
+    fn assert_no_window(&self) {
+        assert!(self.windows.get() == 0, "a stack cannot move while a window on it is open");
+    }
+
+    /// Opens the values of the stack for fast access: a slice of cells. While it is
+    /// open the stack cannot grow beyond its capacity nor shrink its memory, so
+    /// reserve first; and no safepoint can come.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap, Stack};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let stack = Stack::new();
+    /// stack.try_resize(&cx, 3, 0_i64)?;
+    /// let registers = stack.window(&cx);
+    /// registers[0].set(20);
+    /// registers[2].set(registers[0].get() + 1);
+    /// drop(registers);
+    /// assert_eq!(stack.pop(), Some(21));
+    /// # Ok::<(), heap_api::OutOfMemory>(())
+    /// ```
+    #[inline]
+    pub fn window<'a>(&'a self, cx: &'a Cx) -> StackWindow<'a, T> {
+        self.barrier(cx);
+        self.windows.set(self.windows.get() + 1);
+        StackWindow { cells: self.cells(), windows: &self.windows, cx: PhantomData }
+    }
+}
+
+/// The values of a [`Stack`] as cells; see [`Stack::window`].
+///
+/// It shows the values up to the height at which it was opened. Popping them leaves
+/// them readable here; what is pushed in their place is seen.
+pub struct StackWindow<'a, T> {
+    cells: &'a [Cell<T>],
+    windows: &'a Cell<usize>,
+    cx: PhantomData<&'a Cx>,
+}
+
+impl<T> Deref for StackWindow<'_, T> {
+    type Target = [Cell<T>];
+    #[inline(always)]
+    fn deref(&self) -> &[Cell<T>] {
+        self.cells
+    }
+}
+
+impl<T> Drop for StackWindow<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.windows.set(self.windows.get() - 1);
+    }
+}
+
+impl<T: Copy + fmt::Debug> fmt::Debug for StackWindow<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.cells).finish()
+    }
+}
+
+impl<T> Default for Stack<T> {
+    fn default() -> Self {
+        Stack::new()
+    }
+}
+
+impl<T: Copy + fmt::Debug> fmt::Debug for Stack<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // By index: printing a value may change the stack (SV5).
+        f.debug_list().entries((0..).map_while(|index| self.get(index))).finish()
+    }
+}
+
+// SAFETY: reports the values that can be read (SV1, T1); `At` replaces their region
+// (T2). The drop glue returns the block, which is `Send`, and looks at no value: they
+// are `Copy` (T3, T4). The raw read stands for `get` without asking for `Copy`:
+// tracing happens while nobody writes and no window is in use (T5, SV4), even if one
+// was leaked.
+unsafe impl<T: Trace> Trace for Stack<T> {
+    type At<'a> = Stack<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            for cell in self.cells() {
+                // SAFETY: see the impl.
+                unsafe { (*cell.as_ptr()).trace(tracer) }
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Manual spans and the pool of stack blocks that they are cut into. (Go:
+//! `stackpool` and `stackalloc`, `stackfree`.)
+//!
+//! A block is raw memory that its owner returns; it is not garbage collected, and
+//! nothing in it is looked at. Small blocks come in powers of two, an [`Order`]
+//! each, and are cut from spans of one order. A larger block is a span of its own.
+//! Pages are charged against the heap's limit like those of objects (Y2).
+//!
+//! One lock guards the pool; mutators keep caches (`stack`) so as to take it
+//! seldom. A block may be returned by any thread at any time, inside the heap or
+//! not: whoever wants to see the pool at rest holds the lock. It is taken before the
+//! page lock, and not held while anything is swept.
+//!
+//! * SK2: a block is either out (with its owner or in a cache) or its bit is set in
+//!   `free` of its slab, and then nobody uses it.
+//! * SK3: a slab is listed in `partial` of its order iff some of its blocks are free;
+//!   one whose blocks are all free is given back at once.
+//! * SK4: `stack_bytes` are the bytes of the slabs' pages.
+//! * SK5: the heap is mapped as long as a block is out: each slab owns a share of it.
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests;
+
+use core::ptr::NonNull;
+
+use heap_sync::atomic::Ordering;
+use heap_sync::lock::{Arc, MutexGuard};
+
+use super::MHeap;
+use crate::arena::Arena;
+use crate::corrupt;
+use crate::error::OutOfMemory;
+use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::mspan::ManualSpan;
+use crate::os::Reservation;
+use crate::sweep::POISON;
+
+/// Number of orders.
+pub const ORDERS: usize = 6;
+/// Pages of a span that is cut into blocks: one block of the largest order.
+const SLAB_PAGES: usize = (Order::SMALLEST << (ORDERS - 1)) / PAGE_SIZE;
+
+/// The size of a block: a kibibyte, doubled so many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order(u8);
+
+impl Order {
+    /// Bytes of the smallest blocks.
+    pub const SMALLEST: usize = 1 << 10;
+
+    /// The smallest order whose blocks have room for `bytes`. `None` if they are
+    /// too many for any order.
+    #[inline]
+    #[must_use]
+    pub fn of(bytes: usize) -> Option<Order> {
+        if bytes > Order::SMALLEST << (ORDERS - 1) {
+            return None;
+        }
+        let doublings = bytes.div_ceil(Order::SMALLEST).next_power_of_two().trailing_zeros();
+        Some(Order(doublings as u8))
+    }
+
+    /// All orders.
+    pub fn all() -> impl Iterator<Item = Order> {
+        (0..ORDERS as u8).map(Order)
+    }
+
+    /// Bytes of a block.
+    #[inline]
+    #[must_use]
+    pub fn block_bytes(self) -> usize {
+        Order::SMALLEST << self.0
+    }
+
+    /// Its number, below [`ORDERS`].
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Blocks of a slab.
+    fn blocks(self) -> u32 {
+        1 << (ORDERS - 1 - self.index())
+    }
+}
+
+/// A share in a heap.
+pub(crate) type Owner = std::sync::Arc<MHeap>;
+
+/// What is known of a block. Does not change while its slab exists, and so not while
+/// the block is out.
+#[derive(Debug)]
+pub(crate) struct BlockDesc {
+    pub(crate) base: NonNull<u8>,
+    pub(crate) bytes: usize,
+    pub(crate) heap: NonNull<MHeap>,
+    /// Index of its slab.
+    slab: u32,
+    /// Its bit in `free` of the slab.
+    bit: u32,
+}
+
+// SAFETY: plain data; the heap may be named from any thread.
+unsafe impl Send for BlockDesc {}
+
+/// A block that is out (SK2), to be returned once. One word, so that it is cheap to
+/// hand on.
+pub(crate) type RawBlock = NonNull<BlockDesc>;
+
+/// What a slab is made of.
+struct Pieces {
+    span: ManualSpan,
+    /// SK5.
+    owner: Owner,
+    /// In place: blocks that are out are pointers to these.
+    blocks: Vec<BlockDesc>,
+}
+
+impl core::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // The owner would print the pool again.
+        self.span.fmt(f)
+    }
+}
+
+/// A manual span, cut into blocks.
+#[derive(Debug)]
+struct Slab {
+    /// `None` if the place in the table is vacant.
+    pieces: Option<Pieces>,
+    /// `None` for a large block.
+    order: Option<Order>,
+    /// A bit for each block that is free.
+    free: u32,
+    /// Where it is listed in `partial`, if it is.
+    place: u32,
+}
+
+impl Slab {
+    /// The value of `free` when nothing is out.
+    fn all(&self) -> u32 {
+        self.order.map_or(1, |order| u32::MAX >> (32 - order.blocks()))
+    }
+}
+
+/// All manual spans of a heap.
+#[derive(Debug, Default)]
+pub(crate) struct StackPool {
+    slabs: Vec<Slab>,
+    /// Vacant places. There is room for all.
+    vacant: Vec<u32>,
+    /// Slabs with free blocks, by order. There is room for all slabs.
+    partial: [Vec<u32>; ORDERS],
+    /// Slabs, by order.
+    count: [usize; ORDERS],
+}
+
+impl StackPool {
+    /// Enters a span; all its blocks are free, or out if `order` is `None`: then there
+    /// is one, and it is returned. Gives the span back if there is no memory for the
+    /// tables.
+    fn add(
+        &mut self,
+        order: Option<Order>,
+        span: ManualSpan,
+        owner: &Owner,
+    ) -> Result<RawBlock, ManualSpan> {
+        let count = order.map_or(1, Order::blocks);
+        let mut blocks = Vec::new();
+        if blocks.try_reserve_exact(count as usize).is_err() || !self.make_room(order) {
+            return Err(span);
+        }
+        let index = self.vacant.pop().unwrap_or(self.slabs.len() as u32);
+        let bytes = order.map_or(span.bytes(), Order::block_bytes);
+        blocks.extend((0..count).map(|block| BlockDesc {
+            // SAFETY: the block lies within the span.
+            base: unsafe { span.base().add(block as usize * bytes) },
+            bytes,
+            heap: NonNull::from(&**owner),
+            slab: index,
+            bit: 1 << block,
+        }));
+        let first = NonNull::from(&blocks[0]);
+        let pieces = Pieces { span, owner: Owner::clone(owner), blocks };
+        let mut slab = Slab { pieces: Some(pieces), order, free: 0, place: 0 };
+        if let Some(order) = order {
+            slab.free = slab.all();
+            slab.place = self.partial[order.index()].len() as u32;
+            self.partial[order.index()].push(index);
+            self.count[order.index()] += 1;
+        }
+        match self.slabs.get_mut(index as usize) {
+            Some(place) => *place = slab,
+            None => self.slabs.push(slab),
+        }
+        Ok(first)
+    }
+
+    /// Makes room in all tables for one more slab, so that nothing can fail when a
+    /// block is returned.
+    fn make_room(&mut self, order: Option<Order>) -> bool {
+        let listed = order.is_none_or(|order| {
+            let list = &mut self.partial[order.index()];
+            list.try_reserve(self.count[order.index()] + 1 - list.len()).is_ok()
+        });
+        listed
+            && (!self.vacant.is_empty()
+                || self.slabs.len() < u32::MAX as usize
+                    && self.slabs.try_reserve(1).is_ok()
+                    && self.vacant.try_reserve(self.slabs.len() + 1).is_ok())
+    }
+
+    /// Takes up to `most` free blocks; returns how many there were.
+    fn take(&mut self, order: Order, most: usize, mut sink: impl FnMut(RawBlock)) -> usize {
+        let mut taken = 0;
+        while taken < most
+            && let Some(&index) = self.partial[order.index()].last()
+        {
+            let slab = &mut self.slabs[index as usize];
+            let Some(pieces) = &slab.pieces else {
+                corrupt!("SK3: the listed slab {index} is vacant");
+            };
+            while taken < most && slab.free != 0 {
+                let block = slab.free.trailing_zeros() as usize;
+                slab.free &= slab.free - 1;
+                sink(NonNull::from(&pieces.blocks[block]));
+                taken += 1;
+            }
+            if slab.free == 0 {
+                self.partial[order.index()].pop();
+            }
+        }
+        taken
+    }
+
+    /// Takes a block back. Returns the slab's pieces if no other block of it is out.
+    fn put(&mut self, index: u32, bit: u32) -> Option<Pieces> {
+        let slab = &mut self.slabs[index as usize];
+        if slab.pieces.is_none() || slab.free & bit != 0 {
+            corrupt!("SK2: a stack block is returned twice: {bit:#x} of {slab:?}");
+        }
+        let was_listed = slab.free != 0;
+        slab.free |= bit;
+        let unused = slab.free == slab.all();
+        let place = slab.place as usize;
+        let Some(order) = slab.order else {
+            self.vacant.push(index);
+            return slab.pieces.take();
+        };
+        let list = &mut self.partial[order.index()];
+        if !unused {
+            if !was_listed {
+                slab.place = list.len() as u32;
+                list.push(index);
+            }
+            return None;
+        }
+        let pieces = slab.pieces.take();
+        if was_listed {
+            list.swap_remove(place);
+            if let Some(&moved) = list.get(place) {
+                self.slabs[moved as usize].place = place as u32;
+            }
+        }
+        self.count[order.index()] -= 1;
+        self.vacant.push(index);
+        pieces
+    }
+
+    /// All manual spans.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = &ManualSpan> {
+        self.slabs.iter().filter_map(|slab| Some(&slab.pieces.as_ref()?.span))
+    }
+
+    /// Recounts. Returns a broken invariant.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        let broken = |id, index: usize| Err((id, format!("slab {index}: {:?}", self.slabs[index])));
+        let mut listed = vec![0; self.slabs.len()];
+        for (order, list) in self.partial.iter().enumerate() {
+            for (place, &index) in list.iter().enumerate() {
+                let slab = &self.slabs[index as usize];
+                listed[index as usize] += 1;
+                let here = slab.order.is_some_and(|own| own.index() == order);
+                if !here || slab.place as usize != place {
+                    return broken("SK3", index as usize);
+                }
+            }
+        }
+        for (index, slab) in self.slabs.iter().enumerate() {
+            let Some(Pieces { span, blocks, .. }) = &slab.pieces else { continue };
+            let pages = slab.order.map_or(span.npages(), |_| SLAB_PAGES);
+            let bytes: usize = blocks.iter().map(|block| block.bytes).sum();
+            let apart = blocks.iter().enumerate().all(|(i, block)| {
+                let offset = block.base.addr().get() - span.base().addr().get();
+                block.slab as usize == index && block.bit == 1 << i && offset == i * block.bytes
+            });
+            let cut = apart && bytes == span.bytes() && span.npages() == pages;
+            if slab.free & !slab.all() != 0 || !cut {
+                return broken("SK2", index);
+            }
+            let partial = slab.free != 0;
+            if usize::from(partial) != listed[index] || slab.free == slab.all() {
+                return broken("SK3", index);
+            }
+            listed[index] = 0;
+        }
+        if let Some(index) = listed.iter().position(|count| *count > 0) {
+            return broken("SK3", index);
+        }
+        let in_use = self.spans().count();
+        if in_use + self.vacant.len() != self.slabs.len() {
+            return Err(("SK2", format!("{in_use} slabs of {} are in use", self.slabs.len())));
+        }
+        Ok(())
+    }
+}
+
+impl MHeap {
+    /// The pool, for who wants to see it at rest.
+    pub(crate) fn stack_pool(&self) -> MutexGuard<'_, StackPool> {
+        self.stacks.lock()
+    }
+
+    /// Takes blocks of `order`, at most `most` and at least one.
+    pub(crate) fn take_blocks(
+        self: &Owner,
+        order: Order,
+        most: usize,
+        mut sink: impl FnMut(RawBlock),
+    ) -> Result<(), OutOfMemory> {
+        if self.stacks.lock().take(order, most, &mut sink) > 0 {
+            return Ok(());
+        }
+        // Not under the lock: sweeping for pages runs destructors, which may return
+        // blocks.
+        let span = self.manual_span(SLAB_PAGES)?;
+        let mut pool = self.stacks.lock();
+        match pool.add(Some(order), span, self) {
+            Ok(_) => {
+                pool.take(order, most, sink);
+                Ok(())
+            }
+            Err(span) => {
+                drop(self.free_manual_span(span));
+                Err(OutOfMemory::System)
+            }
+        }
+    }
+
+    /// A block with a span of its own.
+    pub(crate) fn take_large_block(self: &Owner, bytes: usize) -> Result<RawBlock, OutOfMemory> {
+        if bytes > isize::MAX as usize - ARENA_SIZE {
+            return Err(OutOfMemory::TooLarge);
+        }
+        let span = self.manual_span(pages_for(bytes))?;
+        let added = self.stacks.lock().add(None, span, self);
+        added.map_err(|span| {
+            drop(self.free_manual_span(span));
+            OutOfMemory::System
+        })
+    }
+
+    /// Takes blocks back, with one lock for all of them. The caller drops what is
+    /// returned, the heap's last share perhaps, when it has no more use for `self`.
+    ///
+    /// # Safety
+    ///
+    /// They are of this heap, and out; nobody uses them any more.
+    #[must_use]
+    pub(crate) unsafe fn put_blocks(
+        &self,
+        blocks: impl IntoIterator<Item = RawBlock>,
+    ) -> Option<Owner> {
+        let mut share = None;
+        let mut pool = self.stacks.lock();
+        for block in blocks {
+            // SAFETY: the block is out, so its slab exists.
+            let &BlockDesc { base, bytes, slab, bit, .. } = unsafe { block.as_ref() };
+            if self.config.poison {
+                // SAFETY: the caller has the block.
+                unsafe { base.write_bytes(POISON, bytes) };
+            }
+            let Some(Pieces { span, owner, .. }) = pool.put(slab, bit) else { continue };
+            // An earlier share is not the last: here is another.
+            share = Some(owner);
+            if let Some(unmapped) = self.free_manual_span(span) {
+                // Unmapping takes its time, and happens after unlocking.
+                drop(pool);
+                drop(unmapped);
+                pool = self.stacks.lock();
+            }
+        }
+        share
+    }
+
+    /// Fresh pages, charged against the limit (Y2).
+    fn manual_span(&self, npages: usize) -> Result<ManualSpan, OutOfMemory> {
+        let mut pages = self.pages.lock();
+        if self.charge(npages) == Err(OutOfMemory::Limit) {
+            drop(pages);
+            self.sweep_for_pages();
+            pages = self.pages.lock();
+            self.charge(npages)?;
+        }
+        let Some((record, run)) = self.take_run(&mut pages, npages) else {
+            self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
+            return Err(OutOfMemory::System);
+        };
+        // ORDERING: Relaxed: a count, changed under the page lock only.
+        self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
+        drop(pages);
+        // SAFETY: a record fresh from the allocator, pages nobody else has.
+        let span = unsafe { ManualSpan::set_up(record, run.base, npages) };
+        // SAFETY: the run is inside a region that this heap has mapped.
+        let arena = unsafe { Arena::of(run.base) };
+        arena.publish_manual(Arena::page_index(run.base.addr().get()), npages, record);
+        Ok(span)
+    }
+
+    /// Frees the pages of a span. Returns what must be unmapped after unlocking.
+    fn free_manual_span(&self, span: ManualSpan) -> Option<Arc<Reservation>> {
+        let (base, npages, bytes) = (span.base(), span.npages(), span.bytes());
+        self.return_pages(span.kill(), base, npages, || {
+            // ORDERING: Relaxed: a count, changed under the page lock only.
+            self.stats.stack_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        })
+    }
+}

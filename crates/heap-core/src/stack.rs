@@ -1,0 +1,227 @@
+//! [`StackBlock`]: raw memory from the heap's pages for the stacks of a virtual
+//! machine, and [`StackCache`], one mutator's supply of it. (Go: `stackcache`.)
+//!
+//! A block belongs to whoever has it and may be dropped anywhere, also by a
+//! destructor of a heap object, and after the heap. [`HeapOwner`] is what "after the
+//! heap" means: when it goes, the heap's objects are destroyed, but blocks keep the
+//! memory mapped, and the last of them unmaps it. So an object may own a block of
+//! its own heap without keeping the heap alive.
+//!
+//! * SK6: a cache holds [`CACHE_BYTES`] of an order at most. It is touched by its
+//!   mutator while inside, or by a collector while the world is stopped.
+
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::error::OutOfMemory;
+use crate::mheap::{BlockDesc, CoreConfig, MHeap, ORDERS, Order, RawBlock};
+use crate::os::Os;
+
+/// The most bytes of one order that a mutator keeps. Half of it comes and goes at a
+/// time, so that a mutator that takes and returns a block in turn finds one.
+pub const CACHE_BYTES: usize = 64 << 10;
+
+/// A heap's memory with the objects in it. Dropping it destroys the objects; the
+/// memory is unmapped with it or, if blocks are left, with the last block.
+#[derive(Debug)]
+pub struct HeapOwner(Arc<MHeap>);
+
+impl HeapOwner {
+    /// An empty heap, as [`MHeap::new`].
+    #[must_use]
+    pub fn new(config: CoreConfig, os: Box<dyn Os>) -> HeapOwner {
+        HeapOwner(Arc::new(MHeap::new(config, os)))
+    }
+
+    /// Appends blocks of `order` to `blocks`: at least one, at most half a cache.
+    /// May sweep, and so run destructors.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the memory.
+    pub fn stack_blocks(
+        &self,
+        order: Order,
+        blocks: &mut Vec<StackBlock>,
+    ) -> Result<(), OutOfMemory> {
+        let most = half(order);
+        blocks.try_reserve(2 * most).map_err(|_| OutOfMemory::System)?;
+        self.0.take_blocks(order, most, |raw| blocks.push(StackBlock(raw)))
+    }
+
+    /// A block of whole pages. May sweep, and so run destructors.
+    ///
+    /// # Errors
+    ///
+    /// When the limit or the system refuses the memory.
+    pub fn large_stack_block(&self, bytes: usize) -> Result<StackBlock, OutOfMemory> {
+        self.0.take_large_block(bytes).map(StackBlock)
+    }
+}
+
+impl Deref for HeapOwner {
+    type Target = MHeap;
+    #[inline(always)]
+    fn deref(&self) -> &MHeap {
+        &self.0
+    }
+}
+
+impl Drop for HeapOwner {
+    fn drop(&mut self) {
+        if Arc::get_mut(&mut self.0).is_none() {
+            // SAFETY: nobody can name the heap any more but blocks, which only
+            // return themselves to it.
+            unsafe { self.0.destroy() };
+        }
+    }
+}
+
+/// Half a cache, in blocks.
+fn half(order: Order) -> usize {
+    CACHE_BYTES / 2 / order.block_bytes()
+}
+
+/// A block of raw memory; see the module documentation. Aligned to its size, up to
+/// a page. The contents are arbitrary at first.
+pub struct StackBlock(RawBlock);
+
+// SAFETY: the block owns its memory, as a boxed slice does; the heap may be named
+// from any thread.
+unsafe impl Send for StackBlock {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for StackBlock {}
+
+impl StackBlock {
+    #[inline]
+    fn desc(&self) -> &BlockDesc {
+        // SAFETY: SK2: the block is out as long as `self` exists.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The first byte, with provenance over the block.
+    #[inline]
+    #[must_use]
+    pub fn base(&self) -> NonNull<u8> {
+        self.desc().base
+    }
+
+    /// Bytes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.desc().bytes
+    }
+
+    /// Whether the block is of this heap.
+    #[inline]
+    #[must_use]
+    pub fn is_of(&self, heap: &HeapOwner) -> bool {
+        core::ptr::eq(self.desc().heap.as_ptr(), Arc::as_ptr(&heap.0))
+    }
+
+    fn into_raw(self) -> RawBlock {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Deref for StackBlock {
+    type Target = [MaybeUninit<u8>];
+    #[inline]
+    fn deref(&self) -> &[MaybeUninit<u8>] {
+        // SAFETY: the block's own mapped memory (SK2, SK5).
+        unsafe { core::slice::from_raw_parts(self.base().as_ptr().cast(), self.bytes()) }
+    }
+}
+
+impl DerefMut for StackBlock {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: as above, and `&mut self`.
+        unsafe { core::slice::from_raw_parts_mut(self.base().as_ptr().cast(), self.bytes()) }
+    }
+}
+
+impl Drop for StackBlock {
+    fn drop(&mut self) {
+        // SAFETY: SK5.
+        let heap = unsafe { self.desc().heap.as_ref() };
+        // SAFETY: the block came from this heap, and goes now.
+        let share = unsafe { heap.put_blocks([self.0]) };
+        // `heap` may be gone after this.
+        drop(share);
+    }
+}
+
+impl core::fmt::Debug for StackBlock {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StackBlock")
+            .field("base", &self.base())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One mutator's free blocks (SK6).
+///
+/// Taking blocks from the heap may sweep, and so run destructors that come back to
+/// this cache. Hence there is no function that does both: the caller takes a list
+/// with [`StackCache::lend`], fills it with [`HeapOwner::stack_blocks`], and returns
+/// it with [`StackCache::restock`].
+#[derive(Debug, Default)]
+pub struct StackCache {
+    free: [Vec<StackBlock>; ORDERS],
+}
+
+impl StackCache {
+    /// A block, if there is one.
+    #[inline]
+    pub fn take(&mut self, order: Order) -> Option<StackBlock> {
+        self.free[order.index()].pop()
+    }
+
+    /// The list of an order, to be filled.
+    pub fn lend(&mut self, order: Order) -> Vec<StackBlock> {
+        core::mem::take(&mut self.free[order.index()])
+    }
+
+    /// Takes a list back.
+    pub fn restock(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
+        blocks.append(&mut self.free[order.index()]);
+        self.free[order.index()] = blocks;
+    }
+
+    /// Takes a block of `heap`; if there are too many of its order, half of them go
+    /// back to the heap.
+    #[inline]
+    pub fn put(&mut self, heap: &HeapOwner, block: StackBlock) {
+        let Some(order) = Order::of(block.bytes()).filter(|_| block.is_of(heap)) else { return };
+        let list = &mut self.free[order.index()];
+        if list.len() >= 2 * half(order) {
+            give_back(heap, list, half(order));
+        }
+        // Else the block goes back to the heap.
+        if list.try_reserve(1).is_ok() {
+            list.push(block);
+        }
+    }
+
+    /// Gives all blocks back to `heap`, which they are of.
+    pub fn flush(&mut self, heap: &HeapOwner) {
+        for list in &mut self.free {
+            give_back(heap, list, list.len());
+        }
+    }
+}
+
+/// Gives the first `count` blocks back: the last ones are warm.
+#[cold]
+fn give_back(heap: &HeapOwner, list: &mut Vec<StackBlock>, count: usize) {
+    if count > 0 {
+        let blocks = list.drain(..count).map(StackBlock::into_raw);
+        // SAFETY: the cache's own blocks, of this heap (checked by `put`).
+        drop(unsafe { heap.put_blocks(blocks) });
+    }
+}

@@ -1,0 +1,12 @@
+//! A stack is of one thread, and so is every object with one.
+use heap_api::*;
+
+#[derive(Trace, Share)]
+struct Coroutine {
+    stack: Stack<u64>,
+}
+
+fn main() {
+    let stack = Stack::<u64>::new();
+    std::thread::spawn(move || drop(stack));
+}

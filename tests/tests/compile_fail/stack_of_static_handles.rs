@@ -1,0 +1,10 @@
+//! T2: neither is one in a field of a derived type.
+use heap_api::*;
+
+#[derive(Trace)]
+struct Coroutine<'gc> {
+    stack: Stack<Gc<'static, u64>>,
+    current: Slot<Option<Gc<'gc, u64>>>,
+}
+
+fn main() {}

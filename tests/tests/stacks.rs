@@ -1,0 +1,746 @@
+//! Stacks: raw blocks and traced stacks of values, against models, with collections,
+//! limits, threads, and everything that user code can do at the wrong moment.
+
+use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
+use std::sync::mpsc;
+
+use heap_api::{
+    Config, Cx, Gc, Heap, Lock, Opaque, OutOfMemory, Root, Slot, Stack, StackBlock, Trace,
+};
+use heap_tests::{Counted, Counter, catch};
+use proptest::prelude::*;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+#[derive(Clone, Copy, Trace)]
+enum Value<'gc> {
+    Number(u64),
+    Object(Gc<'gc, Counted>),
+}
+
+impl Value<'_> {
+    fn id(self) -> u64 {
+        match self {
+            Value::Number(id) => id,
+            Value::Object(object) => object.id(),
+        }
+    }
+}
+
+#[derive(Trace)]
+struct Coroutine<'gc> {
+    stack: Stack<Value<'gc>>,
+    /// Another way to own one.
+    locked: Lock<Vec<Stack<Value<'gc>>>>,
+}
+
+impl Coroutine<'_> {
+    fn new() -> Self {
+        Coroutine { stack: Stack::new(), locked: Lock::default() }
+    }
+}
+
+// ---- against a model -----------------------------------------------------------
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Objects if the flag is set.
+    Push(usize, u64, bool),
+    Pop(usize, u64),
+    Truncate(usize, u64),
+    Resize(usize, u64),
+    Reserve(usize, u64),
+    Set(usize, u64),
+    Window(usize),
+    Shrink(usize),
+    /// Moves a stack into the vector of another owner, and back.
+    Move(usize, usize),
+    /// Drops the stack, whatever is on it.
+    Replace(usize),
+    Collect,
+    Verify,
+}
+
+const OWNERS: usize = 3;
+
+fn op() -> impl Strategy<Value = Op> {
+    let owner = || 0..OWNERS;
+    prop_oneof![
+        8 => (owner(), 1..400_u64, any::<bool>()).prop_map(|(o, n, b)| Op::Push(o, n, b)),
+        4 => (owner(), 1..400_u64).prop_map(|(o, n)| Op::Pop(o, n)),
+        2 => (owner(), 0..900_u64).prop_map(|(o, n)| Op::Truncate(o, n)),
+        2 => (owner(), 0..9000_u64).prop_map(|(o, n)| Op::Resize(o, n)),
+        1 => (owner(), 0..9000_u64).prop_map(|(o, n)| Op::Reserve(o, n)),
+        2 => (owner(), any::<u64>()).prop_map(|(o, n)| Op::Set(o, n)),
+        2 => owner().prop_map(Op::Window),
+        2 => owner().prop_map(Op::Shrink),
+        1 => (owner(), owner()).prop_map(|(a, b)| Op::Move(a, b)),
+        1 => owner().prop_map(Op::Replace),
+        3 => Just(Op::Collect),
+        1 => Just(Op::Verify),
+    ]
+}
+
+/// One operation on real stack and model. `false` if memory was refused.
+fn apply(
+    cx: &Cx,
+    owners: &[Root<Coroutine<'static>>],
+    models: &mut [Vec<u64>],
+    counter: &std::sync::Arc<Counter>,
+    op: &Op,
+) -> bool {
+    let owner = |index: usize| owners[index].get(cx).as_ref();
+    match *op {
+        Op::Push(index, count, objects) => {
+            for _ in 0..count {
+                let id = counter.made();
+                let value = if !objects {
+                    Value::Number(id)
+                } else if let Ok(object) = cx.try_alloc(counter.value(id)) {
+                    Value::Object(object)
+                } else {
+                    return false;
+                };
+                if let Err(error) = owner(index).stack.try_push(cx, value) {
+                    assert_eq!(error.value.id(), id);
+                    return false;
+                }
+                models[index].push(id);
+            }
+        }
+        Op::Pop(index, count) => {
+            for _ in 0..count {
+                assert_eq!(owner(index).stack.last().map(Value::id), models[index].last().copied());
+                assert_eq!(owner(index).stack.pop().map(Value::id), models[index].pop());
+            }
+        }
+        Op::Truncate(index, height) => {
+            owner(index).stack.truncate(height as usize);
+            models[index].truncate(height as usize);
+        }
+        Op::Resize(index, height) => {
+            let Ok(object) = cx.try_alloc(counter.value(height)) else { return false };
+            if owner(index).stack.try_resize(cx, height as usize, Value::Object(object)).is_err() {
+                return false;
+            }
+            models[index].resize(height as usize, height);
+        }
+        Op::Reserve(index, more) => {
+            let stack = &owner(index).stack;
+            if stack.try_reserve(cx, more as usize).is_err() {
+                return false;
+            }
+            assert!(stack.capacity() >= stack.len() + more as usize);
+        }
+        Op::Set(index, at) => {
+            let model = &mut models[index];
+            if let Some(at) = (at as usize).checked_rem(model.len()) {
+                owner(index).stack.set(cx, at, Value::Number(at as u64));
+                model[at] = at as u64;
+            }
+        }
+        Op::Window(index) => {
+            let stack = &owner(index).stack;
+            let window = stack.window(cx);
+            assert_eq!(window.len(), models[index].len());
+            for (cell, id) in window.iter().zip(models[index].iter_mut()) {
+                assert_eq!(cell.get().id(), *id);
+                cell.set(Value::Number(*id ^ 1));
+                *id ^= 1;
+            }
+            // Within the capacity the stack may be used meanwhile.
+            if stack.len() < stack.capacity() {
+                stack.push(cx, Value::Number(5));
+                assert_eq!(stack.pop().map(Value::id), Some(5));
+            }
+        }
+        Op::Shrink(index) => {
+            let stack = &owner(index).stack;
+            if stack.shrink(cx).is_ok() {
+                let least = (stack.len() * 2).max(KIB / size_of::<Value<'_>>());
+                assert!(stack.capacity() <= least, "{} of {}", stack.len(), stack.capacity());
+                assert!(!stack.is_empty() || stack.capacity() == 0);
+            }
+        }
+        Op::Move(from, to) => {
+            let mut list = owner(to).locked.borrow_mut(cx);
+            if let Some(moved) = list.pop() {
+                drop(list);
+                assert!(moved.is_empty() && moved.capacity() == 0);
+            } else {
+                list.push(Stack::new());
+                // A stack without an owner for a moment.
+                let local = Stack::new();
+                let pushed = local.try_push(cx, Value::Number(from as u64));
+                list.push(local);
+                let local = list.pop().unwrap();
+                assert_eq!(local.pop().map(Value::id), pushed.is_ok().then_some(from as u64));
+                return pushed.is_ok();
+            }
+        }
+        Op::Replace(_) | Op::Collect | Op::Verify => unreachable!("needs `&mut Cx`"),
+    }
+    true
+}
+
+fn run(config: Config, ops: &[Op], limited: bool) {
+    let heap = Heap::new(config);
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let make = |cx: &Cx| cx.try_alloc(Coroutine::new()).map(|owner| cx.root(owner)).ok();
+    let owners: Option<Vec<_>> = (0..OWNERS).map(|_| make(&cx)).collect();
+    let Some(mut owners) = owners else { return };
+    let mut models = vec![Vec::new(); OWNERS];
+    for op in ops {
+        match *op {
+            Op::Collect => cx.collect(),
+            Op::Verify => cx.verify().unwrap(),
+            Op::Replace(index) => {
+                if let Some(owner) = make(&cx) {
+                    owners[index] = owner;
+                    models[index].clear();
+                }
+            }
+            _ => {
+                let done = apply(&cx, &owners, &mut models, &counter, op);
+                assert!(done || limited, "memory was refused without a limit");
+            }
+        }
+        for (owner, model) in owners.iter().zip(&models) {
+            let stack = &owner.get(&cx).as_ref().stack;
+            assert_eq!(stack.len(), model.len());
+            assert_eq!(stack.get(model.len()).map(Value::id), None);
+            let step = (model.len() / 50).max(1);
+            for at in (0..model.len()).step_by(step) {
+                assert_eq!(stack.get(at).map(Value::id), Some(model[at]), "at {at}");
+            }
+        }
+        let stats = heap.stats();
+        assert!(stats.stack_bytes <= stats.heap_bytes);
+    }
+    // What is alive is what the stacks hold up to their height, and nothing else.
+    cx.collect();
+    cx.verify().unwrap();
+    let held: std::collections::HashSet<usize> = owners
+        .iter()
+        .flat_map(|owner| {
+            let stack = &owner.get(&cx).as_ref().stack;
+            (0..stack.len()).filter_map(|at| match stack.get(at) {
+                Some(Value::Object(object)) => Some(object.addr()),
+                _ => None,
+            })
+        })
+        .collect();
+    assert_eq!(counter.made() - counter.dropped(), held.len() as u64);
+    drop(owners);
+    cx.collect();
+    cx.verify().unwrap();
+    cx.collect();
+    assert_eq!(heap.stats().stack_bytes, 0, "nobody has a stack any more");
+    drop(cx);
+    drop(heap);
+    counter.assert_balanced();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stacks_do_as_the_model_says(
+        ops in proptest::collection::vec(op(), 1..50),
+        stress in any::<bool>(),
+        limit in proptest::option::weighted(0.5, 0..2 * MIB),
+    ) {
+        let config = Config::new().stress(stress);
+        let config = match limit {
+            Some(bytes) => config.max_heap_bytes(bytes),
+            None => config,
+        };
+        run(config, &ops, limit.is_some());
+    }
+}
+
+// ---- the rules of a stack --------------------------------------------------------
+
+#[test]
+fn a_stack_does_not_move_under_a_window() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    let root = cx.root(cx.alloc(Coroutine::new()));
+    {
+        let stack = &root.get(&cx).as_ref().stack;
+        (0..10).for_each(|i| stack.push(&cx, Value::Number(i)));
+        let window = stack.window(&cx);
+        let second = stack.window(&cx);
+        let fill = || (0..10_000).for_each(|i| stack.push(&cx, Value::Number(i)));
+        assert!(catch(fill).unwrap_err().contains("a window"));
+        assert_eq!(stack.len(), stack.capacity());
+        drop(window);
+        assert!(catch(|| stack.try_reserve(&cx, 1)).unwrap_err().contains("a window"));
+        stack.truncate(1);
+        assert!(catch(|| stack.shrink(&cx)).unwrap_err().contains("a window"));
+        // What was cut off is still there to look at.
+        assert!(matches!(second[9].get(), Value::Number(9)));
+        second[0].set(Value::Number(77));
+        drop(second);
+        assert!(matches!(stack.get(0), Some(Value::Number(77))));
+        stack.shrink(&cx).unwrap();
+        stack.try_reserve(&cx, 10_000).unwrap();
+        // A leaked window: the stack never moves again.
+        mem::forget(stack.window(&cx));
+        let object = cx.alloc(Counter::new().value(1));
+        stack.push(&cx, Value::Object(object));
+    }
+    cx.collect();
+    cx.verify().unwrap();
+    let stack = &root.get(&cx).as_ref().stack;
+    assert_eq!(stack.last().map(Value::id), Some(1));
+    assert!(catch(|| stack.try_reserve(&cx, 1 << 20)).is_err());
+}
+
+#[test]
+fn values_above_the_height_keep_nothing_alive() {
+    let heap = Heap::new(Config::new().stress(true));
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let root = cx.root(cx.alloc(Coroutine::new()));
+    {
+        let stack = &root.get(&cx).as_ref().stack;
+        (0..100).for_each(|i| stack.push(&cx, Value::Object(cx.alloc(counter.value(i)))));
+        stack.truncate(30);
+    }
+    cx.collect();
+    cx.verify().unwrap();
+    assert_eq!(counter.dropped(), 70);
+    let stack = &root.get(&cx).as_ref().stack;
+    assert!((0..30).all(|i| stack.get(i as usize).map(Value::id) == Some(i)));
+    // Filling up does not bring back what was there.
+    stack.try_resize(&cx, 100, Value::Number(0)).unwrap();
+    assert_eq!(stack.get(99).map(Value::id), Some(0));
+}
+
+#[test]
+fn a_stack_of_plain_values_may_be_local_and_outlive_safepoints_and_the_heap() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    let stack = Stack::<(u64, f32)>::default();
+    (0..5000).for_each(|i| stack.push(&cx, (i, 0.5)));
+    cx.collect();
+    assert_eq!(stack.get(4999), Some((4999, 0.5)));
+    assert!(heap.stats().stack_bytes >= 5000 * 16);
+    assert_eq!(
+        format!("{:?}", {
+            stack.truncate(2);
+            &stack
+        }),
+        "[(0, 0.5), (1, 0.5)]"
+    );
+    // Another heap may serve it from now on.
+    let other = Heap::new(Config::new());
+    cx.park(|| {
+        let cx = other.enter();
+        stack.try_reserve(&cx, 100_000).unwrap();
+        stack.push(&cx, (9, 0.0));
+    });
+    drop(cx);
+    drop((heap, other));
+    assert_eq!((stack.pop(), stack.pop(), stack.len()), (Some((9, 0.0)), Some((1, 0.5)), 1));
+}
+
+#[test]
+fn a_refused_stack_is_as_it_was() {
+    for limit in [0, 8 * KIB, 32 * KIB, 100 * KIB, MIB] {
+        let heap = Heap::new(Config::new().max_heap_bytes(limit));
+        let mut cx = heap.enter();
+        let stack = Stack::new();
+        let mut height = 0;
+        let error = loop {
+            match stack.try_push(&cx, height) {
+                Ok(()) => height += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.value, error.reason), (height, OutOfMemory::Limit));
+        assert_eq!(stack.len(), height);
+        assert_eq!(stack.try_resize(&cx, usize::MAX, 0), Err(OutOfMemory::TooLarge));
+        assert_eq!(stack.try_resize(&cx, 1 << 30, 0), Err(OutOfMemory::Limit));
+        assert_eq!(stack.try_reserve(&cx, usize::MAX), Err(OutOfMemory::TooLarge));
+        assert!(catch(|| stack.push(&cx, 0)).unwrap_err().contains("memory limit"));
+        assert!((0..height).all(|i| stack.get(i) == Some(i)));
+        assert!(heap.stats().heap_bytes <= limit as u64);
+        cx.verify().unwrap();
+        stack.truncate(0);
+        stack.shrink(&cx).unwrap();
+        let regained = limit >= 32 * KIB;
+        assert_eq!(stack.try_push(&cx, 1).is_ok(), regained);
+    }
+}
+
+// ---- user code at the wrong moment -------------------------------------------------
+
+struct OnDrop(Box<dyn Fn() + Send>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A context and a stack that several can name.
+type Pair<T> = Rc<(Cx, Stack<T>)>;
+
+thread_local!(static FOUND: RefCell<Option<Pair<u64>>> = const { RefCell::new(None) });
+
+#[test]
+fn a_destructor_that_finds_the_stack_that_grows_does_no_harm() {
+    // A growing stack may sweep; what is swept finds context and stack in a
+    // thread-local, and uses both (SV5).
+    for limit in [400 * KIB, 900 * KIB, 64 * MIB] {
+        let heap = Heap::new(Config::new().max_heap_bytes(limit));
+        let found = Rc::new((heap.enter(), Stack::new()));
+        FOUND.set(Some(found));
+        let (mut calls, mut refused) = (0, 0);
+        let touched = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        for round in 0..30_u64 {
+            let pair = FOUND.with_borrow(|found| Rc::clone(found.as_ref().unwrap()));
+            let (cx, stack) = &*pair;
+            for i in 0..400_u64 {
+                let touched = touched.clone();
+                let act = move || {
+                    FOUND.with(|found| {
+                        let Ok(found) = found.try_borrow() else { return };
+                        let Some(pair) = found.as_ref() else { return };
+                        let (cx, stack) = &**pair;
+                        touched.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let _ = catch(|| match (i + round) % 7 {
+                            0 => stack.truncate(stack.len() / 2),
+                            1 => drop(stack.pop()),
+                            2 => drop(stack.try_push(cx, i)),
+                            3 => (0..stack.capacity() - stack.len())
+                                .for_each(|i| stack.push(cx, i as u64)),
+                            4 => drop(stack.shrink(cx)),
+                            5 => mem::drop(cx.try_stack_block(KIB).map(|b| b.release(cx))),
+                            _ => drop(stack.window(cx).len()),
+                        });
+                    });
+                };
+                let _ = cx.try_alloc(Opaque(OnDrop(Box::new(act))));
+            }
+            for i in 0..300 {
+                calls += 1;
+                refused += u64::from(stack.try_push(cx, i).is_err());
+                refused += u64::from(stack.try_resize(cx, stack.len() * 3 % 20_000, i).is_err());
+                let _ = stack.shrink(cx);
+                assert!((0..stack.len()).all(|at| stack.get(at).is_some()));
+            }
+            drop(pair);
+            let pair = Rc::into_inner(FOUND.take().unwrap()).unwrap();
+            let (mut cx, stack) = pair;
+            cx.collect();
+            FOUND.set(Some(Rc::new((cx, stack))));
+        }
+        let (mut cx, stack) = Rc::into_inner(FOUND.take().unwrap()).unwrap();
+        cx.verify().unwrap();
+        assert!(calls > refused / 2, "{refused} of {calls}");
+        assert!(touched.load(std::sync::atomic::Ordering::Relaxed) > 1000);
+        drop(stack);
+        cx.verify().unwrap();
+    }
+}
+
+/// Lets `disturb` happen to a stack, by a destructor, in the middle of `act`; checks
+/// the stack afterwards.
+fn disturbed(
+    prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
+    disturb: fn(&Cx, &Stack<u64>),
+    act: fn(&Cx, &Stack<u64>) -> Result<(), OutOfMemory>,
+    expected: impl IntoIterator<Item = u64>,
+) {
+    // In a full heap of dead objects everything is swept for a span.
+    let heap = Heap::new(Config::new().max_heap_bytes(MIB));
+    let mut cx = heap.enter();
+    let stack = Stack::new();
+    let spare = prepare(&cx, &stack);
+    let (done, happened) = mpsc::channel();
+    let destructor = move || {
+        FOUND.with_borrow(|found| {
+            let (cx, stack) = &**found.as_ref().unwrap();
+            disturb(cx, stack);
+            done.send(()).unwrap();
+        });
+    };
+    let _ = cx.alloc(Opaque(OnDrop(Box::new(destructor))));
+    while cx.try_alloc([0_u64; 100]).is_ok() {}
+    while cx.try_alloc([0_u8; 3 * KIB]).is_ok() {}
+    cx.collect();
+    assert!(happened.try_recv().is_err(), "not yet swept");
+    let pair = Rc::new((cx, stack));
+    FOUND.set(Some(Rc::clone(&pair)));
+    let (cx, stack) = &*pair;
+    if let Some(block) = spare {
+        block.release(cx);
+    }
+    act(cx, stack).unwrap();
+    assert!(happened.try_recv().is_ok(), "nothing was swept");
+    assert!(stack.len() <= stack.capacity());
+    let found: Vec<u64> = (0..stack.len()).map_while(|at| stack.get(at)).collect();
+    assert_eq!(found, Vec::from_iter(expected));
+    FOUND.take();
+    let (mut cx, stack) = Rc::into_inner(pair).unwrap();
+    drop(stack);
+    cx.verify().unwrap();
+}
+
+#[test]
+fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
+    /// Full, with 1 KiB; a block of 16 KiB will be in the cache.
+    fn full(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+        (0..128).for_each(|i| stack.push(cx, i));
+        assert_eq!(stack.capacity(), 128);
+        cx.try_stack_block(16 * KIB).ok()
+    }
+    let push = |cx: &Cx, stack: &Stack<u64>| stack.try_push(cx, 7).map_err(|error| error.reason);
+    disturbed(full, |_, stack| stack.truncate(10), push, (0..10).chain([7]));
+    disturbed(full, |_, stack| stack.truncate(0), push, [7]);
+    let empty = |cx: &Cx, stack: &Stack<u64>| {
+        stack.truncate(0);
+        stack.shrink(cx).unwrap();
+    };
+    disturbed(full, empty, push, [7]);
+    // Into the cached block: with room left, and without.
+    let larger = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 1500, 9).unwrap();
+    disturbed(full, larger, push, (0..128).chain(vec![9; 1372]).chain([7]));
+    let largest = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2048, 9).unwrap();
+    disturbed(full, largest, push, (0..128).chain(vec![9; 1920]).chain([7]));
+    let resize = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 200, 7);
+    disturbed(full, |_, stack| stack.truncate(10), resize, (0..10).chain(vec![7; 190]));
+    disturbed(full, larger, resize, (0..128).chain(vec![9; 72]));
+    disturbed(full, empty, resize, vec![7; 200]);
+    /// Two values in 16 KiB.
+    fn roomy(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+        stack.try_reserve(cx, 2048).unwrap();
+        (0..2).for_each(|i| stack.push(cx, i));
+        None
+    }
+    let fill = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2000, 9).unwrap();
+    let shrink = |cx: &Cx, stack: &Stack<u64>| stack.shrink(cx);
+    disturbed(roomy, fill, shrink, (0..2).chain(vec![9; 1998]));
+    disturbed(roomy, |_, stack| stack.truncate(1), shrink, [0]);
+    disturbed(roomy, empty, shrink, []);
+}
+
+/// Grows the stack it is printed from.
+#[derive(Clone, Copy)]
+struct Growing(u64);
+
+thread_local!(static PRINTED: RefCell<Option<Pair<Growing>>> = const { RefCell::new(None) });
+
+impl std::fmt::Debug for Growing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pair = PRINTED.with_borrow(Clone::clone).unwrap();
+        let (cx, stack) = &*pair;
+        if stack.len() < 2000 {
+            let fill = Growing(self.0 + 1);
+            let _ = catch(|| stack.try_resize(cx, stack.len() + 100, fill));
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+#[test]
+fn printing_a_value_may_change_its_stack() {
+    let heap = Heap::new(Config::new().stress(true));
+    let pair = Rc::new((heap.enter(), Stack::new()));
+    PRINTED.set(Some(pair.clone()));
+    (0..3).for_each(|i| pair.1.push(&pair.0, Growing(i)));
+    let printed = format!("{:?}", pair.1);
+    assert!(printed.starts_with("[0, 1, 2, 1, 1, 1"), "{printed}");
+    // With a window open the stack stays where it is.
+    pair.1.truncate(100);
+    let window = pair.1.window(&pair.0);
+    assert!(format!("{window:?}").len() > 100);
+    drop(window);
+    PRINTED.take();
+}
+
+// ---- blocks --------------------------------------------------------------------
+
+#[test]
+fn blocks_are_what_they_say() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    assert_eq!(heap.stats().stack_bytes, 0);
+    let mut blocks = Vec::new();
+    for (asked, got) in [
+        (0, KIB),
+        (1, KIB),
+        (KIB + 1, 2 * KIB),
+        (20 * KIB, 32 * KIB),
+        (32 * KIB, 32 * KIB),
+        (33 * KIB, 40 * KIB),
+        (3 * MIB + 1, 3 * MIB + 8 * KIB),
+        (100 * MIB, 100 * MIB),
+    ] {
+        let mut block = cx.try_stack_block(asked).unwrap();
+        assert_eq!(block.len(), got);
+        assert!(block.as_ptr().addr().is_multiple_of(got.min(8 * KIB)));
+        assert_eq!(block.slots_mut::<u128>().len(), got / 16);
+        assert_eq!(block.slots_mut::<[u8; 24]>().len(), got / 24);
+        block.fill(mem::MaybeUninit::new(0xAA));
+        blocks.push(block);
+    }
+    let bytes: usize = blocks.iter().map(|block| block.len()).sum();
+    let stats = heap.stats();
+    assert!(stats.stack_bytes as usize >= bytes && stats.stack_bytes <= stats.heap_bytes);
+    let pages = stats.heap_bytes + stats.idle_bytes + stats.released_bytes;
+    assert!(pages < stats.reserved_bytes && stats.reserved_bytes < pages + stats.metadata_bytes);
+    assert_eq!(cx.try_stack_block(usize::MAX).unwrap_err(), OutOfMemory::TooLarge);
+    cx.verify().unwrap();
+    // Dropped, released, here, elsewhere, and inside another heap.
+    blocks.pop().unwrap().release(&cx);
+    blocks.pop().unwrap().release(&cx);
+    let sent = blocks.split_off(3);
+    std::thread::spawn(move || drop(sent)).join().unwrap();
+    let other = Heap::new(Config::new());
+    let last = blocks.pop().unwrap();
+    cx.park(|| last.release(&other.enter()));
+    blocks.into_iter().for_each(|block| block.release(&cx));
+    cx.verify().unwrap();
+    cx.collect();
+    assert_eq!(heap.stats().stack_bytes, 0, "caches are flushed by a collection");
+}
+
+#[test]
+fn objects_may_own_stacks_of_their_own_heap() {
+    for left_over in [false, true] {
+        let heap = Heap::new(Config::new());
+        let counter = Counter::new();
+        let cx = heap.enter();
+        for i in 0..300 {
+            let block = cx.try_stack_block(i * 100).unwrap();
+            let _ = cx.alloc((Opaque(block), counter.value(i as u64)));
+            let owner = cx.alloc(Coroutine::new());
+            owner.stack.push(&cx, Value::Object(cx.alloc(counter.value(1))));
+        }
+        let kept = left_over.then(|| (cx.try_stack_block(3000).unwrap(), Stack::<u8>::new()));
+        if let Some((_, stack)) = &kept {
+            (0..200).for_each(|i| stack.push(&cx, i));
+        }
+        drop(cx);
+        drop(heap);
+        // The heap is gone although its objects had its memory.
+        counter.assert_balanced();
+        if let Some((mut block, stack)) = kept {
+            block.fill(mem::MaybeUninit::new(1));
+            assert_eq!((0..200).rev().find(|i| stack.pop() != Some(*i)), None);
+        }
+    }
+}
+
+#[test]
+fn dead_owners_of_stacks_are_collected_in_time() {
+    // A small object and a large stack: what counts for the pacer is both.
+    for bytes in [16 * KIB, 100 * KIB] {
+        let heap = Heap::new(Config::new());
+        let mut cx = heap.enter();
+        let rounds = 200 * MIB / bytes;
+        for i in 0..rounds {
+            if i % 2 == 0 {
+                let block = cx.try_stack_block(bytes).unwrap();
+                let _ = cx.alloc((Opaque(block), Slot::new(1_u8)));
+            } else {
+                let owner = cx.alloc(Coroutine::new());
+                let height = bytes / size_of::<Value<'_>>();
+                owner.stack.try_resize(&cx, height, Value::Number(0)).unwrap();
+            }
+            cx.safepoint();
+        }
+        let stats = heap.stats();
+        assert!(stats.collections > 10, "{}", stats.collections);
+        assert!(stats.heap_bytes_max < 20 << 20, "{}", stats.heap_bytes_max);
+    }
+}
+
+#[test]
+fn stacks_near_the_limit_leave_the_collector_in_peace() {
+    // Seven eighths of the limit are stacks that stay. The collector has no reason to
+    // come more often than for a heap of the other eighth.
+    let run = |limit, stacks| {
+        let heap = Heap::new(Config::new().max_heap_bytes(limit));
+        let mut cx = heap.enter();
+        let blocks: Vec<StackBlock> =
+            (0..stacks).map(|_| cx.try_stack_block(MIB).unwrap()).collect();
+        cx.collect();
+        let before = heap.stats().collections;
+        let mut refused = 0;
+        for i in 0..2_000_000_u64 {
+            while cx.try_alloc([i; 4]).is_err() {
+                refused += 1;
+                cx.collect();
+            }
+            cx.safepoint();
+        }
+        drop(blocks);
+        (heap.stats().collections - before, refused)
+    };
+    let (alone, beside) = (run(4 * MIB, 0), run(32 * MIB, 28));
+    assert_eq!((alone.1, beside.1), (0, 0), "refused before a collection was wanted");
+    assert!(alone.0 > 5 && beside.0 <= alone.0 + 2, "{beside:?} instead of {alone:?}");
+}
+
+#[test]
+fn mutators_share_the_pool_while_others_return_blocks_and_collect() {
+    let heap = Heap::new(Config::new().background_sweep(true).max_heap_bytes(64 * MIB));
+    let counter = Counter::new();
+    let (send, receive) = mpsc::channel::<StackBlock>();
+    std::thread::scope(|scope| {
+        for thread in 0..3_usize {
+            let (heap, counter, send) = (&heap, &counter, send.clone());
+            scope.spawn(move || {
+                let mut cx = heap.enter();
+                let root = cx.root(cx.alloc(Coroutine::new()));
+                for i in 0..3000_usize {
+                    let size = 1 << ((i + thread) % 17);
+                    if let Ok(mut block) = cx.try_stack_block(size) {
+                        block.fill(mem::MaybeUninit::new(thread as u8));
+                        match i % 4 {
+                            0 => send.send(block).unwrap(),
+                            1 => block.release(&cx),
+                            2 => drop(cx.try_alloc((Opaque(block), counter.value(1)))),
+                            _ => drop(block),
+                        }
+                    }
+                    let stack = &root.get(&cx).as_ref().stack;
+                    let pushed = cx
+                        .try_alloc(counter.value(i as u64))
+                        .ok()
+                        .and_then(|object| stack.try_push(&cx, Value::Object(object)).ok());
+                    if pushed.is_none() || stack.len() > 500 {
+                        stack.truncate(3);
+                        stack.shrink(&cx).ok();
+                    }
+                    assert!((0..stack.len()).all(|at| stack.get(at).unwrap().id() <= i as u64));
+                    if i % 500 == 0 {
+                        cx.collect();
+                    }
+                    cx.safepoint();
+                }
+            });
+        }
+        drop(send);
+        // Outside of all heaps.
+        scope.spawn(move || receive.into_iter().for_each(drop));
+        scope.spawn(|| (0..20).for_each(|_| heap.verify().unwrap()));
+    });
+    heap.verify().unwrap();
+    let mut cx = heap.enter();
+    cx.collect();
+    cx.verify().unwrap();
+    assert_eq!(heap.stats().stack_bytes, 0);
+    drop(cx);
+    drop(heap);
+    counter.assert_balanced();
+}
