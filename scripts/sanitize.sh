@@ -47,9 +47,13 @@ times() {
 address() {
   export ASAN_OPTIONS="detect_stack_use_after_return=1:${ASAN_OPTIONS:-}"
   export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
-  PROPTEST_CASES="$(times 32)" tests -p heap-core -p heap-gc --tests
-  PROPTEST_CASES="$(times 300)" HEAP_TESTS_OPERATIONS="$(times 100000)" tests -p heap-tests \
-    --test handles --test derive --test layouts --test oom --test random_programs --test shared_heap
+  # Failing each of thousands of calls in turn takes minutes here.
+  local skip=()
+  [[ $length == smoke ]] && skip=(-- --skip any_one_call --skip any_one_allocation)
+  PROPTEST_CASES="$(times 16)" tests -p heap-core -p heap-gc --tests "${skip[@]}"
+  PROPTEST_CASES="$(times 100)" HEAP_TESTS_OPERATIONS="$(times 50000)" tests -p heap-tests \
+    --test handles --test derive --test oom --test random_programs --test shared_heap \
+    --test stacks --test tiny --test zeroed
   tests -p lua --lib --test cli --test conformance --test interpreters
   [[ $length == smoke ]] || tests -p lua --test golden
 }

@@ -21,7 +21,7 @@ mod scavenge;
 mod snapshot;
 mod special;
 mod stacks;
-#[cfg(all(test, not(heap_loom)))]
+#[cfg(all(test, not(heap_loom), not(heap_asan)))]
 mod tests;
 
 pub use inspect::{CensusRow, MemoryStats};

@@ -9,7 +9,7 @@
 //!
 //! Each check has been seen to fail: `verify/tests.rs`.
 
-#[cfg(all(test, not(heap_loom)))]
+#[cfg(all(test, not(heap_loom), not(heap_asan)))]
 mod tests;
 
 use std::collections::HashSet;

@@ -18,7 +18,7 @@
 //! * SK4: `stack_bytes` are the bytes of the slabs' pages.
 //! * SK5: the heap is mapped as long as a block is out: each slab owns a share of it.
 
-#[cfg(all(test, not(heap_loom)))]
+#[cfg(all(test, not(heap_loom), not(heap_asan)))]
 mod tests;
 
 use core::ptr::NonNull;
@@ -28,6 +28,7 @@ use heap_sync::lock::{Arc, MutexGuard};
 
 use super::MHeap;
 use crate::arena::Arena;
+use crate::asan;
 use crate::corrupt;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
@@ -224,7 +225,9 @@ impl StackPool {
             while taken < most && slab.free != 0 {
                 let block = slab.free.trailing_zeros() as usize;
                 slab.free &= slab.free - 1;
-                sink(NonNull::from(&pieces.blocks[block]));
+                let block = &pieces.blocks[block];
+                asan::unpoison(block.base.as_ptr(), block.bytes);
+                sink(NonNull::from(block));
                 taken += 1;
             }
             if slab.free == 0 {
@@ -354,6 +357,7 @@ impl MHeap {
             return Err(OutOfMemory::TooLarge);
         }
         let span = self.manual_span(pages_for(bytes))?;
+        asan::unpoison(span.base().as_ptr(), span.bytes());
         let added = self.stacks.lock().add(None, span, self);
         added.map_err(|span| {
             drop(self.free_manual_span(span));
@@ -381,6 +385,7 @@ impl MHeap {
                 // SAFETY: the caller has the block.
                 unsafe { base.write_bytes(POISON, bytes) };
             }
+            asan::poison(base.as_ptr(), bytes);
             let Some(Pieces { span, owner, .. }) = pool.put(slab, bit) else { continue };
             // An earlier share is not the last: here is another.
             share = Some(owner);
@@ -415,6 +420,8 @@ impl MHeap {
         // SAFETY: the run is inside a region that this heap has mapped.
         let arena = unsafe { Arena::of(run.base) };
         arena.publish_manual(Arena::page_index(run.base.addr().get()), npages, record);
+        // Until its blocks are taken.
+        asan::poison(run.base.as_ptr(), npages * PAGE_SIZE);
         Ok(span)
     }
 

@@ -1,6 +1,9 @@
 //! Breaks the memory layer's invariants one by one, and sees the verifier name
 //! the one that was broken: a check that was never seen to fail shows nothing.
 //!
+//! Not built for AddressSanitizer: it would complain of what is broken, and of heaps
+//! that nobody dares to drop after that.
+//!
 //! The table of invariants is in `docs/verification.md`.
 
 use core::ptr::NonNull;

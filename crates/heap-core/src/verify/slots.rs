@@ -4,6 +4,7 @@ use heap_sync::atomic::Ordering;
 
 use super::{VerifyError, ensure};
 use crate::arena::{Arena, BLACK, WHITE};
+use crate::asan;
 use crate::geometry::{ARENA_PAGES, GRANULE, PAGE_SIZE};
 use crate::mheap::MHeap;
 use crate::mspan::Body;
@@ -60,10 +61,13 @@ pub(super) fn check_zero(body: &Body) -> Result<(), VerifyError> {
     }
     for slot in (body.free_index..body.nelems).filter(|slot| !body.is_allocated(*slot)) {
         let start = body.slot(slot).cast::<u64>();
+        asan::unpoison(start.as_ptr().cast(), body.slot_bytes);
         // SAFETY: a free slot is initialised memory that nobody uses: fresh pages
         // read as zero. Slots are multiples of eight bytes, so aligned.
         let words = unsafe { core::slice::from_raw_parts(start.as_ptr(), body.slot_bytes / 8) };
-        ensure(words.iter().all(|word| *word == 0), "Y4", || {
+        let zero = words.iter().all(|word| *word == 0);
+        asan::poison(start.as_ptr().cast(), body.slot_bytes);
+        ensure(zero, "Y4", || {
             format!("the free slot at {start:p} is not zero, and nobody would zero it")
         })?;
     }
