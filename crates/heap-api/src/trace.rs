@@ -20,7 +20,7 @@ use core::ptr::NonNull;
 
 use heap_core::kind::ObjectKind;
 use heap_core::tiny::Tenant;
-use heap_core::tracer::{PIECE_BYTES, Piece, Tracer as Edges};
+use heap_core::tracer::{Cursor, PIECE_BYTES, Piece, Tracer as Edges};
 
 use crate::gc::Gc;
 
@@ -69,16 +69,16 @@ pub unsafe trait Trace {
 /// Where [`Trace::trace`] reports handles. Only the collector has one (T5).
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Tracer(Edges);
+pub struct Tracer(Cursor);
 
 impl Tracer {
     /// # Safety
     ///
     /// T5: no mutator is inside the heap whose objects are traced with it.
     #[inline(always)]
-    unsafe fn of(edges: &mut Edges) -> &mut Tracer {
+    unsafe fn of(cursor: &mut Cursor) -> &mut Tracer {
         // SAFETY: `Tracer` is a transparent wrapper.
-        unsafe { &mut *core::ptr::from_mut(edges).cast() }
+        unsafe { &mut *core::ptr::from_mut(cursor).cast() }
     }
 
     #[inline(always)]
@@ -370,19 +370,19 @@ impl<T: Trace> SizedKind<T> {
     };
 
     /// # Safety
-    /// Contract of [`heap_core::kind::TraceBatchFn`]: every set bit is the start
-    /// of a live, initialised `T` on this page.
-    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, edges: &mut Edges) {
-        // SAFETY: T5: the caller is the collector.
-        let tracer = unsafe { Tracer::of(edges) };
-        while greys != 0 {
-            let granule = block * 64 + greys.trailing_zeros() as usize;
-            greys &= greys - 1;
-            let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
-            // SAFETY: the caller promises a live `T` at this slot.
-            let object = unsafe { &*page.add(offset).cast::<T>() };
-            object.trace(tracer);
-        }
+    /// Contract of [`heap_core::kind::TraceBatchFn`]: every granule of the batch
+    /// is the start of a live, initialised `T` on this page.
+    unsafe fn trace_batch(page: *const u8, edges: &mut Edges) {
+        edges.with_cursor(|cursor| {
+            // SAFETY: T5: the caller is the collector.
+            let tracer = unsafe { Tracer::of(cursor) };
+            while let Some(granule) = tracer.0.next_granule() {
+                let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
+                // SAFETY: the caller promises a live `T` at this slot.
+                let object = unsafe { &*page.add(offset).cast::<T>() };
+                object.trace(tracer);
+            }
+        });
     }
 
     /// # Safety
@@ -465,45 +465,51 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 
     /// # Safety
     /// As [`SizedKind::trace_batch`], for tailed objects.
-    unsafe fn trace_batch(page: *const u8, block: usize, mut greys: u64, edges: &mut Edges) {
-        // SAFETY: T5: the caller is the collector.
-        let tracer = unsafe { Tracer::of(edges) };
-        while greys != 0 {
-            let granule = block * 64 + greys.trailing_zeros() as usize;
-            greys &= greys - 1;
-            // Scanned objects with a tail are never put in the 24-byte class
-            // (`alloc_class::for_tailed`), so granule and start coincide.
-            // SAFETY: the granule lies on the page.
-            let object = unsafe { page.add(granule * heap_core::geometry::GRANULE) };
-            let this = object.cast::<Self>();
-            // SAFETY: the caller promises a live object of this layout.
-            let (len, header) = unsafe { ((*this).len, &(*this).header) };
-            header.trace(tracer);
-            if T::NEEDS_TRACE {
-                let end = Self::TAIL + len * size_of::<T>();
-                // SAFETY: a live object's address is not null.
-                let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
-                if end > PIECE_BYTES {
-                    tracer.0.defer(Piece { object, from: Self::TAIL, end });
-                } else {
-                    // SAFETY: the whole tail of a live object.
-                    unsafe {
-                        Self::trace_piece(object, Self::TAIL, end - Self::TAIL, &mut tracer.0)
-                    };
+    unsafe fn trace_batch(page: *const u8, edges: &mut Edges) {
+        edges.with_cursor(|cursor| {
+            // SAFETY: T5: the caller is the collector.
+            let tracer = unsafe { Tracer::of(cursor) };
+            while let Some(granule) = tracer.0.next_granule() {
+                // Scanned objects with a tail are never put in the 24-byte class
+                // (`alloc_class::for_tailed`), so granule and start coincide.
+                // SAFETY: the granule lies on the page.
+                let object = unsafe { page.add(granule * heap_core::geometry::GRANULE) };
+                let this = object.cast::<Self>();
+                // SAFETY: the caller promises a live object of this layout.
+                let (len, header) = unsafe { ((*this).len, &(*this).header) };
+                header.trace(tracer);
+                if T::NEEDS_TRACE {
+                    let end = Self::TAIL + len * size_of::<T>();
+                    // SAFETY: a live object's address is not null.
+                    let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
+                    if end > PIECE_BYTES {
+                        tracer.0.defer(Piece { object, from: Self::TAIL, end });
+                    } else {
+                        // SAFETY: the whole tail of a live object.
+                        unsafe { Self::trace_tail(object, Self::TAIL, end - Self::TAIL, tracer) };
+                    }
                 }
             }
-        }
+        });
+    }
+
+    /// # Safety
+    /// As [`trace_tail`](Self::trace_tail).
+    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut Edges) {
+        edges.with_cursor(|cursor| {
+            // SAFETY: T5: the caller is the collector. The rest is its promise.
+            unsafe { Self::trace_tail(object, from, bytes, Tracer::of(cursor)) };
+        });
     }
 
     /// # Safety
     /// `object` is a live object of this layout and `from..from + bytes` lies
     /// within its tail. Elements that start in the range are traced.
-    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut Edges) {
+    #[inline(always)]
+    unsafe fn trace_tail(object: NonNull<u8>, from: usize, bytes: usize, tracer: &mut Tracer) {
         if size_of::<T>() == 0 {
             return;
         }
-        // SAFETY: T5: the caller is the collector.
-        let tracer = unsafe { Tracer::of(edges) };
         let first = (from - Self::TAIL).div_ceil(size_of::<T>());
         let last = (from + bytes - Self::TAIL).div_ceil(size_of::<T>());
         // SAFETY: `first..last` are element indices below the length, because

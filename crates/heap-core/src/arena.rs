@@ -191,14 +191,16 @@ pub const fn object_offset(granule: usize, slot: usize) -> usize {
     if slot == 24 { (granule * GRANULE).div_ceil(24) * 24 } else { granule * GRANULE }
 }
 
-/// Brings the mark byte of an object into the cache.
+/// Brings the mark byte of an object closer. Many edges are found before the first
+/// of them is looked at, more than the first-level cache has lines to wait for: so
+/// this, too, is for later.
 #[inline(always)]
 pub fn prefetch_mark(object: NonNull<u8>) {
     let address = object.addr().get();
     let at = (address & !ARENA_MASK)
         + core::mem::offset_of!(Arena, marks)
         + ((address & ARENA_MASK) >> GRANULE_SHIFT);
-    prefetch(object.as_ptr().with_addr(at));
+    prefetch_later(object.as_ptr().with_addr(at));
 }
 
 /// Brings the cache line at `address` into the first-level cache, for a use that

@@ -14,11 +14,11 @@ use core::ptr::NonNull;
 
 use crate::tracer::Tracer;
 
-/// Traces objects of one kind that start in one 64-granule block of a page.
+/// Traces objects of one kind that start on one page.
 ///
-/// Arguments: address of the page, index of the block (0..8), bit mask of the
-/// granules in which grey objects start, and the tracer that takes the edges.
-pub type TraceBatchFn = unsafe fn(*const u8, usize, u64, &mut Tracer);
+/// Arguments: address of the page, and the tracer, which has the granules in which
+/// the objects start and takes the edges. Called through [`Tracer::trace`].
+pub type TraceBatchFn = unsafe fn(*const u8, &mut Tracer);
 
 /// Traces part of a large object: object, first byte of the part, bytes of it.
 pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut Tracer);

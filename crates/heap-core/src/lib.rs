@@ -77,6 +77,7 @@ pub mod sweep;
 pub mod sweep_gen;
 pub mod ticket;
 pub mod tiny;
+#[allow(unsafe_code, reason = "writes edges through pointers held in registers")]
 pub mod tracer;
 #[allow(unsafe_code, reason = "inspects spans with the world stopped")]
 pub mod verify;

@@ -1,13 +1,32 @@
-//! [`Tracer`]: where `trace` functions report the handles they find.
+//! [`Tracer`]: where `trace` functions get their objects and report the handles
+//! they find.
 //!
-//! It only collects: edges go into a buffer, and the mark state of the target
-//! is prefetched, so that by the time the marker looks at an edge its mark byte
-//! is in the cache. Whoever drains the buffer (the marker in `heap-gc`, the
-//! verifier) decides what an edge means.
+//! Objects are traced in a [`Batch`], the grey ones of a page. An edge to another
+//! page goes into a buffer, and the mark state of the target is prefetched, so
+//! that by the time the marker looks at an edge its mark byte is in the cache.
+//! Whoever drains the buffer (the marker in `heap-gc`, the verifier) decides what
+//! such an edge means. An edge to the page in hand is not worth the detour: its
+//! mark byte is at hand too, so the tracer marks the object and adds it to the
+//! batch ([`Neighbours::Trace`]).
+//!
+//! A [`Cursor`] is the part of a tracer that changes with every edge. It lives in
+//! registers while a batch is traced; kept in memory, each edge would wait for the
+//! stores of the one before.
+//!
+//! * TR1: between opening and closing a cursor, its tracer's buffers are touched
+//!   through the cursor only, and the cursor stays with its tracer.
+//! * TR2: a batch names every granule at most once. It is filled with distinct
+//!   grey objects, which are black by the time they are traced; what joins it was
+//!   white and is black from then on, and nothing turns white while a heap is
+//!   marked (M1).
 
 use core::ptr::NonNull;
 
-use crate::arena;
+use heap_sync::atomic::{AtomicU8, Ordering};
+
+use crate::arena::{self, BLACK, PageMarks, WHITE};
+use crate::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SIZE};
+use crate::kind::TraceBatchFn;
 
 /// A stretch of a large object that is still to be scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,31 +42,160 @@ pub struct Piece {
 /// Bytes of a large object that are scanned in one go.
 pub const PIECE_BYTES: usize = 64 << 10;
 
+/// Objects of one page that are traced together, by the granules they start in.
+#[derive(Debug)]
+pub struct Batch {
+    granules: Box<[u16; PAGE_GRANULES]>,
+    len: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch { granules: Box::new([0; PAGE_GRANULES]), len: 0 }
+    }
+}
+
+impl Batch {
+    /// Adds the object that starts in `granule` and is not in the batch (TR2).
+    #[inline(always)]
+    pub fn push(&mut self, granule: usize) {
+        debug_assert!(granule < PAGE_GRANULES, "no such granule");
+        self.granules[self.len & (PAGE_GRANULES - 1)] = granule as u16;
+        self.len += 1;
+    }
+
+    /// Number of objects.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// `true` when there are none.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets all objects.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// What becomes of edges to objects on the page whose objects are traced.
+#[derive(Clone, Copy, Debug)]
+pub enum Neighbours<'a> {
+    /// They are reported like any other edge.
+    Report,
+    /// If they are white in these marks, the page's, they turn black and join the
+    /// batch.
+    Trace(&'a PageMarks),
+}
+
+/// Stands for "no page": no object is less than a page away from here.
+const NOWHERE: usize = usize::MAX;
+
 /// Collects the edges of the objects that are being traced.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tracer {
     edges: Vec<NonNull<u8>>,
     pieces: Vec<Piece>,
+    /// The objects to trace.
+    batch: Batch,
+    /// Address of the page whose white objects join the batch, or `NOWHERE`.
+    page: usize,
+    /// The marks of that page.
+    marks: *const AtomicU8,
+}
+
+impl Default for Tracer {
+    fn default() -> Self {
+        Tracer::with_capacity(0)
+    }
 }
 
 impl Tracer {
     /// A tracer with room for `capacity` edges before it grows.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Tracer { edges: Vec::with_capacity(capacity), pieces: Vec::new() }
+        Tracer {
+            edges: Vec::with_capacity(capacity),
+            pieces: Vec::new(),
+            batch: Batch::default(),
+            page: NOWHERE,
+            marks: core::ptr::null(),
+        }
     }
 
-    /// Reports a handle to the start of a heap object.
+    /// Traces the objects of the batch, which lie on `page`, and those that join
+    /// it; afterwards the batch has them all.
+    ///
+    /// # Safety
+    ///
+    /// The contract of `trace`: every granule in the batch is the start of a live
+    /// object of its kind on `page`. The marks, if given, are those of that page,
+    /// and TR2 holds.
+    #[inline]
+    pub unsafe fn trace(
+        &mut self,
+        trace: TraceBatchFn,
+        page: *const u8,
+        batch: &mut Batch,
+        neighbours: Neighbours<'_>,
+    ) {
+        core::mem::swap(&mut self.batch, batch);
+        if let Neighbours::Trace(marks) = neighbours {
+            self.page = page.addr();
+            self.marks = marks.as_ptr();
+        }
+        // SAFETY: the caller's contract; what joins the batch is the target of a
+        // handle, hence the start of a live object (K2), and has the kind of its
+        // page (K1).
+        unsafe { trace(page, self) };
+        self.page = NOWHERE;
+        core::mem::swap(&mut self.batch, batch);
+    }
+
+    /// Hands `run` a cursor: what `trace` functions do their work with.
     #[inline(always)]
-    pub fn edge(&mut self, object: NonNull<u8>) {
-        arena::prefetch_mark(object);
-        self.edges.push(object);
+    pub fn with_cursor(&mut self, run: impl FnOnce(&mut Cursor)) {
+        let start = self.edges.as_mut_ptr();
+        let mut cursor = Cursor {
+            at: start.wrapping_add(self.edges.len()),
+            end: start.wrapping_add(self.edges.capacity()),
+            page: self.page,
+            marks: self.marks,
+            granules: self.batch.granules.as_mut_ptr(),
+            traced: 0,
+            found: self.batch.len,
+            tracer: self,
+        };
+        run(&mut cursor);
+        let Cursor { at, found, .. } = cursor;
+        self.batch.len = found;
+        // SAFETY: TR1: the cursor has written all edges before `at`, which lies
+        // within the capacity.
+        unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
     }
 
-    /// Defers a stretch of a large object.
+    /// Makes room for more edges. `at` is where the next one would go; returns the
+    /// new place and the new end.
+    ///
+    /// # Safety
+    ///
+    /// TR1: a cursor of this tracer has written all edges before `at`.
     #[cold]
-    pub fn defer(&mut self, piece: Piece) {
-        self.pieces.push(piece);
+    #[inline(never)]
+    unsafe fn grow(&mut self, at: *const NonNull<u8>) -> (*mut NonNull<u8>, *mut NonNull<u8>) {
+        let len = edges_between(self.edges.as_ptr(), at);
+        // SAFETY: by the contract, `len` edges are there.
+        unsafe { self.edges.set_len(len) };
+        self.edges.reserve(len.max(64));
+        let start = self.edges.as_mut_ptr();
+        (start.wrapping_add(len), start.wrapping_add(self.edges.capacity()))
     }
 
     /// Number of edges reported and not yet taken.
@@ -88,5 +236,225 @@ impl Tracer {
     #[inline]
     pub fn take_piece(&mut self) -> Option<Piece> {
         self.pieces.pop()
+    }
+}
+
+/// Number of edges from `start` to `at`, both in the same buffer.
+#[inline(always)]
+fn edges_between(start: *const NonNull<u8>, at: *const NonNull<u8>) -> usize {
+    (at.addr() - start.addr()) / size_of::<NonNull<u8>>()
+}
+
+/// A tracer at work (TR1).
+#[derive(Debug)]
+pub struct Cursor {
+    /// Where the next edge goes, and where the buffer ends.
+    at: *mut NonNull<u8>,
+    end: *mut NonNull<u8>,
+    page: usize,
+    marks: *const AtomicU8,
+    /// The batch: its granules, how many were handed out, how many there are.
+    granules: *mut u16,
+    traced: usize,
+    found: usize,
+    tracer: *mut Tracer,
+}
+
+impl Cursor {
+    /// The granule in which the next object of the batch starts.
+    #[inline(always)]
+    pub fn next_granule(&mut self) -> Option<usize> {
+        if self.traced == self.found {
+            return None;
+        }
+        // SAFETY: TR1, and a batch has no more than a page of granules (TR2).
+        let granule = unsafe { self.granules.add(self.traced).read() };
+        self.traced += 1;
+        Some(usize::from(granule))
+    }
+
+    /// Reports a handle to the start of a heap object.
+    #[inline(always)]
+    pub fn edge(&mut self, object: NonNull<u8>) {
+        let offset = object.addr().get().wrapping_sub(self.page);
+        if offset < PAGE_SIZE {
+            self.neighbour(offset >> GRANULE_SHIFT);
+            return;
+        }
+        arena::prefetch_mark(object);
+        if self.at == self.end {
+            // SAFETY: TR1: the tracer is there as long as its cursor, and this
+            // method has written every edge before `at`.
+            (self.at, self.end) = unsafe { (*self.tracer).grow(self.at) };
+        }
+        // SAFETY: `at` is before the end of the buffer.
+        unsafe {
+            self.at.write(object);
+            self.at = self.at.add(1);
+        }
+    }
+
+    /// An edge to an object on the page in hand: if it is white, it joins.
+    #[inline(always)]
+    fn neighbour(&mut self, granule: usize) {
+        // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page and
+        // there is one for this granule.
+        let mark = unsafe { &*self.marks.add(granule) };
+        // ORDERING: Relaxed: another worker may mark the object at the same time;
+        // then both trace it (MK2).
+        if mark.load(Ordering::Relaxed) == WHITE {
+            mark.store(BLACK, Ordering::Relaxed);
+            debug_assert!(self.found < PAGE_GRANULES, "TR2");
+            // SAFETY: as in `next_granule`; the object was not in the batch, so
+            // there is room for it.
+            unsafe { self.granules.add(self.found).write(granule as u16) };
+            self.found += 1;
+        }
+    }
+
+    /// Defers a stretch of a large object.
+    #[cold]
+    #[inline(never)]
+    pub fn defer(&mut self, piece: Piece) {
+        // SAFETY: TR1: the tracer is there; its pieces are no part of the cursor.
+        unsafe { (*self.tracer).pieces.push(piece) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::GRANULE;
+    use proptest::prelude::*;
+
+    /// An object of one granule.
+    #[repr(C)]
+    struct Object([Option<NonNull<u8>>; 2]);
+    const _: () = assert!(size_of::<Object>() == GRANULE);
+
+    #[repr(C, align(8192))]
+    struct Page([Object; PAGE_GRANULES]);
+    const _: () = assert!(align_of::<Page>() == PAGE_SIZE);
+
+    const PAGES: usize = 2;
+    const OBJECTS: usize = PAGES * PAGE_GRANULES;
+
+    fn heap(edges: &[[Option<usize>; 2]]) -> Vec<Page> {
+        let empty = || Page(core::array::from_fn(|_| Object([None; 2])));
+        let mut pages: Vec<Page> = (0..PAGES).map(|_| empty()).collect();
+        let start = NonNull::from(&mut pages[..]).cast::<u8>();
+        for (index, edges) in edges.iter().enumerate() {
+            // SAFETY: indices are below `OBJECTS`.
+            let to = edges.map(|edge| edge.map(|index| unsafe { start.add(index * GRANULE) }));
+            // SAFETY: as above.
+            unsafe { start.add(index * GRANULE).cast::<Object>().write(Object(to)) };
+        }
+        pages
+    }
+
+    unsafe fn trace_objects(page: *const u8, tracer: &mut Tracer) {
+        tracer.with_cursor(|cursor| {
+            while let Some(granule) = cursor.next_granule() {
+                // SAFETY: a page of objects.
+                let object = unsafe { &*page.cast::<Object>().add(granule) };
+                object.0.into_iter().flatten().for_each(|edge| cursor.edge(edge));
+            }
+        });
+    }
+
+    /// How often each object is traced when marking starts at the first, and how
+    /// many edges are reported.
+    fn mark(pages: &[Page], trace_neighbours: bool) -> (Vec<usize>, usize) {
+        let start = NonNull::from(pages).cast::<u8>();
+        let index_of = |object: NonNull<u8>| (object.addr().get() - start.addr().get()) / GRANULE;
+        let marks: [PageMarks; PAGES] =
+            core::array::from_fn(|_| core::array::from_fn(|_| AtomicU8::new(WHITE)));
+        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        let (mut traced, mut reported, mut stack) = (vec![0; OBJECTS], 0, vec![start]);
+        while let Some(object) = stack.pop() {
+            let (page, granule) =
+                (index_of(object) / PAGE_GRANULES, index_of(object) % PAGE_GRANULES);
+            if marks[page][granule].swap(BLACK, Ordering::Relaxed) != WHITE {
+                continue;
+            }
+            batch.clear();
+            batch.push(granule);
+            let neighbours = match trace_neighbours {
+                true => Neighbours::Trace(&marks[page]),
+                false => Neighbours::Report,
+            };
+            let address = core::ptr::from_ref(&pages[page]).cast();
+            // SAFETY: all granules of the page are objects, the marks are the
+            // page's, and the object was white.
+            unsafe { tracer.trace(trace_objects, address, &mut batch, neighbours) };
+            for granule in &batch.granules[..batch.len()] {
+                traced[page * PAGE_GRANULES + usize::from(*granule)] += 1;
+            }
+            reported += tracer.len();
+            let mut edges = tracer.edges().iter();
+            assert!(!trace_neighbours || edges.all(|e| index_of(*e) / PAGE_GRANULES != page));
+            stack.extend(tracer.edges());
+            tracer.clear_edges();
+        }
+        (traced, reported)
+    }
+
+    fn edge() -> impl Strategy<Value = Option<usize>> {
+        prop_oneof![1 => Just(None), 3 => (0..OBJECTS).prop_map(Some)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn tracing_neighbours_reaches_what_reporting_them_reaches(
+            edges in prop::collection::vec([edge(), edge()], OBJECTS)
+        ) {
+            let pages = heap(&edges);
+            let (simple, _) = mark(&pages, false);
+            prop_assert!(simple.iter().all(|times| *times <= 1));
+            prop_assert_eq!(mark(&pages, true).0, simple);
+        }
+    }
+
+    #[test]
+    fn a_chain_within_a_page_reports_no_edge() {
+        let edges: Vec<_> =
+            (0..PAGE_GRANULES).map(|i| [(i + 1 < PAGE_GRANULES).then_some(i + 1), None]).collect();
+        let pages = heap(&edges);
+        let (traced, reported) = mark(&pages, true);
+        assert_eq!((traced.iter().sum::<usize>(), reported), (PAGE_GRANULES, 0));
+        let (traced, reported) = mark(&pages, false);
+        assert_eq!((traced.iter().sum::<usize>(), reported), (PAGE_GRANULES, PAGE_GRANULES - 1));
+    }
+
+    #[test]
+    fn only_white_neighbours_join() {
+        let pages = heap(&[[Some(1), Some(2)], [Some(3), None], [Some(3), None], [None, None]]);
+        let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+        marks[0].store(BLACK, Ordering::Relaxed);
+        marks[1].store(arena::GREY, Ordering::Relaxed);
+        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        batch.push(0);
+        let page = core::ptr::from_ref(&pages[0]).cast();
+        // SAFETY: as in `mark`.
+        unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Trace(&marks)) };
+        assert_eq!(batch.granules[..batch.len()], [0, 2, 3]);
+        assert!(tracer.is_empty());
+        // The grey one is another worker's, or in the queue: it stays grey.
+        let after: Vec<u8> = marks[..4].iter().map(|m| m.load(Ordering::Relaxed)).collect();
+        assert_eq!(after, [BLACK, arena::GREY, BLACK, BLACK]);
+    }
+
+    #[test]
+    fn edges_survive_growth() {
+        let edges: Vec<_> = (0..PAGE_GRANULES).map(|i| [Some(i), Some(OBJECTS - 1)]).collect();
+        let pages = heap(&edges);
+        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        (0..PAGE_GRANULES).for_each(|granule| batch.push(granule));
+        let page = core::ptr::from_ref(&pages[0]).cast();
+        // SAFETY: as in `mark`.
+        unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
+        let wanted: Vec<_> = pages[0].0.iter().flat_map(|o| o.0).flatten().collect();
+        assert_eq!(tracer.edges(), wanted);
     }
 }

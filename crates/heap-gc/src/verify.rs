@@ -19,7 +19,7 @@ use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
 use heap_core::mheap::CensusRow;
 use heap_core::mspan::Body;
-use heap_core::tracer::Tracer;
+use heap_core::tracer::{Batch, Neighbours, Tracer};
 use heap_core::verify::{VerifyError, ensure};
 
 use crate::gate::WorldStopped;
@@ -51,6 +51,7 @@ pub(crate) fn verify(
     roots(&mut |object| stack.push(object));
     shared.weak.each(world, |object| stack.push(object));
     let mut tracer = Tracer::default();
+    let mut batch = Batch::default();
     while let Some(object) = stack.pop() {
         if !seen.insert(object) {
             continue;
@@ -61,8 +62,10 @@ pub(crate) fn verify(
         let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
         let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
         debug_assert!(Arena::page_index(address) < heap_core::geometry::ARENA_PAGES);
+        batch.clear();
+        batch.push(granule);
         // SAFETY: a live object of this kind starts there (V1, just checked).
-        unsafe { trace(page, granule / 64, 1 << (granule % 64), &mut tracer) };
+        unsafe { tracer.trace(trace, page, &mut batch, Neighbours::Report) };
         while let Some(piece) = tracer.take_piece() {
             let trace = body.kind.trace_piece.expect("only such kinds defer pieces");
             // SAFETY: the stretch is the object's own contents.

@@ -32,7 +32,7 @@ fn one_from(central: &Central) -> SpanRequest<'_> {
     SpanRequest { central, home: Home::default(), wanted: 1 }
 }
 
-unsafe fn trace_nothing(_page: *const u8, _block: usize, _mask: u64, _tracer: &mut Tracer) {}
+unsafe fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
 
 /// A kind whose pages can be queued.
 static SCAN: ObjectKind = ObjectKind {

@@ -40,7 +40,7 @@ pub(crate) struct DropLog {
     dropped: Mutex<HashMap<u64, u32>>,
 }
 
-unsafe fn trace_nothing(_page: *const u8, _block: usize, _mask: u64, _tracer: &mut Tracer) {}
+unsafe fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
 
 unsafe fn log_drop(object: NonNull<u8>) {
     // SAFETY: a live object of a kind that drops begins with a header.

@@ -3,6 +3,11 @@
 //!
 //! Which pages need queueing is the protocol of `page_flag`.
 //!
+//! While a page is traced, the objects of the same page that it leads to are
+//! marked and traced with it ([`Neighbours::Trace`]): they take no way through the
+//! edges and the queue. A page with a subtree on it is so scanned about once, not
+//! once per level.
+//!
 //! * MK1: marked, not queued, not scanned and not in a worker's hands is
 //!   impossible when marking ends.
 //! * MK2: an object may be traced twice (two workers that mark it at the same
@@ -17,8 +22,8 @@ use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
 use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
 use heap_core::kind::TraceBatchFn;
-use heap_core::marks::{Isa, PageMasks, grey_masks};
-use heap_core::tracer::{PIECE_BYTES, Piece, Tracer};
+use heap_core::marks::{Isa, grey_masks};
+use heap_core::tracer::{Batch, Neighbours, PIECE_BYTES, Piece, Tracer};
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
@@ -127,12 +132,39 @@ const DIRECT_MAX: usize = 4;
 struct TakenPage {
     page: Page,
     trace: TraceBatchFn,
-    masks: PageMasks,
+    slot_bytes: usize,
+    batch: Batch,
 }
 
 /// Edges are looked at when there are so many of them: by then the mark bytes
 /// that were asked for first have arrived.
 const EDGE_BATCH: usize = 256;
+
+/// One bit per cache line in the mask of a block: that of its first granule.
+const LINES: u64 = 0x1111_1111_1111_1111;
+
+/// A page is asked for whole when the pages before it led to so many objects on
+/// themselves, per page: most of its lines will be wanted, not only those of its
+/// grey objects.
+const MANY_NEIGHBOURS: usize = 16;
+
+/// How many of the objects traced with a page were not grey when it was taken: a
+/// moving average over some eight pages, times eight.
+#[derive(Debug, Default)]
+struct NeighbourCount(usize);
+
+impl NeighbourCount {
+    #[inline(always)]
+    fn add(&mut self, neighbours: usize) {
+        self.0 = self.0 - self.0 / 8 + neighbours;
+    }
+
+    /// The lines to ask for beside those of grey objects.
+    #[inline(always)]
+    fn lines(&self) -> u64 {
+        if self.0 >= MANY_NEIGHBOURS * 8 { LINES } else { 0 }
+    }
+}
 
 /// Marks an object if it is white.
 #[inline(always)]
@@ -168,6 +200,13 @@ struct Worker<'j, Q> {
     direct: Vec<NonNull<u8>>,
     /// The page whose objects' memory is on its way.
     taken: Option<TakenPage>,
+    /// Lines asked for of every page, as [`NeighbourCount`] said last.
+    more_lines: u64,
+    neighbours: NeighbourCount,
+    /// Batches to use again.
+    spare: Vec<Batch>,
+    /// The batch of `scan_chain`.
+    chain: Batch,
     tracer: Tracer,
     /// Freshly marked objects of the current batch.
     fresh: Vec<NonNull<u8>>,
@@ -182,6 +221,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             queue,
             direct: Vec::with_capacity(DIRECT_MAX),
             taken: None,
+            more_lines: 0,
+            neighbours: NeighbourCount::default(),
+            spare: Vec::new(),
+            chain: Batch::default(),
             tracer: Tracer::with_capacity(4096),
             fresh: Vec::with_capacity(4096),
             counts: MarkCounts::default(),
@@ -244,47 +287,59 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let trace = kind.trace_batch.expect("noscan pages are never queued");
         let marks = arena.page_marks(index);
         let masks = grey_masks(self.job.isa, marks);
-        let mut objects = 0;
+        let mut batch = self.spare.pop().unwrap_or_default();
+        batch.clear();
         for (block, mask) in masks.into_iter().enumerate() {
             let mut left = mask;
             while left != 0 {
                 let granule = block * 64 + left.trailing_zeros() as usize;
                 left &= left - 1;
                 marks[granule & (PAGE_GRANULES - 1)].store(BLACK, Ordering::Relaxed);
+                batch.push(granule);
             }
-            objects += mask.count_ones() as usize;
             // One prefetch per cache line in which a grey object starts or ends:
-            // fold the four granules of a line into one bit.
+            // fold the four granules of a line into one bit. (Not a straight run
+            // of prefetches when the whole page is wanted: they come too fast, and
+            // some are lost.)
             let ends = mask | mask << tail;
-            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & 0x1111_1111_1111_1111;
+            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & LINES | self.more_lines;
             while lines != 0 {
                 let granule = block * 64 + lines.trailing_zeros() as usize;
                 lines &= lines - 1;
                 prefetch_later(page.0.as_ptr().wrapping_add(granule << GRANULE_SHIFT));
             }
         }
-        self.counts.objects += objects;
-        self.counts.bytes += objects * slot_bytes;
-        TakenPage { page, trace, masks }
+        TakenPage { page, trace, slot_bytes, batch }
     }
 
-    /// Second half: traces the objects that were taken.
-    fn finish_page(&mut self, taken: &TakenPage) {
-        for (block, mask) in taken.masks.into_iter().enumerate() {
-            if mask != 0 {
-                // SAFETY: grey granules are starts of live objects of the page's
-                // kind (K1): handles lead to starts.
-                unsafe { (taken.trace)(taken.page.0.as_ptr(), block, mask, &mut self.tracer) };
-            }
+    /// Second half: traces the objects that were taken, and those of the same page
+    /// that they lead to.
+    fn finish_page(&mut self, taken: TakenPage) {
+        let TakenPage { page, trace, slot_bytes, mut batch } = taken;
+        // SAFETY: queued pages belong to this heap.
+        let arena = unsafe { Arena::of(page.0) };
+        let marks = arena.page_marks(Arena::page_index(page.0.addr().get()));
+        let greys = batch.len();
+        // SAFETY: grey granules are starts of live objects of the page's kind (K1):
+        // handles lead to starts. Each was taken once, and is black (TR2).
+        unsafe {
+            let neighbours = Neighbours::Trace(marks);
+            self.tracer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
         }
+        self.counts.objects += batch.len();
+        self.counts.bytes += batch.len() * slot_bytes;
+        self.neighbours.add(batch.len() - greys);
+        self.more_lines = self.neighbours.lines();
+        self.spare.push(batch);
         if self.tracer.len() >= EDGE_BATCH {
             self.drain_edges();
         }
     }
 
     /// Traces one object that this worker has just marked, and the chain that
-    /// hangs on it: while an object has just one edge and nothing else is to be
-    /// done, its target is the next.
+    /// hangs on it: as long as it stays on the page, as part of the batch, and then,
+    /// while there is just one edge and nothing else is to be done, on the page of
+    /// that edge's target.
     fn scan_chain(&mut self, mut object: NonNull<u8>) {
         loop {
             let address = object.addr().get();
@@ -294,12 +349,17 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
             let kind = arena.kind(index).expect("M2: a marked object has a kind");
             let trace = kind.trace_batch.expect("noscan objects are never traced");
-            self.counts.objects += 1;
-            self.counts.bytes += arena.slot_bytes(index);
-            let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
             let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
+            let batch = &mut self.chain;
+            batch.clear();
+            batch.push(address >> GRANULE_SHIFT & (PAGE_GRANULES - 1));
             // SAFETY: as in `finish_page`, for this one object.
-            unsafe { trace(page, granule / 64, 1 << (granule % 64), &mut self.tracer) };
+            unsafe {
+                let neighbours = Neighbours::Trace(arena.page_marks(index));
+                self.tracer.trace(trace, page, batch, neighbours);
+            }
+            self.counts.objects += batch.len();
+            self.counts.bytes += batch.len() * arena.slot_bytes(index);
             let &[next] = self.tracer.edges() else { break };
             if self.has_more_to_do() {
                 break;
@@ -376,10 +436,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             } else if let Some(page) = self.queue.pop() {
                 let taken = self.begin_page(page);
                 if let Some(before) = self.taken.replace(taken) {
-                    self.finish_page(&before);
+                    self.finish_page(before);
                 }
             } else if let Some(taken) = self.taken.take() {
-                self.finish_page(&taken);
+                self.finish_page(taken);
             } else if !self.tracer.is_empty() || self.tracer.has_pieces() {
                 self.drain_edges();
             } else {

@@ -4,7 +4,9 @@
 //! A page is a flag and mark bytes. Workers do what `mark::worker` does with
 //! them: turn a white byte grey, then ask the flag; or clear the flag, then trace
 //! the grey bytes. The list of queued pages is a counter. Loom knows no vector
-//! loads; a scan reads the bytes one by one, as the portable kernel does.
+//! loads; a scan reads the bytes one by one, as the portable kernel does. Where the
+//! first object holds a handle to the second, who traces the first marks the second
+//! as a neighbour, without the flag.
 //!
 //! A [`Steps`] is the protocol as the workers use it. A mutant is a `Steps` with
 //! another [`Sharing`] or another order.
@@ -24,6 +26,8 @@ trait Steps: 'static {
     type Sharing: Sharing;
     /// Whether the scanner clears the flag before it reads the marks.
     const CLEARS_FIRST: bool = true;
+    /// Whether a neighbour is looked at before it turns black.
+    const LOOKS_AT_NEIGHBOURS: bool = true;
 }
 
 /// The protocol as it is.
@@ -42,13 +46,20 @@ struct Page<S> {
     traced: [AtomicUsize; MARKS],
     /// In how many queues the page is.
     queues: AtomicUsize,
+    /// The object that the first one holds a handle to.
+    neighbour: Option<usize>,
     steps: PhantomData<fn() -> S>,
 }
 
 impl<S: Steps> Page<S> {
     /// A page with white objects that is in no queue.
     fn new() -> Arc<Page<S>> {
+        Page::with_neighbour(None)
+    }
+
+    fn with_neighbour(neighbour: Option<usize>) -> Arc<Page<S>> {
         Arc::new(Page {
+            neighbour,
             queued: AtomicU8::new(UNQUEUED),
             marks: std::array::from_fn(|_| AtomicU8::new(WHITE)),
             traced: Default::default(),
@@ -94,9 +105,22 @@ impl<S: Steps> Page<S> {
         }
         for object in grey {
             self.marks[object].store(BLACK, Ordering::Relaxed);
-            self.traced[object].fetch_add(1, Ordering::Relaxed);
+            self.trace(object);
         }
         true
+    }
+
+    /// Traces an object of the page in hand, and its neighbour with it.
+    fn trace(&self, object: usize) {
+        self.traced[object].fetch_add(1, Ordering::Relaxed);
+        let Some(neighbour) = self.neighbour.filter(|_| object == 0) else { return };
+        let white = self.marks[neighbour].load(Ordering::Relaxed) == WHITE;
+        if white || !S::LOOKS_AT_NEIGHBOURS {
+            self.marks[neighbour].store(BLACK, Ordering::Relaxed);
+        }
+        if white {
+            self.trace(neighbour);
+        }
     }
 
     /// With all workers at rest: what is marked was traced, or will be.
@@ -179,6 +203,25 @@ fn a_page_comes_back_while_it_is_scanned<S: Steps>() {
     });
 }
 
+/// The page in hand leads to an object that another worker marks.
+fn a_neighbour_is_traced<S: Steps>() {
+    check(|| {
+        let page = Page::<S>::with_neighbour(Some(1));
+        page.mark(&[0]);
+        let marker = page.spawn(|p| p.mark(&[1]));
+        page.scan();
+        marker.join().unwrap();
+        page.settle();
+        let traced = page.traced[1].load(Ordering::Relaxed);
+        assert!((1..=2).contains(&traced), "MK2: traced {traced} times");
+    });
+}
+
+#[test]
+fn loom_a_neighbour_is_traced() {
+    a_neighbour_is_traced::<Sound>();
+}
+
 #[test]
 fn loom_a_fresh_mark_is_scanned_or_queued() {
     a_fresh_mark_is_scanned_or_queued::<Sound>();
@@ -251,6 +294,20 @@ impl Steps for ClearsLate {
 #[should_panic(expected = "PF1: a mark is lost")]
 fn loom_mutant_clears_late() {
     a_fresh_mark_is_scanned_or_queued::<ClearsLate>();
+}
+
+/// A neighbour turns black whatever it was.
+struct NeighboursBlind;
+
+impl Steps for NeighboursBlind {
+    type Sharing = Together;
+    const LOOKS_AT_NEIGHBOURS: bool = false;
+}
+
+#[test]
+#[should_panic(expected = "MK2: never traced")]
+fn loom_mutant_neighbours_blind() {
+    a_neighbour_is_traced::<NeighboursBlind>();
 }
 
 /// What a single worker does, done by two.
