@@ -420,20 +420,7 @@ impl MHeap {
 
     /// A span of fresh pages.
     fn fresh_span(&self, central: &Central, shape: Shape) -> Result<CachedSpan, OutOfMemory> {
-        let npages = shape.npages;
-        let mut pages = self.pages.lock();
-        if self.charge(npages) == Err(OutOfMemory::Limit) {
-            drop(pages);
-            self.sweep_for_pages();
-            pages = self.pages.lock();
-            self.charge(npages)?;
-        }
-        let Some((span, run)) = self.take_run(&mut pages, npages) else {
-            self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
-            return Err(OutOfMemory::System);
-        };
-        central.counts().grew(npages);
-        drop(pages);
+        let (span, run) = self.take_run(shape.npages, || central.counts().grew(shape.npages))?;
         let Run { base, needs_zero } = run;
         let Shape { npages, nelems, slot_bytes, allocated } = shape;
         let body = Body {
@@ -461,16 +448,34 @@ impl MHeap {
         Ok(cached)
     }
 
-    /// A span record and pages for it.
-    fn take_run(&self, pages: &mut Pages, npages: usize) -> Option<(NonNull<Span>, Run)> {
-        let span = pages.spans.alloc(Span::dead)?;
-        let run = pages.take(&*self.os, self.config.huge_pages, npages);
-        // ORDERING: Relaxed: a count, changed under the page lock only.
-        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
-        if run.is_none() {
-            pages.spans.free(span);
+    /// A span record and fresh pages for it, charged against the limit (Y2); calls
+    /// `count` under the page lock.
+    fn take_run(
+        &self,
+        npages: usize,
+        count: impl FnOnce(),
+    ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
+        let mut pages = self.pages.lock();
+        if self.charge(npages) == Err(OutOfMemory::Limit) {
+            drop(pages);
+            self.sweep_for_pages();
+            pages = self.pages.lock();
+            self.charge(npages)?;
         }
-        Some((span, run?))
+        let taken = pages.spans.alloc(Span::dead).and_then(|record| {
+            let run = pages.take(&*self.os, self.config.huge_pages, npages);
+            if run.is_none() {
+                pages.spans.free(record);
+            }
+            Some((record, run?))
+        });
+        // ORDERING: Relaxed: counts, changed under the page lock only.
+        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
+        match taken {
+            Some(_) => count(),
+            None => _ = self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed),
+        }
+        taken.ok_or(OutOfMemory::System)
     }
 
     /// Sweeps everything, for the pages that are dead already.

@@ -401,20 +401,10 @@ impl MHeap {
 
     /// Fresh pages, charged against the limit (Y2).
     fn manual_span(&self, npages: usize) -> Result<ManualSpan, OutOfMemory> {
-        let mut pages = self.pages.lock();
-        if self.charge(npages) == Err(OutOfMemory::Limit) {
-            drop(pages);
-            self.sweep_for_pages();
-            pages = self.pages.lock();
-            self.charge(npages)?;
-        }
-        let Some((record, run)) = self.take_run(&mut pages, npages) else {
-            self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
-            return Err(OutOfMemory::System);
-        };
-        // ORDERING: Relaxed: a count, changed under the page lock only.
-        self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
-        drop(pages);
+        let (record, run) = self.take_run(npages, || {
+            // ORDERING: Relaxed: a count, changed under the page lock only.
+            self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
+        })?;
         // SAFETY: a record fresh from the allocator, pages nobody else has.
         let span = unsafe { ManualSpan::set_up(record, run.base, npages) };
         // SAFETY: the run is inside a region that this heap has mapped.
