@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests under a sanitizer (docs/verification.md).
 #
-#   scripts/sanitize.sh address        smoke length, some minutes
+#   scripts/sanitize.sh address        smoke length: what CI runs
 #   scripts/sanitize.sh thread
 #   scripts/sanitize.sh address long   more tests, and FACTOR (10 unless set) times
 #   scripts/sanitize.sh thread  long   as many random programs and operations
