@@ -14,7 +14,6 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
 use heap_core::kind::NOSCAN;
@@ -24,8 +23,7 @@ use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
-use heap_core::verify::verify as verify_heap;
-use support::{Toy, config};
+use support::{Toy, config, mark, refill, sweep_rest, verify_at_rest};
 
 const MIB: usize = 1 << 20;
 
@@ -248,7 +246,7 @@ fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
             assert_eq!(after, before, "a sweep without a bitmap frees nothing");
         }
         toy.heap.release_idle();
-        toy.verify();
+        verify_at_rest(&toy.heap);
     }
     NO_BITMAPS.store(false, Ordering::Relaxed);
     toy.collect();
@@ -348,40 +346,20 @@ impl Raw {
     fn grow(&mut self, objects: usize, bytes: usize) {
         let class = SizeClass::for_size(bytes).expect("a small object");
         for _ in 0..objects {
-            let slot = loop {
-                match self.cache.refill(&self.heap, &NOSCAN, class) {
-                    Refill::Slot(slot) => break slot,
-                    Refill::NoMemory => panic!("no memory"),
-                    Refill::NeedSpans(request) => {
-                        let spans = self.heap.acquire_spans(request, &mut Tally::default());
-                        self.cache.install(&NOSCAN, class, spans.expect("memory"));
-                    }
-                }
-            };
-            self.live.push(slot);
+            let slot = refill(&self.heap, &mut self.cache, &NOSCAN, class);
+            self.live.push(slot.expect("memory"));
         }
     }
 
     fn collect(&mut self) {
         self.cache.flush(&self.heap);
         self.heap.before_mark();
-        for object in &self.live {
-            // SAFETY: a live object of this heap.
-            let arena = unsafe { Arena::of(*object) };
-            arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
-        }
+        self.live.iter().for_each(|object| mark(*object));
         self.heap.start_sweep();
         // Before the sweep could write to a recycled bitmap, and after.
-        self.verify();
-        let mut tally = Tally::default();
-        while self.heap.sweep_one(&mut tally).is_some() {}
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
-        self.verify();
-    }
-
-    fn verify(&mut self) {
-        // SAFETY: one thread, the cache is flushed.
-        unsafe { verify_heap(&self.heap) }.unwrap_or_else(|error| panic!("{error}"));
+        verify_at_rest(&self.heap);
+        sweep_rest(&self.heap, SweepBy::Collector);
+        verify_at_rest(&self.heap);
     }
 }
 

@@ -227,8 +227,6 @@ impl Shared<'_> {
     }
 
     fn sweep(&self) {
-        let mut tally = heap_core::stats::Tally::default();
-        while self.0.heap.sweep_one(&mut tally).is_some() {}
-        self.0.heap.stats.add(&mut tally, heap_core::stats::SweepBy::Background);
+        support::sweep_rest(&self.0.heap, heap_core::stats::SweepBy::Background);
     }
 }

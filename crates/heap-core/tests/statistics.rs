@@ -10,16 +10,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
-use heap_core::arena::{Arena, BLACK};
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::kind::{NOSCAN, ObjectKind};
-use heap_core::mcache::{Cache, Refill};
+use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, Snapshot};
 use heap_core::os::SimOs;
 use heap_core::size_class::SizeClass;
-use heap_core::stats::{Counted, SweepBy, Tally};
-use heap_core::verify::verify;
-use support::{KINDS, Toy};
+use heap_core::stats::{Counted, SweepBy};
+use support::{KINDS, Toy, mark, refill, sweep_rest, verify_at_rest};
 
 /// Totals never go back, whatever the moment.
 fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &Snapshot) {
@@ -116,18 +114,7 @@ impl Mutator {
         let kind = if random.is_multiple_of(3) { &SCANNED } else { &NOSCAN };
         let object = match for_sized(bytes, 8) {
             Slot::Large => heap.alloc_large(kind, bytes).expect("memory"),
-            Slot::Small(class) => loop {
-                match self.cache.refill(heap, kind, class) {
-                    Refill::Slot(slot) => break slot,
-                    Refill::NoMemory => panic!("no memory"),
-                    Refill::NeedSpans(request) => {
-                        let mut tally = Tally::default();
-                        let spans = heap.acquire_spans(request, &mut tally);
-                        self.cache.count(&tally);
-                        self.cache.install(kind, class, spans.expect("memory"));
-                    }
-                }
-            },
+            Slot::Small(class) => refill(heap, &mut self.cache, kind, class).expect("memory"),
         };
         if random.is_multiple_of(5) {
             self.kept.push(object);
@@ -165,11 +152,7 @@ fn every_sample_adds_up_while_others_run() {
                     scope.spawn(move || (0..6000).for_each(|_| mutator.alloc(heap)))
                 })
                 .collect();
-            let sweeper = scope.spawn(|| {
-                let mut tally = Tally::default();
-                while heap.sweep_one(&mut tally).is_some() {}
-                heap.stats.add(&mut tally, SweepBy::Background);
-            });
+            let sweeper = scope.spawn(|| sweep_rest(&heap, SweepBy::Background));
             let scavenger = scope.spawn(|| {
                 for i in 0..20 {
                     heap.scavenge(i << 18);
@@ -187,20 +170,14 @@ fn every_sample_adds_up_while_others_run() {
         for mutator in &mut mutators {
             mutator.cache.flush(&heap);
         }
-        let mut tally = Tally::default();
-        while heap.sweep_one(&mut tally).is_some() {}
-        heap.stats.add(&mut tally, SweepBy::Collector);
-        // SAFETY: everybody is at rest, the caches are flushed: Z3, Z4.
-        unsafe { verify(&heap) }.unwrap_or_else(|error| panic!("{error}"));
+        sweep_rest(&heap, SweepBy::Collector);
+        // Z3, Z4: the rows equal a recount.
+        verify_at_rest(&heap);
         heap.before_mark();
         for mutator in &mut mutators {
             let half = mutator.kept.len() / 2;
             mutator.kept.drain(..half);
-            for object in &mutator.kept {
-                // SAFETY: a live object.
-                let arena = unsafe { Arena::of(*object) };
-                arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
-            }
+            mutator.kept.iter().for_each(|object| mark(*object));
         }
         heap.start_sweep();
     }

@@ -4,18 +4,19 @@
 #![cfg(not(heap_loom))]
 #![allow(unsafe_code, reason = "plays the part of the collector")]
 
+mod support;
+
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
-use heap_core::arena::{Arena, BLACK};
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::kind::{NOSCAN, ObjectKind};
-use heap_core::mcache::{Cache, Refill};
+use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SimOs;
-use heap_core::stats::{SweepBy, Tally};
-use heap_core::verify::verify;
+use heap_core::stats::SweepBy;
+use support::{mark, refill, sweep_rest, verify_at_rest};
 
 const MUTATORS: usize = 3;
 
@@ -61,20 +62,9 @@ impl Mutator {
         self.counted += usize::from(kind.drop_in_place.is_some());
         let object = match for_sized(bytes, 8) {
             Slot::Large => heap.alloc_large(kind, bytes).expect("memory"),
-            Slot::Small(class) => loop {
-                if let Some(slot) = self.cache.alloc(kind, class) {
-                    break slot;
-                }
-                match self.cache.refill(heap, kind, class) {
-                    Refill::Slot(slot) => break slot,
-                    Refill::NoMemory => panic!("no memory"),
-                    Refill::NeedSpans(request) => {
-                        let mut tally = Tally::default();
-                        let spans = heap.acquire_spans(request, &mut tally).expect("memory");
-                        self.cache.count(&tally);
-                        self.cache.install(kind, class, spans);
-                    }
-                }
+            Slot::Small(class) => match self.cache.alloc(kind, class) {
+                Some(slot) => slot,
+                None => refill(heap, &mut self.cache, kind, class).expect("memory"),
             },
         };
         let tag = self.random(255) as u8 + 1;
@@ -119,11 +109,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
                     mutator.check();
                 }));
             }
-            threads.push(scope.spawn(|| {
-                let mut tally = Tally::default();
-                while heap.sweep_one(&mut tally).is_some() {}
-                heap.stats.add(&mut tally, SweepBy::Background);
-            }));
+            threads.push(scope.spawn(|| sweep_rest(&heap, SweepBy::Background)));
             threads.push(scope.spawn(|| {
                 for i in 0..40 {
                     match i % 4 {
@@ -143,17 +129,12 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
         for mutator in &mut mutators {
             mutator.cache.flush(&heap);
         }
-        let mut tally = Tally::default();
-        while heap.sweep_one(&mut tally).is_some() {}
-        heap.stats.add(&mut tally, SweepBy::Collector);
-        // SAFETY: everybody is at rest, the caches are flushed.
-        unsafe { verify(&heap) }.unwrap_or_else(|error| panic!("{error}"));
+        sweep_rest(&heap, SweepBy::Collector);
+        verify_at_rest(&heap);
         mutators.iter().for_each(Mutator::check);
         heap.before_mark();
         for (object, ..) in mutators.iter().flat_map(|mutator| &mutator.objects) {
-            // SAFETY: a live object.
-            let arena = unsafe { Arena::of(*object) };
-            arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+            mark(*object);
         }
         heap.start_sweep();
     }

@@ -2,19 +2,19 @@
 #![cfg(not(heap_loom))]
 #![allow(unsafe_code, reason = "plays the part of the collector")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
-use heap_core::arena::{Arena, BLACK};
 use heap_core::kind::{ObjectKind, TINY};
-use heap_core::mcache::{Cache, Refill};
+use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SystemOs;
 use heap_core::specials::SpecialKind;
-use heap_core::stats::{SweepBy, Tally};
+use heap_core::stats::SweepBy;
 use heap_core::tiny::{TINY_CLASS, Tenant};
-use heap_core::verify::verify;
+use support::{mark, refill, sweep_rest, verify_at_rest};
 
 fn heap() -> MHeap {
     let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
@@ -27,20 +27,9 @@ fn slot_of(address: usize) -> usize {
 
 /// A slot of its own of sixteen bytes.
 fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> NonNull<u8> {
-    if let Some(slot) = cache.alloc(kind, TINY_CLASS) {
-        return slot;
-    }
-    loop {
-        match cache.refill(heap, kind, TINY_CLASS) {
-            Refill::Slot(slot) => return slot,
-            Refill::NoMemory => panic!("no memory"),
-            Refill::NeedSpans(request) => {
-                let mut tally = Tally::default();
-                let spans = heap.acquire_spans(request, &mut tally);
-                cache.count(&tally);
-                cache.install(kind, TINY_CLASS, spans.expect("memory"));
-            }
-        }
+    match cache.alloc(kind, TINY_CLASS) {
+        Some(slot) => slot,
+        None => refill(heap, cache, kind, TINY_CLASS).expect("memory"),
     }
 }
 
@@ -57,28 +46,16 @@ fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
 /// A collection that keeps `live`, all of it swept.
 fn collect<'a>(heap: &MHeap, cache: &mut Cache, live: impl Iterator<Item = &'a NonNull<u8>>) {
     cache.flush(heap);
-    let mut tally = Tally::default();
-    while heap.sweep_one(&mut tally).is_some() {}
+    sweep_rest(heap, SweepBy::Collector);
     heap.before_mark();
-    for object in live {
-        // SAFETY: an object of this heap.
-        let arena = unsafe { Arena::of(*object) };
-        arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
-    }
+    live.for_each(|object| mark(*object));
     heap.start_sweep();
-    while heap.sweep_one(&mut tally).is_some() {}
-    heap.stats.add(&mut tally, SweepBy::Collector);
-}
-
-#[track_caller]
-fn check(heap: &MHeap) {
-    // SAFETY: one thread, and the callers have flushed.
-    unsafe { verify(heap) }.unwrap();
+    sweep_rest(heap, SweepBy::Collector);
 }
 
 /// Allocated slots of the kinds of a name.
 fn slots(heap: &MHeap, kind: &str) -> usize {
-    // SAFETY: as in `check`.
+    // SAFETY: one thread, and the callers have flushed.
     unsafe { heap.census() }.iter().filter(|row| row.kind == kind).map(|row| row.objects).sum()
 }
 
@@ -94,7 +71,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
                 .collect();
             seen.dedup();
             cache.flush(&heap);
-            check(&heap);
+            verify_at_rest(&heap);
             assert_eq!(slots(&heap, "tiny"), seen.len(), "{count} of {bytes}");
             assert_eq!(heap.stats.allocated_bytes.get(), 16 * seen.len() as u64);
         }
@@ -119,7 +96,7 @@ fn a_slot_is_filled_also_when_its_window_was_put_aside() {
         assert_eq!(next.addr().get(), first.addr().get() + 4 * i);
     }
     cache.flush(&heap);
-    check(&heap);
+    verify_at_rest(&heap);
     assert_eq!(slots(&heap, "tiny"), 257_usize.div_ceil(4));
     assert_eq!(slots(&heap, "other"), 256, "and the other window is left as it was");
 }
@@ -149,7 +126,7 @@ fn slots_stay_as_long_as_a_tenant_is_marked() {
         }
         live.retain(|_, _| next() % 5 != 0);
         collect(&heap, &mut cache, live.values().map(|(object, _)| object));
-        check(&heap);
+        verify_at_rest(&heap);
         let mut kept: Vec<usize> = live.keys().map(|address| slot_of(*address)).collect();
         kept.dedup();
         assert_eq!(slots(&heap, "tiny"), kept.len(), "and no longer");
@@ -196,10 +173,10 @@ fn specials_of_tenants_fire_with_the_slot() {
         unsafe { heap.add_special(*object, SpecialKind::WeakHandle, data) }.unwrap();
     }
     collect(&heap, &mut cache, pair[1..].iter());
-    check(&heap);
+    verify_at_rest(&heap);
     assert!(heap.take_fired().is_empty(), "the slot lives");
     collect(&heap, &mut cache, [].iter());
-    check(&heap);
+    verify_at_rest(&heap);
     let fired: Vec<usize> = heap.take_fired().iter().map(|special| special.data).collect();
     assert_eq!(fired, [0, 1]);
 }

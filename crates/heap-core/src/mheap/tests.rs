@@ -113,10 +113,14 @@ impl Sample {
         unsafe { self.span(object).as_ref().inspect() }.expect("a live span")
     }
 
+    fn central(&self, index: usize) -> &Central {
+        self.heap.central_at(index).expect("a kind and class that the sample has")
+    }
+
     /// Takes a span out of the list of swept spans with room.
     fn unlist(&self) -> NonNull<Span> {
-        let central = self.heap.central_at(0).expect("a list");
-        central.partial_swept(self.heap.now()).at(Home::default()).pop().expect("a span with room")
+        let list = self.central(0).partial_swept(self.heap.now()).at(Home::default());
+        list.pop().expect("a span with room")
     }
 }
 
@@ -171,13 +175,13 @@ fn broken(invariant: &str, state: State, damage: impl FnOnce(&mut Sample)) {
 #[test]
 fn a_span_in_a_cache_is_seen() {
     broken("C1", State::Swept, |s| {
-        let central = s.heap.central_at(0).expect("a list");
-        let _lost = s.heap.acquire_spans(one_from(central), &mut Tally::default()).expect("memory");
+        let request = one_from(s.central(0));
+        let _lost = s.heap.acquire_spans(request, &mut Tally::default()).expect("memory");
     });
     // One that was in a cache when the clock advanced.
     broken("C1", State::Swept, |s| {
-        let central = s.heap.central_at(0).expect("a list");
-        let span = s.heap.acquire_spans(one_from(central), &mut Tally::default()).expect("memory");
+        let request = one_from(s.central(0));
+        let span = s.heap.acquire_spans(request, &mut Tally::default()).expect("memory");
         s.heap.before_mark();
         s.live.iter().for_each(|object| set_mark(*object, BLACK));
         s.heap.start_sweep();
@@ -331,39 +335,24 @@ fn wrong_lists_of_spans_are_seen() {
     broken("N1", State::Swept, |s| _ = s.unlist());
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        let central = s.heap.central_at(0).expect("a list");
-        central.partial_swept(s.heap.now()).at(Home::default()).push(span);
-        central.partial_swept(s.heap.now()).at(Home::default()).push(span);
+        let list = s.central(0).partial_swept(s.heap.now()).at(Home::default());
+        list.push(span);
+        list.push(span);
     });
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        s.heap
-            .central_at(0)
-            .expect("a list")
-            .full_swept(s.heap.now())
-            .at(Home::default())
-            .push(span);
+        s.central(0).full_swept(s.heap.now()).at(Home::default()).push(span);
     });
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        s.heap
-            .central_at(1)
-            .expect("another list")
-            .partial_swept(s.heap.now())
-            .at(Home::default())
-            .push(span);
+        s.central(1).partial_swept(s.heap.now()).at(Home::default()).push(span);
     });
     broken("N1", State::Swept, |s| {
         let mut pages = s.heap.pages.lock();
         let dead = pages.spans.alloc(Span::dead).expect("memory");
         pages.spans.free(dead);
         drop(pages);
-        s.heap
-            .central_at(0)
-            .expect("a list")
-            .full_swept(s.heap.now())
-            .at(Home::default())
-            .push(dead);
+        s.central(0).full_swept(s.heap.now()).at(Home::default()).push(dead);
     });
 }
 
@@ -392,7 +381,7 @@ fn wrong_statistics_by_class_are_seen() {
     broken("Z3", State::Swept, |s| s.damage_body(s.live[0], |body| body.counted -= 1));
     broken("Z3", State::Swept, |s| s.damage_body(s.large, |body| body.counted += 1));
     let counts = |s: &Sample, damage: fn(&ClassCounts)| {
-        damage(s.heap.central_at(0).expect("a list").counts());
+        damage(s.central(0).counts());
     };
     broken("Z3", State::Swept, |s| counts(s, |counts| counts.grew(0)));
     broken("Z3", State::Swept, |s| counts(s, |counts| counts.shrank(0)));

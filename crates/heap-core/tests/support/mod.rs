@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use heap_core::alloc_class::{Slot, for_sized};
@@ -17,13 +18,14 @@ use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
-use heap_core::mheap::CoreConfig;
+use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::{Os, SystemOs};
+use heap_core::size_class::SizeClass;
 use heap_core::specials::{AddError, Special, SpecialKind};
 use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::tracer::Tracer;
-use heap_core::verify::{Caches, verify_with};
+use heap_core::verify::{Caches, verify, verify_with};
 
 /// What a test object begins with.
 #[repr(C)]
@@ -112,6 +114,51 @@ pub(crate) fn config() -> CoreConfig {
     CoreConfig { max_bytes: None, huge_pages: false, poison: false }
 }
 
+// ---- the parts of mutators and collectors, for tests that have no toy --------
+
+/// The slow path of an allocation: what a mutator does when [`Cache::alloc`] has
+/// nothing for it.
+pub(crate) fn refill(
+    heap: &MHeap,
+    cache: &mut Cache,
+    kind: &'static ObjectKind,
+    class: SizeClass,
+) -> Result<NonNull<u8>, OutOfMemory> {
+    loop {
+        match cache.refill(heap, kind, class) {
+            Refill::Slot(slot) => return Ok(slot),
+            Refill::NoMemory => return Err(OutOfMemory::System),
+            Refill::NeedSpans(request) => {
+                let mut tally = Tally::default();
+                let spans = heap.acquire_spans(request, &mut tally);
+                cache.count(&tally);
+                cache.install(kind, class, spans?);
+            }
+        }
+    }
+}
+
+/// Marks a live object, as one that was found and traced.
+pub(crate) fn mark(object: NonNull<u8>) {
+    // SAFETY: the tests mark objects of their heaps only.
+    let arena = unsafe { Arena::of(object) };
+    arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+}
+
+/// Sweeps what is left to sweep, on behalf of `by`.
+pub(crate) fn sweep_rest(heap: &MHeap, by: SweepBy) {
+    let mut tally = Tally::default();
+    while heap.sweep_one(&mut tally).is_some() {}
+    heap.stats.add(&mut tally, by);
+}
+
+/// Every invariant of a heap at rest.
+#[track_caller]
+pub(crate) fn verify_at_rest(heap: &MHeap) {
+    // SAFETY: everybody is at rest, and the callers have flushed the caches.
+    unsafe { verify(heap) }.unwrap_or_else(|error| panic!("{error}"));
+}
+
 impl Toy {
     pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
         Toy {
@@ -144,22 +191,13 @@ impl Toy {
         assert!(bytes >= MIN_BYTES);
         let object = match for_sized(bytes, 8) {
             Slot::Large => self.heap.alloc_large(KINDS[kind], bytes)?,
-            Slot::Small(class) => loop {
+            Slot::Small(class) => {
                 let cache = &mut self.caches[mutator];
-                if let Some(slot) = cache.alloc(KINDS[kind], class) {
-                    break slot;
+                match cache.alloc(KINDS[kind], class) {
+                    Some(slot) => slot,
+                    None => refill(&self.heap, cache, KINDS[kind], class)?,
                 }
-                match cache.refill(&self.heap, KINDS[kind], class) {
-                    Refill::Slot(slot) => break slot,
-                    Refill::NoMemory => return Err(OutOfMemory::System),
-                    Refill::NeedSpans(request) => {
-                        let mut tally = Tally::default();
-                        let spans = self.heap.acquire_spans(request, &mut tally);
-                        cache.count(&tally);
-                        cache.install(KINDS[kind], class, spans?);
-                    }
-                }
-            },
+            }
         };
         let id = self.next_id;
         self.next_id += 1;
@@ -226,9 +264,7 @@ impl Toy {
         self.sweep_all();
         self.heap.before_mark();
         for (object, _) in self.live.values() {
-            // SAFETY: a live object of this heap.
-            let arena = unsafe { Arena::of(*object) };
-            arena.mark_byte(object.addr().get()).store(BLACK, std::sync::atomic::Ordering::Relaxed);
+            mark(*object);
         }
         // SP3: a finalizer keeps its object for one more cycle, once.
         let (kept, garbage) =
