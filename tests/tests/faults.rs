@@ -81,48 +81,48 @@ impl Program {
 
     fn node(&mut self, cx: &mut Cx) {
         self.id += 1;
-        let value = Opaque(self.counter.value(self.id));
-        let failed = match cx.try_alloc(Node { counted: value, next: None }) {
-            Ok(node) => {
-                self.keep(cx, self.id, Any::Node(node));
-                None
-            }
-            Err(error) => {
-                assert_eq!(error.value.counted.0.id(), self.id, "the value comes back");
-                Some(error.reason)
-            }
-        };
-        if let Some(reason) = failed {
+        let counted = Opaque(self.counter.value(self.id));
+        let node = cx.try_alloc(Node { counted, next: None });
+        let node = node.map(Any::Node).map_err(|e| (e.value.counted.0.id(), e.reason));
+        if let Some(reason) = self.keep(cx, node) {
             self.refused(cx, reason);
         }
     }
 
     fn page(&mut self, cx: &mut Cx) {
         self.id += 1;
-        let value = Opaque(self.counter.value(self.id));
-        let failed = match cx.try_alloc(Page { counted: value, next: None }) {
-            Ok(page) => {
-                assert_eq!(page.addr() % 8192, 0);
-                self.keep(cx, self.id, Any::Page(page));
-                None
-            }
-            Err(error) => {
-                assert_eq!(error.value.counted.0.id(), self.id, "the value comes back");
-                Some(error.reason)
-            }
-        };
-        if let Some(reason) = failed {
+        let counted = Opaque(self.counter.value(self.id));
+        let page = cx.try_alloc(Page { counted, next: None });
+        let page = page.map(|page| {
+            assert_eq!(page.addr() % 8192, 0);
+            Any::Page(page)
+        });
+        let page = page.map_err(|e| (e.value.counted.0.id(), e.reason));
+        if let Some(reason) = self.keep(cx, page) {
             self.refused(cx, reason);
         }
     }
 
-    /// One object in four is kept.
-    fn keep(&mut self, cx: &Cx, id: u64, object: Any<'_>) {
-        if id.is_multiple_of(4)
+    /// One object in four is kept. A value that was refused has come back; the reason
+    /// is returned, for when nobody borrows the context.
+    fn keep(
+        &mut self,
+        cx: &Cx,
+        object: Result<Any<'_>, (u64, OutOfMemory)>,
+    ) -> Option<OutOfMemory> {
+        let object = match object {
+            Ok(object) => object,
+            Err((id, reason)) => {
+                assert_eq!(id, self.id, "the value comes back");
+                return Some(reason);
+            }
+        };
+        if self.id.is_multiple_of(4)
             && let Ok(boxed) = cx.try_alloc(object)
         {
-            self.kept.push((cx.root(boxed), id));
+            self.kept.push((cx.root(boxed), self.id));
         }
+        None
     }
 
     fn others(&mut self, cx: &mut Cx, bytes: usize) {

@@ -6,6 +6,8 @@
 //! `PROPTEST_CASES` sets the number of programs. A failure prints its program, and
 //! keeps its seed in a file beside this one, to be replayed first from then on.
 
+mod support;
+
 use heap_api::Config;
 use heap_tests::programs::{ROOTS, Shape, Step, TEXTS, Verified, run};
 use proptest::collection::vec;
@@ -70,17 +72,7 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: match std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()) {
-            Some(cases) => cases,
-            None if cfg!(debug_assertions) => 500,
-            None => 4000,
-        },
-        failure_persistence: Some(Box::new(
-            proptest::test_runner::FileFailurePersistence::WithSource("regressions"),
-        )),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(support::programs(500, 4000))]
 
     #[test]
     fn programs_keep_what_they_can_reach(

@@ -1,6 +1,8 @@
 //! Small pointer-free objects share slots: what one of them keeps, what it does not
 //! keep, and that nobody notices otherwise.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -153,17 +155,7 @@ fn run(stress: bool, program: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: match std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()) {
-            Some(cases) => cases,
-            None if cfg!(debug_assertions) => 200,
-            None => 2000,
-        },
-        failure_persistence: Some(Box::new(
-            proptest::test_runner::FileFailurePersistence::WithSource("regressions"),
-        )),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(support::programs(200, 2000))]
 
     #[test]
     fn kept_objects_keep_their_contents(stress in any::<bool>(), program in vec(step(), 1..80)) {
