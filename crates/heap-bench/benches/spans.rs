@@ -120,6 +120,12 @@ impl Spans {
         self.room = self.capacity() - self.live.len();
     }
 
+    /// A collection and all of its sweeping.
+    fn mark_and_sweep(&mut self) {
+        self.mark();
+        self.sweep_rest();
+    }
+
     fn sweep_rest(&self) {
         let mut tally = Tally::default();
         while self.heap.sweep_one(&mut tally).is_some() {}
@@ -188,37 +194,28 @@ fn sweep_100_percent_live(bencher: Bencher, bytes: usize) {
 const ONE_TO_A_SPAN: usize = 8192;
 const TWO_TO_A_SPAN: usize = 4096;
 
-/// A refill from fresh pages.
-#[divan::bench(sample_size = SPANS, sample_count = 25)]
-fn refill_fresh(bencher: Bencher) {
-    let mut spans = Spans::new(ONE_TO_A_SPAN, Live::None);
-    let prepare = |spans: &mut Spans| {
-        spans.mark();
-        spans.sweep_rest();
-    };
+/// Allocations that each need a span, after `prepare` has run for the sample.
+fn refill(bencher: Bencher, bytes: usize, live: Live, prepare: fn(&mut Spans)) {
+    let mut spans = Spans::new(bytes, live);
     each_span(bencher, &mut spans, prepare, |spans, _| {
         black_box(spans.alloc());
     });
+}
+
+/// A refill from fresh pages.
+#[divan::bench(sample_size = SPANS, sample_count = 25)]
+fn refill_fresh(bencher: Bencher) {
+    refill(bencher, ONE_TO_A_SPAN, Live::None, Spans::mark_and_sweep);
 }
 
 /// A refill from a span that is swept and has room.
 #[divan::bench(sample_size = SPANS, sample_count = 25)]
 fn refill_swept(bencher: Bencher) {
-    let mut spans = Spans::new(TWO_TO_A_SPAN, Live::Half);
-    let prepare = |spans: &mut Spans| {
-        spans.mark();
-        spans.sweep_rest();
-    };
-    each_span(bencher, &mut spans, prepare, |spans, _| {
-        black_box(spans.alloc());
-    });
+    refill(bencher, TWO_TO_A_SPAN, Live::Half, Spans::mark_and_sweep);
 }
 
 /// A refill that sweeps the span it gets.
 #[divan::bench(sample_size = SPANS, sample_count = 25)]
 fn refill_sweeping(bencher: Bencher) {
-    let mut spans = Spans::new(TWO_TO_A_SPAN, Live::Half);
-    each_span(bencher, &mut spans, Spans::mark, |spans, _| {
-        black_box(spans.alloc());
-    });
+    refill(bencher, TWO_TO_A_SPAN, Live::Half, Spans::mark);
 }
