@@ -1,8 +1,11 @@
 //! What the peers in Rust share: the command line, the meter, the output line,
-//! the random numbers and the sizes that the workloads agree on.
+//! the random numbers, the sizes that the workloads agree on, and the workloads that
+//! differ in nothing but the type of a block.
 //!
 //! What each workload does is written down in the README of heap-bench; every
 //! program must arrive at the same `sum`.
+
+pub mod blocks;
 
 use std::process::exit;
 use std::sync::atomic::{AtomicUsize, Ordering};

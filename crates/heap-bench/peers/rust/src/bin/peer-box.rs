@@ -250,47 +250,6 @@ fn block(length: u64, first: usize) -> Box<[u64]> {
     b
 }
 
-fn frag(o: &Options) -> Outcome {
-    let mut rng = Xorshift64(SEED);
-    let mut blocks: Vec<Option<Box<[u64]>>> =
-        (0..o.size).map(|i| Some(block(2 + rng.next() % 31, i))).collect();
-    let words = |b: &Option<Box<[u64]>>| b.as_ref().map_or(0, |b| b.len() as u64);
-    let filled: u64 = blocks.iter().map(words).sum();
-    for b in &mut blocks {
-        if !rng.next().is_multiple_of(10) {
-            *b = None;
-        }
-    }
-    let mut live: u64 = blocks.iter().map(words).sum();
-    let mut refill = Vec::new();
-    while live < filled {
-        let b = block(35 + rng.next() % 125, refill.len());
-        live += b.len() as u64;
-        refill.push(b);
-    }
-    let rss = status_mb("VmRSS:");
-    let sum = blocks.iter().flatten().chain(&refill).map(|b| b[0] + b.len() as u64).sum();
-    Outcome { sum, extra: fragmentation(live, rss), ..Outcome::default() }
-}
-
-fn shrink(o: &Options) -> Outcome {
-    let mut rng = Xorshift64(SEED);
-    let mut blocks: Vec<Box<[u64]>> = (0..o.size).map(|i| block(2 + rng.next() % 31, i)).collect();
-    blocks.retain(|_| rng.next().is_multiple_of(10));
-    blocks.shrink_to_fit();
-    let n = blocks.len();
-    let start = Instant::now();
-    for _ in 0..SHRINK_ROUNDS * n {
-        let i = rng.next() as usize % n;
-        blocks[i] = block(2 + rng.next() % 31, i);
-    }
-    let wall_ms = Some(millis(start));
-    let rss = status_mb("VmRSS:");
-    let live = blocks.iter().map(|b| b.len() as u64).sum();
-    let sum = blocks.iter().map(|b| b[0] + b.len() as u64).sum();
-    Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
-}
-
 fn main() {
     main_with(|o| {
         Some(match o.workload.as_str() {
@@ -300,8 +259,8 @@ fn main() {
             "gcbench" => gcbench(o),
             "latency" => latency(o),
             "mixed" => mixed(o),
-            "frag" => frag(o),
-            "shrink" => shrink(o),
+            "frag" => blocks::frag(o, block, || ()),
+            "shrink" => blocks::shrink(o, block, || ()),
             _ => return None,
         })
     });
