@@ -14,7 +14,8 @@
 //! * GA3: what a mutator wrote before it left is seen by the collector; what the
 //!   collector wrote is seen by mutators that enter afterwards.
 //! * GA4: every waiter is woken: whoever changes what others wait for notifies
-//!   under the lock.
+//!   under the lock. Who sleeps is counted under the lock as well: to notify is a
+//!   call to the system, and whoever spins would then wait for the lock.
 //! * GA5: nobody starves: a mutator that stood aside for one stop is inside before
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
@@ -23,7 +24,7 @@
 
 use heap_sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use heap_sync::bound;
-use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::lock::{Condvar, Mutex, MutexGuard};
 use heap_sync::thread::spin_loop;
 
 /// `Gate::poll`: a collector is stopping, or has stopped, the world.
@@ -101,6 +102,8 @@ struct Queue {
     held: bool,
     /// Mutators that stand aside (GA5).
     aside: usize,
+    /// Threads that sleep until something changes (GA4).
+    asleep: usize,
 }
 
 impl Default for Gate {
@@ -193,7 +196,7 @@ impl Gate {
         std::mem::forget(aside);
         let mut queue = self.queue.lock();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
-            queue = self.changed.wait(queue);
+            queue = self.sleep(queue);
         }
         // ORDERING: Relaxed: under the lock, and so is the look of the next collector
         // that stops the world: it claims after us (GA5).
@@ -208,21 +211,36 @@ impl Gate {
         queue.aside += 1;
         // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
         presence.state.store(OUTSIDE, Ordering::Release);
-        self.changed.notify_all();
+        self.notify(&queue);
         Aside { gate: self }
     }
 
     fn let_through(&self, queue: &mut Queue) {
         queue.aside -= 1;
         if queue.aside == 0 {
-            self.changed.notify_all();
+            self.notify(queue);
         }
     }
 
     #[cold]
     fn wake(&self) {
-        let _queue = self.queue.lock();
-        self.changed.notify_all();
+        let queue = self.queue.lock();
+        self.notify(&queue);
+    }
+
+    /// Sleeps until something changes.
+    fn sleep<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        queue.asleep += 1;
+        let mut queue = self.changed.wait(queue);
+        queue.asleep -= 1;
+        queue
+    }
+
+    /// Wakes all who sleep; the caller has changed something, under the lock.
+    fn notify(&self, queue: &Queue) {
+        if queue.asleep > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Takes the right to collect; waits while somebody else has it, and for those
@@ -230,7 +248,7 @@ impl Gate {
     pub fn claim(&self) -> Collector<'_> {
         let mut queue = self.queue.lock();
         while queue.held || queue.aside > 0 {
-            queue = self.changed.wait(queue);
+            queue = self.sleep(queue);
         }
         queue.held = true;
         Collector { gate: self }
@@ -242,7 +260,7 @@ impl Gate {
     pub fn try_claim(&self) -> Option<Collector<'_>> {
         let mut queue = self.queue.lock();
         while !queue.held && queue.aside > 0 {
-            queue = self.changed.wait(queue);
+            queue = self.sleep(queue);
         }
         if queue.held {
             return None;
@@ -294,7 +312,7 @@ impl Drop for Collector<'_> {
     fn drop(&mut self) {
         let mut queue = self.gate.queue.lock();
         queue.held = false;
-        self.gate.changed.notify_all();
+        self.gate.notify(&queue);
     }
 }
 
@@ -333,7 +351,7 @@ impl<'c> Stopping<'c> {
             if !members.clone().any(Presence::is_inside) {
                 return Some(self.stopped);
             }
-            queue = gate.changed.wait(queue);
+            queue = gate.sleep(queue);
         }
     }
 }
@@ -347,10 +365,10 @@ pub struct WorldStopped<'c> {
 
 impl Drop for WorldStopped<'_> {
     fn drop(&mut self) {
-        let _queue = self.gate.queue.lock();
+        let queue = self.gate.queue.lock();
         // ORDERING: Release pairs with the Acquire in `enter` (GA3).
         self.gate.poll.fetch_and(!STOP, Ordering::Release);
-        self.gate.changed.notify_all();
+        self.gate.notify(&queue);
     }
 }
 

@@ -518,9 +518,9 @@ impl Steps for StepsAsideSilently {
         let mut queue = gate.queue.lock();
         queue.aside += 1;
         me.state.store(OUTSIDE, Ordering::Release);
-        // Removed: gate.changed.notify_all();
+        // Removed: gate.notify(&queue);
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
-            queue = gate.changed.wait(queue);
+            queue = gate.sleep(queue);
         }
         me.state.store(INSIDE, Ordering::Relaxed);
         gate.let_through(&mut queue);
@@ -532,6 +532,27 @@ fn loom_mutant_steps_aside_silently() {
     caught(DEADLOCK, a_mutator_at_a_safepoint_steps_aside_and_comes_back::<StepsAsideSilently>);
 }
 
+/// Sleeps without being counted, so that nobody knows whom to wake.
+struct SleepsUncounted;
+
+impl Steps for SleepsUncounted {
+    fn step_aside(gate: &Gate, me: &Presence) {
+        std::mem::forget(gate.line_up(me));
+        let mut queue = gate.queue.lock();
+        while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
+            // Changed: gate.sleep(queue).
+            queue = gate.changed.wait(queue);
+        }
+        me.state.store(INSIDE, Ordering::Relaxed);
+        gate.let_through(&mut queue);
+    }
+}
+
+#[test]
+fn loom_mutant_sleeps_uncounted() {
+    caught(DEADLOCK, a_mutator_at_a_safepoint_steps_aside_and_comes_back::<SleepsUncounted>);
+}
+
 /// Does not publish what the collector wrote.
 struct ResumesRelaxed;
 
@@ -539,10 +560,10 @@ impl Steps for ResumesRelaxed {
     fn resume(world: WorldStopped<'_>) {
         let gate = world.gate;
         std::mem::forget(world);
-        let _queue = gate.queue.lock();
+        let queue = gate.queue.lock();
         // Changed: Ordering::Release.
         gate.poll.fetch_and(!STOP, Ordering::Relaxed);
-        gate.changed.notify_all();
+        gate.notify(&queue);
     }
 }
 
@@ -560,7 +581,7 @@ impl Steps for ResumesSilently {
         std::mem::forget(world);
         let _queue = gate.queue.lock();
         gate.poll.fetch_and(!STOP, Ordering::Release);
-        // Removed: gate.changed.notify_all();
+        // Removed: gate.notify(&queue);
     }
 
     fn give_back(right: Collector<'_>) {
@@ -609,7 +630,7 @@ struct GivesBackSilently;
 impl Steps for GivesBackSilently {
     fn give_back(right: Collector<'_>) {
         right.gate.queue.lock().held = false;
-        // Removed: right.gate.changed.notify_all();
+        // Removed: right.gate.notify(&queue);
         std::mem::forget(right);
     }
 }
@@ -642,7 +663,7 @@ impl Steps for ClaimsAheadOfThoseAside {
         let mut queue = gate.queue.lock();
         // Removed: || queue.aside > 0.
         while queue.held {
-            queue = gate.changed.wait(queue);
+            queue = gate.sleep(queue);
         }
         queue.held = true;
         Collector { gate }
@@ -679,11 +700,11 @@ impl Steps for ComesBackSilently {
         std::mem::forget(gate.line_up(me));
         let mut queue = gate.queue.lock();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
-            queue = gate.changed.wait(queue);
+            queue = gate.sleep(queue);
         }
         me.state.store(INSIDE, Ordering::Relaxed);
         queue.aside -= 1;
-        // Removed: gate.changed.notify_all().
+        // Removed: gate.notify(&queue).
     }
 }
 
