@@ -8,7 +8,7 @@
 
 use heap_sync::atomic::Ordering;
 
-use crate::arena::{GREY, PageMarks};
+use crate::arena::{GREY, PageMarks, WHITE};
 use crate::geometry::{GRANULE, PAGE_GRANULES};
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 use crate::size_class::NUM_SIZE_CLASSES;
@@ -73,51 +73,43 @@ impl Isa {
 #[inline]
 #[must_use]
 pub fn grey_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
-    match isa {
-        Isa::Portable => portable(marks, |byte| byte == GREY),
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: an `Isa` other than `Portable` comes from `detect`, so the
-        // processor has the instructions.
-        Isa::Avx512 => unsafe { x86::equal_avx512(marks, GREY) },
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: as above.
-        Isa::Avx2 => unsafe { x86::equal_avx2(marks, GREY) },
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: SSE2 is part of every x86-64.
-        Isa::Sse2 => unsafe { x86::equal_sse2(marks, GREY) },
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        _ => portable(marks, |byte| byte == GREY),
-    }
+    compare(isa, marks, GREY, 0)
 }
 
 /// Which mark bytes of the page are not `WHITE`.
 #[inline]
 #[must_use]
 pub fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
-    let white = match isa {
-        Isa::Portable => portable(marks, |byte| byte == 0),
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: as in `grey_masks`.
-        Isa::Avx512 => unsafe { x86::equal_avx512(marks, 0) },
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: as in `grey_masks`.
-        Isa::Avx2 => unsafe { x86::equal_avx2(marks, 0) },
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: SSE2 is part of every x86-64.
-        Isa::Sse2 => unsafe { x86::equal_sse2(marks, 0) },
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        _ => portable(marks, |byte| byte == 0),
-    };
-    white.map(|mask| !mask)
+    compare(isa, marks, WHITE, !0)
 }
 
-fn portable(marks: &PageMarks, wanted: impl Fn(u8) -> bool) -> PageMasks {
-    let mut masks = PageMasks::default();
+/// Which mark bytes of the page are `byte`, or are not if `flip` is all ones.
+#[inline]
+fn compare(isa: Isa, marks: &PageMarks, byte: u8, flip: u64) -> PageMasks {
+    match isa {
+        Isa::Portable => portable(marks, byte, flip),
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: an `Isa` other than `Portable` comes from `detect`, so the
+        // processor has the instructions.
+        Isa::Avx512 => unsafe { x86::compare_avx512(marks, byte, flip) },
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: as above.
+        Isa::Avx2 => unsafe { x86::compare_avx2(marks, byte, flip) },
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: SSE2 is part of every x86-64.
+        Isa::Sse2 => unsafe { x86::compare_sse2(marks, byte, flip) },
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        _ => portable(marks, byte, flip),
+    }
+}
+
+fn portable(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
+    let mut masks = [flip; PAGE_GRANULES / 64];
     for (mask, bytes) in masks.iter_mut().zip(marks.chunks_exact(64)) {
         for (bit, byte) in bytes.iter().enumerate() {
             // ORDERING: Relaxed: a missed fresh mark is found by the next visit
             // (M3: the marker queues the page after its fence).
-            *mask |= u64::from(wanted(byte.load(Ordering::Relaxed))) << bit;
+            *mask ^= u64::from(byte.load(Ordering::Relaxed) == wanted) << bit;
         }
     }
     masks
@@ -132,12 +124,12 @@ mod x86 {
         _mm512_set1_epi8,
     };
 
-    use super::{PageMarks, PageMasks};
+    use super::{PAGE_GRANULES, PageMarks, PageMasks};
 
     #[target_feature(enable = "sse2")]
-    pub(super) fn equal_sse2(marks: &PageMarks, wanted: u8) -> PageMasks {
+    pub(super) fn compare_sse2(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm_set1_epi8(wanted as i8);
-        let mut masks = PageMasks::default();
+        let mut masks = [flip; PAGE_GRANULES / 64];
         let first = marks.as_ptr().cast::<u8>();
         for (block, mask) in masks.iter_mut().enumerate() {
             for quarter in 0..4 {
@@ -150,16 +142,16 @@ mod x86 {
                         options(nostack, preserves_flags, readonly));
                 }
                 let equal = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted));
-                *mask |= u64::from(equal as u16) << (quarter * 16);
+                *mask ^= u64::from(equal as u16) << (quarter * 16);
             }
         }
         masks
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn equal_avx2(marks: &PageMarks, wanted: u8) -> PageMasks {
+    pub(super) fn compare_avx2(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm256_set1_epi8(wanted as i8);
-        let mut masks = PageMasks::default();
+        let mut masks = [flip; PAGE_GRANULES / 64];
         let first = marks.as_ptr().cast::<u8>();
         for (block, mask) in masks.iter_mut().enumerate() {
             for half in 0..2 {
@@ -172,16 +164,16 @@ mod x86 {
                         options(nostack, preserves_flags, readonly));
                 }
                 let equal = _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, wanted));
-                *mask |= u64::from(equal as u32) << (half * 32);
+                *mask ^= u64::from(equal as u32) << (half * 32);
             }
         }
         masks
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn equal_avx512(marks: &PageMarks, wanted: u8) -> PageMasks {
+    pub(super) fn compare_avx512(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm512_set1_epi8(wanted as i8);
-        let mut masks = PageMasks::default();
+        let mut masks = [flip; PAGE_GRANULES / 64];
         let first = marks.as_ptr().cast::<u8>();
         for (block, mask) in masks.iter_mut().enumerate() {
             let bytes: __m512i;
@@ -192,7 +184,7 @@ mod x86 {
                     at = in(reg) first.wrapping_add(block * 64),
                     options(nostack, preserves_flags, readonly));
             }
-            *mask = _mm512_cmpeq_epi8_mask(bytes, wanted);
+            *mask ^= _mm512_cmpeq_epi8_mask(bytes, wanted);
         }
         masks
     }
@@ -287,7 +279,7 @@ const fn start_mask(size: usize, index: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arena::{BLACK, WHITE};
+    use crate::arena::BLACK;
     use heap_sync::atomic::AtomicU8;
 
     fn page(bytes: impl Fn(usize) -> u8) -> PageMarks {

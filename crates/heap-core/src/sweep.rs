@@ -119,7 +119,10 @@ pub(crate) fn sweep(
             asan::poison(object.as_ptr(), body.slot_bytes);
         }
     }
-    clear(arena, body);
+    // Else they are white already, and other processors keep their copies of them.
+    if live > 0 {
+        clear(arena, body);
+    }
     body.alloc_bits = Some(fresh);
     body.free_index = 0;
     body.allocated = live;
