@@ -11,9 +11,9 @@
 //! Owner: one mutator; never locked. The collector touches it only while the
 //! owner is at a safepoint.
 //!
-//! Spans come and go in batches. An entry that asks often gets more at a time, up
-//! to [`SPAN_BATCH`], and starts with one again after a collection: so spare spans
-//! are a small part of those that were used.
+//! Spans come and go in batches. A batch is a sixteenth of what the entry took since
+//! the last collection, or between that one and the one before, and
+//! [`SPAN_BATCH`] at most: so spare spans are a small part of those that are used.
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
@@ -35,8 +35,8 @@ use crate::stats::{SweepBy, Tally};
 
 mod tiny;
 
-/// After so many trips for spans a batch grows by one.
-const TRIPS_PER_SPAN: usize = 4;
+/// A batch is this part of the spans that were taken before it.
+const TAKEN_PER_BATCH: usize = 16;
 
 /// Places in the window table.
 const WINDOWS: usize = 256;
@@ -78,8 +78,10 @@ struct Stock {
     spare: SpanBatch,
     /// Spans without free slots, on their way back.
     used: SpanBatch,
-    /// How often spans were asked for since the last flush.
-    trips: usize,
+    /// Spans that were taken since the last flush.
+    taken: usize,
+    /// And between it and the one before.
+    taken_before: usize,
 }
 
 /// A mutator's windows and spans.
@@ -204,10 +206,9 @@ impl Cache {
         }
         let stock = &mut self.stocks[index];
         heap.release_full_spans(self.home, &mut stock.used);
-        stock.trips += 1;
         // Long spans come in smaller batches, or one by one.
         let most = (SPAN_BATCH / class.span_pages()).max(1);
-        let wanted = (stock.trips / TRIPS_PER_SPAN).clamp(1, most);
+        let wanted = (stock.taken.max(stock.taken_before) / TAKEN_PER_BATCH).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
         let central = unsafe { self.entries[index].central.as_ref() };
         Refill::NeedSpans(SpanRequest { central, home: self.home, wanted })
@@ -218,6 +219,7 @@ impl Cache {
         let index = self.by_key[&(kind.address() + class.index())];
         let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
         debug_assert!(entry.span.is_none() && stock.spare.is_empty(), "all spans were used");
+        stock.taken += spans.len();
         spans.reverse();
         entry.span = spans.pop();
         stock.spare = spans;
@@ -317,7 +319,7 @@ impl Cache {
             for span in entry.span.take().into_iter().chain(stock.spare.drain(..)) {
                 heap.release_span(self.home, span);
             }
-            stock.trips = 0;
+            stock.taken_before = core::mem::take(&mut stock.taken);
         }
         heap.stats.add(&mut self.tally, SweepBy::Allocation);
         unused_bytes

@@ -70,7 +70,7 @@ const PATIENCE: usize = 1000;
 const LOOK_BEFORE_ZEROING: usize = 1024;
 
 /// Spans that a mutator takes or returns at a time, at most.
-pub const SPAN_BATCH: usize = 8;
+pub const SPAN_BATCH: usize = 16;
 
 /// Spans of one kind and class on their way to or from a mutator.
 pub type SpanBatch = ArrayVec<CachedSpan, SPAN_BATCH>;
