@@ -28,6 +28,11 @@ const ARENA_SIZES: [usize; 5] =
 /// The head and a megabyte at least.
 const SMALLEST_ARENA: usize = (HEADER_PAGES * PAGE_SIZE + (1 << 20)).next_multiple_of(1 << 20);
 
+/// Of the first arena this much, the head and some four megabytes of objects, goes
+/// without huge pages: with them a heap of a few kilobytes would be as large as one of
+/// four megabytes.
+const SMALL_HEAP: usize = 8 << 20;
+
 /// Longer runs are huge objects, each in a region of its own.
 const LONGEST_RUN: usize = ARENA_PAGES - HEADER_PAGES;
 
@@ -95,7 +100,12 @@ impl Pages {
         let mut sizes = ARENA_SIZES.into_iter().filter(|&bytes| bytes >= wanted);
         let arena = sizes.find_map(|bytes| os.reserve(bytes, ARENA_SIZE))?;
         if huge_pages {
-            os.advise_huge(&arena, arena.base(), arena.bytes());
+            let small = if self.regions.bytes() == 0 { SMALL_HEAP } else { 0 };
+            if small < arena.bytes() {
+                // SAFETY: within the reservation.
+                let from = unsafe { arena.base().add(small) };
+                os.advise_huge(&arena, from, arena.bytes() - small);
+            }
         }
         let (base, pages) = (arena.base().addr().get(), arena.bytes() / PAGE_SIZE);
         self.regions.insert(arena).ok()?;
@@ -112,11 +122,12 @@ impl Pages {
         // that the head is found from the object like any other.
         let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
         let region = os.reserve(bytes, ARENA_SIZE)?;
-        if huge_pages {
-            os.advise_huge(&region, region.base(), bytes);
-        }
         // SAFETY: within the reservation.
         let base = unsafe { region.base().add(HEADER_PAGES * PAGE_SIZE) };
+        if huge_pages {
+            // Of the head only a few pages are used.
+            os.advise_huge(&region, base, npages * PAGE_SIZE);
+        }
         self.regions.insert(region).ok()?;
         Some(Run { base, needs_zero: false })
     }
