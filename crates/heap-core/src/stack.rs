@@ -7,8 +7,9 @@
 //! memory mapped, and the last of them unmaps it. So an object may own a block of
 //! its own heap without keeping the heap alive.
 //!
-//! * SK6: a cache holds [`CACHE_BYTES`] of an order at most. It is touched by its
-//!   mutator while inside, or by a collector while the world is stopped.
+//! * SK6: a cache holds [`CACHE_BYTES`] of an order at most, in blocks of exactly its
+//!   size. It is touched by its mutator while inside, or by a collector while the
+//!   world is stopped.
 
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ops::{Deref, DerefMut};
@@ -187,14 +188,19 @@ impl StackCache {
         core::mem::take(&mut self.free[order.index()])
     }
 
-    /// Takes a list back.
+    /// Takes a list back. What is too much by now goes back to the heap: destructors
+    /// may have returned blocks since the list was lent.
     pub fn restock(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
-        blocks.append(&mut self.free[order.index()]);
-        self.free[order.index()] = blocks;
+        blocks.retain(|block| block.bytes() == order.block_bytes());
+        blocks.truncate(2 * half(order));
+        let list = &mut self.free[order.index()];
+        list.drain(..).for_each(|block| file(&mut blocks, order, block));
+        *list = blocks;
     }
 
     /// Takes a block of `heap`; if there are too many of its order, half of them go
-    /// back to the heap.
+    /// back to the heap. So does a block that is of no order, and one of another heap
+    /// to that.
     #[inline]
     pub fn put(&mut self, heap: &HeapOwner, block: StackBlock) {
         let Some(order) = Order::of(block.bytes()).filter(|_| block.is_of(heap)) else { return };
@@ -202,13 +208,10 @@ impl StackCache {
         if list.len() >= 2 * half(order) {
             give_back(heap, list, half(order));
         }
-        // Else the block goes back to the heap.
-        if list.try_reserve(1).is_ok() {
-            list.push(block);
-        }
+        file(list, order, block);
     }
 
-    /// Gives all blocks back to `heap`, which they are of.
+    /// Gives all blocks back, those of `heap` with few locks.
     pub fn flush(&mut self, heap: &HeapOwner) {
         for list in &mut self.free {
             give_back(heap, list, list.len());
@@ -216,12 +219,26 @@ impl StackCache {
     }
 }
 
+/// Adds a block of this very order to its list (SK6). Any other goes back to its heap,
+/// and so does one for which there is no room or no memory.
+#[inline]
+fn file(list: &mut Vec<StackBlock>, order: Order, block: StackBlock) {
+    let fits = block.bytes() == order.block_bytes() && list.len() < 2 * half(order);
+    if fits && list.try_reserve(1).is_ok() {
+        list.push(block);
+    }
+}
+
 /// Gives the first `count` blocks back: the last ones are warm.
 #[cold]
 fn give_back(heap: &HeapOwner, list: &mut Vec<StackBlock>, count: usize) {
+    // A block of another heap goes back by itself, and now: below, a lock is held.
+    list.retain(|block| block.is_of(heap));
+    let count = count.min(list.len());
     if count > 0 {
         let blocks = list.drain(..count).map(StackBlock::into_raw);
-        // SAFETY: the cache's own blocks, of this heap (checked by `put`).
+        // SAFETY: blocks that were out, in this list, and of this heap: the others
+        // have just been dropped.
         drop(unsafe { heap.put_blocks(blocks) });
     }
 }

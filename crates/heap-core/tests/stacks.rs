@@ -420,3 +420,76 @@ fn blocks_are_returned_by_any_thread() {
     verified.expect("sound");
     assert_eq!(heap.memory().stacks, 0, "every cache was dropped");
 }
+
+/// Blocks of `order`, straight from the heap.
+fn blocks_of(heap: &HeapOwner, order: Order, count: usize) -> Vec<StackBlock> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let mut some = Vec::new();
+        heap.stack_blocks(order, &mut some).expect("memory");
+        all.append(&mut some);
+    }
+    all.truncate(count);
+    all
+}
+
+fn verify(heap: &HeapOwner) {
+    // SAFETY: one thread; caches of objects there are none.
+    #[allow(unsafe_code, reason = "plays the part of the collector")]
+    let verified = unsafe { heap_core::verify::verify(heap) };
+    verified.expect("sound");
+}
+
+#[test]
+fn a_cache_returns_blocks_of_another_heap_to_that_heap() {
+    let [a, b] = [(); 2].map(|()| HeapOwner::new(config(), Box::new(SystemOs)));
+    let order = Order::of(KIB).expect("small");
+    let mut cache = StackCache::default();
+    let theirs = blocks_of(&b, order, 3);
+    blocks_of(&a, order, 3).into_iter().for_each(|block| cache.put(&a, block));
+    cache.flush(&b);
+    verify(&a);
+    verify(&b);
+    assert_eq!(a.memory().stacks, 0);
+
+    // Lists that are taken back are as the caller made them.
+    cache.restock(order, blocks_of(&a, order, CACHE_BYTES / KIB));
+    theirs.into_iter().for_each(|block| cache.put(&b, block));
+    verify(&a);
+    verify(&b);
+    assert_eq!(a.memory().stacks, 0);
+    assert!(cache.take(order).expect("one of three").is_of(&b));
+    cache.flush(&a);
+    assert_eq!(b.memory().stacks, 0);
+}
+
+#[test]
+fn a_cache_files_only_blocks_of_an_orders_very_size() {
+    let heap = HeapOwner::new(config(), Box::new(SystemOs));
+    let mut cache = StackCache::default();
+    let biggest = Order::all().last().expect("an order");
+    let large = || heap.large_stack_block(24 * KIB).expect("memory");
+    cache.put(&heap, large());
+    assert!(cache.take(biggest).is_none(), "24 KiB pass for 32");
+    cache.restock(biggest, vec![large()]);
+    assert!(cache.take(biggest).is_none(), "24 KiB pass for 32");
+    assert_eq!(heap.memory().stacks, 0, "they went back");
+}
+
+/// SK6: destructors that run while a list is out return blocks to the cache.
+#[test]
+fn a_list_taken_back_leaves_the_cache_within_bounds() {
+    let heap = HeapOwner::new(config(), Box::new(SystemOs));
+    let mut cache = StackCache::default();
+    for order in Order::all() {
+        let most = CACHE_BYTES / order.block_bytes();
+        let mut list = cache.lend(order);
+        list.append(&mut blocks_of(&heap, order, most / 2 + 1));
+        blocks_of(&heap, order, most).into_iter().for_each(|block| cache.put(&heap, block));
+        cache.restock(order, list);
+        let kept = core::iter::from_fn(|| cache.take(order)).count();
+        assert_eq!(kept, most);
+    }
+    verify(&heap);
+    assert_eq!(heap.memory().stacks, 0);
+}
