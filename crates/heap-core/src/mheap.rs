@@ -456,11 +456,14 @@ impl MHeap {
         count: impl FnOnce(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         let mut pages = self.pages.lock();
-        if self.charge(npages) == Err(OutOfMemory::Limit) {
-            drop(pages);
-            self.sweep_for_pages();
-            pages = self.pages.lock();
-            self.charge(npages)?;
+        match self.charge(npages) {
+            Err(OutOfMemory::Limit) => {
+                drop(pages);
+                self.sweep_for_pages();
+                pages = self.pages.lock();
+                self.charge(npages)?;
+            }
+            charged => charged?,
         }
         let taken = pages.spans.alloc(Span::dead).and_then(|record| {
             let run = pages.take(&*self.os, self.config.huge_pages, npages);

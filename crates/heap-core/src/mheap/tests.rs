@@ -13,6 +13,7 @@ use heap_sync::atomic::Ordering;
 
 use super::{CoreConfig, MHeap, SpanRequest};
 use crate::arena::{Arena, BLACK, GREY, QUEUED, WHITE};
+use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
 use crate::kind::{NOSCAN, ObjectKind};
 use crate::mcache::{Cache, Refill};
@@ -488,4 +489,17 @@ fn a_dirty_slot_that_passes_for_clean_is_seen() {
         // SAFETY: a slot of the heap, which nobody uses.
         unsafe { body.slot(free).as_ptr().add(100).write(1) };
     });
+}
+
+/// Y2: whatever the reason, pages that are not charged are not taken.
+#[test]
+fn a_charge_beyond_all_numbers_is_refused() {
+    let heap = MHeap::new(
+        CoreConfig { max_bytes: None, huge_pages: false, poison: false },
+        Box::new(SystemOs),
+    );
+    let in_use = &heap.stats.in_use_bytes;
+    in_use.store(usize::MAX, Ordering::Relaxed);
+    assert_eq!(heap.alloc_large(&NOSCAN, PAGE_SIZE), Err(OutOfMemory::TooLarge));
+    assert_eq!(in_use.load(Ordering::Relaxed), usize::MAX);
 }
