@@ -5,8 +5,10 @@
 //! standard library comes without: of a lock that was free it sees the inlined
 //! compare-and-swap, but not what a thread does that had to wait, and of a condition
 //! variable nothing. It would take each such hand-over for a race. So the hand-overs
-//! are announced: whoever is about to let go of a lock *releases* its address,
-//! whoever has got it *acquires* that.
+//! are announced: whoever is about to let go of a lock *releases* a name of it,
+//! whoever has got it *acquires* that. The name is the lock's address. Readers who
+//! share a lock order nothing among each other: they release another name, the next
+//! address, which writers acquire too.
 //!
 //! * TS1: the release comes before the lock is let go, the acquire after it is taken:
 //!   no more order is announced than the lock gives.
@@ -21,14 +23,27 @@ unsafe extern "C" {
     fn __tsan_release(address: *mut u8);
 }
 
-fn acquire(address: *mut u8) {
+/// What order is announced by.
+type Name = *mut u8;
+
+fn acquire(name: Name) {
     // SAFETY: the address is a name to the sanitizer, it is not accessed.
-    unsafe { __tsan_acquire(address) };
+    unsafe { __tsan_acquire(name) };
 }
 
-fn release(address: *mut u8) {
+fn release(name: Name) {
     // SAFETY: as in `acquire`.
-    unsafe { __tsan_release(address) };
+    unsafe { __tsan_release(name) };
+}
+
+/// Released by who had the lock alone.
+fn owners<L>(lock: &L) -> Name {
+    core::ptr::from_ref(lock).cast_mut().cast()
+}
+
+/// Released by who shared the lock. Locks are longer than a byte.
+fn readers<L>(lock: &L) -> Name {
+    owners(lock).wrapping_add(1)
 }
 
 /// `std::sync::Mutex`, announced.
@@ -47,7 +62,8 @@ impl<T> Mutex<T> {
     ///
     /// Never.
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        Ok(Announced::new(self, self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Announced::new(guard, &[owners(self)], owners(self)))
     }
 
     /// As `std`'s, but for poisoning.
@@ -56,13 +72,12 @@ impl<T> Mutex<T> {
     ///
     /// If the lock is taken.
     pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Ok(Announced::new(self, guard)),
-            Err(TryLockError::Poisoned(poisoned)) => {
-                Ok(Announced::new(self, poisoned.into_inner()))
-            }
-            Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
-        }
+        let guard = match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(TryLockError::WouldBlock),
+        };
+        Ok(Announced::new(guard, &[owners(self)], owners(self)))
     }
 }
 
@@ -71,8 +86,8 @@ impl<T> Mutex<T> {
 pub struct Announced<G> {
     /// `None` only while a condition variable has it.
     guard: Option<G>,
-    /// The lock's name to the sanitizer.
-    address: *mut u8,
+    /// What its end releases.
+    name: Name,
 }
 
 /// `std::sync::MutexGuard`, announced.
@@ -83,10 +98,10 @@ pub type RwLockReadGuard<'a, T> = Announced<std::sync::RwLockReadGuard<'a, T>>;
 pub type RwLockWriteGuard<'a, T> = Announced<std::sync::RwLockWriteGuard<'a, T>>;
 
 impl<G> Announced<G> {
-    fn new<L>(lock: &L, guard: G) -> Self {
-        let address = core::ptr::from_ref(lock).cast_mut().cast();
-        acquire(address);
-        Announced { guard: Some(guard), address }
+    /// A guard that was just taken, after all who released one of `before`.
+    fn new(guard: G, before: &[Name], name: Name) -> Self {
+        before.iter().copied().for_each(acquire);
+        Announced { guard: Some(guard), name }
     }
 }
 
@@ -106,7 +121,7 @@ impl<G: DerefMut> DerefMut for Announced<G> {
 impl<G> Drop for Announced<G> {
     fn drop(&mut self) {
         if self.guard.is_some() {
-            release(self.address);
+            release(self.name);
         }
     }
 }
@@ -128,7 +143,7 @@ impl<T> RwLock<T> {
     /// Never.
     pub(crate) fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Announced::new(self, guard))
+        Ok(Announced::new(guard, &[owners(self)], readers(self)))
     }
 
     /// As `std`'s, but for poisoning, which does not occur.
@@ -138,7 +153,7 @@ impl<T> RwLock<T> {
     /// Never.
     pub(crate) fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Announced::new(self, guard))
+        Ok(Announced::new(guard, &[owners(self), readers(self)], owners(self)))
     }
 
     /// As `std`'s, but for poisoning, which does not occur.
@@ -171,10 +186,10 @@ impl Condvar {
         &self,
         mut guard: MutexGuard<'a, T>,
     ) -> LockResult<MutexGuard<'a, T>> {
-        release(guard.address);
+        release(guard.name);
         let inner = guard.guard.take().expect("no other condition variable has it");
         guard.guard = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
-        acquire(guard.address);
+        acquire(guard.name);
         Ok(guard)
     }
 
