@@ -472,10 +472,9 @@ impl MHeap {
             }
             Some((record, run?))
         });
-        // ORDERING: Relaxed: counts, changed under the page lock only.
-        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
         match taken {
             Some(_) => count(),
+            // ORDERING: Relaxed: a count, changed under the page lock only.
             None => _ = self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed),
         }
         taken.ok_or(OutOfMemory::System)
@@ -537,10 +536,9 @@ impl MHeap {
         let mut pages = self.pages.lock();
         let unmapped = pages.put(address, npages);
         pages.spans.free(record);
-        // ORDERING: Relaxed: counts, changed under the page lock only.
+        // ORDERING: Relaxed: a count, changed under the page lock only.
         self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
         count();
-        self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
         unmapped
     }
 

@@ -118,8 +118,6 @@ pub struct CoreStats {
     pub spans_swept: Total,
     /// Bytes of memory given back to the system, except by freeing huge objects.
     pub returned_bytes: Total,
-    /// Bytes of address space reserved.
-    pub reserved_bytes: AtomicUsize,
     /// Bytes of pages that spans cover, now and at most.
     pub in_use_bytes: AtomicUsize,
     /// Bytes of those that are manual spans: stacks.

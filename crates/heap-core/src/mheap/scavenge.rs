@@ -89,7 +89,6 @@ impl MHeap {
             // An empty arena without idle pages is only address space, and goes in
             // any case.
             if spare && let Some(gone) = pages.remove_empty_arena(|idle| idle <= wanted) {
-                self.stats.reserved_bytes.store(pages.regions.bytes(), Ordering::Relaxed);
                 drop(pages);
                 let (region, idle) = gone;
                 drop(region);
