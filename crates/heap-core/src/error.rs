@@ -1,4 +1,4 @@
-//! Why memory was refused.
+//! Why memory was refused, and what a check has found broken.
 
 use core::fmt;
 
@@ -24,6 +24,36 @@ impl fmt::Display for OutOfMemory {
 }
 
 impl std::error::Error for OutOfMemory {}
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyError {
+    /// The invariant's id, as the code and the documentation cite it.
+    pub invariant: &'static str,
+    /// What was found.
+    pub message: String,
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.message)
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+/// Builds a [`VerifyError`] unless `holds`.
+///
+/// # Errors
+///
+/// When `holds` is false.
+pub fn ensure(
+    holds: bool,
+    invariant: &'static str,
+    message: impl FnOnce() -> String,
+) -> Result<(), VerifyError> {
+    if holds { Ok(()) } else { Err(VerifyError { invariant, message: message() }) }
+}
 
 /// Stops the process because the heap's own structures contradict each other.
 ///

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use heap_sync::atomic::Ordering;
 
 use crate::arena::{Arena, QUEUED};
+pub use crate::error::{VerifyError, ensure};
 use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
 use crate::marks::{PageMasks, marked_masks};
 use crate::mheap::{MHeap, StackPool};
@@ -26,36 +27,6 @@ use crate::mspan::{Body, Span, SpanState};
 use crate::size_class::SizeClass;
 use crate::specials::Special;
 use crate::sweep_gen::SpanPhase;
-
-/// A broken invariant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyError {
-    /// The invariant's id, as the code and the documentation cite it.
-    pub invariant: &'static str,
-    /// What was found.
-    pub message: String,
-}
-
-impl core::fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}: {}", self.invariant, self.message)
-    }
-}
-
-impl std::error::Error for VerifyError {}
-
-/// Builds a [`VerifyError`] unless `holds`.
-///
-/// # Errors
-///
-/// When `holds` is false.
-pub fn ensure(
-    holds: bool,
-    invariant: &'static str,
-    message: impl FnOnce() -> String,
-) -> Result<(), VerifyError> {
-    if holds { Ok(()) } else { Err(VerifyError { invariant, message: message() }) }
-}
 
 /// Whether mutators hold spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +94,7 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
         format!("of {made} span records {free} are free and {} in use", runs.len())
     })?;
     // SAFETY: forwarded from the caller.
-    unsafe { heap.check_pages(&runs) }
-        .map_err(|(invariant, message)| VerifyError { invariant, message })?;
+    unsafe { heap.check_pages(&runs) }?;
     counts::check(heap, spans.iter().map(|(_, body)| body), caches)
 }
 
@@ -236,7 +206,7 @@ unsafe fn check_lists(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(),
 
 /// SK1..SK4. Returns the manual spans as first address and number of pages.
 fn check_stacks(heap: &MHeap, pool: &StackPool) -> Result<Vec<(usize, usize)>, VerifyError> {
-    pool.check().map_err(|(invariant, message)| VerifyError { invariant, message })?;
+    pool.check()?;
     let mut runs = Vec::new();
     for manual in pool.spans() {
         let record = manual.record();

@@ -5,14 +5,12 @@ use core::ptr::NonNull;
 
 use super::MHeap;
 use crate::arena::{Arena, HEADER_PAGES};
+use crate::error::{VerifyError, ensure};
 use crate::geometry::{ARENA_PAGES, ARENA_SIZE, PAGE_SIZE};
 use crate::marks::{PageMasks, marked_masks};
 use crate::mcentral::{Central, Shards};
 use crate::mspan::Span;
 use crate::sweep_gen::SweepGen;
-
-/// A broken invariant: its id and what was found.
-pub(crate) type Broken = (&'static str, String);
 
 /// Where a span is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +21,6 @@ pub(crate) struct Listed {
     pub(crate) swept: bool,
     /// In a list for spans without free slots.
     pub(crate) full: bool,
-}
-
-fn ensure(holds: bool, id: &'static str, message: impl FnOnce() -> String) -> Result<(), Broken> {
-    if holds { Ok(()) } else { Err((id, message())) }
 }
 
 impl MHeap {
@@ -59,10 +53,13 @@ impl MHeap {
     /// # Safety
     ///
     /// As [`MHeap::find_object`].
-    pub(crate) unsafe fn check_pages(&self, spans: &[(usize, usize)]) -> Result<(), Broken> {
+    pub(crate) unsafe fn check_pages(&self, spans: &[(usize, usize)]) -> Result<(), VerifyError> {
         let bitmaps = self.bits.bytes();
         let pages = self.pages.lock();
-        pages.alloc.check().map_err(|message| (page_invariant(&message), message))?;
+        pages.alloc.check().map_err(|message| {
+            let invariant = page_invariant(&message);
+            VerifyError { invariant, message }
+        })?;
 
         let mut end = 0;
         let mut arenas = 0;
@@ -108,7 +105,7 @@ impl MHeap {
         base: usize,
         npages: usize,
         spans: &[(usize, usize)],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), VerifyError> {
         let mut spans = spans.iter().peekable();
         for page in HEADER_PAGES..npages {
             let address = base + page * PAGE_SIZE;

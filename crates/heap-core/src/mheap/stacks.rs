@@ -30,7 +30,7 @@ use super::MHeap;
 use crate::arena::Arena;
 use crate::asan;
 use crate::corrupt;
-use crate::error::OutOfMemory;
+use crate::error::{OutOfMemory, VerifyError, ensure};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::mspan::ManualSpan;
 use crate::os::Reservation;
@@ -277,17 +277,17 @@ impl StackPool {
     }
 
     /// Recounts. Returns a broken invariant.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let broken = |id, index: usize| Err((id, format!("slab {index}: {:?}", self.slabs[index])));
+    pub(crate) fn check(&self) -> Result<(), VerifyError> {
+        let in_order = |holds, id, index: usize| {
+            ensure(holds, id, || format!("slab {index}: {:?}", self.slabs[index]))
+        };
         let mut listed = vec![0; self.slabs.len()];
         for (order, list) in self.partial.iter().enumerate() {
             for (place, &index) in list.iter().enumerate() {
                 let slab = &self.slabs[index as usize];
                 listed[index as usize] += 1;
                 let here = slab.order.is_some_and(|own| own.index() == order);
-                if !here || slab.place as usize != place {
-                    return broken("SK3", index as usize);
-                }
+                in_order(here && slab.place as usize == place, "SK3", index as usize)?;
             }
         }
         for (index, slab) in self.slabs.iter().enumerate() {
@@ -299,23 +299,18 @@ impl StackPool {
                 block.slab as usize == index && block.bit == 1 << i && offset == i * block.bytes
             });
             let cut = apart && bytes == span.bytes() && span.npages() == pages;
-            if slab.free & !slab.all() != 0 || !cut {
-                return broken("SK2", index);
-            }
+            in_order(cut && slab.free & !slab.all() == 0, "SK2", index)?;
             let partial = slab.free != 0;
-            if usize::from(partial) != listed[index] || slab.free == slab.all() {
-                return broken("SK3", index);
-            }
+            let listed_so = usize::from(partial) == listed[index] && slab.free != slab.all();
+            in_order(listed_so, "SK3", index)?;
             listed[index] = 0;
         }
-        if let Some(index) = listed.iter().position(|count| *count > 0) {
-            return broken("SK3", index);
-        }
+        let vacant = listed.iter().position(|count| *count > 0);
+        in_order(vacant.is_none(), "SK3", vacant.unwrap_or(0))?;
         let in_use = self.spans().count();
-        if in_use + self.vacant.len() != self.slabs.len() {
-            return Err(("SK2", format!("{in_use} slabs of {} are in use", self.slabs.len())));
-        }
-        Ok(())
+        ensure(in_use + self.vacant.len() == self.slabs.len(), "SK2", || {
+            format!("{in_use} slabs of {} are in use", self.slabs.len())
+        })
     }
 }
 
