@@ -232,6 +232,11 @@ impl MHeap {
         read.all.get(index).map(|central| unsafe { central.as_ref() })
     }
 
+    /// All central lists, those included that are made meanwhile.
+    fn centrals(&self) -> impl Iterator<Item = &Central> {
+        (0..).map_while(|index| self.central_at(index))
+    }
+
     // ---- spans for mutators ----------------------------------------------
 
     /// Spans with free slots for the caller's cache, at least one and at most as many
@@ -687,7 +692,7 @@ impl MHeap {
 
     fn unswept_lists_are_empty(&self) -> bool {
         let now = self.now();
-        (0..).map_while(|i| self.central_at(i)).all(|central| {
+        self.centrals().all(|central| {
             let full = central.full_unswept(now).all();
             full.chain(central.partial_unswept(now).all()).all(SpanSet::is_empty)
         })

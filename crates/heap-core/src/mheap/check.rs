@@ -32,7 +32,7 @@ impl MHeap {
     pub(crate) unsafe fn listed(&self) -> Vec<Listed> {
         let now = self.now();
         let mut all = Vec::new();
-        for central in (0..).map_while(|i| self.central_at(i)) {
+        for central in self.centrals() {
             for (swept, full) in [(true, true), (true, false), (false, true), (false, false)] {
                 for shard in list(central, now, swept, full).all() {
                     let first = all.len();

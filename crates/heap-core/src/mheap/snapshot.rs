@@ -117,9 +117,9 @@ impl MHeap {
     pub fn snapshot(&self) -> Snapshot {
         let bitmaps = self.bits.bytes();
         // Room for the rows before the page lock is taken, as a rule.
-        let mut rows = Vec::with_capacity((0..).map_while(|i| self.central_at(i)).count() + 8);
+        let mut rows = Vec::with_capacity(self.centrals().count() + 8);
         let pages = self.pages.lock();
-        for central in (0..).map_while(|i| self.central_at(i)) {
+        for central in self.centrals() {
             let (spans, npages) = central.counts().spans_and_pages();
             let slots = match central.class() {
                 SizeClass::LARGE => spans,
