@@ -86,16 +86,6 @@ pub struct SpanRequest<'h> {
     pub wanted: usize,
 }
 
-/// What a new span looks like.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    npages: usize,
-    nelems: usize,
-    slot_bytes: usize,
-    /// Slots that count as allocated from the start.
-    allocated: usize,
-}
-
 /// How the memory layer behaves.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
@@ -268,14 +258,7 @@ impl MHeap {
                 return Ok(spans);
             }
         }
-        let class = central.class();
-        let shape = Shape {
-            npages: class.span_pages(),
-            nelems: class.objects_per_span(),
-            slot_bytes: class.object_size(),
-            allocated: 0,
-        };
-        match self.fresh_span(central, shape) {
+        match self.fresh_span(central, central.class().span_pages()) {
             Ok(span) => Ok(SpanBatch::from_iter([span])),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
@@ -383,17 +366,14 @@ impl MHeap {
         if bytes > isize::MAX as usize - ARENA_SIZE {
             return Err(OutOfMemory::TooLarge);
         }
-        let npages = pages_for(bytes);
         let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
-        let slot_bytes = npages * PAGE_SIZE;
-        let shape = Shape { npages, nelems: 1, slot_bytes, allocated: 1 };
-        let mut span = self.fresh_span(central, shape)?;
+        let mut span = self.fresh_span(central, pages_for(bytes))?;
+        let Body { base: object, slot_bytes, .. } = *span.body();
         central.counts().allocated(span.count(), slot_bytes);
-        let object = span.body().base;
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
         self.stats.allocated_objects.add(1);
-        self.stats.allocated_bytes.add((npages * PAGE_SIZE) as u64);
+        self.stats.allocated_bytes.add(slot_bytes as u64);
         let now = self.now();
         central.full_swept(now).at(Home::default()).push(span.uncache(now));
         Ok(object)
@@ -423,15 +403,20 @@ impl MHeap {
         unsafe { slot.write_bytes(0, bytes) };
     }
 
-    /// A span of fresh pages.
-    fn fresh_span(&self, central: &Central, shape: Shape) -> Result<CachedSpan, OutOfMemory> {
-        let (span, run) = self.take_run(shape.npages, || central.counts().grew(shape.npages))?;
+    /// A span of fresh pages. The slot of a large object counts as allocated from the
+    /// start.
+    fn fresh_span(&self, central: &Central, npages: usize) -> Result<CachedSpan, OutOfMemory> {
+        let (span, run) = self.take_run(npages, || central.counts().grew(npages))?;
         let Run { base, needs_zero } = run;
-        let Shape { npages, nelems, slot_bytes, allocated } = shape;
+        let class = central.class();
+        let (nelems, slot_bytes, allocated) = match class {
+            SizeClass::LARGE => (1, npages * PAGE_SIZE, 1),
+            _ => (class.objects_per_span(), class.object_size(), 0),
+        };
         let body = Body {
             base,
             npages,
-            class: central.class(),
+            class,
             kind: central.kind(),
             central: NonNull::from(central),
             nelems,
