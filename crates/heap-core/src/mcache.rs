@@ -160,6 +160,11 @@ impl Cache {
         let window = &mut self.windows[place(key)];
         let slot = window.cursor;
         if window.key == key && slot < window.end {
+            debug_assert!(
+                (slot.addr() - self.entries[window.entry].run_start.addr())
+                    .is_multiple_of(class.object_size()),
+                "C2: a slot of which a part is in use"
+            );
             window.cursor = slot.wrapping_add(class.object_size());
             asan::unpoison(slot, class.object_size());
             // SAFETY: a window's cursor below its end is within the heap.
@@ -202,7 +207,9 @@ impl Cache {
             let stock = &mut self.stocks[index];
             stock.used.extend(entry.span.take());
             entry.span = stock.spare.pop();
-            self.count_opened(index);
+            if entry.span.is_some() {
+                self.count_opened(index);
+            }
         }
         let stock = &mut self.stocks[index];
         heap.release_full_spans(self.home, &mut stock.used);

@@ -303,6 +303,9 @@ impl MHeap {
                 break;
             }
             budget -= popped;
+            if claims.is_empty() {
+                continue;
+            }
             self.count_pages_swept(claims.iter().map(|claim| claim.body().npages).sum());
             let slots = central.class().objects_per_span();
             let mut bitmaps = self.bits.alloc_many(slots, claims.len());
@@ -693,11 +696,7 @@ impl MHeap {
     /// No mutator, no sweeper, and nobody makes or names an object any more.
     pub(crate) unsafe fn destroy(&self) {
         // SAFETY: forwarded from the caller.
-        unsafe { self.drop_objects() };
-        let mut spans = Vec::new();
-        // SAFETY: as above.
-        unsafe { self.each_span(|span, body| spans.push((NonNull::from(span), *body))) };
-        for (record, body) in spans {
+        for (record, body) in unsafe { self.drop_objects() } {
             // SAFETY: Y3; as above, nobody reads the central lists any more.
             unsafe { record.as_ref().discard() };
             self.free_pages(record, &body);
@@ -705,25 +704,20 @@ impl MHeap {
         self.release_idle();
     }
 
-    /// The destructors of everything that is still in the heap.
+    /// Runs the destructors of everything that is still in the heap. Returns the spans
+    /// that held it.
     ///
     /// # Safety
     ///
     /// As [`MHeap::destroy`]. The objects are not dropped a second time.
-    unsafe fn drop_objects(&self) {
-        let mut doomed = Vec::new();
+    unsafe fn drop_objects(&self) -> Vec<(NonNull<Span>, Body)> {
+        let mut spans = Vec::new();
         // SAFETY: forwarded from the caller.
-        unsafe {
-            self.each_span(|_, body| {
-                if body.kind.drop_in_place.is_some() {
-                    doomed.push(*body);
-                }
-            });
-        }
+        unsafe { self.each_span(|span, body| spans.push((NonNull::from(span), *body))) };
         // Unswept spans hold objects that are dead but not yet dropped; they are
         // allocated all the same, and dropped here.
-        for body in doomed {
-            let drop = body.kind.drop_in_place.expect("filtered above");
+        for (_, body) in &spans {
+            let Some(drop) = body.kind.drop_in_place else { continue };
             for slot in (0..body.nelems).filter(|i| body.is_allocated(*i)) {
                 // SAFETY: an allocated slot holds an initialised object, dropped
                 // once: the heap's memory goes away next.
@@ -732,6 +726,7 @@ impl MHeap {
                 }
             }
         }
+        spans
     }
 }
 
@@ -739,7 +734,7 @@ impl Drop for MHeap {
     fn drop(&mut self) {
         // SAFETY: `&mut self`: nobody else has the heap any more, and its memory goes
         // away next. After `destroy` there is nothing left to drop.
-        unsafe { self.drop_objects() };
+        drop(unsafe { self.drop_objects() });
         let centrals = self.centrals.get_mut();
         for central in centrals.all.drain(..) {
             // SAFETY: made by `Box::leak` in `central`, dropped once.

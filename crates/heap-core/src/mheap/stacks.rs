@@ -340,6 +340,7 @@ impl MHeap {
                 Ok(())
             }
             Err(span) => {
+                drop(pool);
                 drop(self.free_manual_span(span));
                 Err(OutOfMemory::System)
             }
@@ -376,12 +377,14 @@ impl MHeap {
         for block in blocks {
             // SAFETY: the block is out, so its slab exists.
             let &BlockDesc { base, bytes, slab, bit, .. } = unsafe { block.as_ref() };
+            // Sees to it that the block is out. Nobody takes it while the pool is locked.
+            let unused = pool.put(slab, bit);
             if self.config.poison {
-                // SAFETY: the caller has the block.
+                // SAFETY: the caller had the block, and nobody else has it yet.
                 unsafe { base.write_bytes(POISON, bytes) };
             }
             asan::poison(base.as_ptr(), bytes);
-            let Some(Pieces { span, owner, .. }) = pool.put(slab, bit) else { continue };
+            let Some(Pieces { span, owner, .. }) = unused else { continue };
             // An earlier share is not the last: here is another.
             share = Some(owner);
             if let Some(unmapped) = self.free_manual_span(span) {
