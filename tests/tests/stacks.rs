@@ -1,13 +1,14 @@
 //! Stacks: raw blocks and traced stacks of values, against models, with collections,
 //! limits, threads, and everything that user code can do at the wrong moment.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::mpsc;
 
 use heap_api::{
-    Config, Cx, Gc, Heap, Lock, Opaque, OutOfMemory, Root, Slot, Stack, StackBlock, Trace,
+    Config, Cx, Gc, Heap, Lock, Opaque, OutOfMemory, Root, Slot, Stack, StackBlock, StackWindow,
+    Trace,
 };
 use heap_tests::{Counted, Counter, catch};
 use proptest::prelude::*;
@@ -451,6 +452,23 @@ fn a_destructor_that_finds_the_stack_that_grows_does_no_harm() {
     }
 }
 
+/// A prepared stack in a heap whose next sweep runs `destructor`.
+fn before_a_sweep(
+    prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
+    destructor: impl Fn() + Send + 'static,
+) -> (Cx, Stack<u64>, Option<StackBlock>) {
+    // In a full heap of dead objects everything is swept for a span.
+    let heap = Heap::new(Config::new().max_heap_bytes(MIB));
+    let mut cx = heap.enter();
+    let stack = Stack::new();
+    let spare = prepare(&cx, &stack);
+    let _ = cx.alloc(Opaque(OnDrop(Box::new(destructor))));
+    while cx.try_alloc([0_u64; 100]).is_ok() {}
+    while cx.try_alloc([0_u8; 3 * KIB]).is_ok() {}
+    cx.collect();
+    (cx, stack, spare)
+}
+
 /// Lets `disturb` happen to a stack, by a destructor, in the middle of `act`; checks
 /// the stack afterwards.
 fn disturbed(
@@ -459,11 +477,6 @@ fn disturbed(
     act: fn(&Cx, &Stack<u64>) -> Result<(), OutOfMemory>,
     expected: impl IntoIterator<Item = u64>,
 ) {
-    // In a full heap of dead objects everything is swept for a span.
-    let heap = Heap::new(Config::new().max_heap_bytes(MIB));
-    let mut cx = heap.enter();
-    let stack = Stack::new();
-    let spare = prepare(&cx, &stack);
     let (done, happened) = mpsc::channel();
     let destructor = move || {
         FOUND.with_borrow(|found| {
@@ -472,10 +485,7 @@ fn disturbed(
             done.send(()).unwrap();
         });
     };
-    let _ = cx.alloc(Opaque(OnDrop(Box::new(destructor))));
-    while cx.try_alloc([0_u64; 100]).is_ok() {}
-    while cx.try_alloc([0_u8; 3 * KIB]).is_ok() {}
-    cx.collect();
+    let (cx, stack, spare) = before_a_sweep(prepare, destructor);
     assert!(happened.try_recv().is_err(), "not yet swept");
     let pair = Rc::new((cx, stack));
     FOUND.set(Some(Rc::clone(&pair)));
@@ -530,6 +540,63 @@ fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
     disturbed(roomy, fill, shrink, (0..2).chain(vec![9; 1998]));
     disturbed(roomy, |_, stack| stack.truncate(1), shrink, [0]);
     disturbed(roomy, empty, shrink, []);
+}
+
+type Leaked = (Cx, Stack<u64>);
+
+thread_local! {
+    static LEAKED: Cell<Option<&'static Leaked>> = const { Cell::new(None) };
+    static KEPT: RefCell<Option<StackWindow<'static, u64>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_stack_does_not_move_under_a_window_that_a_destructor_opens() {
+    // Context and stack are leaked, so the destructor may open a window and keep it.
+    fn attack(
+        prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
+        act: fn(&Cx, &Stack<u64>) -> Result<(), OutOfMemory>,
+    ) {
+        let (cx, stack, spare) = before_a_sweep(prepare, || {
+            let (cx, stack) = LEAKED.get().unwrap();
+            KEPT.set(Some(stack.window(cx)));
+        });
+        let leaked: &Leaked = Box::leak(Box::new((cx, stack)));
+        LEAKED.set(Some(leaked));
+        let (cx, stack) = leaked;
+        drop(spare);
+        let before = (stack.len(), stack.capacity());
+        let outcome = catch(|| act(cx, stack));
+        KEPT.with_borrow(|kept| {
+            let window = kept.as_ref().expect("nothing was swept");
+            assert!(outcome.expect_err("the stack has moved").contains("a window"));
+            assert_eq!((stack.len(), stack.capacity()), before);
+            window[0].set(1000);
+            assert_eq!(stack.get(0), Some(1000), "the window is on the stack's own memory");
+        });
+        // When it is closed all works.
+        KEPT.take();
+        act(cx, stack).unwrap();
+        assert_eq!(stack.get(0), Some(1000));
+    }
+    fn full(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+        (0..128).for_each(|i| stack.push(cx, i));
+        assert_eq!(stack.capacity(), 128);
+        None
+    }
+    fn roomy(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+        stack.try_reserve(cx, 2048).unwrap();
+        (0..2).for_each(|i| stack.push(cx, i));
+        None
+    }
+    // A thread each: it stays inside its heap for good.
+    let run = |prepare, act| {
+        let outcome = std::thread::spawn(move || attack(prepare, act)).join();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    };
+    run(full, |cx, stack| stack.try_push(cx, 7).map_err(|error| error.reason));
+    run(full, |cx, stack| stack.try_reserve(cx, 1));
+    run(full, |cx, stack| stack.try_resize(cx, 200, 7));
+    run(roomy, |cx, stack| stack.shrink(cx));
 }
 
 /// Grows the stack it is printed from.

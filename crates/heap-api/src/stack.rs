@@ -13,7 +13,8 @@
 //! * SV1: the first `len` values are initialised; they and no others are traced, read
 //!   or handed out. What lies above may be of a region that is over.
 //! * SV2: the values move only in [`Stack::try_reserve`] and [`Stack::shrink`], and
-//!   not while a [`StackWindow`] is open.
+//!   not while a [`StackWindow`] is open. That is asked in the moment of the move: a
+//!   destructor may have opened one while the memory was got (SV5).
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
 //! * SV4: mutation takes a `&Cx` and runs the write barrier for the stack as a whole,
@@ -21,7 +22,7 @@
 //!   across a safepoint.
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
 //!   a thread-local and make this very stack grow. A destructor that runs while memory
-//!   is got is such code, so heights are read again afterwards.
+//!   is got is such code, so heights and windows are looked at again afterwards.
 
 use core::cell::Cell;
 use core::fmt;
@@ -364,6 +365,7 @@ impl<T: Copy> Stack<T> {
 
     /// Moves the values to a block for `height` of them. Leaves them where they are if
     /// they have become more than fit in it (SV5).
+    #[track_caller]
     fn move_to(&self, cx: &Cx, height: usize) -> Result<(), OutOfMemory> {
         let bytes = height.checked_mul(size_of::<T>()).ok_or(OutOfMemory::TooLarge)?;
         // May run destructors (SV5).
@@ -376,8 +378,11 @@ impl<T: Copy> Stack<T> {
         Ok(())
     }
 
-    /// Moves the values to another block, in which they fit.
+    /// Moves the values to another block, in which they fit: every move comes through
+    /// here (SV2).
+    #[track_caller]
     fn exchange(&self, cx: &Cx, block: Option<heap_gc::StackBlock>) {
+        self.assert_no_window();
         let (base, capacity) = match &block {
             Some(block) => (block.base().cast(), block.bytes() / size_of::<T>()),
             None => (NonNull::dangling(), 0),
