@@ -189,7 +189,10 @@ impl Interpreter {
     /// Runs `body` with access to the interpreter's objects.
     pub(crate) fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
         let mut cx = self.heap.enter();
-        body(&mut Runner { cx: &mut cx, root: &self.root, host: &self.host })
+        let mut runner = Runner { cx: &mut cx, root: &self.root, host: &self.host };
+        // IN2: since the interrupt somebody may have collected.
+        runner.renew_wish();
+        body(&mut runner)
     }
 
     fn set_arg(&mut self, script: Option<&str>, args: &[String]) -> Result<(), ScriptError> {

@@ -4,12 +4,14 @@
 //! for no other reason. So an interrupt is a flag, and the wish for a collection
 //! to have it looked at: a loop that runs undisturbed pays nothing.
 //!
-//! * I1: once the flag is up, every safepoint of the script raises the error
+//! * IN1: once the flag is up, every safepoint of the script raises the error
 //!   "interrupted!", in handlers of that very error as well, until it is taken
 //!   down. A script can catch the error, but gets no further than to its next call
 //!   or turn of a loop.
-//! * I2: an interrupt is not lost: whoever finds a collection already wanted relies
-//!   on the flag being read after that collection (two fences, Dekker).
+//! * IN2: an interrupt is not lost. A collection withdraws the wish, and whoever finds
+//!   one already wanted relies on the flag being read afterwards (two fences, Dekker).
+//!   So it is read after everything that may have collected, or waited for one:
+//!   entering the heap, a safepoint, a collection that the interpreter makes itself.
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::Arc;
@@ -23,10 +25,10 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Whether the script is to stop. Asked after every safepoint.
+    /// Whether the script is to stop. Asked after every collection (IN2).
     #[must_use]
     pub fn is_up(&self) -> bool {
-        // ORDERING: pairs with the fence in `Interrupter::interrupt` (I2).
+        // ORDERING: pairs with the fence in `Interrupter::interrupt` (IN2).
         fence(Ordering::SeqCst);
         self.flag.load(Ordering::Relaxed)
     }
@@ -52,7 +54,7 @@ impl Interrupter {
     /// first.
     pub fn interrupt(&self) {
         self.interrupt.flag.store(true, Ordering::Relaxed);
-        // ORDERING: pairs with the fence in `Interrupt::is_up` (I2).
+        // ORDERING: pairs with the fence in `Interrupt::is_up` (IN2).
         fence(Ordering::SeqCst);
         self.heap.request_collection();
     }
@@ -60,5 +62,37 @@ impl Interrupter {
     /// Lets scripts run again.
     pub fn clear(&self) {
         self.interrupt.flag.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Interpreter};
+
+    #[test]
+    fn a_collection_of_the_interpreters_own_does_not_withdraw_an_interrupt() {
+        let mut lua = Interpreter::new(Config::new()).unwrap();
+        let interrupter = lua.interrupter();
+        lua.with(|runner| {
+            assert!(!runner.cx.should_yield());
+            interrupter.interrupt();
+            runner.collect();
+            assert!(runner.cx.should_yield(), "IN2");
+            interrupter.clear();
+            runner.collect();
+            assert!(!runner.cx.should_yield(), "nothing is wished for any more");
+        });
+    }
+
+    #[test]
+    fn an_interrupt_between_two_scripts_outlives_collections() {
+        let mut lua = Interpreter::new(Config::new()).unwrap();
+        let interrupter = lua.interrupter();
+        interrupter.interrupt();
+        lua.heap().enter().collect();
+        let error = lua.run_source("for i = 1, 1e6 do end", "=script", &[]).unwrap_err();
+        assert!(error.to_string().contains("interrupted!"), "{error}");
+        interrupter.clear();
+        lua.run_source("for i = 1, 1e6 do end", "=script", &[]).unwrap();
     }
 }

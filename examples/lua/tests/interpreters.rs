@@ -80,13 +80,16 @@ fn interpreters_take_turns_on_one_thread() {
 }
 
 /// Each of these would run for ever, and clings to life.
-const ENDLESS: [&str; 6] = [
+const ENDLESS: [&str; 8] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local function f() return f() end f()",
     "while true do xpcall(function() while true do end end, function() while true do end end) end",
     "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
     "table.sort({1, 2, 3}, function() while true do end end)",
+    // Collects nearly all the time.
+    "local t = {} for i = 1, 1e4 do t[i] = {} end while true do collectgarbage() end",
+    "collectgarbage() while true do end",
 ];
 
 #[test]

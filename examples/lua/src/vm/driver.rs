@@ -58,6 +58,15 @@ impl Runner<'_> {
     pub fn collect(&mut self) {
         self.trim();
         self.cx.collect();
+        self.renew_wish();
+    }
+
+    /// Makes the script come to a safepoint if it is to stop: a collection may have withdrawn the
+    /// wish for that (IN2).
+    pub fn renew_wish(&self) {
+        if self.host.interrupt.is_up() {
+            self.cx.heap().request_collection();
+        }
     }
 
     fn trim(&self) {
@@ -124,11 +133,9 @@ impl Runner<'_> {
         if !self.host.interrupt.is_up() {
             return None;
         }
-        // I1: the next one is to come here as well.
+        // IN1: the next one is to come here as well.
         self.cx.heap().request_collection();
-        let ctx = self.ctx();
-        blame_next_instruction(ctx);
-        perform(ctx, raise(ctx, Box::new(Fail::Message("interrupted!".to_owned()))))
+        self.fail_next(Fail::Message("interrupted!".to_owned()))
     }
 
     /// An instruction found no memory: collects, so that it can run again, unless that has just
@@ -138,9 +145,17 @@ impl Runner<'_> {
             self.collect();
             return None;
         }
+        self.fail_next(Fail::MemoryFinal)
+    }
+
+    /// Raises an error in place of the instruction that would be next. Messages take the place of
+    /// the one before `pc`.
+    fn fail_next<'gc>(&'gc self, fail: Fail<'gc>) -> Option<Exit> {
         let ctx = self.ctx();
-        blame_next_instruction(ctx);
-        perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))
+        if let Some(frame) = ctx.state.thread.get().top_frame() {
+            frame.pc.set(frame.pc.get() + 1);
+        }
+        perform(ctx, raise(ctx, Box::new(fail)))
     }
 
     fn is_worth_a_retry(&self) -> bool {
@@ -197,14 +212,6 @@ impl Runner<'_> {
     fn run_slow(&mut self, slow: SlowFn, func: usize, count: usize) -> Result<usize, Raised> {
         let runner = Runner { cx: self.cx, root: self.root, host: self.host };
         slow(&mut Task { runner, func, count })
-    }
-}
-
-/// Makes the message of an error name the place of the instruction that would be next: messages
-/// take the one before `pc`.
-fn blame_next_instruction(ctx: Ctx<'_>) {
-    if let Some(frame) = ctx.state.thread.get().top_frame() {
-        frame.pc.set(frame.pc.get() + 1);
     }
 }
 
