@@ -158,7 +158,7 @@ impl Gate {
     }
 
     /// The same; while it waits it calls `meanwhile` again and again, until it goes
-    /// to sleep.
+    /// to sleep. `meanwhile` does not unwind: the mutator would stay in line.
     pub fn enter_meanwhile(&self, presence: &Presence, meanwhile: impl Fn()) {
         // ORDERING: Relaxed store, ordered before the load by the fence, which pairs
         // with the fence in `raise` (Dekker).
@@ -185,7 +185,7 @@ impl Gate {
     /// `enter_meanwhile` does.
     #[cold]
     pub fn step_aside(&self, presence: &Presence, meanwhile: impl Fn()) {
-        let aside = self.line_up(presence);
+        self.line_up(presence);
         for _ in 0..SPINS {
             if self.poll.load(Ordering::Relaxed) & STOP == 0 {
                 break;
@@ -193,7 +193,6 @@ impl Gate {
             meanwhile();
             spin_loop();
         }
-        std::mem::forget(aside);
         let mut queue = self.queue.lock();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = self.sleep(queue);
@@ -206,13 +205,12 @@ impl Gate {
 
     /// Steps outside, as one who must be inside again before the next stop. In this
     /// order: the collector cannot be done before we are in line.
-    fn line_up(&self, presence: &Presence) -> Aside<'_> {
+    fn line_up(&self, presence: &Presence) {
         let mut queue = self.queue.lock();
         queue.aside += 1;
         // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
         presence.state.store(OUTSIDE, Ordering::Release);
         self.notify(&queue);
-        Aside { gate: self }
     }
 
     fn let_through(&self, queue: &mut Queue) {
@@ -267,18 +265,6 @@ impl Gate {
         }
         queue.held = true;
         Some(Collector { gate: self })
-    }
-}
-
-/// A mutator that stands aside. Dropped only when what it does meanwhile panics: then
-/// it stays outside.
-struct Aside<'g> {
-    gate: &'g Gate,
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        self.gate.let_through(&mut self.gate.queue.lock());
     }
 }
 

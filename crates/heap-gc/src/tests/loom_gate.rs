@@ -537,7 +537,7 @@ struct SleepsUncounted;
 
 impl Steps for SleepsUncounted {
     fn step_aside(gate: &Gate, me: &Presence) {
-        std::mem::forget(gate.line_up(me));
+        gate.line_up(me);
         let mut queue = gate.queue.lock();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             // Changed: gate.sleep(queue).
@@ -697,7 +697,7 @@ struct ComesBackSilently;
 
 impl Steps for ComesBackSilently {
     fn step_aside(gate: &Gate, me: &Presence) {
-        std::mem::forget(gate.line_up(me));
+        gate.line_up(me);
         let mut queue = gate.queue.lock();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = gate.sleep(queue);
