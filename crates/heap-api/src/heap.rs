@@ -158,8 +158,8 @@ impl Heap {
 
     /// What the heap holds, by type and size of slot, the most bytes first. The
     /// types without handles and without destructors share one row per size; those
-    /// of them below 16 bytes share slots, which the row `tiny` counts. Garbage that no collection has found yet counts. Waits until all mutators
-    /// are at safepoints.
+    /// of them below 16 bytes share slots, which the row `tiny` counts. Garbage that
+    /// no collection has found yet counts. Waits until all mutators are at safepoints.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -205,8 +205,10 @@ impl Heap {
     }
 
     /// Asks for a collection at the next safepoint, from any thread: contexts of
-    /// the heap say so in [`Cx::should_yield`] from now on, until one of them has
-    /// collected. Also the way to make a mutator look up from its work.
+    /// the heap say so in [`Cx::should_yield`] from now on, until one of them
+    /// collects. One that has begun to mark does not count: what was dropped before
+    /// this call will be garbage. Also the way to make a mutator look up from its
+    /// work.
     ///
     /// ```
     /// use heap_api::{Config, Heap};

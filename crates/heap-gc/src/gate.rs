@@ -19,6 +19,8 @@
 //! * GA5: nobody starves: a mutator that stood aside for one stop is inside before
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
+//! * GA6: a request is withdrawn only by a collection that sees what was done before
+//!   it; one that comes after stays.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -134,7 +136,7 @@ impl Gate {
         }
     }
 
-    /// Asks for a collection at the next safepoint.
+    /// Asks for a collection at the next safepoint; one that is on its way will do.
     pub fn want(&self) {
         // ORDERING: Relaxed: a hint.
         if self.poll.load(Ordering::Relaxed) & WANTED == 0 {
@@ -142,9 +144,19 @@ impl Gate {
         }
     }
 
-    /// Withdraws the request of `want`: a collection has been done.
+    /// Asks for a collection that sees what was done before the call (GA6).
+    pub fn want_from_now(&self) {
+        // ORDERING: Release pairs with the Acquire in `satisfied`. Written also if
+        // there is a request: who withdraws that one might not see what we did.
+        // Model: loom_gate::a_request_is_answered_by_a_later_look.
+        self.poll.fetch_or(WANTED, Ordering::Release);
+    }
+
+    /// Withdraws the requests so far, which a collection is about to answer: the
+    /// collector calls it before it looks at anything (GA6).
     pub fn satisfied(&self) {
-        self.poll.fetch_and(!WANTED, Ordering::Relaxed);
+        // ORDERING: Acquire pairs with the Release in `want_from_now`.
+        self.poll.fetch_and(!WANTED, Ordering::Acquire);
     }
 
     /// Asks for a collection at every safepoint from now on.

@@ -202,9 +202,10 @@ impl Shared {
 
     // ---- the cycle -----------------------------------------------------------
 
-    /// Asks for a collection: the next mutator that comes to a safepoint does it.
+    /// Asks for a collection that begins after this call: the next mutator that comes
+    /// to a safepoint does it.
     pub fn request_collection(&self) {
-        self.gate.want();
+        self.gate.want_from_now();
     }
 
     /// A full collection. The calling thread is outside.
@@ -259,6 +260,9 @@ impl Shared {
         self.flush_caches(&world, &members);
         self.finish_sweep();
         self.heap.before_mark();
+        // GA6: from here on a request is for the next collection. Not sooner: what the
+        // caches held is of this one, and counting it may ask.
+        self.gate.satisfied();
         // Phase 4: mark.
         let marking = Instant::now();
         let armed = AbortOnUnwind;
@@ -277,7 +281,6 @@ impl Shared {
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);
         std::mem::forget(armed);
-        self.gate.satisfied();
         // Phase 7: resume.
         let mut cycles = self.cycles.lock();
         cycles.collections += 1;

@@ -11,11 +11,13 @@
 
 use std::sync::Arc;
 
-use heap_sync::atomic::{Ordering, fence};
+use heap_sync::atomic::{AtomicU32, Ordering, fence};
 use heap_sync::lock::Mutex;
 use loom::thread;
 
-use super::{Collector, Gate, INSIDE, OUTSIDE, Presence, Request, STOP, Stopping, WorldStopped};
+use super::{
+    Collector, Gate, INSIDE, OUTSIDE, Presence, Request, STOP, Stopping, WANTED, WorldStopped,
+};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
@@ -54,6 +56,15 @@ trait Steps: 'static {
 
     fn resume(world: WorldStopped<'_>) {
         drop(world);
+    }
+
+    fn ask(gate: &Gate) {
+        gate.want_from_now();
+    }
+
+    fn answer(gate: &Gate, look: impl FnOnce()) {
+        gate.satisfied();
+        look();
     }
 
     /// Whether mutators are listed after the flag was raised.
@@ -343,6 +354,28 @@ fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
     });
 }
 
+/// Somebody who is no mutator drops a root and asks for a collection, while one is
+/// under way that was asked for before: that one sees the root gone, or the request
+/// stays (GA6).
+fn a_request_is_answered_by_a_later_look<S: Steps>() {
+    check(|| {
+        let gate = Arc::new(Gate::default());
+        let dropped = Arc::new(AtomicU32::new(0));
+        gate.want();
+        let asker = {
+            let (gate, dropped) = (Arc::clone(&gate), Arc::clone(&dropped));
+            thread::spawn(move || {
+                dropped.store(1, Ordering::Relaxed);
+                S::ask(&gate);
+            })
+        };
+        let mut seen = false;
+        S::answer(&gate, || seen = dropped.load(Ordering::Relaxed) == 1);
+        asker.join().unwrap();
+        assert!(seen || gate.poll(), "GA6: a request is lost");
+    });
+}
+
 #[test]
 fn loom_nobody_is_inside_while_the_world_is_stopped() {
     nobody_is_inside_while_the_world_is_stopped::<Sound>();
@@ -381,6 +414,11 @@ fn loom_two_collectors_exclude_each_other() {
 #[test]
 fn loom_an_abandoned_mutator_blocks_nobody() {
     an_abandoned_mutator_blocks_nobody::<Sound>();
+}
+
+#[test]
+fn loom_a_request_is_answered_by_a_later_look() {
+    a_request_is_answered_by_a_later_look::<Sound>();
 }
 
 // ---- the mutants ----------------------------------------------------------------
@@ -727,4 +765,66 @@ impl Steps for Overtakes {
 #[test]
 fn loom_mutant_overtakes() {
     caught("GA5: a mutator overtakes", a_collector_is_not_overtaken::<Overtakes>);
+}
+
+/// Relies on a request that may be about to be withdrawn.
+struct AsksOnce;
+
+impl Steps for AsksOnce {
+    fn ask(gate: &Gate) {
+        // Changed: gate.want_from_now().
+        gate.want();
+    }
+}
+
+#[test]
+fn loom_mutant_asks_once() {
+    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AsksOnce>);
+}
+
+/// Asks without publishing what it did before.
+struct AsksRelaxed;
+
+impl Steps for AsksRelaxed {
+    fn ask(gate: &Gate) {
+        // Changed: Ordering::Release.
+        gate.poll.fetch_or(WANTED, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn loom_mutant_asks_relaxed() {
+    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AsksRelaxed>);
+}
+
+/// Withdraws requests without seeing what was done before them.
+struct AnswersRelaxed;
+
+impl Steps for AnswersRelaxed {
+    fn answer(gate: &Gate, look: impl FnOnce()) {
+        // Changed: Ordering::Acquire.
+        gate.poll.fetch_and(!WANTED, Ordering::Relaxed);
+        look();
+    }
+}
+
+#[test]
+fn loom_mutant_answers_relaxed() {
+    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersRelaxed>);
+}
+
+/// Withdraws requests when all is done.
+struct AnswersLate;
+
+impl Steps for AnswersLate {
+    fn answer(gate: &Gate, look: impl FnOnce()) {
+        look();
+        // Moved: before the look.
+        gate.satisfied();
+    }
+}
+
+#[test]
+fn loom_mutant_answers_late() {
+    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersLate>);
 }

@@ -1,0 +1,41 @@
+//! Requests for a collection that come at a bad time.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use heap_core::kind::ObjectKind;
+use heap_core::size_class::SizeClass;
+use heap_core::tracer::Tracer;
+use heap_gc::{Mutator, Settings, Shared};
+
+thread_local!(static MARKED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) });
+
+/// Asks for a collection of the heap that is marked.
+fn ask_again(_page: *const u8, _tracer: &mut Tracer) {
+    MARKED.with_borrow(|shared| shared.as_ref().expect("a heap").request_collection());
+}
+
+static ASKING: ObjectKind = ObjectKind {
+    name: || "asking",
+    trace_batch: Some(ask_again),
+    trace_piece: None,
+    drop_in_place: None,
+};
+
+#[test]
+fn a_request_made_while_marking_is_answered_by_another_collection() {
+    let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
+    let mut mutator = Mutator::attach(&shared);
+    let class = SizeClass::for_size(64).expect("a small object");
+    let root = mutator.root(mutator.alloc_small(&ASKING, class).expect("memory"));
+    MARKED.set(Some(Arc::clone(&shared)));
+    shared.request_collection();
+    mutator.safepoint();
+    assert_eq!(shared.stats().collections, 1);
+    assert!(mutator.poll(), "the roots were read before the request");
+    drop(root);
+    mutator.safepoint();
+    assert_eq!(shared.stats().collections, 2);
+    assert!(!mutator.poll(), "nobody asked again");
+    MARKED.take();
+}
