@@ -54,17 +54,20 @@ impl Shared {
 
     /// Does the job on a seat and leaves it.
     fn work(&self, job: Job, seat: usize) {
-        // A panic here would be a bug of the collector; without this the
-        // collecting thread would wait for ever.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(seat)));
-        if outcome.is_err() {
-            heap_core::corrupt!("a marking helper panicked");
-        }
+        or_abort(|| job(seat));
         let mut state = self.state.lock();
         state.busy -= 1;
         if state.busy == 0 {
             self.changed.notify_all();
         }
+    }
+}
+
+/// Does a part of a marking. A panic there would be a bug of the collector; those who
+/// do the other parts would wait for ever for what it leaves undone.
+fn or_abort(part: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(part)).is_err() {
+        heap_core::corrupt!("a panic while marking");
     }
 }
 
@@ -112,8 +115,8 @@ impl MarkPool {
     /// Runs `own` here, and `job(seat)` for every seat (from 1) that somebody takes
     /// meanwhile; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        // SAFETY: PO1: `Close` below takes the job back and waits for everybody who
-        // took a seat, also when `own` unwinds, before the borrow ends.
+        // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
+        // waited for, before the borrow ends. Nothing in between unwinds.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
         {
             let mut state = self.shared.state.lock();
@@ -124,9 +127,13 @@ impl MarkPool {
             self.shared.open.store(true, Ordering::Relaxed);
             self.shared.changed.notify_all();
         }
-        let close = Close(&self.shared);
-        own();
-        drop(close);
+        or_abort(own);
+        let mut state = self.shared.state.lock();
+        state.job = None;
+        self.shared.open.store(false, Ordering::Relaxed);
+        while state.busy > 0 {
+            state = self.shared.changed.wait(state);
+        }
     }
 
     /// Does a part of the marking under way, if there is a free seat. For a mutator
@@ -144,19 +151,6 @@ impl MarkPool {
         let seat = self.shared.sit(&mut self.shared.state.lock());
         if let Some((job, seat)) = seat {
             self.shared.work(job, seat);
-        }
-    }
-}
-
-struct Close<'a>(&'a Shared);
-
-impl Drop for Close<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.job = None;
-        self.0.open.store(false, Ordering::Relaxed);
-        while state.busy > 0 {
-            state = self.0.changed.wait(state);
         }
     }
 }
@@ -220,6 +214,48 @@ mod tests {
             seats.sort_unstable();
             assert_eq!(*seats, (1..=begun).collect::<Vec<_>>(), "a seat is taken once");
         }
+    }
+
+    #[test]
+    fn a_panic_of_the_collecting_thread_ends_the_process() {
+        const CHILD: &str = "HEAP_POOL_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            let pool = MarkPool::new(1);
+            pool.start();
+            let begun = AtomicBool::new(false);
+            pool.run(
+                &|_| {
+                    begun.store(true, Ordering::Relaxed);
+                    // What the collecting thread would have to end.
+                    loop {
+                        std::thread::park();
+                    }
+                },
+                || {
+                    while !begun.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                    panic!("on purpose");
+                },
+            );
+        }
+        let test = std::thread::current().name().expect("named after the test").to_owned();
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "--nocapture", "--test-threads=1", &test])
+            .env(CHILD, "1")
+            .stderr(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("this program runs");
+        for _ in 0..3000 {
+            if let Some(status) = child.try_wait().expect("a child") {
+                assert!(!status.success() && status.code() != Some(101), "a mere panic");
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.kill().expect("a child");
+        panic!("the pool waits for ever");
     }
 
     #[test]
