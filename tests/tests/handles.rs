@@ -593,6 +593,46 @@ fn a_destructor_that_finds_a_context_does_no_harm() {
 }
 
 #[test]
+fn a_destructor_cannot_collect() {
+    // It runs in the middle of a sweep, and a collection begins with the end of that.
+    // Giving idle memory back sweeps and needs no context, so a destructor finds one
+    // in a thread-local that nobody uses.
+    let acts: [fn(&mut Cx); 3] = [
+        Cx::collect,
+        |cx| {
+            cx.heap().request_collection();
+            cx.safepoint();
+        },
+        |cx| cx.verify().unwrap(),
+    ];
+    for act in acts {
+        let (done, outcome) = mpsc::channel();
+        let (refused, refusal) = mpsc::channel();
+        let attack = move || {
+            let heap = heap();
+            SHARED_CX.set(Some(heap.enter()));
+            SHARED_CX.with_borrow_mut(|cx| {
+                let cx = cx.as_mut().unwrap();
+                cx.alloc(on_drop(move || {
+                    let act = || SHARED_CX.with_borrow_mut(|cx| act(cx.as_mut().unwrap()));
+                    refused.send(catch(act)).unwrap();
+                }));
+                cx.collect();
+            });
+            heap.release_idle();
+            let mut cx = SHARED_CX.take().unwrap();
+            cx.collect();
+            cx.verify().unwrap();
+            done.send(()).unwrap();
+        };
+        let thread = std::thread::spawn(attack);
+        outcome.recv_timeout(FOREVER).expect("no hang, no panic");
+        thread.join().unwrap();
+        assert!(refusal.recv().unwrap().unwrap_err().contains("a destructor"));
+    }
+}
+
+#[test]
 fn a_destructor_may_drop_roots_sets_and_whole_heaps() {
     for config in [Config::new(), Config::new().background_sweep(true)] {
         let heap = Heap::new(config);

@@ -376,6 +376,10 @@ impl Cx {
 
     /// A safepoint: collects if a collection is due, or waits for one that
     /// another mutator runs. Takes `&mut self`: no handle is alive here.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::collect`], if a collection is due.
     #[inline]
     pub fn safepoint(&mut self) {
         if self.mutator.poll() {
@@ -385,6 +389,10 @@ impl Cx {
 
     /// A full collection, now. Returns once unreachable objects are known;
     /// their memory is swept lazily, and entirely before the next collection.
+    ///
+    /// # Panics
+    ///
+    /// If a destructor of a heap object calls it, with a context that it found.
     pub fn collect(&mut self) {
         self.mutator.collect();
     }

@@ -187,7 +187,8 @@ impl Mutator {
         self.outside(Shared::collect);
     }
 
-    /// Runs `work` outside, and is inside again however `work` ends.
+    /// Runs `work`, which finishes the sweep, outside, and is inside again however
+    /// `work` ends.
     fn outside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
         struct Reenter<'a>(&'a Mutator);
         impl Drop for Reenter<'_> {
@@ -195,6 +196,8 @@ impl Mutator {
                 self.0.enter();
             }
         }
+        // The sweep that runs the destructor would be waited for.
+        check_not_in_destructor();
         self.leave();
         let _reenter = Reenter(self);
         work(&self.shared)
@@ -465,11 +468,11 @@ impl Drop for Mutator {
     }
 }
 
-/// A destructor that got hold of a (leaked) context runs in the middle of a
-/// sweep, which may itself be in the middle of an allocation. It must not start
-/// another one; the panic is caught around the destructor.
+/// A destructor that found a context runs in the middle of a sweep, which may itself
+/// be in the middle of an allocation. It must not start another one of either; the
+/// panic is caught around the destructor.
 fn check_not_in_destructor() {
-    assert!(!is_dropping(), "a destructor of a heap object cannot allocate in a heap");
+    assert!(!is_dropping(), "a destructor of a heap object cannot allocate or collect in a heap");
 }
 
 impl Shared {
