@@ -54,8 +54,8 @@ impl Config {
     }
 
     /// How many may mark beside the collecting thread: so many helper threads are
-    /// started, and mutators that wait for the collection take their places when
-    /// they are there first. With none, collections are deterministic and the heap
+    /// started, and mutators that stand aside for the collection may take their places
+    /// when they are there first. With none, collections are deterministic and the heap
     /// starts no thread.
     #[must_use]
     pub fn helpers(mut self, threads: usize) -> Self {

@@ -48,7 +48,7 @@ pub struct Settings {
     /// No collection is due below this many bytes.
     pub min_heap_bytes: usize,
     /// How many may mark beside the collecting thread: helper threads, and mutators
-    /// that wait for the collection.
+    /// that stand aside.
     pub helpers: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
@@ -219,7 +219,8 @@ impl Shared {
         let Some(right) = self.gate.try_claim() else {
             // Somebody else collects; entering waits for them once they stop the
             // world. If they are slow to do so, the heap must not outgrow its goal
-            // meanwhile.
+            // meanwhile. (This wait begins before there is anything to mark, and does
+            // not help.)
             let trigger = self.trigger_bytes();
             let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
             if self.live_bytes.load(Ordering::Relaxed) > most {
