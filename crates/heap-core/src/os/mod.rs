@@ -94,7 +94,13 @@ pub enum Decommit {
 }
 
 /// What the heap asks of the system.
-pub trait Os: Send + Sync + fmt::Debug {
+///
+/// # Safety
+///
+/// The heap relies on it: `reserve` returns as many bytes as asked for, aligned as
+/// asked, and fresh (O1); what `decommit` says is true (O2, O3); `decommit_pages` is a
+/// power of two and does not change.
+pub unsafe trait Os: Send + Sync + fmt::Debug {
     /// Reserves `bytes` of zeroed memory aligned to `align` (a power of two).
     /// `None` when the system refuses.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation>;

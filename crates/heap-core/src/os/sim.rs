@@ -115,7 +115,8 @@ impl SimOs {
     }
 }
 
-impl Os for SimOs {
+// SAFETY: the real system, or refusals.
+unsafe impl Os for SimOs {
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
         let mut state = self.state.lock();
         if state.fails() {

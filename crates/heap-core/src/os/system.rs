@@ -31,7 +31,8 @@ pub(super) const LARGEST_PAGE: usize =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemOs;
 
-impl Os for SystemOs {
+// SAFETY: each function says why.
+unsafe impl Os for SystemOs {
     /// Anonymous maps come aligned to a small page only, and can be trimmed at
     /// their end only. Linux puts a map right below the last one: if it is off
     /// by so much, a map that is longer by so much begins at the right place,
