@@ -102,7 +102,12 @@ impl Runner<'_> {
         entered?;
         self.host.nesting.set(self.host.nesting.get() + 1);
         let on_return = OnReturn::Store(MULTI);
-        let pending = perform(self.ctx(), Action::Call { func, count, on_return });
+        let pending = match perform(self.ctx(), Action::Call { func, count, on_return }) {
+            // A function without loops and calls does not look up from its work, however
+            // often a native function calls it.
+            None if self.cx.should_yield() && self.host.interrupt.is_up() => self.safepoint(),
+            pending => pending,
+        };
         let outcome = self.run(pending);
         self.host.nesting.set(self.host.nesting.get() - 1);
         outcome?;
