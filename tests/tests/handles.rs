@@ -597,13 +597,14 @@ fn a_destructor_cannot_collect() {
     // It runs in the middle of a sweep, and a collection begins with the end of that.
     // Giving idle memory back sweeps and needs no context, so a destructor finds one
     // in a thread-local that nobody uses.
-    let acts: [fn(&mut Cx); 3] = [
+    let acts: [fn(&mut Cx); 4] = [
         Cx::collect,
         |cx| {
             cx.heap().request_collection();
             cx.safepoint();
         },
         |cx| cx.verify().unwrap(),
+        |cx| cx.park(|| ()),
     ];
     for act in acts {
         let (done, outcome) = mpsc::channel();

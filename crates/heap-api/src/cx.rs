@@ -402,7 +402,8 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If the closure returns a `Cx` (which is then dropped).
+    /// If the closure returns a `Cx` (which is then dropped). If a destructor of a heap
+    /// object calls it, with a context that it found.
     ///
     /// # Aborts
     ///
@@ -410,7 +411,7 @@ impl Cx {
     /// this context can never step back inside (X1), and must not be seen again
     /// by anyone who catches the panic.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
-        self.mutator.leave();
+        self.mutator.step_out();
         INSIDE.with(|inside| inside.set(false));
         let back = Reenter(self);
         let result = blocking();

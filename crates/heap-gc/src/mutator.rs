@@ -155,6 +155,17 @@ impl Mutator {
         self.shared.gate.leave(&self.record.presence);
     }
 
+    /// Steps outside, to be back later. The caller holds no bare handle.
+    ///
+    /// # Panics
+    ///
+    /// If the thread runs a destructor of a heap object. Whoever collects waits for the
+    /// sweep that runs it, and coming back means to wait for whoever collects.
+    pub fn step_out(&self) {
+        check_not_in_destructor();
+        self.leave();
+    }
+
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
         let help = || self.shared.help_to_mark();
@@ -174,6 +185,8 @@ impl Mutator {
         match self.shared.gate.request() {
             Request::None => {}
             Request::StepAside => {
+                // As in `step_out`.
+                check_not_in_destructor();
                 let help = || self.shared.help_to_mark();
                 self.shared.gate.step_aside(&self.record.presence, help);
             }
@@ -196,9 +209,7 @@ impl Mutator {
                 self.0.enter();
             }
         }
-        // The sweep that runs the destructor would be waited for.
-        check_not_in_destructor();
-        self.leave();
+        self.step_out();
         let _reenter = Reenter(self);
         work(&self.shared)
     }
@@ -472,7 +483,10 @@ impl Drop for Mutator {
 /// be in the middle of an allocation. It must not start another one of either; the
 /// panic is caught around the destructor.
 fn check_not_in_destructor() {
-    assert!(!is_dropping(), "a destructor of a heap object cannot allocate or collect in a heap");
+    assert!(
+        !is_dropping(),
+        "a destructor of a heap object cannot allocate in a heap or wait for one"
+    );
 }
 
 impl Shared {
