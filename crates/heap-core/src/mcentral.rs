@@ -18,7 +18,6 @@
 use core::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
-use heap_sync::bound;
 
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
@@ -28,7 +27,7 @@ use crate::stats::ClassCounts;
 use crate::sweep_gen::SweepGen;
 
 /// Shards of a list.
-pub(crate) const SHARDS: usize = bound(4, 2);
+pub(crate) const SHARDS: usize = 4;
 
 /// The shard that a mutator prefers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

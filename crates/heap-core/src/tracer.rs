@@ -245,6 +245,20 @@ fn edges_between(start: *const NonNull<u8>, at: *const NonNull<u8>) -> usize {
     (at.addr() - start.addr()) / size_of::<NonNull<u8>>()
 }
 
+/// Makes a mark byte black if it is white; says whether it was. Of two workers that ask
+/// at the same time both may be told so: then both trace the object (MK2).
+#[inline(always)]
+pub fn blacken_if_white(mark: &AtomicU8) -> bool {
+    // ORDERING: Relaxed: tracing only reads, so who traces an object twice needs no
+    // order. A grey object stays grey: whoever made it so will trace it.
+    // Model: loom_page_queue::a_neighbour_is_traced (in the collector).
+    let white = mark.load(Ordering::Relaxed) == WHITE;
+    if white {
+        mark.store(BLACK, Ordering::Relaxed);
+    }
+    white
+}
+
 /// A tracer at work (TR1).
 #[derive(Debug)]
 pub struct Cursor {
@@ -300,10 +314,7 @@ impl Cursor {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page and
         // there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
-        // ORDERING: Relaxed: another worker may mark the object at the same time;
-        // then both trace it (MK2).
-        if mark.load(Ordering::Relaxed) == WHITE {
-            mark.store(BLACK, Ordering::Relaxed);
+        if blacken_if_white(mark) {
             debug_assert!(self.found < PAGE_GRANULES, "TR2");
             // SAFETY: as in `next_granule`; the object was not in the batch, so
             // there is room for it.

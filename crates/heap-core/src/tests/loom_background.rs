@@ -10,6 +10,7 @@
 //! A [`Steps`] is what the sweepers and the collector do. A mutant is a `Steps`
 //! that leaves one thing out.
 
+use std::iter::from_fn;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -123,16 +124,20 @@ impl<S: Steps> World<S> {
         NonNull::from(&self.spans[index])
     }
 
-    /// Takes an unswept span and sweeps it.
+    /// Takes an unswept span, to sweep it.
     fn claim<'t>(&self, ticket: &'t Ticket<'t>, now: SweepGen) -> Option<(usize, SweepClaim<'t>)> {
         loop {
             let index = self.halves[now.unswept_half()].pop()?;
             if let Some(claim) = SweepClaim::try_claim(ticket, self.span(index), now) {
-                self.cycle.look();
-                self.bits[index].touch();
                 return Some((index, claim));
             }
         }
+    }
+
+    /// Sweeps a span that was claimed.
+    fn sweep(&self, index: usize) {
+        self.cycle.look();
+        self.bits[index].touch();
     }
 
     /// `MHeap::sweep_one`. Whether there was a span to sweep.
@@ -142,6 +147,7 @@ impl<S: Steps> World<S> {
         let now = if S::TICKET_THEN_CLOCK { self.now() } else { early };
         match self.claim(&ticket, now) {
             Some((index, claim)) => {
+                self.sweep(index);
                 claim.release();
                 self.halves[now.swept_half()].push(index);
                 true
@@ -154,22 +160,32 @@ impl<S: Steps> World<S> {
     }
 
     /// `MHeap::acquire_spans` of a mutator that is inside: the clock stands.
-    fn acquire(&self) -> Option<(usize, CachedSpan)> {
+    fn acquire(&self, wanted: usize) -> Vec<(usize, CachedSpan)> {
         let now = self.now();
-        if let Some(index) = self.halves[now.swept_half()].pop() {
-            // SAFETY: just popped from the swept half.
-            return Some((index, unsafe { CachedSpan::from_swept(self.span(index), now) }));
+        let swept = from_fn(|| self.halves[now.swept_half()].pop()).take(wanted);
+        // SAFETY: just popped from the swept half.
+        let cached = |index| unsafe { CachedSpan::from_swept(self.span(index), now) };
+        let swept: Vec<_> = swept.map(|index| (index, cached(index))).collect();
+        if !swept.is_empty() {
+            return swept;
         }
-        let ticket = self.active.begin()?;
-        let (index, claim) = self.claim(&ticket, now)?;
-        Some((index, claim.into_cached()))
+        let Some(ticket) = self.active.begin() else { return Vec::new() };
+        // All claims are held before the first span is swept.
+        let claims: Vec<_> = from_fn(|| self.claim(&ticket, now)).take(wanted).collect();
+        let sweep = |(index, claim): (usize, SweepClaim<'_>)| {
+            self.sweep(index);
+            (index, claim.into_cached())
+        };
+        claims.into_iter().map(sweep).collect()
     }
 
-    /// A mutator's stay inside: takes a span and allocates from it.
-    fn allocate(&self) -> Option<(usize, CachedSpan)> {
-        let cached = self.acquire()?;
-        self.bits[cached.0].touch();
-        Some(cached)
+    /// A mutator's stay inside: takes spans, as many as wanted, and allocates from them.
+    fn allocate(&self, wanted: usize) -> Vec<(usize, CachedSpan)> {
+        let cached = self.acquire(wanted);
+        for (index, _) in &cached {
+            self.bits[*index].touch();
+        }
+        cached
     }
 
     /// What the collector does with the world stopped. The mutators' threads have
@@ -237,8 +253,8 @@ fn a_late_sweeper_sweeps_for_the_new_cycle<S: Steps>() {
     });
 }
 
-/// A mutator refills its cache beside the background thread; then the next cycle
-/// begins.
+/// A mutator refills its cache with a batch beside the background thread; then the
+/// next cycle begins.
 fn a_refill_beside_the_background_sweeper<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new();
@@ -246,7 +262,7 @@ fn a_refill_beside_the_background_sweeper<S: Steps>() {
             w.sweep_one();
             w.sweep_one();
         });
-        let mutator = world.spawn(|w| w.allocate());
+        let mutator = world.spawn(|w| w.allocate(SPANS));
         let cached = mutator.join().unwrap();
         world.cycle(cached);
         background.join().unwrap();
@@ -258,10 +274,10 @@ fn a_refill_beside_the_background_sweeper<S: Steps>() {
 fn two_refills_share_the_spans<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new();
-        let other = world.spawn(|w| w.allocate());
-        let mine = world.allocate();
+        let other = world.spawn(|w| w.allocate(1));
+        let mine = world.allocate(1);
         let others = other.join().unwrap();
-        assert!(mine.is_some() && others.is_some(), "there are spans for both");
+        assert!(mine.len() == 1 && others.len() == 1, "there are spans for both");
         world.cycle(mine.into_iter().chain(others));
     });
 }

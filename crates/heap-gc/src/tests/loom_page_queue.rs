@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use heap_core::arena::{BLACK, GREY, UNQUEUED, WHITE};
+use heap_core::tracer::blacken_if_white;
 use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
@@ -26,8 +27,11 @@ trait Steps: 'static {
     type Sharing: Sharing;
     /// Whether the scanner clears the flag before it reads the marks.
     const CLEARS_FIRST: bool = true;
-    /// Whether a neighbour is looked at before it turns black.
-    const LOOKS_AT_NEIGHBOURS: bool = true;
+
+    /// Makes a neighbour black. Whether it is to be traced.
+    fn blacken(mark: &AtomicU8) -> bool {
+        blacken_if_white(mark)
+    }
 }
 
 /// The protocol as it is.
@@ -114,11 +118,7 @@ impl<S: Steps> Page<S> {
     fn trace(&self, object: usize) {
         self.traced[object].fetch_add(1, Ordering::Relaxed);
         let Some(neighbour) = self.neighbour.filter(|_| object == 0) else { return };
-        let white = self.marks[neighbour].load(Ordering::Relaxed) == WHITE;
-        if white || !S::LOOKS_AT_NEIGHBOURS {
-            self.marks[neighbour].store(BLACK, Ordering::Relaxed);
-        }
-        if white {
+        if S::blacken(&self.marks[neighbour]) {
             self.trace(neighbour);
         }
     }
@@ -301,7 +301,10 @@ struct NeighboursBlind;
 
 impl Steps for NeighboursBlind {
     type Sharing = Together;
-    const LOOKS_AT_NEIGHBOURS: bool = false;
+
+    fn blacken(mark: &AtomicU8) -> bool {
+        mark.swap(BLACK, Ordering::Relaxed) == WHITE
+    }
 }
 
 #[test]
