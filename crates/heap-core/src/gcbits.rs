@@ -41,7 +41,8 @@ impl Bitmap {
     #[must_use]
     pub fn word(&self, i: usize) -> u64 {
         assert!(i < self.len);
-        // SAFETY: `i` is in bounds; the chunk lives as long as the heap.
+        // SAFETY: `i` is in bounds; the chunk is there as long as a span has the
+        // bitmap (GB1).
         // ORDERING: Relaxed; G2 orders the span's bits.
         unsafe { self.words.add(i).as_ref() }.load(Ordering::Relaxed)
     }
@@ -171,7 +172,8 @@ impl GcBits {
                 return Some(words);
             }
             if self.add_chunk(filling).is_none() {
-                // ORDERING: Relaxed: read in `rotate`, with the world stopped.
+                // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2),
+                // and who asks for `kept` while they are not learns of the past.
                 self.kept.store(true, Ordering::Relaxed);
                 return None;
             }
@@ -179,7 +181,8 @@ impl GcBits {
     }
 
     fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
-        // SAFETY: chunks are never freed while the heap lives.
+        // SAFETY: the chunk was being filled, so it is in `next` until `rotate`, which
+        // waits for sweepers (GB2); only chunks in `free` are freed.
         let used = unsafe { &(*chunk.as_ptr()).used_words };
         // ORDERING: Relaxed: the add only divides the chunk among sweepers.
         let start = used.fetch_add(len, Ordering::Relaxed);
@@ -215,7 +218,7 @@ impl GcBits {
         // ORDERING: Relaxed: published by the store below.
         unsafe { (*chunk.as_ptr()).used_words.store(0, Ordering::Relaxed) };
         generations.next.push(chunk);
-        // ORDERING: Release pairs with the Acquire in `alloc`.
+        // ORDERING: Release pairs with the Acquire in `alloc_words`.
         self.filling.store(chunk.as_ptr(), Ordering::Release);
         Some(())
     }
@@ -227,6 +230,7 @@ impl GcBits {
         let generations = &mut *generations;
         // A span whose sweep found no memory keeps its old bitmap for another
         // cycle, so nothing is recycled in this one (GB1).
+        // ORDERING: Relaxed: nobody sweeps (GB2).
         if !self.kept.swap(false, Ordering::Relaxed) {
             generations.free.append(&mut generations.previous);
         }
@@ -240,6 +244,7 @@ impl GcBits {
     /// nothing of its span.
     #[must_use]
     pub fn kept(&self) -> bool {
+        // ORDERING: Relaxed: see `alloc_words`.
         self.kept.load(Ordering::Relaxed)
     }
 
@@ -271,6 +276,7 @@ impl GcBits {
             .flatten()
             .map(|chunk| {
                 // SAFETY: a chunk in a list is allocated.
+                // ORDERING: Relaxed: whoever verifies has waited for the sweepers.
                 let used = unsafe { &(*chunk.as_ptr()).used_words }.load(Ordering::Relaxed);
                 let first = chunk.addr().get() + core::mem::offset_of!(Chunk, words);
                 (first, first + used.min(CHUNK_WORDS) * size_of::<AtomicU64>())

@@ -13,20 +13,21 @@
 //!    share slots: their window moves on by their size ([`tiny`]).
 //! 3. Else [`mcache::Cache::refill`] takes the next run of free slots of the
 //!    cached span, by counting zeros in its allocation bits.
-//! 4. When the span is used up it goes back to its [`mcentral::Central`], and
-//!    the caller is told that it needs a span.
+//! 4. When the span is used up the cache goes on with a spare one. When there is none,
+//!    all that are used up go back to their [`mcentral::Central`], and the caller is
+//!    told that it needs spans: a batch, the larger the more were taken before.
 //! 5. The caller (the collector's slow path, not this crate) first pays its
 //!    sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
 //! 6. [`mheap::MHeap::acquire_spans`] takes swept spans with room if there are
 //!    any.
 //! 7. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
-//!    class until one has room ([`sweep`]), a bounded number of them.
-//! 8. Else it takes fresh pages from [`page_alloc::PageAlloc`], within the limit;
+//!    class ([`sweep`]), a batch at a time, until some have room: a bounded number.
+//! 8. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit;
 //! 9. which reserves another [`arena`] from the [`os`] when it has none.
 //! 10. The span's record comes from [`fixalloc`]; its pages are entered in the
 //!     arena's tables.
-//! 11. [`mcache::Cache::install`] makes it the span to allocate from, and the
-//!     slot is the first of its first run.
+//! 11. [`mcache::Cache::install`] makes the batch, or this one, the spans to allocate
+//!     from, and the slot is the first of the first one's first run.
 //! 12. After the next marking the object's mark byte becomes an allocation bit
 //!     ([`marks`], [`gcbits`]), or its slot is part of the next run.
 //!

@@ -4,8 +4,10 @@
 //! Mechanism only: it hands out spans, sweeps spans, and says no when memory
 //! is out. When to sweep and when to collect is decided above.
 //!
-//! The page lock guards `Pages` (module `pages`); `scavenge` gives memory back,
-//! `inspect` looks in.
+//! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
+//! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
+//! what is known of single objects. `inspect` looks in with the world stopped,
+//! `snapshot` without, `check` on behalf of the verifier.
 //!
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
 //!   and sweeping over.
@@ -489,11 +491,11 @@ impl MHeap {
         }
     }
 
-    /// Charges `npages` against the limit (Y2). The caller has the page lock,
-    /// which orders charges; giving back needs none.
+    /// Charges `npages` against the limit (Y2). The caller has the page lock, under
+    /// which all changes are made.
     fn charge(&self, npages: usize) -> Result<(), OutOfMemory> {
         let bytes = npages * PAGE_SIZE;
-        // ORDERING: Relaxed: the page lock orders changes that add.
+        // ORDERING: Relaxed: the page lock orders all changes.
         let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
         let after = in_use.checked_add(bytes).ok_or(OutOfMemory::TooLarge)?;
         if self.config.max_bytes.is_some_and(|max| after > max) {

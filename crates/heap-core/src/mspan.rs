@@ -156,7 +156,8 @@ impl Span {
     /// Whether the span is in use.
     #[must_use]
     pub fn state(&self) -> SpanState {
-        // ORDERING: Acquire pairs with the Release in `CachedSpan::set_up`.
+        // ORDERING: Acquire pairs with the Release of whoever changed it: `set_up` and
+        // `kill` of the tokens, `discard`.
         match self.state.load(Ordering::Acquire) {
             0 => SpanState::Dead,
             1 => SpanState::InUse,

@@ -66,6 +66,7 @@ impl ActiveSweep {
     /// Tickets that are out. For the verifier.
     #[must_use]
     pub fn tickets(&self) -> u32 {
+        // ORDERING: Relaxed: a number to report, nothing is read by it.
         self.0.load(Ordering::Relaxed) & !DRAINED
     }
 

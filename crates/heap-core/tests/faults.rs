@@ -51,8 +51,9 @@ fn with_failing<R>(n: i64, body: impl FnOnce() -> R) -> (R, bool) {
     (result, ANY.replace(-1) < 0)
 }
 
-/// The one allocation that cannot fail without ending the process: see
-/// `docs/verification.md`.
+/// An arena's reference count. Of the allocations that end the process when they fail
+/// (`docs/verification.md` lists them) it is the one that a new heap needs on the way
+/// to a slot.
 fn is_excepted(layout: Layout) -> bool {
     layout.size() == size_of::<Reservation>() + 2 * size_of::<usize>()
 }
