@@ -67,15 +67,8 @@ impl Batch {
     /// Number of objects.
     #[inline(always)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
-    }
-
-    /// `true` when there are none.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Forgets all objects.
@@ -398,7 +391,7 @@ mod tests {
             // SAFETY: all granules of the page are objects, the marks are the
             // page's, and the object was white.
             unsafe { tracer.trace(trace_objects, address, &mut batch, neighbours) };
-            for granule in &batch.granules[..batch.len()] {
+            for granule in &batch.granules[..batch.count()] {
                 traced[page * PAGE_GRANULES + usize::from(*granule)] += 1;
             }
             reported += tracer.len();
@@ -449,7 +442,7 @@ mod tests {
         let page = core::ptr::from_ref(&pages[0]).cast();
         // SAFETY: as in `mark`.
         unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Trace(&marks)) };
-        assert_eq!(batch.granules[..batch.len()], [0, 2, 3]);
+        assert_eq!(batch.granules[..batch.count()], [0, 2, 3]);
         assert!(tracer.is_empty());
         // The grey one is another worker's, or in the queue: it stays grey.
         let after: Vec<u8> = marks[..4].iter().map(|m| m.load(Ordering::Relaxed)).collect();

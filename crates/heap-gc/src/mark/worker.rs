@@ -319,16 +319,16 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         // SAFETY: queued pages belong to this heap.
         let arena = unsafe { Arena::of(page.0) };
         let marks = arena.page_marks(Arena::page_index(page.0.addr().get()));
-        let greys = batch.len();
+        let greys = batch.count();
         // SAFETY: grey granules are starts of live objects of the page's kind (K1):
         // handles lead to starts. Each was taken once, and is black (TR2).
         unsafe {
             let neighbours = Neighbours::Trace(marks);
             self.tracer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
         }
-        self.counts.objects += batch.len();
-        self.counts.bytes += batch.len() * slot_bytes;
-        self.neighbours.add(batch.len() - greys);
+        self.counts.objects += batch.count();
+        self.counts.bytes += batch.count() * slot_bytes;
+        self.neighbours.add(batch.count() - greys);
         self.more_lines = self.neighbours.lines();
         self.spare.push(batch);
         if self.tracer.len() >= EDGE_BATCH {
@@ -358,8 +358,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 let neighbours = Neighbours::Trace(arena.page_marks(index));
                 self.tracer.trace(trace, page, batch, neighbours);
             }
-            self.counts.objects += batch.len();
-            self.counts.bytes += batch.len() * arena.slot_bytes(index);
+            self.counts.objects += batch.count();
+            self.counts.bytes += batch.count() * arena.slot_bytes(index);
             let &[next] = self.tracer.edges() else { break };
             if self.has_more_to_do() {
                 break;
