@@ -94,7 +94,7 @@ fn samples_of_a_running_heap_add_up() {
         }
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                // At a moment of rest the statistics equal a recount: Z1 to Z4.
+                // At a moment of rest the statistics equal a recount: Z2 to Z4.
                 heap.verify().unwrap();
                 recounts.fetch_add(1, Ordering::Relaxed);
             }

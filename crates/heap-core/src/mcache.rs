@@ -64,8 +64,6 @@ struct Entry {
     central: NonNull<Central>,
     /// The span that the window is in.
     span: Option<CachedSpan>,
-    /// Where the current run began, to count what was handed out.
-    run_start: *mut u8,
     /// The window while it is not in the table.
     parked: Window,
 }
@@ -161,8 +159,10 @@ impl Cache {
         let slot = window.cursor;
         if window.key == key && slot < window.end {
             debug_assert!(
-                (slot.addr() - self.entries[window.entry].run_start.addr())
-                    .is_multiple_of(class.object_size()),
+                self.entries[window.entry].span.as_ref().is_some_and(|span| {
+                    let offset = slot.addr() - span.body().base.addr().get();
+                    offset.is_multiple_of(class.object_size())
+                }),
                 "C2: a slot of which a part is in use"
             );
             window.cursor = slot.wrapping_add(class.object_size());
@@ -197,7 +197,6 @@ impl Cache {
                 let window = &mut self.windows[place(key)];
                 window.cursor = start;
                 window.end = start.wrapping_add((end - first) * span.body().slot_bytes);
-                entry.run_start = start;
                 return match self.alloc(kind, class) {
                     Some(slot) => Refill::Slot(slot),
                     None => unreachable!("a run has at least one slot"),
@@ -270,7 +269,6 @@ impl Cache {
             key,
             central: NonNull::from(heap.central(kind, class)?),
             span: None,
-            run_start: core::ptr::null_mut(),
             parked: Window { key, entry: index, ..NO_WINDOW },
         });
         self.stocks.push(Stock::default());
@@ -289,8 +287,8 @@ impl Cache {
         }
     }
 
-    /// Counts what the current run handed out and gives the rest back to the
-    /// span. The window is left empty.
+    /// Gives what is left of the current run back to the span. The window is left
+    /// empty.
     fn retire_run(&mut self, index: usize) {
         let entry = &mut self.entries[index];
         let window = &mut self.windows[place(entry.key)];
@@ -302,14 +300,10 @@ impl Cache {
         if cursor.is_null() {
             return;
         }
-        // A slot that was begun is handed out as a whole (TN3).
-        let slot_bytes = span.body().slot_bytes;
-        let slots = (cursor.addr() - entry.run_start.addr()).div_ceil(slot_bytes);
-        self.tally.allocated_bytes += (slots * slot_bytes) as u64;
-        self.tally.allocated_objects += slots as u64;
         if cursor < end {
             let base = span.body().base.addr().get();
-            let first = (cursor.addr() - base).div_ceil(slot_bytes);
+            // A slot that was begun is handed out as a whole (TN3).
+            let first = (cursor.addr() - base).div_ceil(span.body().slot_bytes);
             span.return_run(first);
         }
     }

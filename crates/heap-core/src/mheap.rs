@@ -377,8 +377,6 @@ impl MHeap {
         central.counts().allocated(span.count(), slot_bytes);
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
-        self.stats.allocated_objects.add(1);
-        self.stats.allocated_bytes.add(slot_bytes as u64);
         let now = self.now();
         central.full_swept(now).at(Home::default()).push(span.uncache(now));
         Ok(object)
@@ -566,8 +564,6 @@ impl MHeap {
         }
         tally.spans_swept += 1;
         tally.pages_swept += npages as u64;
-        tally.freed_objects += counts.freed_objects as u64;
-        tally.freed_bytes += counts.freed_bytes as u64;
         tally.drop_panics += counts.drop_panics as u64;
         let body = claim.body_mut();
         body.needs_zero |= counts.freed_objects > 0;

@@ -45,18 +45,10 @@ impl Total {
 /// the clock costs as much as sweeping a small span.
 pub const SWEEP_SAMPLE: usize = 16;
 
-/// What one thread has counted and not yet added to the heap's totals: shared
-/// counters would cost more than the work they count.
+/// What one thread has counted while sweeping and not yet added to the heap's totals:
+/// shared counters would cost more than the work they count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Objects handed out.
-    pub allocated_objects: u64,
-    /// Bytes of their slots.
-    pub allocated_bytes: u64,
-    /// Objects found dead.
-    pub freed_objects: u64,
-    /// Bytes of their slots.
-    pub freed_bytes: u64,
     /// Destructors that panicked.
     pub drop_panics: u64,
     /// Spans swept.
@@ -73,10 +65,6 @@ pub struct Tally {
 
 impl core::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
-        self.allocated_objects += other.allocated_objects;
-        self.allocated_bytes += other.allocated_bytes;
-        self.freed_objects += other.freed_objects;
-        self.freed_bytes += other.freed_bytes;
         self.drop_panics += other.drop_panics;
         self.spans_swept += other.spans_swept;
         self.pages_swept += other.pages_swept;
@@ -86,17 +74,10 @@ impl core::ops::AddAssign for Tally {
     }
 }
 
-/// Counters of a heap's memory.
+/// Counters of a heap's memory. Objects are counted by kind and size class
+/// ([`ClassCounts`]).
 #[derive(Debug, Default)]
 pub struct CoreStats {
-    /// Objects handed out.
-    pub allocated_objects: Total,
-    /// Bytes of the slots handed out.
-    pub allocated_bytes: Total,
-    /// Objects found dead by sweeping.
-    pub freed_objects: Total,
-    /// Bytes of their slots.
-    pub freed_bytes: Total,
     /// Destructors that panicked.
     pub drop_panics: Total,
     /// Pages swept by allocation.
@@ -130,11 +111,7 @@ impl CoreStats {
     /// Adds what a thread has counted, its sweeping done on behalf of `by`.
     pub fn add(&self, tally: &mut Tally, by: SweepBy) {
         let tally = core::mem::take(tally);
-        self.allocated_objects.add(tally.allocated_objects);
-        self.allocated_bytes.add(tally.allocated_bytes);
         if tally.spans_swept > 0 {
-            self.freed_objects.add(tally.freed_objects);
-            self.freed_bytes.add(tally.freed_bytes);
             self.drop_panics.add(tally.drop_panics);
             self.spans_swept.add(tally.spans_swept);
             self.pages_swept(by).add(tally.pages_swept);

@@ -35,8 +35,6 @@ pub struct SweepCounts {
     pub live_objects: usize,
     /// Objects that were freed.
     pub freed_objects: usize,
-    /// Bytes of the slots that were freed.
-    pub freed_bytes: usize,
     /// Destructors that panicked.
     pub drop_panics: usize,
 }
@@ -94,12 +92,8 @@ pub(crate) fn sweep(
     let live = gather(arena, body, isa, fresh);
     check_zombies(body, fresh, live);
 
-    let mut counts = SweepCounts {
-        live_objects: live,
-        freed_objects: body.allocated - live,
-        freed_bytes: (body.allocated - live) * body.slot_bytes,
-        drop_panics: 0,
-    };
+    let mut counts =
+        SweepCounts { live_objects: live, freed_objects: body.allocated - live, drop_panics: 0 };
     let drop = body.kind.drop_in_place;
     let touch = drop.is_some() || poison || cfg!(heap_asan);
     if touch && counts.freed_objects > 0 {

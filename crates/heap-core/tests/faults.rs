@@ -238,12 +238,12 @@ fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
     toy.collect();
     NO_BITMAPS.store(true, Ordering::Relaxed);
     for round in 0..6 {
-        let before = toy.heap.stats.freed_objects.get();
+        let before = toy.heap.counted().freed_objects;
         // The last ones die: those whose spans are swept when nothing is left.
         toy.live.truncate(20_000 - 100 * round);
         toy.collect();
         if round == 0 {
-            let after = toy.heap.stats.freed_objects.get();
+            let after = toy.heap.counted().freed_objects;
             assert_eq!(after, before, "a sweep without a bitmap frees nothing");
         }
         toy.heap.release_idle();
@@ -251,7 +251,7 @@ fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
     }
     NO_BITMAPS.store(false, Ordering::Relaxed);
     toy.collect();
-    let live = toy.heap.stats.allocated_objects.get() - toy.heap.stats.freed_objects.get();
+    let live = toy.heap.counted().live_objects();
     assert_eq!(live, toy.live.len() as u64, "the dead are found in the end");
     for _ in 0..3 {
         toy.live.truncate(toy.live.len() / 2);

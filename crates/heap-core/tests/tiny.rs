@@ -73,7 +73,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
             cache.flush(&heap);
             verify_at_rest(&heap);
             assert_eq!(slots(&heap, "tiny"), seen.len(), "{count} of {bytes}");
-            assert_eq!(heap.stats.allocated_bytes.get(), 16 * seen.len() as u64);
+            assert_eq!(heap.counted().allocated_bytes, 16 * seen.len() as u64);
         }
     }
 }

@@ -425,12 +425,13 @@ impl Shared {
         let cycles = *self.cycles.lock();
         let core = &self.heap.stats;
         let memory = self.heap.memory();
+        let objects = self.heap.counted();
         Stats {
             collections: cycles.collections,
-            allocated_objects: core.allocated_objects.get(),
-            allocated_bytes: core.allocated_bytes.get(),
-            freed_objects: core.freed_objects.get(),
-            freed_bytes: core.freed_bytes.get(),
+            allocated_objects: objects.allocated_objects,
+            allocated_bytes: objects.allocated_bytes,
+            freed_objects: objects.freed_objects,
+            freed_bytes: objects.freed_bytes,
             marked_objects: cycles.marked_objects,
             marked_bytes: cycles.marked_bytes,
             live_bytes: self.live_bytes.load(Ordering::Relaxed) as u64,

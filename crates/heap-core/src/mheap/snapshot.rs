@@ -112,6 +112,15 @@ impl Snapshot {
 }
 
 impl MHeap {
+    /// The objects of all kinds and size classes.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        self.centrals().fold(Counted::default(), |mut sum, central| {
+            sum += central.counts().objects();
+            sum
+        })
+    }
+
     /// Where the memory is and what it holds, without stopping anybody.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
