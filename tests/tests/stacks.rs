@@ -380,6 +380,31 @@ fn a_refused_stack_is_as_it_was() {
     }
 }
 
+#[test]
+fn stacks_that_come_and_go_are_no_reason_to_collect() {
+    for (height, rounds) in [(100, 20_000), (3000, 2000), (1 << 17, 100)] {
+        let heap = Heap::new(Config::new());
+        let mut cx = heap.enter();
+        for _ in 0..rounds {
+            let stack = Stack::new();
+            stack.try_resize(&cx, height, 0_u64).unwrap();
+            drop(stack);
+            cx.safepoint();
+        }
+        assert_eq!(heap.stats().collections, 0, "{height}: there is no garbage");
+        // Those of dead owners are.
+        for _ in 0..rounds {
+            let owner = cx.alloc(Coroutine::new());
+            owner.as_ref().stack.try_resize(&cx, height, Value::Number(0)).unwrap();
+            cx.safepoint();
+        }
+        let stats = heap.stats();
+        assert!(stats.collections > 2, "{height}");
+        assert!(stats.stack_bytes < 16 << 20, "{height}: {}", stats.stack_bytes);
+        cx.verify().unwrap();
+    }
+}
+
 // ---- user code at the wrong moment -------------------------------------------------
 
 struct OnDrop(Box<dyn Fn() + Send>);

@@ -367,7 +367,7 @@ impl Mutator {
         let shared = &*self.shared;
         check_not_in_destructor();
         // Stacks are not swept, but their pages count against the trigger: who
-        // takes them pays.
+        // takes them pays, and need not for what was returned.
         if bytes <= isize::MAX as usize {
             shared.pay_credit(bytes);
         }
@@ -377,7 +377,7 @@ impl Mutator {
         };
         let Some(order) = order else {
             let block = shared.heap.large_stack_block(bytes).inspect_err(refused).ok()?;
-            shared.grant(block.bytes());
+            shared.grant_stack(block.bytes());
             return Some(block);
         };
         // Destructors may run while the list is out, and return blocks: no borrow of
@@ -385,7 +385,7 @@ impl Mutator {
         // SAFETY: MU1, as in `stack_block`.
         let mut blocks = unsafe { &mut *self.record.stacks.get() }.lend(order);
         if shared.heap.stack_blocks(order, &mut blocks).inspect_err(refused).is_ok() {
-            shared.grant(blocks.len() * order.block_bytes());
+            shared.grant_stack(blocks.len() * order.block_bytes());
         }
         let block = blocks.pop();
         // SAFETY: MU1, as in `stack_block`.

@@ -186,6 +186,13 @@ impl Shared {
         }
     }
 
+    /// The same for blocks for stacks. Those that their owners have returned are
+    /// memory regained without a collection, and are no reason for one.
+    pub(crate) fn grant_stack(&self, bytes: usize) {
+        self.take_back(self.heap.take_returned_stacks());
+        self.grant(bytes);
+    }
+
     /// Marks, if there is a marking that could do with another worker. The calling
     /// mutator is outside.
     pub(crate) fn help_to_mark(&self) {
@@ -278,6 +285,7 @@ impl Shared {
         let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
         self.heap.start_sweep();
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
+        self.heap.settle_stacks();
         self.set_triggers(counts.bytes);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);

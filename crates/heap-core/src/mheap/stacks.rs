@@ -34,7 +34,7 @@ use crate::error::{OutOfMemory, VerifyError, ensure};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::mspan::ManualSpan;
 use crate::os::Reservation;
-use crate::sweep::POISON;
+use crate::sweep::{POISON, is_dropping};
 
 /// Number of orders.
 pub const ORDERS: usize = 6;
@@ -155,6 +155,10 @@ pub(crate) struct StackPool {
     partial: [Vec<u32>; ORDERS],
     /// Slabs, by order.
     count: [usize; ORDERS],
+    /// Bytes taken since the last collection and not returned since by their owners.
+    lent: usize,
+    /// Bytes of those that were returned; see [`MHeap::take_returned_stacks`].
+    returned: usize,
 }
 
 impl StackPool {
@@ -235,6 +239,20 @@ impl StackPool {
             }
         }
         taken
+    }
+
+    /// The same for a mutator, which will be told to pay for them.
+    fn lend(&mut self, order: Order, most: usize, sink: impl FnMut(RawBlock)) -> usize {
+        let taken = self.take(order, most, sink);
+        self.lent += taken * order.block_bytes();
+        taken
+    }
+
+    /// Counts bytes that come back.
+    fn count_return(&mut self, bytes: usize) {
+        let known = bytes.min(self.lent);
+        self.lent -= known;
+        self.returned += known;
     }
 
     /// Takes a block back. Returns the slab's pieces if no other block of it is out.
@@ -327,7 +345,7 @@ impl MHeap {
         most: usize,
         mut sink: impl FnMut(RawBlock),
     ) -> Result<(), OutOfMemory> {
-        if self.stacks.lock().take(order, most, &mut sink) > 0 {
+        if self.stacks.lock().lend(order, most, &mut sink) > 0 {
             return Ok(());
         }
         // Not under the lock: sweeping for pages runs destructors, which may return
@@ -336,7 +354,7 @@ impl MHeap {
         let mut pool = self.stacks.lock();
         match pool.add(Some(order), span, self) {
             Ok(_) => {
-                pool.take(order, most, sink);
+                pool.lend(order, most, sink);
                 Ok(())
             }
             Err(span) => {
@@ -354,11 +372,33 @@ impl MHeap {
         }
         let span = self.manual_span(pages_for(bytes))?;
         asan::unpoison(span.base().as_ptr(), span.bytes());
-        let added = self.stacks.lock().add(None, span, self);
-        added.map_err(|span| {
-            drop(self.free_manual_span(span));
-            OutOfMemory::System
-        })
+        let bytes = span.bytes();
+        let mut pool = self.stacks.lock();
+        match pool.add(None, span, self) {
+            Ok(block) => {
+                pool.lent += bytes;
+                Ok(block)
+            }
+            Err(span) => {
+                drop(self.free_manual_span(span));
+                Err(OutOfMemory::System)
+            }
+        }
+    }
+
+    /// Bytes of blocks that were taken since the last collection and that their owners
+    /// have returned since the last call: what a pacer need not count. Blocks that go
+    /// with a swept object are not among them: the collection that found it dead has
+    /// counted anew.
+    #[must_use]
+    pub fn take_returned_stacks(&self) -> usize {
+        core::mem::take(&mut self.stacks.lock().returned)
+    }
+
+    /// A collection: what is out now is counted no more when it is returned.
+    pub fn settle_stacks(&self) {
+        let mut pool = self.stacks.lock();
+        (pool.lent, pool.returned) = (0, 0);
     }
 
     /// Takes blocks back, with one lock for all of them. The caller drops what is
@@ -373,6 +413,7 @@ impl MHeap {
         blocks: impl IntoIterator<Item = RawBlock>,
     ) -> Option<Owner> {
         let mut share = None;
+        let by_owner = !is_dropping();
         let mut pool = self.stacks.lock();
         for block in blocks {
             // SAFETY: the block is out, so its slab exists.
@@ -384,6 +425,9 @@ impl MHeap {
                 unsafe { base.write_bytes(POISON, bytes) };
             }
             asan::poison(base.as_ptr(), bytes);
+            if by_owner {
+                pool.count_return(bytes);
+            }
             let Some(Pieces { span, owner, .. }) = unused else { continue };
             // An earlier share is not the last: here is another.
             share = Some(owner);
