@@ -174,8 +174,35 @@ impl Cache {
         }
     }
 
-    /// The slow half of [`Cache::alloc`]: the next run of the span, or word that
-    /// a span is needed.
+    /// The first slow half of [`Cache::alloc`], and as a rule the last: the next run of
+    /// the span, if the window is in its place.
+    pub fn next_run(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+        let key = kind.address() + class.index();
+        let window = self.windows[place(key)];
+        if window.key != key {
+            return None;
+        }
+        self.open_run(window.entry)?;
+        self.alloc(kind, class)
+    }
+
+    /// Moves the window of an entry, which is in its place and used up, to the next
+    /// run of the span.
+    fn open_run(&mut self, index: usize) -> Option<()> {
+        let entry = &mut self.entries[index];
+        let window = &mut self.windows[place(entry.key)];
+        debug_assert!(window.key == entry.key && window.cursor == window.end, "C2");
+        let span = entry.span.as_mut()?;
+        let (first, end) = span.next_run()?;
+        let body = span.body();
+        let start = body.slot(first).as_ptr();
+        window.cursor = start;
+        window.end = start.wrapping_add((end - first) * body.slot_bytes);
+        Some(())
+    }
+
+    /// The second slow half: a window that was not in its place, the next run, or word
+    /// that a span is needed.
     pub fn refill<'h>(
         &mut self,
         heap: &'h MHeap,
@@ -185,22 +212,16 @@ impl Cache {
         let key = kind.address() + class.index();
         let Some(index) = self.entry(heap, key, kind, class) else { return Refill::NoMemory };
         self.bring_in(key, index);
-        if let Some(slot) = self.alloc(kind, class) {
-            return Refill::Slot(slot);
-        }
-        self.retire_run(index);
-        while let entry = &mut self.entries[index]
-            && let Some(span) = &mut entry.span
-        {
-            if let Some((first, end)) = span.next_run() {
-                let start = span.body().slot(first).as_ptr();
-                let window = &mut self.windows[place(key)];
-                window.cursor = start;
-                window.end = start.wrapping_add((end - first) * span.body().slot_bytes);
-                return match self.alloc(kind, class) {
-                    Some(slot) => Refill::Slot(slot),
-                    None => unreachable!("a run has at least one slot"),
-                };
+        loop {
+            if let Some(slot) = self.alloc(kind, class) {
+                return Refill::Slot(slot);
+            }
+            if self.open_run(index).is_some() {
+                continue;
+            }
+            let entry = &mut self.entries[index];
+            if entry.span.is_none() {
+                break;
             }
             // There is room: a batch is returned before the next one comes.
             let stock = &mut self.stocks[index];

@@ -255,12 +255,22 @@ impl Mutator {
         self.refused.get()
     }
 
-    /// The one retry loop: next run, else pay credit and take a span.
+    /// The next run of the span, else a slot by the long way.
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
-        let shared = &*self.shared;
         check_not_in_destructor();
+        // SAFETY: MU1, as in `alloc_small`.
+        let slot = unsafe { &mut *self.cache.as_ptr() }.next_run(kind, class);
+        slot.or_else(|| self.alloc_in_span(kind, class))
+    }
+
+    /// The one retry loop: what the cache has, else pay credit and take spans. Apart
+    /// from `alloc_slow`, which needs no large frame.
+    #[cold]
+    #[inline(never)]
+    fn alloc_in_span(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+        let shared = &*self.shared;
         loop {
             // The borrow of the cache ends before anything that can run user
             // code (destructors, when sweeping).
