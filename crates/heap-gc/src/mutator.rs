@@ -168,8 +168,12 @@ impl Mutator {
 
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
-        let help = || self.shared.help_to_mark();
-        self.shared.gate.enter_meanwhile(&self.record.presence, help);
+        self.shared.gate.enter_meanwhile(&self.record.presence, self.help());
+    }
+
+    /// What to do while the world is stopped.
+    fn help(&self) -> impl Fn() {
+        || self.shared.help_to_mark()
     }
 
     /// Whether a safepoint is wanted: one relaxed load.
@@ -187,8 +191,7 @@ impl Mutator {
             Request::StepAside => {
                 // As in `step_out`.
                 check_not_in_destructor();
-                let help = || self.shared.help_to_mark();
-                self.shared.gate.step_aside(&self.record.presence, help);
+                self.shared.gate.step_aside(&self.record.presence, self.help());
             }
             // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),
@@ -476,13 +479,10 @@ impl Drop for Mutator {
         if !self.is_inside() {
             self.enter();
         }
-        // SAFETY: MU1: inside, and `&mut self`.
-        let cache = unsafe { &mut *self.cache.as_ptr() };
-        let unused = cache.flush(&self.shared.heap);
-        self.shared.grant(cache.take_opened_bytes());
-        self.shared.take_back(unused);
-        // SAFETY: as above.
-        unsafe { &mut *self.record.stacks.get() }.flush(&self.shared.heap);
+        // SAFETY: MU1: inside, and `&mut self`; two cells.
+        let (cache, stacks) =
+            unsafe { (&mut *self.cache.as_ptr(), &mut *self.record.stacks.get()) };
+        self.shared.flush(cache, stacks);
         self.leave();
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));

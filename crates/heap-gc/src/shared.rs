@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use heap_core::geometry::PAGE_SIZE;
+use heap_core::mcache::Cache;
 use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
 use heap_core::os::{Os, SystemOs};
-use heap_core::stack::HeapOwner;
+use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::{AtomicUsize, Ordering};
@@ -320,23 +321,32 @@ impl Shared {
 
     fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
         for member in members {
-            let cache = member.cache_stopped(world);
-            let unused = cache.flush(&self.heap);
-            self.grant(cache.take_opened_bytes());
-            self.take_back(unused);
-            member.stacks_stopped(world).flush(&self.heap);
+            self.flush(member.cache_stopped(world), member.stacks_stopped(world));
         }
+    }
+
+    /// Takes back what a mutator has in store.
+    pub(crate) fn flush(&self, cache: &mut Cache, stacks: &mut StackCache) {
+        let unused = cache.flush(&self.heap);
+        self.grant(cache.take_opened_bytes());
+        self.take_back(unused);
+        stacks.flush(&self.heap);
     }
 
     /// Sweeps what is left and waits for other sweepers.
     fn finish_sweep(&self) {
-        let mut tally = Tally::default();
-        while self.heap.sweep_one(&mut tally).is_some() {}
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        self.sweep_rest();
         while !self.heap.sweep_is_over() {
             std::thread::yield_now();
         }
         self.credit.settle();
+    }
+
+    /// Sweeps what nobody else has begun to sweep, and counts it.
+    fn sweep_rest(&self) {
+        let mut tally = Tally::default();
+        while self.heap.sweep_one(&mut tally).is_some() {}
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
     }
 
     fn each_root(
@@ -369,9 +379,7 @@ impl Shared {
             // sweeping over finds the counters complete, and we are no mutator that a
             // verifier would wait for.
             let ticket = self.heap.sweep_ticket();
-            let mut tally = Tally::default();
-            while self.heap.sweep_one(&mut tally).is_some() {}
-            self.heap.stats.add(&mut tally, SweepBy::Collector);
+            self.sweep_rest();
             drop(ticket);
         }
         self.heap.release_idle()

@@ -40,6 +40,14 @@ pub(crate) struct MarkCounts {
     pub(crate) bytes: usize,
 }
 
+impl MarkCounts {
+    #[inline(always)]
+    fn count(&mut self, objects: usize, slot_bytes: usize) {
+        self.objects += objects;
+        self.bytes += objects * slot_bytes;
+    }
+}
+
 impl std::ops::AddAssign for MarkCounts {
     fn add_assign(&mut self, other: Self) {
         self.objects += other.objects;
@@ -182,8 +190,7 @@ fn grey<S: Sharing>(object: NonNull<u8>, fresh: &mut Vec<NonNull<u8>>, counts: &
     let flag = arena.queue_flag(page);
     if flag.load(Ordering::Relaxed) == NOSCAN_PAGE {
         mark.store(BLACK, Ordering::Relaxed);
-        counts.objects += 1;
-        counts.bytes += arena.slot_bytes(page);
+        counts.count(1, arena.slot_bytes(page));
         return;
     }
     mark.store(GREY, Ordering::Relaxed);
@@ -326,8 +333,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             let neighbours = Neighbours::Trace(marks);
             self.tracer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
         }
-        self.counts.objects += batch.count();
-        self.counts.bytes += batch.count() * slot_bytes;
+        self.counts.count(batch.count(), slot_bytes);
         self.neighbours.add(batch.count() - greys);
         self.more_lines = self.neighbours.lines();
         self.spare.push(batch);
@@ -358,8 +364,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 let neighbours = Neighbours::Trace(arena.page_marks(index));
                 self.tracer.trace(trace, page, batch, neighbours);
             }
-            self.counts.objects += batch.count();
-            self.counts.bytes += batch.count() * arena.slot_bytes(index);
+            self.counts.count(batch.count(), arena.slot_bytes(index));
             let &[next] = self.tracer.edges() else { break };
             if self.has_more_to_do() {
                 break;
