@@ -9,7 +9,6 @@
 //!   are not, for the absence of one they are (H4).
 
 use bytemuck::{Zeroable, ZeroableInOption};
-use heap_core::geometry::GRANULE;
 
 use crate::cell::{AtomicSlot, Slot};
 use crate::cx::{Cx, or_panic};
@@ -29,9 +28,6 @@ unsafe impl<T: ?Sized> Zeroable for AtomicSlot<'_, T> {}
 
 // SAFETY: its one field.
 unsafe impl<T: Zeroable + Send + 'static> Zeroable for Opaque<T> {}
-
-/// Up to so many bytes are written without asking whether they must be.
-const JUST_WRITE: usize = 16 * GRANULE;
 
 impl Cx {
     /// Allocates a `T` of zero bytes, in place: it never is on the stack.
@@ -67,11 +63,7 @@ impl Cx {
         // SAFETY: a fresh slot of at least this size and alignment that nobody else
         // knows; zero bytes are a `T` (ZA1), which lives from here on.
         unsafe {
-            if size_of::<T>() <= JUST_WRITE {
-                object.write_bytes(0, size_of::<T>());
-            } else {
-                self.mutator().zero(object, size_of::<T>());
-            }
+            self.mutator().zero(object, size_of::<T>());
             Ok(Gc::from_object(object))
         }
     }
