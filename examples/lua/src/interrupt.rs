@@ -91,7 +91,7 @@ mod tests {
         interrupter.interrupt();
         lua.heap().enter().collect();
         let error = lua.run_source("for i = 1, 1e6 do end", "=script", &[]).unwrap_err();
-        assert!(error.to_string().contains("interrupted!"), "{error}");
+        assert!(error.to_string().starts_with("script:1: interrupted!"), "{error}");
         interrupter.clear();
         lua.run_source("for i = 1, 1e6 do end", "=script", &[]).unwrap();
     }

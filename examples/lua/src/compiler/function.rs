@@ -79,7 +79,9 @@ impl<'s> FunctionState<'s> {
             is_vararg: false,
             needs_close: false,
             last_target: 0,
-            line: line_defined,
+            // A chunk is defined nowhere (line 0), but what it begins with has a place: an
+            // interrupt may come there.
+            line: line_defined.max(1),
             line_defined,
             last_line,
             source,

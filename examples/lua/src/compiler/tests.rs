@@ -334,7 +334,7 @@ fn listings_show_constants_and_targets() {
     assert_eq!(
         listing,
         "function <input:0,0> params=0+ registers=2 upvalues=1\n    \
-         0 [0] VarArgPrep { params: 0 }\n    \
+         0 [1] VarArgPrep { params: 0 }\n    \
          1 [1] GetTabUp { dst: 0, upval: 0, key: 0 } ; \"x\"\n    \
          2 [1] NotEqK { lhs: 0, k: 1, offset: 2 } ; to 5 ; \"a\"\n    \
          3 [1] LoadK { dst: 0, k: 3 } ; 1.5\n    \
