@@ -13,7 +13,7 @@
 //! * MK2: an object may be traced twice (two workers that mark it at the same
 //!   time), never zero times. Tracing only reads, so twice is harmless.
 //!
-//! With one worker there are no fences and no read-modify-writes.
+//! As long as one worker is alone there are no fences and no read-modify-writes.
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -79,6 +79,30 @@ struct MarkJob {
     pieces: Mutex<Vec<SharedPiece>>,
     pieces_len: AtomicUsize,
 }
+
+impl MarkJob {
+    fn new(isa: Isa, stealers: Vec<Stealer<Page>>) -> MarkJob {
+        MarkJob {
+            isa,
+            stealers,
+            termination: Termination::new(),
+            pieces: Mutex::new(Vec::new()),
+            pieces_len: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// How much of the work at hand a worker has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    Whole,
+    Partly,
+}
+
+/// A marking that takes no more steps than these is done by one worker: some ten
+/// microseconds, less than it takes to wake another. In builds with assertions all
+/// workers are called at once, so that the small heaps of tests have several.
+const STEPS_ALONE: usize = if cfg!(debug_assertions) { 0 } else { 32 };
 
 /// Where a worker keeps its pages.
 trait Queue {
@@ -429,9 +453,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.drain_edges();
     }
 
-    /// Works until nothing is at hand.
-    fn drain(&mut self) {
-        loop {
+    /// Works until nothing is at hand, or for so many steps: objects, pieces or pages.
+    /// Returns whether it is done.
+    fn drain(&mut self, steps: usize) -> Drained {
+        for _ in 0..steps {
             if let Some(object) = self.direct.pop() {
                 self.scan_chain(object);
             } else if let Some(piece) = self.take_piece() {
@@ -448,8 +473,33 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             } else if !self.tracer.is_empty() || self.tracer.has_pieces() {
                 self.drain_edges();
             } else {
-                return;
+                return Drained::Whole;
             }
+        }
+        Drained::Partly
+    }
+}
+
+impl Worker<'_, VecDeque<Page>> {
+    /// Goes on as the first worker of a job that others take part in.
+    fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
+        self.queue.into_iter().for_each(|page| queue.push(page));
+        std::mem::swap(&mut *job.pieces.lock(), &mut *self.job.pieces.lock());
+        let pieces_len = self.job.pieces_len.load(Ordering::Relaxed);
+        job.pieces_len.store(pieces_len, Ordering::Relaxed);
+        Worker {
+            job,
+            index: 0,
+            queue,
+            direct: self.direct,
+            taken: self.taken,
+            more_lines: self.more_lines,
+            neighbours: self.neighbours,
+            spare: self.spare,
+            chain: self.chain,
+            tracer: self.tracer,
+            fresh: self.fresh,
+            counts: self.counts,
         }
     }
 }
@@ -473,7 +523,7 @@ impl Worker<'_, Deque<Page>> {
     fn run(&mut self) {
         let job = self.job;
         loop {
-            self.drain();
+            let _ = self.drain(usize::MAX);
             if let Some(page) = self.steal() {
                 self.taken = Some(self.begin_page(page));
                 continue;
@@ -495,34 +545,37 @@ impl Worker<'_, Deque<Page>> {
 /// Marks everything reachable from `roots`.
 ///
 /// The caller has stopped the world, and `roots` yields starts of live objects.
+///
+/// One worker begins. Others are called when there is work for them: a short marking
+/// is over before a sleeper is awake.
 pub(crate) fn mark(
     isa: Isa,
     pool: &MarkPool,
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
 ) -> MarkCounts {
-    let helpers = pool.seats();
-    let mut job = MarkJob {
-        isa,
-        stealers: Vec::new(),
-        termination: Termination::new(),
-        pieces: Mutex::new(Vec::new()),
-        pieces_len: AtomicUsize::new(0),
-    };
-    if helpers == 0 {
-        let mut worker = Worker::new(&job, 0, VecDeque::<Page>::with_capacity(1024));
-        grey_roots(&mut worker, roots);
-        worker.drain();
-        return worker.counts;
+    let job = MarkJob::new(isa, Vec::new());
+    let mut worker = Worker::new(&job, 0, VecDeque::<Page>::with_capacity(1024));
+    roots(&mut |object| {
+        grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
+        worker.flush();
+    });
+    let steps = if pool.seats() == 0 { usize::MAX } else { STEPS_ALONE };
+    match worker.drain(steps) {
+        Drained::Whole => worker.counts,
+        Drained::Partly => mark_together(worker, pool),
     }
+}
+
+/// Does the rest of what `alone` has begun, with the helpers.
+fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> MarkCounts {
     pool.start();
-    let deques: Vec<Deque<Page>> = (0..=helpers).map(|_| Deque::new_fifo()).collect();
-    job.stealers = deques.iter().map(Deque::stealer).collect();
+    let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
+    let job = MarkJob::new(alone.job.isa, deques.iter().map(Deque::stealer).collect());
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
         deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
     let total = Mutex::new(MarkCounts::default());
     let first = slots[0].lock().take().expect("nobody has taken a deque yet");
-    let mut worker = Worker::new(&job, 0, first);
-    grey_roots(&mut worker, roots);
+    let mut worker = alone.together(&job, first);
     pool.run(
         &|index| {
             if !job.termination.join() {
@@ -538,14 +591,4 @@ pub(crate) fn mark(
     let mut counts = worker.counts;
     counts += *total.lock();
     counts
-}
-
-fn grey_roots<Q: Queue>(
-    worker: &mut Worker<'_, Q>,
-    roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
-) {
-    roots(&mut |object| {
-        grey::<Q::Sharing>(object, &mut worker.fresh, &mut worker.counts);
-        worker.flush();
-    });
 }
