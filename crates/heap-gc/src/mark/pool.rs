@@ -11,6 +11,8 @@
 //! * PO1: `run` returns only when everybody who took a seat has finished the job,
 //!   and no seat can be taken after; so the job may borrow from the caller's
 //!   stack.
+//!
+//! Models: `tests/loom_pool.rs`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -277,3 +279,7 @@ mod tests {
         assert_eq!(helped.into_inner(), 1);
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "../tests/loom_pool.rs"]
+mod loom_pool;

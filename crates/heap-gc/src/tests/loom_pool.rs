@@ -1,0 +1,202 @@
+//! The pool of marking threads under the model checker, whole and with one part
+//! broken.
+//!
+//! A job writes to something of the caller's. Once `run` has returned the caller
+//! writes to it again: loom reports the two writes if somebody still does the job, or
+//! begins to (PO1). Who waits for ever is reported as a deadlock.
+//!
+//! A [`Steps`] is the pool as its users see it. A mutant is a `Steps` in which one
+//! line is missing.
+
+use std::sync::Arc;
+
+use heap_sync::atomic::Ordering;
+use heap_sync::thread::spawn;
+
+use super::{Job, MarkPool, Shared, State, helper, or_abort};
+use crate::tests::model::{UNORDERED, caught, check, check_bounded};
+use crate::tests::witness::Witness;
+
+/// What loom says when everybody waits.
+const DEADLOCK: &str = "deadlock; threads";
+
+/// The steps of the protocol. What is not overridden is the real thing.
+trait Steps: 'static {
+    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+        pool.run(job, own);
+    }
+
+    /// What a helper thread does.
+    fn helper(shared: &Shared) {
+        helper(shared, 0);
+    }
+
+    /// What a mutator does that waits.
+    fn help(pool: &MarkPool) {
+        pool.help();
+    }
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {}
+
+/// A marking with a helper and a waiting mutator, as many as there are seats or one
+/// more than that.
+fn nobody_works_when_run_has_returned<S: Steps>(seats: usize) {
+    let pool = Arc::new(MarkPool::new(seats));
+    let of_the_caller = Arc::new((0..=seats).map(|_| Witness::default()).collect::<Vec<_>>());
+    let helper = {
+        let shared = Arc::clone(&pool.shared);
+        spawn(move || S::helper(&shared))
+    };
+    let mutator = {
+        let pool = Arc::clone(&pool);
+        spawn(move || S::help(&pool))
+    };
+    let job = |seat: usize| {
+        of_the_caller[seat].touch();
+    };
+    S::run(&pool, &job, || job(0));
+    for seat in of_the_caller.iter() {
+        assert!(seat.touch() <= 1, "a seat is taken once");
+    }
+    end(&pool);
+    helper.join().unwrap();
+    mutator.join().unwrap();
+}
+
+/// Two markings in a row: a helper that comes late for the first is none of it.
+fn a_late_helper_takes_part_in_the_next<S: Steps>() {
+    let pool = MarkPool::new(1);
+    let shared = Arc::clone(&pool.shared);
+    let helper = spawn(move || S::helper(&shared));
+    for _ in 0..2 {
+        let of_the_caller = Arc::new(Witness::default());
+        let job = |_: usize| {
+            of_the_caller.touch();
+        };
+        S::run(&pool, &job, || ());
+        of_the_caller.touch();
+    }
+    end(&pool);
+    helper.join().unwrap();
+}
+
+/// The threads are the model's, so the pool has none to join.
+fn end(pool: &MarkPool) {
+    pool.shared.state.lock().stop = true;
+    pool.shared.changed.notify_all();
+}
+
+#[test]
+fn loom_nobody_works_when_run_has_returned() {
+    check(|| nobody_works_when_run_has_returned::<Sound>(1));
+    check_bounded(3, || nobody_works_when_run_has_returned::<Sound>(2));
+}
+
+#[test]
+fn loom_a_late_helper_takes_part_in_the_next() {
+    check(a_late_helper_takes_part_in_the_next::<Sound>);
+}
+
+// ---- the mutants ----------------------------------------------------------------
+
+/// The real one, up to the end of the caller's own part.
+fn offer_and_do_own(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+    // SAFETY: none: this is what the mutants break, and the model sees it.
+    let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
+    let mut state = pool.shared.state.lock();
+    state.job = Some(job);
+    state.round += 1;
+    state.taken = 0;
+    pool.shared.open.store(true, Ordering::Relaxed);
+    pool.shared.changed.notify_all();
+    drop(state);
+    or_abort(own);
+}
+
+/// Returns while others work.
+struct ReturnsEarly;
+
+impl Steps for ReturnsEarly {
+    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+        offer_and_do_own(pool, job, own);
+        let mut state = pool.shared.state.lock();
+        state.job = None;
+        pool.shared.open.store(false, Ordering::Relaxed);
+        // Removed: while state.busy > 0 { wait }
+    }
+}
+
+#[test]
+fn loom_mutant_returns_early() {
+    caught(UNORDERED, || check(|| nobody_works_when_run_has_returned::<ReturnsEarly>(1)));
+}
+
+/// Leaves the job on offer.
+struct LeavesTheJob;
+
+impl Steps for LeavesTheJob {
+    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+        offer_and_do_own(pool, job, own);
+        let mut state = pool.shared.state.lock();
+        // Removed: state.job = None.
+        pool.shared.open.store(false, Ordering::Relaxed);
+        while state.busy > 0 {
+            state = pool.shared.changed.wait(state);
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_leaves_the_job() {
+    caught(UNORDERED, || check(|| nobody_works_when_run_has_returned::<LeavesTheJob>(1)));
+}
+
+/// Takes a seat without being counted as busy.
+struct SitsUncounted;
+
+impl Steps for SitsUncounted {
+    fn help(pool: &MarkPool) {
+        let shared = &pool.shared;
+        let seat = {
+            let mut state = shared.state.lock();
+            let state: &mut State = &mut state;
+            state.job.filter(|_| state.taken < shared.seats).map(|job| {
+                state.taken += 1;
+                // Removed: state.busy += 1.
+                (job, state.taken)
+            })
+        };
+        if let Some((job, seat)) = seat {
+            or_abort(|| job(seat));
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_sits_uncounted() {
+    caught(UNORDERED, || check(|| nobody_works_when_run_has_returned::<SitsUncounted>(1)));
+}
+
+/// Finishes without a word to who waits.
+struct FinishesSilently;
+
+impl Steps for FinishesSilently {
+    fn help(pool: &MarkPool) {
+        let shared = &pool.shared;
+        let seat = shared.sit(&mut shared.state.lock());
+        if let Some((job, seat)) = seat {
+            or_abort(|| job(seat));
+            shared.state.lock().busy -= 1;
+            // Removed: shared.changed.notify_all().
+        }
+    }
+}
+
+#[test]
+fn loom_mutant_finishes_silently() {
+    caught(DEADLOCK, || check(|| nobody_works_when_run_has_returned::<FinishesSilently>(1)));
+}
