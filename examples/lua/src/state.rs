@@ -196,8 +196,6 @@ pub struct Host {
     pub random: Cell<[u64; 4]>,
     /// When the interpreter was made, for `os.clock`.
     pub started: Instant,
-    /// Calls from Rust to Lua that are under way, one inside the other.
-    pub nesting: Cell<u32>,
     /// The stack at the time of an error that nobody catches.
     pub traceback: RefCell<Option<String>>,
     /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
@@ -227,7 +225,6 @@ impl Host {
             output: RefCell::new(output),
             random: Cell::new([1, 2, 3, 4]),
             started: Instant::now(),
-            nesting: Cell::new(0),
             traceback: RefCell::new(None),
             exhausted_at: Cell::new(None),
             scratch: RefCell::new(Vec::new()),

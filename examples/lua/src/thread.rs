@@ -6,13 +6,15 @@
 //! * TH1: a Lua frame at `base` may address `stack[base..base + WINDOW]`: the stack is always that
 //!   much longer than the base of the running frame, and [`SPARE`] slots more.
 //! * TH2: `frames[..depth]` are in use; the last one runs (or waits for the thread to be resumed).
-//! * TH3: open upvalues are listed from the top of the stack down, each slot at most once.
+//! * TH3: a frame knows how many nested calls of its thread wait for it, a thread how many of others
+//!   do; together they are at most [`MAX_NESTING`], and a few more while an overflow is handled.
+//! * TH4: open upvalues are listed from the top of the stack down, each slot at most once.
 
 use core::cell::Cell;
 
 use heap_api::{Gc, Slot, Trace};
 
-use crate::error::{Failure, NoMemory, fail};
+use crate::error::{Fail, Failure, NoMemory, fail};
 use crate::function::{Upval, UpvalState};
 use crate::state::Ctx;
 use crate::value::Value;
@@ -26,9 +28,13 @@ pub const SPARE: usize = 64;
 /// Most slots that a script may use.
 pub const STACK_LIMIT: usize = 1_000_000;
 
-/// Metamethods that may wait for each other. Nothing would break here, but real Lua has the limit,
-/// and an endless chain can eat much memory before the stack is full.
-const MAX_METAMETHODS: u8 = 195;
+/// Nested calls (TH3) that may wait for each other.
+pub const MAX_NESTING: u32 = 198;
+
+/// Further ones for message handlers of an overflow, and for what they call.
+const HANDLER_NESTING: u32 = 20;
+
+const _: () = assert!(MAX_NESTING + HANDLER_NESTING < u8::MAX as u32);
 
 /// Extra slots for a message handler that runs because the stack is full.
 const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
@@ -70,6 +76,18 @@ impl FrameKind {
     #[must_use]
     pub fn is_lua(self) -> bool {
         matches!(self, FrameKind::Lua | FrameKind::LuaTail)
+    }
+
+    /// Whether its call is a nested one, see [`Frame::nesting`].
+    #[inline(always)]
+    fn is_nested(self) -> bool {
+        self.is_protected() || matches!(self, FrameKind::Pairs | FrameKind::Entry)
+    }
+
+    /// Whether it catches errors.
+    #[inline(always)]
+    fn is_protected(self) -> bool {
+        matches!(self, FrameKind::Pcall | FrameKind::Xpcall)
     }
 }
 
@@ -113,7 +131,10 @@ pub struct Frame {
     pub kind: Cell<FrameKind>,
     /// What becomes of its results.
     pub on_return: Cell<OnReturn>,
-    /// Metamethods that wait, one for the other, for this call.
+    /// Nested calls of the thread that wait, one for the other, for this call: metamethods, message
+    /// handlers, protected calls, and calls from Rust. Real Lua makes them on C's stack. Here only
+    /// those from Rust have to be limited, but scripts know the limit, and without it an endless
+    /// chain would eat much memory and time.
     nesting: Cell<u8>,
 }
 
@@ -202,8 +223,8 @@ pub struct Thread<'gc> {
     pub top: Cell<u32>,
     /// Calls from Rust on the frame stack; the thread cannot yield across them.
     pub entries: Cell<u32>,
-    /// Threads that wait for this one to end or yield, directly and indirectly.
-    pub nesting: Cell<u32>,
+    /// Nested calls of other threads that wait for this one, its resumption included.
+    pub outer_nesting: Cell<u32>,
     /// What `coroutine.status` says.
     pub status: Cell<Status>,
 }
@@ -226,7 +247,7 @@ impl<'gc> Thread<'gc> {
             depth: Cell::new(0),
             top: Cell::new(0),
             entries: Cell::new(0),
-            nesting: Cell::new(0),
+            outer_nesting: Cell::new(0),
             status: Cell::new(Status::Suspended),
         })?)
     }
@@ -340,7 +361,9 @@ impl<'gc> Thread<'gc> {
     ///
     /// # Errors
     ///
-    /// If there is no memory for a longer frame stack.
+    /// If there is no memory for a longer frame stack, or calls nest too deep. Only the latter is not
+    /// looked at for protected calls, which catch that error, and for message handlers, see
+    /// [`Thread::has_room_for_handler`].
     #[inline(always)]
     pub fn push_frame(
         &self,
@@ -358,16 +381,56 @@ impl<'gc> Thread<'gc> {
         }
         let mut nesting =
             frames.get(depth.wrapping_sub(1)).map_or(0, |caller| caller.nesting.get());
-        if on_return.is_metamethod() {
+        if on_return.is_metamethod() || kind.is_nested() {
             nesting += 1;
-            if nesting > MAX_METAMETHODS {
-                return Err(fail("C stack overflow"));
+            if !kind.is_protected() && self.is_overflow(nesting) {
+                return Err(overflow(on_return));
             }
+        } else if on_return == OnReturn::Handled {
+            nesting += 1;
         }
         let frame = &frames[depth];
         frame.fill(kind, func, base, on_return, nesting);
         self.depth.set(depth as u32 + 1);
         Ok(frame)
+    }
+
+    // ---- nested calls (TH3) ----
+
+    /// Nested calls that wait for what runs now, those of other threads included.
+    #[must_use]
+    pub fn nesting(&self) -> u32 {
+        self.outer_nesting.get()
+            + self.top_frame().map_or(0, |frame| u32::from(frame.nesting.get()))
+    }
+
+    /// Whether a call at this depth of the thread fails. Beyond the limit those of a handler for
+    /// that very failure do not.
+    #[inline(always)]
+    fn is_overflow(&self, nesting: u8) -> bool {
+        let total = self.outer_nesting.get() + u32::from(nesting);
+        total == MAX_NESTING + 1 || total > MAX_NESTING + HANDLER_NESTING
+    }
+
+    /// After the frame of a protected call has been pushed.
+    ///
+    /// # Errors
+    ///
+    /// If calls nest too deep.
+    #[inline]
+    pub fn check_nesting(&self) -> Result<(), Failure<'gc>> {
+        match self.top_frame() {
+            Some(frame) if self.is_overflow(frame.nesting.get()) => {
+                Err(overflow(frame.on_return.get()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether another message handler may be called.
+    #[must_use]
+    pub fn has_room_for_handler(&self) -> bool {
+        self.nesting() < MAX_NESTING + HANDLER_NESTING
     }
 
     #[cold]
@@ -404,7 +467,19 @@ impl<'gc> Thread<'gc> {
     }
 }
 
-/// The upvalue for a stack slot of `thread`: the one that is open already, or a new one (TH3).
+/// Nested calls are too deep. As in real Lua, only a metamethod's failure has a position, that of the
+/// instruction.
+#[cold]
+fn overflow<'gc>(on_return: OnReturn) -> Failure<'gc> {
+    let message = "C stack overflow";
+    if on_return.is_metamethod() {
+        fail(message)
+    } else {
+        Box::new(Fail::Plain(message.to_owned()))
+    }
+}
+
+/// The upvalue for a stack slot of `thread`: the one that is open already, or a new one (TH4).
 ///
 /// # Errors
 ///

@@ -80,11 +80,14 @@ fn interpreters_take_turns_on_one_thread() {
 }
 
 /// Each of these would run for ever, and clings to life.
-const ENDLESS: [&str; 9] = [
+const ENDLESS: [&str; 11] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local function f() return f() end f()",
     "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    // Calls without number, though never many at a time.
+    "local function f() pcall(f) pcall(f) end while true do f() end",
+    "local function f() return pcall(f) end while true do f() end",
     "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
     "table.sort({1, 2, 3}, function() while true do end end)",
     // Collects nearly all the time.

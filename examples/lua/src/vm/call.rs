@@ -331,6 +331,9 @@ fn call_control<'gc>(
         Control::Pcall => {
             call.any(0)?;
             thread.push_frame(ctx, FrameKind::Pcall, func, func + 1 + count, on_return)?;
+            if let Err(failure) = thread.check_nesting() {
+                return Ok(raise(ctx, failure));
+            }
             let on_return = OnReturn::Store(MULTI);
             Ok(Action::Call { func: func + 1, count: count - 1, on_return })
         }
@@ -343,6 +346,9 @@ fn call_control<'gc>(
             thread.slot(func + 2).set(ctx.cx, call.arg(0));
             thread.slot(func + 1).set(ctx.cx, handler);
             thread.push_frame(ctx, FrameKind::Xpcall, func, func + 1 + count, on_return)?;
+            if let Err(failure) = thread.check_nesting() {
+                return Ok(raise(ctx, failure));
+            }
             let on_return = OnReturn::Store(MULTI);
             Ok(Action::Call { func: func + 2, count: count - 2, on_return })
         }

@@ -9,10 +9,10 @@ use heap_api::Gc;
 use crate::bytecode::MULTI;
 use crate::error::{Fail, Failure, fail};
 use crate::state::Ctx;
-use crate::thread::{FrameKind, OnReturn, Status, Thread};
+use crate::thread::{FrameKind, MAX_NESTING, OnReturn, Status, Thread};
 use crate::value::Value;
 
-use super::{Action, MAX_NESTING};
+use super::Action;
 
 /// Why a thread cannot be resumed, in the words of `coroutine.resume`.
 fn refusal<'gc>(
@@ -20,7 +20,7 @@ fn refusal<'gc>(
     thread: Gc<'gc, Thread<'gc>>,
 ) -> Option<&'static str> {
     match thread.status.get() {
-        Status::Suspended if resumer.nesting.get() >= MAX_NESTING => Some("C stack overflow"),
+        Status::Suspended if resumer.nesting() >= MAX_NESTING => Some("C stack overflow"),
         Status::Suspended => None,
         Status::Dead => Some("cannot resume dead coroutine"),
         Status::Running | Status::Normal => Some("cannot resume non-suspended coroutine"),
@@ -51,13 +51,13 @@ pub(super) fn resume<'gc>(
     let waiting = target.top_frame();
     let place = waiting.map_or(1, |frame| frame.func.get() as usize);
     target.reserve(ctx, place + count)?;
+    target.outer_nesting.set(thread.nesting() + 1);
     thread.push_frame(ctx, kind, func, args + count, on_return)?;
     for i in 0..count {
         target.slot(place + i).set(ctx.cx, thread.slot(args + i).get());
     }
     thread.status.set(Status::Normal);
     target.status.set(Status::Running);
-    target.nesting.set(thread.nesting.get() + 1);
     target.resumer.set(ctx.cx, Some(thread));
     ctx.state.thread.set(ctx.cx, target);
     match waiting {

@@ -13,7 +13,7 @@ use crate::value::Value;
 use super::call::perform;
 use super::index::{Found, index};
 use super::raise::{free_slot, raise, throw, unwind};
-use super::{Action, Exit, MAX_NESTING, execute};
+use super::{Action, Exit, execute};
 
 /// Bytes that must have been allocated since memory last ran out for another collection to be worth
 /// a try.
@@ -82,10 +82,6 @@ impl Runner<'_> {
     ///
     /// If the call fails; the error value is in the state.
     pub fn call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
-        if self.host.nesting.get() >= MAX_NESTING {
-            let ctx = self.ctx();
-            return Err(ctx.keep_error(Box::new(Fail::Plain("C stack overflow".to_owned()))));
-        }
         let entered = self.enter(|ctx| {
             let thread = ctx.state.thread.get();
             thread.reserve(ctx, func + count)?;
@@ -100,7 +96,6 @@ impl Runner<'_> {
             Ok(())
         });
         entered?;
-        self.host.nesting.set(self.host.nesting.get() + 1);
         let on_return = OnReturn::Store(MULTI);
         let pending = match perform(self.ctx(), Action::Call { func, count, on_return }) {
             // A function without loops and calls does not look up from its work, however
@@ -108,9 +103,7 @@ impl Runner<'_> {
             None if self.cx.should_yield() && self.host.interrupt.is_up() => self.safepoint(),
             pending => pending,
         };
-        let outcome = self.run(pending);
-        self.host.nesting.set(self.host.nesting.get() - 1);
-        outcome?;
+        self.run(pending)?;
         Ok(self.ctx().state.thread.get().top.get() as usize - func)
     }
 

@@ -12,8 +12,8 @@
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
 //! * VM2: the running thread's last frame says everything that is needed to go on; the loop's local
 //!   variables are copies.
-//! * VM3: no recursion over user data in Rust; calls from Rust to Lua nest at most [`MAX_NESTING`]
-//!   deep.
+//! * VM3: no recursion over user data in Rust; calls from Rust to Lua are nested calls of a
+//!   thread, whose number is limited (TH3 of [`crate::thread`]).
 
 mod arith;
 mod call;
@@ -37,10 +37,6 @@ pub use index::{Assigned, Found, assign, index};
 pub use traceback::traceback;
 
 use crate::thread::OnReturn;
-
-/// Calls from Rust to Lua that may be under way at once, and coroutines that wait for each other.
-/// (The latter would do no harm, but an endless chain of them would eat all memory.)
-pub const MAX_NESTING: u32 = 195;
 
 /// Why the interpreter loop was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

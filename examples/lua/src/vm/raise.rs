@@ -13,9 +13,6 @@ use super::describe::{current_pc, proto_of};
 use super::traceback::{global_name, traceback};
 use super::{Action, Exit};
 
-/// Message handlers that may fail one inside the other before the handling is given up.
-const MAX_HANDLERS: usize = 100;
-
 /// The frames of functions, innermost first: [`FrameKind::Entry`] is none.
 pub(super) fn function_frames<'gc>(
     thread: Gc<'gc, Thread<'gc>>,
@@ -134,22 +131,16 @@ enum Handling {
     Handler(usize),
     /// Nobody catches the error: keep the stack's description.
     Traceback,
-    /// Handlers failed too often.
+    /// Handlers failed too often, one inside the other.
     GiveUp,
 }
 
 fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
-    let mut failed_handlers = 0;
     for index in (0..thread.depth()).rev() {
         let frame = thread.frame(index);
-        if frame.on_return.get() == OnReturn::Handled {
-            failed_handlers += 1;
-            if failed_handlers > MAX_HANDLERS {
-                return Handling::GiveUp;
-            }
-        }
         match frame.kind.get() {
             FrameKind::Pcall => return Handling::None,
+            FrameKind::Xpcall if !thread.has_room_for_handler() => return Handling::GiveUp,
             FrameKind::Xpcall => return Handling::Handler(frame.func.get() as usize + 1),
             _ => {}
         }
