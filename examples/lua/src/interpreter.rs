@@ -266,7 +266,9 @@ fn uncaught(runner: &mut Runner<'_>, _: Raised) -> ScriptError {
     let message = match value {
         Value::Str(_) | Value::Int(_) | Value::Float(_) => {
             let mut text = Vec::new();
-            append_text(ctx, &mut text, value);
+            if append_text(ctx, &mut text, value).is_err() {
+                text.extend_from_slice(ctx.state.out_of_memory.as_bytes());
+            }
             String::from_utf8_lossy(&text).into_owned()
         }
         other => format!("(error object is a {} value)", other.ty().name()),

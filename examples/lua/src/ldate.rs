@@ -13,6 +13,10 @@
 //! ends a year; the proleptic Gregorian calendar repeats exactly per era.
 
 use crate::lstr::format::{Conversion, Flags, Spec, push_decimal, push_integer};
+use crate::lstr::{NoRoom, Output};
+
+/// More bytes than any conversion gives.
+const CONVERSION_MAX: usize = 256;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 const DAYS_PER_ERA: i64 = 146_097;
@@ -265,15 +269,16 @@ pub fn split_zone(format: &[u8]) -> (Zone, &[u8]) {
 /// Appends `calendar` in the given `format`, which has no leading `!` and is not `*t`.
 ///
 /// # Errors
-/// [`DateError::InvalidSpecifier`].
-pub fn format_date(
-    out: &mut Vec<u8>,
+/// [`DateError::InvalidSpecifier`], or if `out` has no room.
+pub fn format_date<E: From<DateError> + From<NoRoom>>(
+    out: &mut impl Output,
     format: &[u8],
     calendar: &Calendar,
     zone: Zone,
-) -> Result<(), DateError> {
+) -> Result<(), E> {
     let mut rest = format;
     while let Some((&byte, after)) = rest.split_first() {
+        let out = out.room(CONVERSION_MAX)?;
         if byte != b'%' {
             out.push(byte);
             rest = after;
@@ -366,11 +371,17 @@ fn push_padded(out: &mut Vec<u8>, flags: Flags, width: usize, value: i64) {
 mod tests {
     use super::*;
 
+    impl From<NoRoom> for DateError {
+        fn from(_: NoRoom) -> Self {
+            unreachable!("a vector has room")
+        }
+    }
+
     fn show(format: &str, time: i64) -> String {
         let (zone, rest) = split_zone(format.as_bytes());
         let mut out = Vec::new();
         let result = Calendar::from_time(time)
-            .and_then(|calendar| format_date(&mut out, rest, &calendar, zone));
+            .and_then(|calendar| format_date::<DateError>(&mut out, rest, &calendar, zone));
         match result {
             Ok(()) => String::from_utf8(out).expect("dates are text"),
             Err(error) => error.to_string(),

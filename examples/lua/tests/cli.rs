@@ -83,6 +83,58 @@ fn tiny_limits_end_in_an_error_never_in_a_panic() {
     }
 }
 
+/// Each builds more than the system gives, outside the heap.
+#[cfg(target_os = "linux")]
+const TOO_LONG: &str = r#"
+    local big, many = ("x"):rep(1 << 17), {}
+    for i = 1, 2000 do many[i] = big end
+    local function all() return table.unpack(many) end
+    local indirect = setmetatable({}, { __index = many, __len = function() return #many end })
+    local xs = ("x"):rep(2000)
+    for name, attempt in pairs {
+      concat = function() return table.concat(many) end,
+      concat_slow = function() return table.concat(indirect) end,
+      rep = function() return ("xy"):rep(1 << 29) end,
+      format = function() return string.format(("%s"):rep(2000), all()) end,
+      format_quoted = function() return string.format(("%q"):rep(2000), all()) end,
+      format_padded = function() return string.format(("%99s"):rep(2000), all()) end,
+      gsub = function() return xs:gsub("x", big) end,
+      gsub_template = function() return xs:gsub("x", "%0" .. big) end,
+      gsub_table = function() return xs:gsub("x", { x = big }) end,
+      gsub_function = function() return xs:gsub("x", function() return big end) end,
+      gsub_slow = function() return xs:gsub("x", setmetatable({}, { __index = all })) end,
+      pack = function() return string.pack(("z"):rep(2000), all()) end,
+      pack_zeros = function() return string.pack("c922337203", "x") end,
+      load = function() assert(load(function() return big end)) end,
+      operator = function() local s = big while true do s = s .. s end end,
+      date = function() return os.date(("%c"):rep(1 << 23)) end,
+    } do
+      local ok, message = pcall(attempt)
+      assert(not ok and message:find("not enough memory"), name)
+    end
+    -- The zeros are not written before the rest of the format is read.
+    print(pcall(string.pack, "c922337203685477580", "x"))
+    print(pcall(utf8.codepoint, ("x"):rep(1 << 21), 1, -1))
+    print(pcall(string.unpack, ("b"):rep(1 << 21), ("x"):rep(1 << 21)))
+    print(#table.concat(many, ",", 1, 20))
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_the_system_has_no_memory_for_is_an_error() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", r#"ulimit -v 250000 && exec "$0" -e "$1""#])
+        .args([env!("CARGO_BIN_EXE_lua"), TOO_LONG])
+        .output()
+        .expect("there is a shell");
+    assert!(output.status.success(), "{:?} {}", output.status, errors(&output));
+    let expected = "false\tinvalid format option '6'\n\
+                    false\tstack overflow (string slice too long)\n\
+                    false\tstack overflow (too many results)\n\
+                    2621459\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

@@ -3,7 +3,8 @@
 //!
 //! The caller walks [`Directives`], fetches and converts the argument each [`Spec`] asks for, and
 //! calls the writer for its [`Conversion`]; argument type errors are the caller's. Every writer
-//! appends to the caller's buffer and allocates nothing of its own.
+//! appends to the caller's buffer and allocates nothing of its own. Except for strings, it appends at
+//! most [`ITEM_MAX`] bytes, for which the caller can make room.
 //!
 //! Invariants:
 //! * F1: a [`Spec`] handed out is valid for its conversion: width and precision are below 100 and
@@ -15,6 +16,13 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+
+/// Most bytes that any conversion of a number or an address gives: `%99.99f` of the greatest float has
+/// 309 digits, a sign, a point, and 99 decimals.
+pub const ITEM_MAX: usize = 512;
+
+/// Most bytes that [`push_decimal`] appends.
+pub const DECIMAL_MAX: usize = 20;
 
 /// The longest specification, without its `%`, that Lua accepts.
 const MAX_SPEC: usize = 22;
@@ -677,6 +685,13 @@ fn push_hex_float(out: &mut Vec<u8>, magnitude: f64, precision: Option<usize>, f
     out.resize(out.len() + digits - written, b'0');
     out.extend_from_slice(if exponent < 0 { b"p-" } else { b"p+" });
     push_decimal(out, exponent.abs());
+}
+
+/// Number of bytes that [`push_quoted_string`] appends, or a few more.
+#[must_use]
+pub fn quoted_length(text: &[u8]) -> usize {
+    let special = |&&byte: &&u8| matches!(byte, b'"' | b'\\') || byte.is_ascii_control();
+    text.len() + 3 * text.iter().filter(special).count() + 2
 }
 
 /// Appends `text` as a Lua string literal that reads back as the same bytes.

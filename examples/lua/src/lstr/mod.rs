@@ -14,6 +14,41 @@ pub mod pattern;
 
 use std::ops::Range;
 
+/// There is no room for more bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    /// They would be more than the interpreter's host allows.
+    Limit,
+    /// The system has no memory.
+    System,
+}
+
+/// Where bytes go whose number a script chooses.
+pub trait Output {
+    /// The bytes so far, which can take `additional` more without an allocation.
+    ///
+    /// # Errors
+    /// If there is no room for so many; nothing has changed then.
+    fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom>;
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// As [`Output::room`].
+    fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        self.room(bytes.len())?.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Output for Vec<u8> {
+    fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom> {
+        self.reserve(additional);
+        Ok(self)
+    }
+}
+
 /// Why a string or `utf8` function failed; the texts are those of Lua 5.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StringError {
@@ -33,6 +68,9 @@ pub enum StringError {
     /// number.
     #[error("out of bounds")]
     OutOfBounds(u8),
+    /// More bytes given to `utf8.codepoint` than it may have results.
+    #[error("stack overflow (string slice too long)")]
+    SliceTooLong,
     /// A start outside the string given to `utf8.len`; about argument 2.
     #[error("initial position out of bounds")]
     InitialOutOfBounds,
@@ -140,6 +178,9 @@ pub const UTF8_CHAR_PATTERN: &[u8] = b"[\0-\x7F\xC2-\xFD][\x80-\xBF]*";
 /// The largest code that the original UTF-8 of up to six bytes can hold.
 pub const MAX_UTF8_CODE: u32 = 0x7fff_ffff;
 
+/// Most bytes in the encoding of one code.
+pub const MAX_UTF8_LENGTH: usize = 6;
+
 /// Which codes count as valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Utf8Mode {
@@ -245,14 +286,14 @@ pub fn utf8_len(text: &[u8], i: i64, j: i64, mode: Utf8Mode) -> Result<Utf8Lengt
 }
 
 /// Gives `sink` the codes of the characters that start between the Lua positions `i` and `j` (by
-/// default 1 and `i`).
+/// default 1 and `i`), which must be at most `most` bytes apart.
 ///
 /// # Errors
-/// [`StringError::OutOfBounds`], [`StringError::InvalidUtf8`].
+/// [`StringError::OutOfBounds`], [`StringError::SliceTooLong`], [`StringError::InvalidUtf8`].
 pub fn utf8_codepoints(
     text: &[u8],
-    i: i64,
-    j: i64,
+    (i, j): (i64, i64),
+    most: usize,
     mode: Utf8Mode,
     mut sink: impl FnMut(u32),
 ) -> Result<(), StringError> {
@@ -260,6 +301,9 @@ pub fn utf8_codepoints(
     let end = utf8_position(j, text.len()).map_or(0, |last| last.saturating_add(1));
     if end > text.len() {
         return Err(StringError::OutOfBounds(3));
+    }
+    if end.saturating_sub(at) > most {
+        return Err(StringError::SliceTooLong);
     }
     while at < end {
         let (code, length) = utf8_decode(&text[at..], mode).ok_or(StringError::InvalidUtf8)?;
@@ -443,9 +487,11 @@ mod tests {
     fn code_points() {
         let codes = |text: &[u8], i, j| {
             let mut codes = Vec::new();
-            utf8_codepoints(text, i, j, Strict, |code| codes.push(code)).map(|()| codes)
+            utf8_codepoints(text, (i, j), 4, Strict, |code| codes.push(code)).map(|()| codes)
         };
-        assert_eq!(codes("aé日".as_bytes(), 1, -1), Ok(vec![0x61, 0xe9, 0x65e5]));
+        assert_eq!(codes("aé".as_bytes(), 1, -1), Ok(vec![0x61, 0xe9]));
+        assert_eq!(codes("é日!".as_bytes(), 3, -1), Ok(vec![0x65e5, 0x21]));
+        assert_eq!(codes("é日!".as_bytes(), 1, -1), Err(StringError::SliceTooLong));
         assert_eq!(codes(b"abc", 2, 2), Ok(vec![0x62]));
         assert_eq!(codes(b"abc", 3, 2), Ok(vec![]));
         assert_eq!(codes(b"abc", 0, 1), Err(StringError::OutOfBounds(2)));

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use super::{NoRoom, Output};
+
 /// The widest integer that can be packed, in bytes.
 pub const MAX_INTEGER_SIZE: usize = 16;
 
@@ -288,45 +290,46 @@ impl<'f> Reader<'f> {
 /// [`PackError::blame`] puts on a value are about the argument fetched last.
 ///
 /// # Errors
-/// A [`PackError`], or whatever `argument` returns.
+/// A [`PackError`], whatever `argument` returns, or if `out` has no room.
 ///
 /// # Panics
 /// If `argument` returns a value of another kind than it was asked for.
-pub fn pack<'a, E: From<PackError>>(
+pub fn pack<'a, E: From<PackError> + From<NoRoom>>(
     format: &[u8],
-    out: &mut Vec<u8>,
+    out: &mut impl Output,
     mut argument: impl FnMut(Want) -> Result<PackValue<'a>, E>,
 ) -> Result<(), E> {
-    let start = out.len();
+    let mut out = Zeros { out, length: 0, owed: 0 };
     let mut reader = Reader::new(format);
-    while let Some(Item { kind, size, padding }) = reader.next(out.len() - start)? {
-        out.resize(out.len() + padding, 0);
+    while let Some(Item { kind, size, padding }) = reader.next(out.length)? {
+        out.owe(padding);
         match kind {
             Kind::Integer(sign) => {
                 let value = integer(argument(Want::Int)?);
                 check_range(value, size, sign)?;
                 let fill = if value < 0 && sign == Sign::Signed { 0xff } else { 0 };
-                push_integer(out, value as u64, size, fill, reader.endian);
+                push_integer(out.pay(size)?, value as u64, size, fill, reader.endian);
             }
-            Kind::Float => push_ordered(
-                out,
-                (float(argument(Want::Float)?) as f32).to_le_bytes(),
-                reader.endian,
-            ),
+            Kind::Float => {
+                let bytes = (float(argument(Want::Float)?) as f32).to_le_bytes();
+                push_ordered(out.pay(bytes.len())?, bytes, reader.endian);
+            }
             Kind::Double => {
-                push_ordered(out, float(argument(Want::Float)?).to_le_bytes(), reader.endian)
+                let bytes = float(argument(Want::Float)?).to_le_bytes();
+                push_ordered(out.pay(bytes.len())?, bytes, reader.endian);
             }
             Kind::Fixed => {
                 let text = string(argument(Want::Str)?);
                 let missing = size.checked_sub(text.len()).ok_or(PackError::StringTooLong)?;
-                out.extend_from_slice(&text);
-                out.resize(out.len() + missing, 0);
+                out.pay(text.len())?.extend_from_slice(&text);
+                out.owe(missing);
             }
             Kind::Prefixed => {
                 let text = string(argument(Want::Str)?);
                 if size < INTEGER_SIZE && text.len() >> (8 * size) != 0 {
                     return Err(PackError::LengthOverflow.into());
                 }
+                let out = out.pay(size + text.len())?;
                 push_integer(out, text.len() as u64, size, 0, reader.endian);
                 out.extend_from_slice(&text);
             }
@@ -335,14 +338,41 @@ pub fn pack<'a, E: From<PackError>>(
                 if text.contains(&0) {
                     return Err(PackError::ContainsZeros.into());
                 }
-                out.extend_from_slice(&text);
-                out.push(0);
+                out.pay(text.len())?.extend_from_slice(&text);
+                out.owe(1);
             }
-            Kind::Padding => out.push(0),
+            Kind::Padding => out.owe(1),
             Kind::AlignOnly | Kind::Setting => {}
         }
     }
+    out.pay(0)?;
     Ok(())
+}
+
+/// An output that writes zeros only when something else follows them: a short format can ask for
+/// gigabytes, and then turn out to be malformed.
+struct Zeros<'o, O: Output> {
+    out: &'o mut O,
+    /// Bytes so far, written or owed.
+    length: usize,
+    owed: usize,
+}
+
+impl<O: Output> Zeros<'_, O> {
+    /// Appends zeros, later.
+    fn owe(&mut self, zeros: usize) {
+        self.owed += zeros;
+        self.length += zeros;
+    }
+
+    /// The bytes, none owed any more, for the caller to append exactly `additional` bytes.
+    fn pay(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom> {
+        let bytes = self.out.room(self.owed + additional)?;
+        bytes.resize(bytes.len() + self.owed, 0);
+        self.owed = 0;
+        self.length += additional;
+        Ok(bytes)
+    }
 }
 
 fn integer(value: PackValue<'_>) -> i64 {
@@ -511,6 +541,12 @@ mod tests {
 
     fn text(text: &'static str) -> PackValue<'static> {
         PackValue::Str(Cow::Borrowed(text.as_bytes()))
+    }
+
+    impl From<NoRoom> for PackError {
+        fn from(_: NoRoom) -> Self {
+            unreachable!("a vector has room")
+        }
     }
 
     fn packed(format: &str, values: &[PackValue<'static>]) -> Result<Vec<u8>, PackError> {

@@ -16,6 +16,8 @@
 //! §6.4.1 and the observable behaviour of the reference interpreter. Sets are compiled to bitmaps
 //! on first use, and the byte that must come next is looked for before recursing.
 
+use super::{NoRoom, Output};
+
 /// The most captures one pattern may have.
 pub const MAX_CAPTURES: usize = 32;
 
@@ -367,32 +369,37 @@ impl<'a> Matcher<'a> {
     /// `start..end` and its captures.
     ///
     /// # Errors
-    /// [`PatternError::InvalidReplacementEscape`], or as for [`Matcher::value`].
-    pub fn expand(
+    /// [`PatternError::InvalidReplacementEscape`], or as for [`Matcher::value`], or if `out` has no
+    /// room; what `out` has got then is of no use.
+    pub fn expand<E: From<PatternError> + From<NoRoom>>(
         &self,
         template: &[u8],
         start: usize,
         end: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), PatternError> {
+        out: &mut impl Output,
+    ) -> Result<(), E> {
         let mut rest = template;
         while let Some(escape) = find_byte(rest, b'%', 0) {
-            out.extend_from_slice(&rest[..escape]);
+            out.append(&rest[..escape])?;
             match rest.get(escape + 1) {
-                Some(b'%') => out.push(b'%'),
-                Some(b'0') => out.extend_from_slice(&self.subject[start..end]),
+                Some(b'%') => out.append(b"%")?,
+                Some(b'0') => out.append(&self.subject[start..end])?,
                 Some(digit @ b'1'..=b'9') => {
                     match self.value(usize::from(digit - b'1'), start, end)? {
-                        Capture::Range(from, to) => out.extend_from_slice(&self.subject[from..to]),
-                        Capture::Position(at) => super::format::push_decimal(out, at as i64 + 1),
+                        Capture::Range(from, to) => out.append(&self.subject[from..to])?,
+                        Capture::Position(at) => {
+                            super::format::push_decimal(
+                                out.room(super::format::DECIMAL_MAX)?,
+                                at as i64 + 1,
+                            );
+                        }
                     }
                 }
-                _ => return Err(PatternError::InvalidReplacementEscape),
+                _ => return Err(PatternError::InvalidReplacementEscape.into()),
             }
             rest = &rest[escape + 2..];
         }
-        out.extend_from_slice(rest);
-        Ok(())
+        Ok(out.append(rest)?)
     }
 
     /// Matches the pattern from `p` at `s`, counting one level of nesting.
@@ -826,13 +833,19 @@ mod tests {
         }
     }
 
+    impl From<NoRoom> for PatternError {
+        fn from(_: NoRoom) -> Self {
+            unreachable!("a vector has room")
+        }
+    }
+
     fn gsub(subject: &str, pattern: &str, template: &str) -> Result<(String, usize), PatternError> {
         let subject = subject.as_bytes();
         let mut matcher = Matcher::new(subject, pattern.as_bytes());
         let (mut out, mut from, mut previous, mut count) = (Vec::new(), 0, None, 0);
         while let Some((start, end)) = matcher.search(from, previous)? {
             out.extend_from_slice(&subject[from..start]);
-            matcher.expand(template.as_bytes(), start, end, &mut out)?;
+            matcher.expand::<PatternError>(template.as_bytes(), start, end, &mut out)?;
             (from, previous, count) = (end, Some(end), count + 1);
             if matcher.is_anchored() {
                 break;

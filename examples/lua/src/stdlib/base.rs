@@ -12,6 +12,8 @@ use crate::value::Value;
 use crate::vm::{Task, append_number};
 
 use super::package::{dofile, load, load_slow, loadfile};
+use super::string::buffer::Buffer;
+use super::table::no_retry;
 use super::{install, set_field};
 
 /// `next`; the interpreter loop knows it and runs `pairs` loops without calling it.
@@ -85,15 +87,15 @@ fn error<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.string(0)?;
-    let mut message = Vec::new();
+    let mut message = Buffer::new(call.ctx.host);
     for i in 0..call.count() {
-        message.extend_from_slice(call.string(i)?.as_bytes());
+        message.append(call.string(i)?.as_bytes())?;
     }
     let warnings = &call.ctx.host.warnings;
-    match message.as_slice() {
+    match message.bytes() {
         b"@on" if call.count() == 1 => warnings.set(true),
         b"@off" if call.count() == 1 => warnings.set(false),
-        _ if warnings.get() => eprintln!("Lua warning: {}", String::from_utf8_lossy(&message)),
+        text if warnings.get() => eprintln!("Lua warning: {}", String::from_utf8_lossy(text)),
         _ => {}
     }
     call.ret_none()
@@ -260,20 +262,37 @@ fn digits(text: &[u8], base: u32) -> Option<i64> {
 }
 
 /// Appends what `tostring` says about a value without a `__tostring` metamethod.
-pub fn append_text<'gc>(ctx: Ctx<'gc>, buffer: &mut Vec<u8>, value: Value<'gc>) {
+///
+/// # Errors
+///
+/// If there is no memory for a long string.
+pub fn append_text<'gc>(
+    ctx: Ctx<'gc>,
+    buffer: &mut Vec<u8>,
+    value: Value<'gc>,
+) -> Result<(), NoMemory> {
+    let mut append = |text: &[u8]| {
+        buffer.try_reserve(text.len()).map_err(|_| NoMemory)?;
+        buffer.extend_from_slice(text);
+        Ok(())
+    };
     match value {
-        Value::Nil => buffer.extend_from_slice(b"nil"),
-        Value::True => buffer.extend_from_slice(b"true"),
-        Value::False => buffer.extend_from_slice(b"false"),
-        Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(buffer, value),
+        Value::Nil => append(b"nil"),
+        Value::True => append(b"true"),
+        Value::False => append(b"false"),
+        Value::Str(text) => append(text.as_bytes()),
+        Value::Int(_) | Value::Float(_) => {
+            append_number(buffer, value);
+            Ok(())
+        }
         _ => {
             let name = match ctx.metamethod(value, Event::Name) {
                 Value::Str(name) => name.as_bytes(),
                 _ => value.ty().name().as_bytes(),
             };
-            buffer.extend_from_slice(name);
+            append(name)?;
             let address = value.address().unwrap_or(0);
-            buffer.extend_from_slice(format!(": {address:#x}").as_bytes());
+            append(format!(": {address:#x}").as_bytes())
         }
     }
 }
@@ -300,7 +319,7 @@ fn tostring<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     let mut buffer = call.ctx.host.scratch.borrow_mut();
     buffer.clear();
-    append_text(call.ctx, &mut buffer, value);
+    append_text(call.ctx, &mut buffer, value)?;
     let text = call.ctx.str(&*buffer)?;
     call.ret(text)
 }
@@ -311,21 +330,32 @@ fn tostring_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     task.enter(|call| Ok(call.place(&[call.pushed(0)])))
 }
 
+/// A string that `print` writes without a copy has more bytes.
+const LONG: usize = 4 << 10;
+
 fn print<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if !(0..call.count()).all(|i| is_plain(call.ctx, call.arg(i))) {
         return call.slow();
     }
     let mut buffer = call.ctx.host.scratch.borrow_mut();
+    let mut output = call.ctx.host.output.borrow_mut();
     buffer.clear();
+    // Like C's `print`, this one does not complain about a closed pipe.
     for i in 0..call.count() {
         if i > 0 {
             buffer.push(b'\t');
         }
-        append_text(call.ctx, &mut buffer, call.arg(i));
+        match call.arg(i) {
+            Value::Str(text) if text.len() > LONG => {
+                let _ = output.write_all(&buffer);
+                let _ = output.write_all(text.as_bytes());
+                buffer.clear();
+            }
+            value => append_text(call.ctx, &mut buffer, value).map_err(no_retry)?,
+        }
     }
     buffer.push(b'\n');
-    // Like C's `print`, this one does not complain about a closed pipe.
-    let _ = call.ctx.host.output.borrow_mut().write_all(&buffer);
+    let _ = output.write_all(&buffer);
     call.ret_none()
 }
 

@@ -11,6 +11,7 @@ use crate::thread::FrameKind;
 use crate::value::Value;
 use crate::vm::{self, traceback as describe};
 
+use super::string::buffer::Buffer;
 use super::{install, set_field};
 
 static FUNCTIONS: &[NativeDef] = &[
@@ -44,14 +45,13 @@ fn traceback<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let default = i64::from(thread.ptr_eq(call.thread));
     let level = call.opt_int(first + 1, default)?;
     let level = if thread.ptr_eq(call.thread) { level - 1 } else { level };
-    let mut text = Vec::new();
+    let mut text = Buffer::new(call.ctx.host);
     if !message.is_nil() {
-        text.extend_from_slice(call.string(first)?.as_bytes());
-        text.push(b'\n');
+        text.append(call.string(first)?.as_bytes())?;
+        text.append(b"\n")?;
     }
-    text.extend_from_slice(describe(call.ctx, thread, level.max(0) as usize).as_bytes());
-    let text = call.ctx.str(text)?;
-    call.ret(text)
+    text.append(describe(call.ctx, thread, level.max(0) as usize).as_bytes())?;
+    call.ret(text.finish(call.ctx)?)
 }
 
 fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {

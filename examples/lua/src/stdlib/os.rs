@@ -11,8 +11,10 @@ use heap_api::Gc;
 
 use super::install;
 use super::io::{create_temporary, option, path, ret_error, ret_success};
+use super::string::buffer::Buffer;
 use crate::error::{Failure, NoMemory, fail};
 use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields};
+use crate::lstr::NoRoom;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
@@ -65,6 +67,12 @@ impl From<DateError> for Stop<'_> {
     }
 }
 
+impl From<NoRoom> for Stop<'_> {
+    fn from(error: NoRoom) -> Self {
+        Stop::Failed(error.into())
+    }
+}
+
 impl<'gc> Stop<'gc> {
     #[cold]
     fn into_failure(self, call: &Call<'gc>) -> Failure<'gc> {
@@ -114,10 +122,10 @@ fn date<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         set_fields(call.ctx, table, &calendar)?;
         return call.ret(table);
     }
-    let mut text = Vec::new();
+    let mut text = Buffer::new(call.ctx.host);
     ldate::format_date(&mut text, format, &calendar, zone)
-        .map_err(|error| Stop::Date(error).into_failure(call))?;
-    call.ret(call.ctx.str(text)?)
+        .map_err(|stop: Stop<'gc>| stop.into_failure(call))?;
+    call.ret(text.finish(call.ctx)?)
 }
 
 /// A field of the table given to `os.time`. `__index` may lead to other tables, but functions there

@@ -12,6 +12,8 @@ use crate::value::{Type, Value};
 use crate::vm::Task;
 
 use super::set_field;
+use super::string::buffer::Buffer;
+use super::table::no_retry;
 
 static REQUIRE: NativeDef = NativeDef::slow("require", require);
 
@@ -110,7 +112,7 @@ enum Piece {
 
 /// `load` with a reader function. An error in the reader is `load`'s result, like a syntax error.
 pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let mut source = Vec::new();
+    let mut source = Buffer::new(task.runner().host);
     loop {
         task.enter(|call| call.push(call.arg(0)))?;
         if task.call_for(0, 1).is_err() {
@@ -123,10 +125,7 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
             Value::Nil => Ok(Piece::End),
             Value::Str(piece) if piece.is_empty() => Ok(Piece::End),
             Value::Str(piece) => {
-                if source.len() + piece.len() > call.ctx.host.buffer_limit {
-                    return Err(Box::new(Fail::MemoryFinal));
-                }
-                source.extend_from_slice(piece.as_bytes());
+                source.append(piece.as_bytes()).map_err(|_| no_retry(NoMemory))?;
                 Ok(Piece::Text)
             }
             _ => Ok(Piece::Wrong),
@@ -144,7 +143,7 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     }
     task.enter(|call| {
         let name = call.opt_string(1)?.map_or_else(|| "=(load)".to_owned(), |name| name.to_text());
-        finish_load(call, &source, &name, 2, 3)
+        finish_load(call, source.bytes(), &name, 2, 3)
     })
 }
 

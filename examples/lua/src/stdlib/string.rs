@@ -13,14 +13,14 @@ use heap_api::Gc;
 
 use super::install;
 use super::table::reserve_results;
-use crate::error::{Failure, NoMemory, fail};
-use crate::lstr;
+use crate::error::{Fail, Failure, NoMemory, fail};
+use crate::lstr::{self, StringError};
 use crate::native::{Call, Done, NativeDef, NativeResult};
 use crate::state::{Ctx, Event};
 use crate::string::{SHORT_MAX, Str};
 use crate::table::Table;
 use crate::value::{Type, Value};
-use buffer::{Buffer, check_length};
+use buffer::Buffer;
 
 /// Most bytes in the result of `rep`.
 const REP_LIMIT: u64 = i32::MAX as u64;
@@ -93,7 +93,7 @@ fn char_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let mut out = Buffer::new(call.ctx.host);
     for i in 0..call.count() {
         let byte = u8::try_from(call.int(i)?);
-        out.push(byte.map_err(|_| call.bad_argument(i, "value out of range"))?);
+        out.append(&[byte.map_err(|_| call.bad_argument(i, "value out of range"))?])?;
     }
     call.ret(out.finish(call.ctx)?)
 }
@@ -115,7 +115,7 @@ fn generated<'gc>(
         return Ok(Str::generate(ctx, len, byte)?);
     }
     let mut out = Buffer::new(ctx.host);
-    out.extend((0..len).map(byte));
+    out.room(len)?.extend((0..len).map(byte));
     out.finish(ctx)
 }
 
@@ -147,7 +147,12 @@ fn rep<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if let ([byte], []) = (text.as_bytes(), separator) {
         return call.ret(generated(call.ctx, copies as usize, |_| *byte)?);
     }
-    check_length(call.ctx.host, (period * copies) as usize)?;
-    let bytes = lstr::repeat(text.as_bytes(), count, separator);
-    call.ret(call.ctx.str(bytes.map_err(|error| fail(error.to_string()))?)?)
+    if period * copies > call.ctx.host.buffer_limit as u64 {
+        return Err(Box::new(Fail::MemoryFinal));
+    }
+    let bytes = lstr::repeat(text.as_bytes(), count, separator).map_err(|error| match error {
+        StringError::OutOfMemory => NoMemory.into(),
+        error => fail(error.to_string()),
+    })?;
+    call.ret(call.ctx.str(bytes)?)
 }

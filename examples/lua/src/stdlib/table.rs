@@ -14,8 +14,9 @@ mod sort;
 use heap_api::{Gc, Slot};
 
 use super::install;
-use super::string::buffer::{Buffer, check_length};
+use super::string::buffer::Buffer;
 use crate::error::{Fail, Failure, NoMemory, Raised, fail};
+use crate::lstr::format::ITEM_MAX;
 use crate::native::{Call, Done, NativeDef, NativeResult};
 use crate::state::{Ctx, Event};
 use crate::table::Table;
@@ -119,7 +120,7 @@ pub(super) fn reserve_results<'gc>(
 }
 
 /// The same failure, for a function that must not run again.
-fn no_retry<'gc>(_: NoMemory) -> Failure<'gc> {
+pub(super) fn no_retry<'gc>(_: NoMemory) -> Failure<'gc> {
     Box::new(Fail::MemoryFinal)
 }
 
@@ -419,21 +420,27 @@ fn concat_range<'gc>(call: &Call<'gc>) -> Result<(i64, Option<i64>), Failure<'gc
     Ok((first, if call.arg(3).is_nil() { None } else { Some(call.int(3)?) }))
 }
 
+/// Appends an element and the separator after it; nothing if that fails.
 fn append_element<'gc>(
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
     value: Value<'gc>,
     index: i64,
+    separator: &[u8],
 ) -> Result<(), Failure<'gc>> {
     match value {
-        Value::Str(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Int(_) | Value::Float(_) => append_number(out, value),
+        Value::Str(text) => {
+            out.room(text.len() + separator.len())?.extend_from_slice(text.as_bytes());
+        }
+        Value::Int(_) | Value::Float(_) => {
+            append_number(out.room(ITEM_MAX + separator.len())?, value);
+        }
         _ => {
             let kind = value.ty().name();
             let message = format!("invalid value ({kind}) at index {index} in table for 'concat'");
             return Err(fail(message));
         }
     }
-    Ok(())
+    Ok(out.append(separator)?)
 }
 
 fn concat<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -444,11 +451,8 @@ fn concat<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let last = last.unwrap_or_else(|| table.length());
     let mut out = Buffer::new(call.ctx.host);
     for i in first..=last {
-        append_element(&mut out, table.get_int(i), i)?;
-        if i < last {
-            out.extend_from_slice(separator);
-        }
-        out.check()?;
+        let separator = if i < last { separator } else { &[] };
+        append_element(&mut out, table.get_int(i), i, separator)?;
     }
     call.ret(out.finish(call.ctx)?)
 }
@@ -457,22 +461,24 @@ fn concat_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     check_access(task, 0, Use::READ_LENGTH)?;
     let size = length(task, 0)?;
     let (first, last) = task.enter(|call| {
-        call.opt_string(1)?;
+        if let Some(separator) = call.opt_string(1)? {
+            call.set_arg(1, Value::Str(separator));
+        }
         concat_range(call)
     })?;
     let last = last.unwrap_or(size);
-    let mut out = Vec::new();
+    let mut out = Buffer::new(task.runner().host);
     for i in first..=last {
         load(task, 0, i)?;
         task.enter(|call| {
-            append_element(&mut out, call.pushed(0), i)?;
-            if i < last {
-                append_number(&mut out, call.arg(1));
-            }
-            check_length(call.ctx.host, out.len())?;
+            let separator = match call.arg(1) {
+                Value::Str(separator) if i < last => separator.as_bytes(),
+                _ => &[],
+            };
+            append_element(&mut out, call.pushed(0), i, separator)?;
             call.pop();
             Ok(())
         })?;
     }
-    task.enter(|call| Ok(call.place(&[Value::Str(call.ctx.str(&out)?)])))
+    task.enter(|call| Ok(call.place(&[Value::Str(out.finish(call.ctx)?)])))
 }

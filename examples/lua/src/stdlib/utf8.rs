@@ -6,12 +6,14 @@
 use heap_api::Gc;
 
 use super::install;
+use super::string::buffer::Buffer;
 use crate::error::{Failure, NoMemory, fail};
 use crate::function::new_native;
 use crate::lstr::{self, StringError, Utf8Length, Utf8Mode};
 use crate::native::{Call, Done, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
+use crate::thread::STACK_LIMIT;
 use crate::value::Value;
 
 static FUNCTIONS: &[NativeDef] = &[
@@ -57,12 +59,12 @@ fn error<'gc>(call: &Call<'gc>, error: StringError) -> Failure<'gc> {
 }
 
 fn char_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let mut text = Vec::with_capacity(call.count());
+    let mut out = Buffer::new(call.ctx.host);
     for i in 0..call.count() {
-        lstr::utf8_encode(&mut text, call.int(i)?)
+        lstr::utf8_encode(out.room(lstr::MAX_UTF8_LENGTH)?, call.int(i)?)
             .map_err(|error| call.bad_argument(i, error.to_string()))?;
     }
-    call.ret(call.ctx.str(text)?)
+    call.ret(out.finish(call.ctx)?)
 }
 
 fn codepoint<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -70,7 +72,7 @@ fn codepoint<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let first = call.opt_int(1, 1)?;
     let last = call.opt_int(2, first)?;
     let mut codes = Vec::new();
-    lstr::utf8_codepoints(text, first, last, mode(call, 3), |code| codes.push(code))
+    lstr::utf8_codepoints(text, (first, last), STACK_LIMIT, mode(call, 3), |code| codes.push(code))
         .map_err(|e| error(call, e))?;
     super::table::reserve_results(call, codes.len(), "stack overflow (string slice too long)")?;
     for (i, code) in codes.iter().enumerate() {

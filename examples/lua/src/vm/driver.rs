@@ -336,8 +336,11 @@ impl<'a> Task<'a> {
             let value = call.pushed(last);
             let handler = call.ctx.metamethod(value, Event::ToString);
             if handler.is_nil() {
+                if let Value::Str(_) = value {
+                    return Ok(false);
+                }
                 let mut buffer = Vec::new();
-                append_text(call.ctx, &mut buffer, value);
+                append_text(call.ctx, &mut buffer, value)?;
                 call.set_pushed(last, Value::Str(call.ctx.str(&buffer)?));
                 return Ok(false);
             }
@@ -355,7 +358,7 @@ impl<'a> Task<'a> {
                 Value::Str(_) => Ok(()),
                 value @ (Value::Int(_) | Value::Float(_)) => {
                     let mut buffer = Vec::new();
-                    append_text(call.ctx, &mut buffer, value);
+                    append_text(call.ctx, &mut buffer, value)?;
                     call.set_pushed(last, Value::Str(call.ctx.str(&buffer)?));
                     Ok(())
                 }

@@ -41,6 +41,14 @@ fn default_level<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
     }
 }
 
+/// A position and the script's own text, if there is memory for both.
+fn joined(position: String, text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = position.into_bytes();
+    bytes.try_reserve(text.len()).ok()?;
+    bytes.extend_from_slice(text);
+    Some(bytes)
+}
+
 /// The error value of a failure, and whether message handlers see it.
 #[expect(clippy::boxed_local, reason = "failures are boxed where they arise")]
 fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) {
@@ -49,9 +57,10 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
         Fail::Value(value) => return (value, true),
         Fail::ValueAt(value, level) => match value {
             Value::Str(text) if level > 0 => {
-                let mut bytes = position(thread, level as usize).into_bytes();
-                bytes.extend_from_slice(text.as_bytes());
-                bytes
+                match joined(position(thread, level as usize), text.as_bytes()) {
+                    Some(bytes) => bytes,
+                    None => return (Value::Str(ctx.state.out_of_memory), false),
+                }
             }
             _ => return (value, true),
         },
@@ -230,9 +239,8 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
     }
     // A wrapped coroutine passes its error on; text gets the position of the call.
     if let Value::Str(text) = error {
-        let mut bytes = position(resumer, 1).into_bytes();
-        bytes.extend_from_slice(text.as_bytes());
-        if let Ok(text) = ctx.str(bytes) {
+        let bytes = joined(position(resumer, 1), text.as_bytes());
+        if let Some(Ok(text)) = bytes.map(|bytes| ctx.str(bytes)) {
             ctx.state.error.set(ctx.cx, Value::Str(text));
         }
     }

@@ -117,6 +117,7 @@ impl Stream {
     /// Appends more input to the buffer; says how much, 0 at the end.
     fn fill(&mut self) -> io::Result<usize> {
         let before = self.input.len();
+        self.input.try_reserve(CHUNK).map_err(|_| io::ErrorKind::OutOfMemory)?;
         self.input.resize(before + CHUNK, 0);
         let result = loop {
             let room = &mut self.input[before..];
@@ -156,13 +157,18 @@ impl Stream {
         if !self.input.is_empty() {
             self.give_input_back()?;
         }
+        if bytes.len() >= CHUNK {
+            // As much as the script likes, but no copy of it.
+            self.write_out()?;
+            return self.pass_on(bytes);
+        }
         self.output.extend_from_slice(bytes);
-        let pass_on = match self.buffering {
+        let at_once = match self.buffering {
             Buffering::None => true,
             Buffering::Line => find_byte(bytes, b'\n', 0).is_some(),
             Buffering::Full => false,
         };
-        if pass_on || self.output.len() >= CHUNK { self.write_out() } else { Ok(()) }
+        if at_once || self.output.len() >= CHUNK { self.write_out() } else { Ok(()) }
     }
 
     /// Passes pending output on.
@@ -170,13 +176,19 @@ impl Stream {
         if self.output.is_empty() {
             return Ok(());
         }
-        let result = match &mut self.device {
-            Device::File(file) => file.write_all(&self.output),
-            Device::Stderr => io::stderr().lock().write_all(&self.output),
-            Device::Stdin | Device::Stdout => Err(io::Error::from_raw_os_error(BAD_FILE)),
-        };
+        let output = core::mem::take(&mut self.output);
+        let result = self.pass_on(&output);
+        self.output = output;
         self.output.clear();
         result
+    }
+
+    fn pass_on(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.device {
+            Device::File(file) => file.write_all(bytes),
+            Device::Stderr => io::stderr().lock().write_all(bytes),
+            Device::Stdin | Device::Stdout => Err(io::Error::from_raw_os_error(BAD_FILE)),
+        }
     }
 
     // ---- position ----

@@ -5,12 +5,11 @@
 //!
 //! * B1: the memory is the interpreter's scratch buffer, taken while the `Buffer` lives and given
 //!   back when it goes. A second buffer at the same time starts with memory of its own.
-//! * B2: whoever appends in a loop calls [`Buffer::check`] now and then, so that a script cannot
-//!   take more memory outside the heap than its host allows.
-
-use core::ops::{Deref, DerefMut};
+//! * B2: a buffer grows in [`Output::room`] only, which fails where the host's limit or the system
+//!   ends, and has then done nothing: a script cannot end the process by asking for too much.
 
 use crate::error::{Fail, Failure};
+use crate::lstr::{NoRoom, Output};
 use crate::state::{Ctx, Host};
 use crate::string::Str;
 
@@ -32,54 +31,88 @@ impl<'h> Buffer<'h> {
         Buffer { host, bytes }
     }
 
-    /// Fails if the buffer is longer than the host allows.
+    /// The bytes gathered so far.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    /// Makes room for `additional` more bytes; see [`Output::room`].
     ///
     /// # Errors
     ///
-    /// "not enough memory"; a collection would not help.
+    /// If there is no room for so many; nothing has changed then.
     #[inline]
-    pub(crate) fn check<'gc>(&self) -> Result<(), Failure<'gc>> {
-        check_length(self.host, self.bytes.len())
+    pub(crate) fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom> {
+        if additional > self.bytes.capacity() - self.bytes.len() {
+            reserve(self.host, &mut self.bytes, additional)?;
+        }
+        Ok(&mut self.bytes)
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Buffer::room`].
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        self.room(bytes.len())?.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// The string with the bytes gathered so far.
     ///
     /// # Errors
     ///
-    /// If the heap has no memory for it, or the buffer is too long.
+    /// If the heap has no memory for it.
     #[inline]
-    pub(crate) fn finish<'gc>(self, ctx: Ctx<'gc>) -> Result<Str<'gc>, Failure<'gc>> {
-        self.check()?;
+    pub(crate) fn finish<'gc>(&self, ctx: Ctx<'gc>) -> Result<Str<'gc>, Failure<'gc>> {
         Ok(ctx.str(&self.bytes)?)
     }
 }
 
-/// Fails if that many bytes are more than a function may gather outside the heap.
+#[cold]
+#[inline(never)]
+fn reserve(host: &Host, bytes: &mut Vec<u8>, additional: usize) -> Result<(), NoRoom> {
+    if bytes.len().saturating_add(additional) > host.buffer_limit {
+        return Err(NoRoom::Limit);
+    }
+    bytes.try_reserve(additional).map_err(|_| NoRoom::System)
+}
+
+impl From<NoRoom> for Failure<'_> {
+    #[cold]
+    fn from(error: NoRoom) -> Self {
+        Box::new(match error {
+            NoRoom::Limit => Fail::MemoryFinal,
+            // A collection can give memory back to the system.
+            NoRoom::System => Fail::Memory,
+        })
+    }
+}
+
+/// A copy outside the heap.
 ///
 /// # Errors
 ///
-/// "not enough memory"; a collection would not help.
-#[inline]
-pub(crate) fn check_length<'gc>(host: &Host, length: usize) -> Result<(), Failure<'gc>> {
-    if length > host.buffer_limit {
-        return Err(Box::new(Fail::MemoryFinal));
-    }
-    Ok(())
+/// As [`Buffer::room`].
+pub(crate) fn copied(host: &Host, bytes: &[u8]) -> Result<Vec<u8>, NoRoom> {
+    let mut copy = Vec::new();
+    reserve(host, &mut copy, bytes.len())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
-impl Deref for Buffer<'_> {
-    type Target = Vec<u8>;
-
+impl Output for Buffer<'_> {
     #[inline]
-    fn deref(&self) -> &Vec<u8> {
-        &self.bytes
-    }
-}
-
-impl DerefMut for Buffer<'_> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom> {
+        Buffer::room(self, additional)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use crate::error::{Failure, Raised, fail};
+use crate::lstr::NoRoom;
 use crate::lstr::format::{self as writers, Conversion, Directive, Directives, FormatError, Spec};
 use crate::native::{Call, NativeResult};
 use crate::state::Event;
@@ -10,18 +11,25 @@ use crate::value::Value;
 use crate::vm::{Task, append_number};
 
 /// Appends what `tostring` says of a value that has no `__tostring`.
-fn append_text<'gc>(out: &mut Vec<u8>, call: &Call<'gc>, value: Value<'gc>) {
+fn append_text<'gc>(
+    out: &mut Buffer<'_>,
+    call: &Call<'gc>,
+    value: Value<'gc>,
+) -> Result<(), Failure<'gc>> {
     match value {
-        Value::Nil => out.extend_from_slice(b"nil"),
-        Value::True => out.extend_from_slice(b"true"),
-        Value::False => out.extend_from_slice(b"false"),
-        Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(out, value),
+        Value::Nil => out.append(b"nil")?,
+        Value::True => out.append(b"true")?,
+        Value::False => out.append(b"false")?,
+        Value::Str(text) => out.append(text.as_bytes())?,
+        Value::Int(_) | Value::Float(_) => append_number(out.room(writers::ITEM_MAX)?, value),
         _ => {
-            out.extend_from_slice(call.type_name(value).as_bytes());
-            out.extend_from_slice(b": ");
-            writers::push_pointer(out, &Spec::plain(Conversion::Pointer), value.address());
+            out.append(call.type_name(value).as_bytes())?;
+            out.append(b": ")?;
+            let spec = Spec::plain(Conversion::Pointer);
+            writers::push_pointer(out.room(writers::ITEM_MAX)?, &spec, value.address());
         }
     }
+    Ok(())
 }
 
 /// Whether `tostring` of the value has to call Lua.
@@ -77,7 +85,7 @@ fn formatted<'gc>(call: &Call<'gc>) -> Result<Formatted<'gc>, Failure<'gc>> {
     for directive in Directives::new(format) {
         let spec = match directive {
             Ok(Directive::Literal(bytes)) => {
-                out.extend_from_slice(bytes);
+                out.append(bytes)?;
                 continue;
             }
             Ok(Directive::Spec(spec)) => spec,
@@ -89,20 +97,23 @@ fn formatted<'gc>(call: &Call<'gc>) -> Result<Formatted<'gc>, Failure<'gc>> {
         }
         match spec.conversion {
             Conversion::Signed if spec == Spec::plain(Conversion::Signed) => {
-                writers::push_decimal(&mut out, call.int(argument)?);
+                writers::push_decimal(out.room(writers::DECIMAL_MAX)?, call.int(argument)?);
             }
             Conversion::Signed | Conversion::Unsigned | Conversion::Octal | Conversion::Hex(_) => {
-                writers::push_integer(&mut out, &spec, call.int(argument)?);
+                writers::push_integer(out.room(writers::ITEM_MAX)?, &spec, call.int(argument)?);
             }
-            Conversion::Char => writers::push_char(&mut out, &spec, call.int(argument)?),
+            Conversion::Char => {
+                writers::push_char(out.room(writers::ITEM_MAX)?, &spec, call.int(argument)?);
+            }
             Conversion::Fixed
             | Conversion::Exponent(_)
             | Conversion::General(_)
             | Conversion::HexFloat(_) => {
-                writers::push_float(&mut out, &spec, call.float(argument)?);
+                writers::push_float(out.room(writers::ITEM_MAX)?, &spec, call.float(argument)?);
             }
             Conversion::Pointer => {
-                writers::push_pointer(&mut out, &spec, call.arg(argument).address());
+                let address = call.arg(argument).address();
+                writers::push_pointer(out.room(writers::ITEM_MAX)?, &spec, address);
             }
             Conversion::Quoted => push_quoted(&mut out, call, argument)?,
             Conversion::String => {
@@ -113,43 +124,48 @@ fn formatted<'gc>(call: &Call<'gc>) -> Result<Formatted<'gc>, Failure<'gc>> {
                 push_text(&mut out, call, &spec, argument)?;
             }
         }
-        out.check()?;
     }
     Ok(Formatted::Text(out.finish(call.ctx)?))
 }
 
 fn push_text<'gc>(
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
     call: &Call<'gc>,
     spec: &Spec,
     argument: usize,
 ) -> Result<(), Failure<'gc>> {
     let value = call.arg(argument);
     if *spec == Spec::plain(Conversion::String) {
-        append_text(out, call, value);
-        return Ok(());
+        return append_text(out, call, value);
     }
-    let pushed = match value {
-        Value::Str(text) => writers::push_string(out, spec, text.as_bytes()),
-        _ => {
-            let mut text = Vec::new();
-            append_text(&mut text, call, value);
-            writers::push_string(out, spec, &text)
-        }
+    let mut push = |text: &[u8]| {
+        let out = out.room(text.len() + writers::ITEM_MAX)?;
+        Ok::<_, NoRoom>(writers::push_string(out, spec, text))
     };
+    let pushed = match value {
+        Value::Str(text) => push(text.as_bytes()),
+        _ => {
+            let mut text = Buffer::new(call.ctx.host);
+            append_text(&mut text, call, value)?;
+            push(text.bytes())
+        }
+    }?;
     pushed.map_err(|error| format_error(call, argument, error))
 }
 
 fn push_quoted<'gc>(
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
     call: &Call<'gc>,
     argument: usize,
 ) -> Result<(), Failure<'gc>> {
     match call.arg(argument) {
-        Value::Str(text) => writers::push_quoted_string(out, text.as_bytes()),
-        Value::Int(i) => writers::push_quoted_integer(out, i),
-        Value::Float(f) => writers::push_quoted_float(out, f.get()),
-        value @ (Value::Nil | Value::False | Value::True) => append_text(out, call, value),
+        Value::Str(text) => {
+            let text = text.as_bytes();
+            writers::push_quoted_string(out.room(writers::quoted_length(text))?, text);
+        }
+        Value::Int(i) => writers::push_quoted_integer(out.room(writers::ITEM_MAX)?, i),
+        Value::Float(f) => writers::push_quoted_float(out.room(writers::ITEM_MAX)?, f.get()),
+        value @ (Value::Nil | Value::False | Value::True) => append_text(out, call, value)?,
         _ => return Err(call.bad_argument(argument, "value has no literal form")),
     }
     Ok(())

@@ -6,15 +6,22 @@ use std::borrow::Cow;
 use super::buffer::Buffer;
 use crate::error::{Fail, Failure, fail};
 use crate::lstr::pack::{self as packing, Blame, PackError, PackValue, Want};
-use crate::lstr::range_start;
+use crate::lstr::{NoRoom, range_start};
 use crate::native::{Call, Done, NativeResult};
 use crate::stdlib::table::reserve_results;
+use crate::thread::STACK_LIMIT;
 use crate::value::Value;
 
 /// Why packing stopped: because of the format or a value, or because of an argument's type.
 enum Stop<'gc> {
     Packing(PackError),
     Failed(Failure<'gc>),
+}
+
+impl From<NoRoom> for Stop<'_> {
+    fn from(error: NoRoom) -> Self {
+        Stop::Failed(error.into())
+    }
 }
 
 impl From<PackError> for Stop<'_> {
@@ -75,12 +82,17 @@ pub(super) fn packsize<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.ret(size.map_err(|error| Stop::Packing(error).into_failure(call, 0))? as i64)
 }
 
+const TOO_MANY_RESULTS: &str = "stack overflow (too many results)";
+
 pub(super) fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let format = call.string(0)?.as_bytes();
     let data = call.string(1)?.as_bytes();
     let start = range_start(call.opt_int(2, 1)?, data.len());
     let mut values = Vec::new();
     let unpacked = packing::unpack(format, data, start, |value| {
+        if values.len() >= STACK_LIMIT {
+            return Err(Stop::Failed(fail(TOO_MANY_RESULTS)));
+        }
         values.push(match value {
             PackValue::Int(i) => Value::Int(i),
             PackValue::Float(f) => Value::float(f),
@@ -92,7 +104,7 @@ pub(super) fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     });
     let end = unpacked.map_err(|stop: Stop<'gc>| stop.into_failure(call, 1))?;
     values.push(Value::Int(end as i64 + 1));
-    reserve_results(call, values.len(), "stack overflow (too many results)")?;
+    reserve_results(call, values.len(), TOO_MANY_RESULTS)?;
     for (i, value) in values.iter().enumerate() {
         call.set_result(i, *value);
     }

@@ -8,10 +8,11 @@
 
 use core::ops::Range;
 
-use super::buffer::{Buffer, check_length};
+use super::buffer::{Buffer, copied};
 use super::substring;
 use crate::error::{Failure, Raised, fail};
 use crate::function::new_native;
+use crate::lstr::format::ITEM_MAX;
 use crate::lstr::pattern::{self, Capture, Matcher, PatternError};
 use crate::lstr::range_start;
 use crate::native::{Call, NativeDef, NativeResult};
@@ -20,9 +21,11 @@ use crate::string::Str;
 use crate::value::Value;
 use crate::vm::{self, Found, Task, append_number};
 
-#[cold]
-fn pattern_error<'gc>(error: PatternError) -> Failure<'gc> {
-    fail(error.to_string())
+impl From<PatternError> for Failure<'_> {
+    #[cold]
+    fn from(error: PatternError) -> Self {
+        fail(error.to_string())
+    }
 }
 
 /// Value `index` of a match that spanned `found`.
@@ -33,7 +36,7 @@ fn captured<'gc>(
     index: usize,
     found: &Range<usize>,
 ) -> Result<Value<'gc>, Failure<'gc>> {
-    match matcher.value(index, found.start, found.end).map_err(pattern_error)? {
+    match matcher.value(index, found.start, found.end)? {
         Capture::Range(from, to) => Ok(Value::Str(substring(ctx, text, from..to)?)),
         Capture::Position(at) => Ok(Value::Int(at as i64 + 1)),
     }
@@ -98,7 +101,7 @@ pub(super) fn find<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         };
     }
     let mut matcher = Matcher::new(text.as_bytes(), wanted);
-    let Some((from, to)) = matcher.search(start, None).map_err(pattern_error)? else {
+    let Some((from, to)) = matcher.search(start, None)? else {
         return call.ret(Value::Nil);
     };
     let mut results = Results::new();
@@ -113,7 +116,7 @@ pub(super) fn match_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let (text, wanted) = (call.string(0)?, call.string(1)?.as_bytes());
     let Some(start) = search_start(call, text)? else { return call.ret(Value::Nil) };
     let mut matcher = Matcher::new(text.as_bytes(), wanted);
-    match matcher.search(start, None).map_err(pattern_error)? {
+    match matcher.search(start, None)? {
         Some((from, to)) => all_values(call.ctx, &matcher, text, &(from..to))?.ret(call),
         None => call.ret(Value::Nil),
     }
@@ -158,7 +161,7 @@ fn gmatch_next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     let mut matcher = Matcher::for_gmatch(text.as_bytes(), wanted.as_bytes());
     let last_end = usize::try_from(last_end).ok();
-    let found = matcher.search(start as usize, last_end).map_err(pattern_error)?;
+    let found = matcher.search(start as usize, last_end)?;
     let Some((from, to)) = found else {
         call.set_upvalue(2, Value::Int(text.len() as i64 + 1));
         return call.ret_none();
@@ -186,18 +189,18 @@ impl Progress {
     }
 
     /// Finds the next match and copies what lies before it.
-    fn next(
+    fn next<'gc>(
         &mut self,
         matcher: &mut Matcher<'_>,
         subject: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Range<usize>>, PatternError> {
+        out: &mut Buffer<'_>,
+    ) -> Result<Option<Range<usize>>, Failure<'gc>> {
         let exhausted = self.count >= self.limit || (self.count > 0 && matcher.is_anchored());
         if exhausted {
             return Ok(None);
         }
         let Some((from, to)) = matcher.search(self.at, self.last_end)? else { return Ok(None) };
-        out.extend_from_slice(&subject[self.at..from]);
+        out.append(&subject[self.at..from])?;
         self.at = to;
         self.last_end = Some(to);
         self.count += 1;
@@ -220,13 +223,14 @@ fn gsub_limit<'gc>(call: &Call<'gc>, text: Str<'gc>) -> Result<i64, Failure<'gc>
 
 /// Appends the value that a table or function gave for a match.
 fn append_replacement<'gc>(
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
     value: Value<'gc>,
     original: &[u8],
 ) -> Result<(), Failure<'gc>> {
     match value {
-        Value::Nil | Value::False => out.extend_from_slice(original),
-        Value::Str(_) | Value::Int(_) | Value::Float(_) => append_number(out, value),
+        Value::Nil | Value::False => out.append(original)?,
+        Value::Str(text) => out.append(text.as_bytes())?,
+        Value::Int(_) | Value::Float(_) => append_number(out.room(ITEM_MAX)?, value),
         _ => return Err(fail(format!("invalid replacement value (a {})", value.ty().name()))),
     }
     Ok(())
@@ -252,13 +256,11 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let mut matcher = Matcher::new(subject, wanted);
     let mut progress = Progress::new(limit);
     let mut out = Buffer::new(call.ctx.host);
-    while let Some(found) = progress.next(&mut matcher, subject, &mut out).map_err(pattern_error)? {
+    while let Some(found) = progress.next(&mut matcher, subject, &mut out)? {
         match (literal, template, call.arg(2)) {
-            (Some(literal), _, _) => out.extend_from_slice(literal),
+            (Some(literal), _, _) => out.append(literal)?,
             (None, Some(template), _) => {
-                matcher
-                    .expand(template, found.start, found.end, &mut out)
-                    .map_err(pattern_error)?;
+                matcher.expand::<Failure<'gc>>(template, found.start, found.end, &mut out)?;
             }
             (None, None, Value::Table(table)) => {
                 let key = captured(call.ctx, &matcher, text, 0, &found)?;
@@ -266,12 +268,11 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             }
             (None, None, _) => unreachable!("any other replacement is a template or slow"),
         }
-        out.check()?;
     }
     if progress.count == 0 {
         return call.ret_all(&[Value::Str(text), Value::Int(0)]);
     }
-    out.extend_from_slice(&subject[progress.at..]);
+    out.append(&subject[progress.at..])?;
     let result = out.finish(call.ctx)?;
     call.ret_all(&[Value::Str(result), Value::Int(progress.count)])
 }
@@ -290,46 +291,42 @@ pub(super) fn gsub_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
         let text = call.string(0)?;
         let limit = gsub_limit(call, text)?;
         let wanted = call.string(1)?.as_bytes();
-        check_length(call.ctx.host, text.len() + wanted.len())?;
-        Ok((text.as_bytes().to_vec(), wanted.to_vec(), limit))
+        let host = call.ctx.host;
+        Ok((copied(host, text.as_bytes())?, copied(host, wanted)?, limit))
     })?;
     let mut matcher = Matcher::new(&subject, &wanted);
     let mut progress = Progress::new(limit);
-    let mut out = Vec::new();
-    loop {
-        let found = match progress.next(&mut matcher, &subject, &mut out) {
-            Ok(Some(found)) => found,
-            Ok(None) => break,
-            Err(error) => return task.enter(|_| Err(pattern_error(error))),
-        };
+    let mut out = Buffer::new(task.runner().host);
+    while let Some(found) = task.enter(|_| progress.next(&mut matcher, &subject, &mut out))? {
         let step = task.enter(|call| replacement(call, &matcher, &subject, &found, &mut out))?;
         if let Replacement::Call(arguments) = step {
             task.call_for(arguments, 1)?;
             task.enter(|call| {
                 append_replacement(&mut out, call.pushed(0), &subject[found.clone()])?;
                 call.pop();
-                check_length(call.ctx.host, out.len())
+                Ok(())
             })?;
         }
     }
-    out.extend_from_slice(&subject[progress.at..]);
+    task.enter(|_| Ok(out.append(&subject[progress.at..])?))?;
     task.enter(|call| {
         let unchanged = progress.count == 0;
-        let result = if unchanged { call.string(0)? } else { call.ctx.str(&out)? };
+        let result = if unchanged { call.string(0)? } else { out.finish(call.ctx)? };
         Ok(call.place(&[Value::Str(result), Value::Int(progress.count)]))
     })
 }
 
-/// Appends the replacement for a match, or sets up the call that gives it.
+/// Appends the replacement for a match, or sets up the call that gives it. If it fails, it has
+/// appended nothing, and can be tried again.
 fn replacement<'gc>(
     call: &Call<'gc>,
     matcher: &Matcher<'_>,
     subject: &[u8],
     found: &Range<usize>,
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
 ) -> Result<Replacement, Failure<'gc>> {
     let value = |index| -> Result<Value<'gc>, Failure<'gc>> {
-        match matcher.value(index, found.start, found.end).map_err(pattern_error)? {
+        match matcher.value(index, found.start, found.end)? {
             Capture::Range(from, to) => Ok(Value::Str(call.ctx.str(&subject[from..to])?)),
             Capture::Position(at) => Ok(Value::Int(at as i64 + 1)),
         }
@@ -353,7 +350,6 @@ fn replacement<'gc>(
             match vm::index(call.ctx, replacer, key)? {
                 Found::Value(value) => {
                     append_replacement(out, value, &subject[found.clone()])?;
-                    check_length(call.ctx.host, out.len())?;
                     Ok(Replacement::Appended)
                 }
                 Found::Call { handler, object } => {
@@ -370,10 +366,9 @@ fn replacement<'gc>(
         }
         _ => {
             let template = call.string(2)?;
-            matcher
-                .expand(template.as_bytes(), found.start, found.end, out)
-                .map_err(pattern_error)?;
-            check_length(call.ctx.host, out.len())?;
+            let before = out.bytes().len();
+            let expanded = matcher.expand(template.as_bytes(), found.start, found.end, out);
+            expanded.inspect_err(|_: &Failure<'gc>| out.truncate(before))?;
             Ok(Replacement::Appended)
         }
     }

@@ -9,7 +9,7 @@ use heap_api::Gc;
 use super::access::{Step, length, load, not_comparable, store};
 use super::quicksort::{Operand, Sequence, quicksort};
 use super::{Access, Use, access};
-use crate::error::{Failure, Raised, fail};
+use crate::error::{Failure, NoMemory, Raised, fail};
 use crate::native::{Call, NativeResult};
 use crate::state::Event;
 use crate::string::Str;
@@ -76,13 +76,20 @@ impl Kinds {
     }
 }
 
+/// An empty vector with room for `count` items. Where there is none, the slow body sorts in place.
+fn vector<T>(count: i64) -> Result<Vec<T>, NoMemory> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(count as usize).map_err(|_| NoMemory)?;
+    Ok(items)
+}
+
 fn sort_strings<'gc>(
     call: &Call<'gc>,
     table: Gc<'gc, Table<'gc>>,
     count: i64,
 ) -> Result<(), Failure<'gc>> {
     // The first bytes decide most comparisons without a look at the string.
-    let mut items: Vec<(u64, Str<'gc>)> = Vec::with_capacity(count as usize);
+    let mut items: Vec<(u64, Str<'gc>)> = vector(count)?;
     for i in 1..=count {
         if let Value::Str(text) = table.get_int(i) {
             items.push((prefix(text.as_bytes()), text));
@@ -104,7 +111,8 @@ fn sort_integers<'gc>(
     table: Gc<'gc, Table<'gc>>,
     count: i64,
 ) -> Result<(), Failure<'gc>> {
-    let mut items: Vec<i64> = (1..=count).filter_map(|i| table.get_int(i).to_integer()).collect();
+    let mut items: Vec<i64> = vector(count)?;
+    items.extend((1..=count).filter_map(|i| table.get_int(i).to_integer()));
     items.sort_unstable();
     put_back(call, table, items.into_iter().map(Value::Int))
 }
@@ -114,7 +122,8 @@ fn sort_numbers<'gc>(
     table: Gc<'gc, Table<'gc>>,
     count: i64,
 ) -> Result<(), Failure<'gc>> {
-    let items = (1..=count).map(|i| table.get_int(i)).collect();
+    let mut items = vector(count)?;
+    items.extend((1..=count).map(|i| table.get_int(i)));
     let mut numbers = Numbers { items, pivot: Value::Nil };
     let sorted = quicksort(&mut numbers, count);
     put_back(call, table, numbers.items.into_iter())?;
