@@ -12,7 +12,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::exp::{Exp, JumpList, Place};
-use super::scope::{BlockScope, Label, LocalScope, PendingGoto, UpvalueScope};
+use super::jumps::{Gotos, Labels};
+use super::scope::{BlockScope, LocalScope, UpvalueScope};
 use crate::bytecode::{Constant, LocalVar, MAX_REGISTERS, Op, ProtoData};
 use crate::syntax::SyntaxError;
 
@@ -43,8 +44,8 @@ pub(super) struct FunctionState<'s> {
     pub(super) locals: Vec<LocalScope<'s>>,
     pub(super) local_vars: Vec<LocalVar>,
     pub(super) blocks: Vec<BlockScope>,
-    pub(super) labels: Vec<Label<'s>>,
-    pub(super) gotos: Vec<PendingGoto<'s>>,
+    pub(super) labels: Labels<'s>,
+    pub(super) gotos: Gotos<'s>,
     pub(super) free_register: u8,
     pub(super) max_stack: u8,
     pub(super) num_params: u8,
@@ -71,8 +72,8 @@ impl<'s> FunctionState<'s> {
             locals: Vec::new(),
             local_vars: Vec::new(),
             blocks: Vec::new(),
-            labels: Vec::new(),
-            gotos: Vec::new(),
+            labels: Labels::default(),
+            gotos: Gotos::default(),
             free_register: 0,
             max_stack: 2,
             num_params: 0,
@@ -369,15 +370,16 @@ impl<'s> FunctionState<'s> {
         }
     }
 
-    /// Makes branches that lead to jumps go straight to the final target.
+    /// Makes branches that lead to jumps go straight to the final target. From the end, so that the
+    /// jumps that they lead to go there already.
     fn thread_jumps(&mut self) {
-        for pc in 0..self.code.len() {
+        for pc in (0..self.code.len()).rev() {
             let op = self.code[pc];
             let is_loop =
                 matches!(op, Op::JmpBack { .. } | Op::ForLoop { .. } | Op::TForLoop { .. });
             let Some(offset) = op.offset().filter(|_| !is_loop) else { continue };
             let mut target = pc + 1 + offset as usize;
-            while let Op::Jmp { offset } = self.code[target] {
+            if let Op::Jmp { offset } = self.code[target] {
                 target += 1 + offset as usize;
             }
             self.set_offset(pc, self.distance(pc, target));

@@ -4,9 +4,9 @@
 //! call [`compile`]; nothing here touches the heap.
 //!
 //! Layers, from the bottom: `exp` (descriptors), `function` (instructions, constants, registers),
-//! `scope` (variables, blocks, gotos), `discharge` and `operators` (code for expressions),
-//! `expression` and `statement` (the walk). `debug` reads finished code to name things in error
-//! messages, `disassembly` prints it.
+//! `jumps` (labels, gotos), `scope` (variables, blocks), `discharge` and `operators` (code for
+//! expressions), `expression` and `statement` (the walk). `debug` reads finished code to name things
+//! in error messages, `disassembly` prints it.
 //!
 //! # Invariants
 //! * **G1** After each statement the temporaries are gone: `free_register` is the number of local
@@ -19,6 +19,7 @@ mod discharge;
 mod exp;
 mod expression;
 mod function;
+mod jumps;
 mod operators;
 mod scope;
 mod statement;

@@ -3,12 +3,14 @@
 //! # Invariants
 //! * **C1** A local variable that is not a compile-time constant owns the register that equals the
 //!   number of such variables below it.
-//! * **C2** `labels` and `gotos` are stacks; a block owns those above its `first_label` and
-//!   `first_goto`. A goto that leaves its block unresolved moves to the enclosing one, and remembers
-//!   whether a captured variable went out of scope on the way.
+//! * **C2** [`Labels`](super::jumps::Labels) and [`Gotos`](super::jumps::Gotos) are stacks; a block
+//!   owns those above its `first_label` and `first_goto`. A goto that leaves its block unresolved
+//!   moves to the enclosing one, and remembers whether a captured variable went out of scope on the
+//!   way.
 
 use super::exp::{ConstantValue, JumpList};
 use super::function::FunctionState;
+use super::jumps::{BREAK, Label, PendingGoto};
 use crate::bytecode::{LocalVar, Op, UpvalDesc, UpvalSource};
 use crate::syntax::SyntaxError;
 
@@ -62,26 +64,6 @@ pub(super) struct BlockScope {
     /// Whether a closure captured one of its variables.
     has_captured: bool,
 }
-
-/// A label that can be jumped to.
-pub(super) struct Label<'s> {
-    name: &'s [u8],
-    line: u32,
-    pc: usize,
-    locals: usize,
-}
-
-/// A goto whose label has not been seen.
-pub(super) struct PendingGoto<'s> {
-    name: &'s [u8],
-    line: u32,
-    jumps: JumpList,
-    locals: usize,
-    needs_close: bool,
-}
-
-/// The name under which `break` looks for the end of its loop; no source label can have it.
-const BREAK: &[u8] = b"break";
 
 impl<'s> FunctionState<'s> {
     // ---- variables ----
@@ -179,19 +161,20 @@ impl<'s> FunctionState<'s> {
         }
         self.labels.truncate(block.first_label);
         self.free_register = level;
-        match self.gotos.get(block.first_goto) {
+        match self.gotos.first_since(block.first_goto) {
             Some(goto) if is_function => Err(self.undefined_goto(goto, line)),
             _ => Ok(()),
         }
     }
 
     fn move_gotos_out(&mut self, block: &BlockScope, level: u8) {
-        for index in block.first_goto..self.gotos.len() {
-            let leaves_variables = self.register_level(self.gotos[index].locals) > level;
-            let goto = &mut self.gotos[index];
+        let mut gotos = core::mem::take(&mut self.gotos);
+        for goto in gotos.since_mut(block.first_goto) {
+            let leaves_variables = self.register_level(goto.locals) > level;
             goto.needs_close |= leaves_variables && block.has_captured;
             goto.locals = goto.locals.min(block.outer_locals);
         }
+        self.gotos = gotos;
     }
 
     fn undefined_goto(&self, goto: &PendingGoto<'_>, line: u32) -> SyntaxError {
@@ -215,7 +198,7 @@ impl<'s> FunctionState<'s> {
         is_last: bool,
         line: u32,
     ) -> Result<(), SyntaxError> {
-        if let Some(label) = self.find_label(name) {
+        if let Some(label) = self.labels.find(name) {
             let name = String::from_utf8_lossy(name);
             let message = format!("label '{name}' already defined on line {}", label.line);
             return Err(SyntaxError::new(&self.source, line, &message));
@@ -225,10 +208,6 @@ impl<'s> FunctionState<'s> {
         let locals = if is_last { outer } else { self.locals.len() };
         self.define_label(name, label_line, locals, first_goto, line)?;
         Ok(())
-    }
-
-    fn find_label(&self, name: &[u8]) -> Option<&Label<'s>> {
-        self.labels.iter().find(|label| label.name == name)
     }
 
     /// Puts a label here and directs the gotos from `first_goto` on that wait for it to it. Returns
@@ -244,13 +223,7 @@ impl<'s> FunctionState<'s> {
         let pc = self.here();
         self.labels.push(Label { name, line: label_line, pc, locals });
         let mut needs_close = false;
-        let mut index = first_goto;
-        while index < self.gotos.len() {
-            if self.gotos[index].name != name {
-                index += 1;
-                continue;
-            }
-            let goto = self.gotos.remove(index);
+        for goto in self.gotos.take(name, first_goto) {
             if goto.locals < locals {
                 let variable = String::from_utf8_lossy(self.locals[goto.locals].name);
                 let name = String::from_utf8_lossy(name);
@@ -272,7 +245,7 @@ impl<'s> FunctionState<'s> {
 
     /// `goto name`
     pub(super) fn goto(&mut self, name: &'s [u8], line: u32) {
-        let Some(label) = self.find_label(name) else {
+        let Some(label) = self.labels.find(name) else {
             let jumps = self.jump();
             self.add_goto(name, line, jumps);
             return;

@@ -167,6 +167,29 @@ fn nesting_is_bounded_and_chains_are_not() {
     assert!(message(&format!("x = {}a", "a .. ".repeat(300))).contains("too many registers"));
 }
 
+/// Each would take minutes if looking for a label, or for the end of a chain of jumps, took longer
+/// the more of them there are.
+#[test]
+fn a_function_may_have_any_number_of_labels_and_gotos() {
+    let each = |count: usize, statement: fn(usize) -> String| -> String {
+        (0..count).map(statement).collect()
+    };
+    const MANY: usize = 100_000;
+    let labels = each(MANY, |i| format!("::l{i}:: "));
+    for source in [
+        each(MANY, |i| format!("::l{i}:: goto l{i} ")),
+        each(MANY, |i| format!("goto l{i} ")) + &labels,
+        each(MANY, |i| format!("goto l{} ", MANY - 1 - i)) + &labels,
+        each(MANY, |_| "do goto l end ".to_owned()) + "::l::",
+        each(MANY, |_| "do goto continue ::continue:: end ".to_owned()),
+        format!("while x do {} end", "if x then break end ".repeat(MANY)),
+    ] {
+        compiled(&source);
+    }
+    let missing = each(MANY, |i| format!("goto l{i} ")) + "goto l " + &labels;
+    assert_eq!(message(&missing), "input:1: no visible label 'l' for <goto> at line 1");
+}
+
 #[test]
 fn early_end_of_source_is_told_apart() {
     for source in ["x =", "if a then", "f(", "x = {1,", "--[[", "x = [[abc", "x = 'abc"] {
