@@ -18,6 +18,9 @@ use std::sync::Arc;
 
 use heap_api::Heap;
 
+/// The error that stops a script.
+pub(crate) const INTERRUPTED: &str = "interrupted!";
+
 /// The flag, as the interpreter sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
@@ -51,7 +54,8 @@ pub struct Interrupter {
 impl Interrupter {
     /// Makes the running script, and every one started before [`Interrupter::clear`], fail with
     /// "interrupted!" at its next call or turn of a loop. A native function that is at work ends
-    /// first.
+    /// first, unless the script has it walk through a table: what remains is bounded by the length
+    /// of strings, except for a search with a pattern that makes it try many ways to match.
     pub fn interrupt(&self) {
         self.interrupt.flag.store(true, Ordering::Relaxed);
         // ORDERING: pairs with the fence in `Interrupt::is_up` (IN2).

@@ -55,8 +55,9 @@
 
 use heap_api::Gc;
 
-use crate::error::{Fail, Failure};
+use crate::error::{Fail, Failure, fail};
 use crate::function::NativeFn;
+use crate::interrupt::INTERRUPTED;
 use crate::number::Number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
@@ -339,6 +340,20 @@ impl<'gc> Call<'gc> {
             Value::Str(name) => name.to_text(),
             _ => value.ty().name().to_owned(),
         }
+    }
+
+    /// Called in loops whose number of turns the script chooses, with the number of each turn: looks
+    /// now and then whether the script is to stop.
+    ///
+    /// # Errors
+    ///
+    /// If it is.
+    #[inline]
+    pub fn poll(&self, turn: i64) -> Result<(), Failure<'gc>> {
+        if turn & 0xffff == 0 && self.ctx.cx.should_yield() && self.ctx.host.interrupt.is_up() {
+            return Err(fail(INTERRUPTED));
+        }
+        Ok(())
     }
 
     // ---- results ----

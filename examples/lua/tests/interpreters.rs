@@ -80,7 +80,7 @@ fn interpreters_take_turns_on_one_thread() {
 }
 
 /// Each of these would run for ever, and clings to life.
-const ENDLESS: [&str; 11] = [
+const ENDLESS: [&str; 16] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local function f() return f() end f()",
@@ -93,6 +93,12 @@ const ENDLESS: [&str; 11] = [
     // Collects nearly all the time.
     "local t = {} for i = 1, 1e4 do t[i] = {} end while true do collectgarbage() end",
     "collectgarbage() while true do end",
+    // Loops of the library, without a call.
+    "table.move({}, 1, 1 << 40, 2)",
+    "table.move({}, 1, 1 << 40, 2, {})",
+    "table.move(setmetatable({}, {__index = {}}), 1, 1 << 40, 2)",
+    "table.insert(setmetatable({}, {__len = function() return 1 << 40 end}), 1, 1)",
+    "table.remove(setmetatable({}, {__len = function() return 1 << 40 end}), 1)",
     // Neither a loop nor a call but those of the library.
     "local many = { __len = function() return 1 << 30 end, __index = function(_, i) return i end }
      many.__newindex = function() end table.insert(setmetatable({}, many), 1, 1)",

@@ -173,6 +173,7 @@ fn insert<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                 }
                 None => {
                     for i in (position + 1..end).rev() {
+                        call.poll(i)?;
                         table.set_int(ctx, i, table.get_int(i - 1)).map_err(no_retry)?;
                     }
                 }
@@ -226,6 +227,7 @@ fn remove<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         _ => {
             let mut at = position;
             while at < size {
+                call.poll(at)?;
                 table.set_int(ctx, at, table.get_int(at + 1)).map_err(no_retry)?;
                 at += 1;
             }
@@ -323,6 +325,7 @@ fn move_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         }
     }
     for offset in moved.offsets() {
+        call.poll(offset)?;
         let value = from.get_int(moved.first + offset);
         to.set_int(ctx, moved.to + offset, value).map_err(no_retry)?;
     }

@@ -14,6 +14,7 @@ use super::call::perform;
 use super::index::{Found, index};
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, execute};
+use crate::interrupt::INTERRUPTED;
 
 /// Bytes that must have been allocated since memory last ran out for another collection to be worth
 /// a try.
@@ -126,14 +127,22 @@ impl Runner<'_> {
 
     /// A safepoint between two instructions, and the place where an interrupt takes effect.
     fn safepoint(&mut self) -> Option<Exit> {
-        self.trim();
-        self.cx.safepoint();
-        if !self.host.interrupt.is_up() {
+        if !self.is_interrupted_at_safepoint() {
             return None;
         }
-        // IN1: the next one is to come here as well.
-        self.cx.heap().request_collection();
-        self.fail_next(Fail::Message("interrupted!".to_owned()))
+        self.fail_next(Fail::Message(INTERRUPTED.to_owned()))
+    }
+
+    /// A safepoint, after which the script may have to stop.
+    fn is_interrupted_at_safepoint(&mut self) -> bool {
+        self.trim();
+        self.cx.safepoint();
+        let is_interrupted = self.host.interrupt.is_up();
+        if is_interrupted {
+            // IN1: the next one is to come here as well.
+            self.cx.heap().request_collection();
+        }
+        is_interrupted
     }
 
     /// An instruction found no memory: collects, so that it can run again, unless that has just
@@ -249,6 +258,19 @@ impl<'a> Task<'a> {
             thread.top.set(top);
             body(&Call::new(ctx, thread, func, count))
         })
+    }
+
+    /// A safepoint, if the heap wants one. Wanted in loops that need not call anything, however long
+    /// they are; see also [`Call::poll`].
+    ///
+    /// # Errors
+    ///
+    /// If the script is to stop.
+    pub fn poll(&mut self) -> Result<(), Raised> {
+        if self.runner.cx.should_yield() && self.runner.is_interrupted_at_safepoint() {
+            return self.enter(|_| Err(fail(INTERRUPTED)));
+        }
+        Ok(())
     }
 
     /// Calls the value below the last `args` pushed values with them as arguments. The results

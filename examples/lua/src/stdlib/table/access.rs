@@ -18,8 +18,9 @@ pub(super) enum Step {
     Call,
 }
 
-/// Pushes element `key` of argument `object`.
+/// Pushes element `key` of argument `object`; a safepoint.
 pub(super) fn load(task: &mut Task<'_>, object: usize, key: i64) -> Result<(), Raised> {
+    task.poll()?;
     let step =
         task.enter(|call| match vm::index(call.ctx, call.arg(object), Value::Int(key))? {
             Found::Value(value) => {
