@@ -126,3 +126,20 @@ fn an_endless_script_can_be_stopped_and_the_interpreter_goes_on() {
     }
     interpreter.heap().verify().unwrap();
 }
+
+#[test]
+fn calls_back_from_the_library_nest_within_the_stack_of_a_thread() {
+    // A message handler may go a little deeper than the function that has failed.
+    let source = "
+        local function sort() table.sort({1, 2, 3}, function(a, b) sort() return a < b end) end
+        local function gsub() return (('x'):gsub('x', gsub)) end
+        local function reader() return load(reader) end
+        local meta = {} meta.__tostring = function(t) return ('%s'):format(t) end
+        local function format() return ('%s'):format(setmetatable({}, meta)) end
+        for _, f in ipairs {sort, gsub, reader, format} do
+          local ok, message = xpcall(f, function(m) f() return m end)
+          assert(f == reader or not ok, message)
+        end";
+    let mut interpreter = Interpreter::new(Config::new()).unwrap();
+    interpreter.run_source(source, "=script", &[]).unwrap();
+}
