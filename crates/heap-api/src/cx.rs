@@ -379,7 +379,7 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// As [`Cx::collect`], if a collection is due.
+    /// As [`Cx::collect`], if a collection is due or under way.
     #[inline]
     pub fn safepoint(&mut self) {
         if self.mutator.poll() {

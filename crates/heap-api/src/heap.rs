@@ -54,7 +54,7 @@ impl Config {
     }
 
     /// How many may mark beside the collecting thread: so many helper threads are
-    /// started, and mutators that stand aside for the collection may take their places
+    /// started when a marking is long enough for them, and mutators that stand aside for the collection may take their places
     /// when they are there first. With none, collections are deterministic and the heap
     /// starts no thread.
     #[must_use]

@@ -20,7 +20,7 @@
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
 //! * GA6: a request is withdrawn only by a collection that sees what was done before
-//!   it; one that comes after stays.
+//!   it, or that was tried in vain after it (X2); one that comes after stays.
 //!
 //! Models: `tests/loom_gate.rs`.
 

@@ -406,8 +406,10 @@ impl Mutator {
         // the cache is alive.
         // SAFETY: MU1, as in `stack_block`.
         let mut blocks = unsafe { &mut *self.record.stacks.get() }.lend(order);
+        // Destructors that paying the credit ran may have returned some.
+        let there = blocks.len();
         if shared.heap.stack_blocks(order, &mut blocks).inspect_err(refused).is_ok() {
-            shared.grant_stack(blocks.len() * order.block_bytes());
+            shared.grant_stack((blocks.len() - there) * order.block_bytes());
         }
         let block = blocks.pop();
         // SAFETY: MU1, as in `stack_block`.

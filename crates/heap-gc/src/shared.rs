@@ -249,7 +249,9 @@ impl Shared {
             // needed. With a background sweeper it has done so already.
             self.trim();
         }
-        // Phase 2: stop the world.
+        // Phase 2: stop the world. If it cannot be stopped no collection answers the
+        // requests there are, but later ones must stay.
+        self.gate.satisfied();
         let start = Instant::now();
         let (members, world) = self.stop_world(right);
         let Some(world) = world else {
@@ -260,7 +262,6 @@ impl Shared {
             self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
             let pages = self.heap.pages_in_use();
             self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
-            self.gate.satisfied();
             return;
         };
         let stopped = Instant::now();

@@ -6,8 +6,8 @@ use std::time::Duration;
 ///
 /// A slot that small pointer-free objects share counts as one object.
 ///
-/// What mutators have allocated since they last gave their caches back (at a
-/// collection, or when they left for good) is not yet counted.
+/// What a mutator has been handed out of a span that it still allocates from is counted
+/// when it is done with the span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

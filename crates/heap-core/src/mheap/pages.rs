@@ -28,9 +28,9 @@ const ARENA_SIZES: [usize; 5] =
 /// The head and a megabyte at least.
 const SMALLEST_ARENA: usize = (HEADER_PAGES * PAGE_SIZE + (1 << 20)).next_multiple_of(1 << 20);
 
-/// Of the first arena this much, the head and some four megabytes of objects, goes
-/// without huge pages: with them a heap of a few kilobytes would be as large as one of
-/// four megabytes.
+/// Of an arena that is the only region this much, the head and some four megabytes of
+/// objects, goes without huge pages: with them a heap of a few kilobytes would be as
+/// large as one of four megabytes.
 const SMALL_HEAP: usize = 8 << 20;
 
 /// Longer runs are huge objects, each in a region of its own.

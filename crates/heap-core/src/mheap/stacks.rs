@@ -380,6 +380,7 @@ impl MHeap {
                 Ok(block)
             }
             Err(span) => {
+                drop(pool);
                 drop(self.free_manual_span(span));
                 Err(OutOfMemory::System)
             }

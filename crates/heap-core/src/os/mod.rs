@@ -98,8 +98,9 @@ pub enum Decommit {
 /// # Safety
 ///
 /// The heap relies on it: `reserve` returns as many bytes as asked for, aligned as
-/// asked, and fresh (O1); what `decommit` says is true (O2, O3); `decommit_pages` is a
-/// power of two and does not change.
+/// asked, and fresh (O1); what `decommit` says is true (O2, O3), and it changes nothing
+/// outside its range; `advise_huge` changes no contents; `decommit_pages` is a power of
+/// two, does not change, and is the unit that `decommit` really works in, or a multiple.
 pub unsafe trait Os: Send + Sync + fmt::Debug {
     /// Reserves `bytes` of zeroed memory aligned to `align` (a power of two).
     /// `None` when the system refuses.

@@ -31,7 +31,11 @@ pub(super) const LARGEST_PAGE: usize =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemOs;
 
-// SAFETY: each function says why.
+// SAFETY: maps are anonymous, so fresh ones read as zero (O1); a reservation
+// begins at the first aligned address of its map, and `reserve` maps so much that all
+// bytes lie behind it. What `decommit` says is what the system documents of the
+// call that the table above names; it works in pages of the system, of which
+// `decommit_pages` is a multiple. Advice changes no contents.
 unsafe impl Os for SystemOs {
     /// Anonymous maps come aligned to a small page only, and can be trimmed at
     /// their end only. Linux puts a map right below the last one: if it is off

@@ -5,8 +5,8 @@
 //! they come; marking does not wait for anybody to come, so that a short one is
 //! over before a sleeper is awake, and costs no more than marking alone.
 //!
-//! The threads start with the first collection, sleep between collections, and
-//! end with the heap.
+//! The threads start with the first marking that calls for them, sleep between
+//! markings, and end with the heap.
 //!
 //! * PO1: `run` returns only when everybody who took a seat has finished the job,
 //!   and no seat can be taken after; so the job may borrow from the caller's

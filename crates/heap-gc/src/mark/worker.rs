@@ -100,9 +100,10 @@ enum Drained {
 }
 
 /// A marking that takes no more steps than these is done by one worker: some ten
-/// microseconds, less than it takes to wake another. In builds with assertions all
-/// workers are called at once, so that the small heaps of tests have several.
-const STEPS_ALONE: usize = if cfg!(debug_assertions) { 0 } else { 32 };
+/// microseconds, less than it takes to wake another. In builds with assertions others
+/// are called as soon as there is a page in hand, so that the small heaps of tests have
+/// several workers.
+const STEPS_ALONE: usize = if cfg!(debug_assertions) { 3 } else { 32 };
 
 /// Where a worker keeps its pages.
 trait Queue {
