@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a coverage-guided fuzz target (fuzz/, docs/verification.md).
 #
-#   scripts/fuzz.sh heap_ops          for a minute (CI: half of one)
+#   scripts/fuzz.sh heap_ops          for a minute (CI: twenty seconds)
 #   scripts/fuzz.sh lua_source
 #   scripts/fuzz.sh lua_source 36000  for ten hours
 #   scripts/fuzz.sh lua_source FILE   runs one input again, such as a crash

@@ -54,8 +54,10 @@ address() {
   PROPTEST_CASES="$(times 100)" HEAP_TESTS_OPERATIONS="$(times 50000)" tests -p heap-tests \
     --test handles --test derive --test oom --test random_programs --test shared_heap \
     --test stacks --test tiny --test zeroed
-  tests -p lua --lib --test cli --test conformance --test interpreters
-  [[ $length == smoke ]] || tests -p lua --test golden
+  # The interpreter has no unsafe code of its own; at smoke length fuzzing runs it under
+  # the sanitizer.
+  [[ $length == smoke ]] ||
+    tests -p lua --lib --test cli --test conformance --test interpreters --test golden
 }
 
 thread() {
@@ -64,9 +66,11 @@ thread() {
   PROPTEST_CASES="$(times 4)" tests -p heap-core -p heap-gc --lib --test specials
   PROPTEST_CASES="$(times 32)" HEAP_TESTS_OPERATIONS="$(times 20000)" tests -p heap-tests \
     --test handles --test oom --test random_programs --test shared_heap
-  tests -p lua --test interpreters
-  # One thread of its own, and helpers for marking and sweeping.
-  [[ $length == smoke ]] || tests -p lua --test golden -- with_helper_threads with_a_background
+  if [[ $length == long ]]; then
+    tests -p lua --test interpreters
+    # One thread of its own, and helpers for marking and sweeping.
+    tests -p lua --test golden -- with_helper_threads with_a_background
+  fi
 }
 
 "$sanitizer"
