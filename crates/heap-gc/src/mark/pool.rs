@@ -45,6 +45,17 @@ struct Shared {
 }
 
 impl Shared {
+    /// Offers a job: all seats are free.
+    fn offer(&self, job: Job) {
+        let mut state = self.state.lock();
+        state.job = Some(job);
+        state.round += 1;
+        state.taken = 0;
+        // ORDERING: Relaxed: a hint; seats are taken under the lock.
+        self.open.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
     /// Takes a seat, if there is one.
     fn sit(&self, state: &mut State) -> Option<(Job, usize)> {
         let job = state.job.filter(|_| state.taken < self.seats)?;
@@ -120,15 +131,7 @@ impl MarkPool {
         // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
         // waited for, before the borrow ends. Nothing in between unwinds.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-        {
-            let mut state = self.shared.state.lock();
-            state.job = Some(job);
-            state.round += 1;
-            state.taken = 0;
-            // ORDERING: Relaxed: a hint; seats are taken under the lock.
-            self.shared.open.store(true, Ordering::Relaxed);
-            self.shared.changed.notify_all();
-        }
+        self.shared.offer(job);
         or_abort(own);
         let mut state = self.shared.state.lock();
         state.job = None;

@@ -107,13 +107,7 @@ fn loom_a_late_helper_takes_part_in_the_next() {
 fn offer_and_do_own(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
     // SAFETY: none: this is what the mutants break, and the model sees it.
     let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-    let mut state = pool.shared.state.lock();
-    state.job = Some(job);
-    state.round += 1;
-    state.taken = 0;
-    pool.shared.open.store(true, Ordering::Relaxed);
-    pool.shared.changed.notify_all();
-    drop(state);
+    pool.shared.offer(job);
     or_abort(own);
 }
 
