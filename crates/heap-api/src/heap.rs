@@ -54,9 +54,9 @@ impl Config {
     }
 
     /// How many may mark beside the collecting thread: so many helper threads are
-    /// started when a marking is long enough for them, and mutators that stand aside for the collection may take their places
-    /// when they are there first. With none, collections are deterministic and the heap
-    /// starts no thread.
+    /// started when a marking is long enough for them, and mutators that stand aside for
+    /// the collection may take their places when they are there first. With none,
+    /// collections are deterministic and the heap starts no thread.
     #[must_use]
     pub fn helpers(mut self, threads: usize) -> Self {
         self.settings.helpers = threads;

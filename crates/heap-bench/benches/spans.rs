@@ -109,7 +109,7 @@ impl Spans {
     /// A collection up to the start of sweeping.
     fn mark(&mut self) {
         self.cache.flush(&self.heap);
-        self.sweep_rest();
+        self.heap.sweep_rest(SweepBy::Collector);
         self.heap.before_mark();
         for object in &self.live {
             // SAFETY: an object of this heap, which is alive.
@@ -123,13 +123,7 @@ impl Spans {
     /// A collection and all of its sweeping.
     fn mark_and_sweep(&mut self) {
         self.mark();
-        self.sweep_rest();
-    }
-
-    fn sweep_rest(&self) {
-        let mut tally = Tally::default();
-        while self.heap.sweep_one(&mut tally).is_some() {}
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        self.heap.sweep_rest(SweepBy::Collector);
     }
 }
 

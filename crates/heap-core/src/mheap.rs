@@ -390,20 +390,29 @@ impl MHeap {
     /// `slot` was just handed out to the calling mutator, by its cache or by
     /// [`MHeap::alloc_large`], with `bytes` bytes or more; it has not been at a
     /// safepoint since.
+    #[inline]
     pub unsafe fn zero(&self, slot: NonNull<u8>, bytes: usize) {
-        if bytes >= LOOK_BEFORE_ZEROING {
-            // SAFETY: a slot of this heap.
-            let arena = unsafe { Arena::of(slot) };
-            let span = arena.span(Arena::page_index(slot.addr().get()));
-            // SAFETY: Y3; the span is in the caller's cache, or is the caller's large
-            // object: nobody sweeps it before the caller's next safepoint.
-            let body = span.and_then(|span| unsafe { span.as_ref().inspect() });
-            if body.is_some_and(|body| !body.needs_zero) {
-                return;
-            }
+        // SAFETY: forwarded.
+        if bytes >= LOOK_BEFORE_ZEROING && unsafe { Self::reads_as_zero(slot) } {
+            return;
         }
         // SAFETY: the slot is the caller's.
         unsafe { slot.write_bytes(0, bytes) };
+    }
+
+    /// Whether the memory of a new object never held anything.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::zero`].
+    unsafe fn reads_as_zero(slot: NonNull<u8>) -> bool {
+        // SAFETY: a slot of this heap.
+        let arena = unsafe { Arena::of(slot) };
+        let span = arena.span(Arena::page_index(slot.addr().get()));
+        // SAFETY: Y3; the span is in the caller's cache, or is the caller's large
+        // object: nobody sweeps it before the caller's next safepoint.
+        let body = span.and_then(|span| unsafe { span.as_ref().inspect() });
+        body.is_some_and(|body| !body.needs_zero)
     }
 
     /// A span of fresh pages. The slot of a large object counts as allocated from the
@@ -476,9 +485,7 @@ impl MHeap {
     /// Sweeps everything, for the pages that are dead already.
     #[cold]
     fn sweep_for_pages(&self) {
-        let mut tally = Tally::default();
-        while self.sweep_one(&mut tally).is_some() {}
-        self.stats.add(&mut tally, SweepBy::Collector);
+        self.sweep_rest(SweepBy::Collector);
         // Others may be about to free what they are sweeping. The wait is
         // bounded: one of their destructors may be waiting for us.
         for _ in 0..PATIENCE {
@@ -624,6 +631,13 @@ impl MHeap {
             central.full_swept(now).at(home).push(claim.release());
         }
         npages
+    }
+
+    /// Sweeps what nobody else has begun to sweep, and counts it.
+    pub fn sweep_rest(&self, by: SweepBy) {
+        let mut tally = Tally::default();
+        while self.sweep_one(&mut tally).is_some() {}
+        self.stats.add(&mut tally, by);
     }
 
     /// A ticket for somebody who sweeps several spans and then accounts for them:

@@ -23,7 +23,7 @@ use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
-use support::{Toy, config, mark, refill, sweep_rest, verify_at_rest};
+use support::{Toy, config, mark, refill, verify_at_rest};
 
 const MIB: usize = 1 << 20;
 
@@ -359,7 +359,7 @@ impl Raw {
         self.heap.start_sweep();
         // Before the sweep could write to a recycled bitmap, and after.
         verify_at_rest(&self.heap);
-        sweep_rest(&self.heap, SweepBy::Collector);
+        self.heap.sweep_rest(SweepBy::Collector);
         verify_at_rest(&self.heap);
     }
 }

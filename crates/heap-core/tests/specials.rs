@@ -227,6 +227,6 @@ impl Shared<'_> {
     }
 
     fn sweep(&self) {
-        support::sweep_rest(&self.0.heap, heap_core::stats::SweepBy::Background);
+        self.0.heap.sweep_rest(heap_core::stats::SweepBy::Background);
     }
 }

@@ -17,7 +17,7 @@ use heap_core::mheap::{MHeap, Snapshot};
 use heap_core::os::SimOs;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{Counted, SweepBy};
-use support::{KINDS, Toy, mark, refill, sweep_rest, verify_at_rest};
+use support::{KINDS, Toy, mark, refill, verify_at_rest};
 
 /// Totals never go back, whatever the moment.
 fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &Snapshot) {
@@ -154,7 +154,7 @@ fn every_sample_adds_up_while_others_run() {
                     scope.spawn(move || (0..6000).for_each(|_| mutator.alloc(heap)))
                 })
                 .collect();
-            let sweeper = scope.spawn(|| sweep_rest(&heap, SweepBy::Background));
+            let sweeper = scope.spawn(|| heap.sweep_rest(SweepBy::Background));
             let scavenger = scope.spawn(|| {
                 for i in 0..20 {
                     heap.scavenge(i << 18);
@@ -172,7 +172,7 @@ fn every_sample_adds_up_while_others_run() {
         for mutator in &mut mutators {
             mutator.cache.flush(&heap);
         }
-        sweep_rest(&heap, SweepBy::Collector);
+        heap.sweep_rest(SweepBy::Collector);
         // Z3, Z4: the rows equal a recount.
         verify_at_rest(&heap);
         heap.before_mark();

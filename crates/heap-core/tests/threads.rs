@@ -16,7 +16,7 @@ use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SimOs;
 use heap_core::stats::SweepBy;
-use support::{mark, refill, sweep_rest, verify_at_rest};
+use support::{mark, refill, verify_at_rest};
 
 const MUTATORS: usize = 3;
 
@@ -109,7 +109,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
                     mutator.check();
                 }));
             }
-            threads.push(scope.spawn(|| sweep_rest(&heap, SweepBy::Background)));
+            threads.push(scope.spawn(|| heap.sweep_rest(SweepBy::Background)));
             threads.push(scope.spawn(|| {
                 for i in 0..40 {
                     match i % 4 {
@@ -129,7 +129,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
         for mutator in &mut mutators {
             mutator.cache.flush(&heap);
         }
-        sweep_rest(&heap, SweepBy::Collector);
+        heap.sweep_rest(SweepBy::Collector);
         verify_at_rest(&heap);
         mutators.iter().for_each(Mutator::check);
         heap.before_mark();

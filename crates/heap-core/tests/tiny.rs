@@ -14,7 +14,7 @@ use heap_core::os::SystemOs;
 use heap_core::specials::SpecialKind;
 use heap_core::stats::SweepBy;
 use heap_core::tiny::{TINY_CLASS, Tenant};
-use support::{mark, refill, sweep_rest, verify_at_rest};
+use support::{mark, refill, verify_at_rest};
 
 fn heap() -> MHeap {
     let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
@@ -46,11 +46,11 @@ fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
 /// A collection that keeps `live`, all of it swept.
 fn collect<'a>(heap: &MHeap, cache: &mut Cache, live: impl Iterator<Item = &'a NonNull<u8>>) {
     cache.flush(heap);
-    sweep_rest(heap, SweepBy::Collector);
+    heap.sweep_rest(SweepBy::Collector);
     heap.before_mark();
     live.for_each(|object| mark(*object));
     heap.start_sweep();
-    sweep_rest(heap, SweepBy::Collector);
+    heap.sweep_rest(SweepBy::Collector);
 }
 
 /// Allocated slots of the kinds of a name.

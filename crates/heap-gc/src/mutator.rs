@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
-use heap_core::geometry::{GRANULE, PAGE_SIZE, pages_for};
+use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
@@ -34,9 +34,6 @@ const SPARE_SHARE: usize = 16;
 
 /// A mutator counts its spans as granted when they make up this many bytes.
 const GRANT_BYTES: usize = 64 << 10;
-
-/// Up to so many bytes are zeroed without a call.
-const JUST_WRITE: usize = 16 * GRANULE;
 
 /// What the collector knows of a mutator.
 #[derive(Debug)]
@@ -352,13 +349,8 @@ impl Mutator {
     /// nothing was written to it.
     #[inline]
     pub unsafe fn zero(&self, object: NonNull<u8>, bytes: usize) {
-        if bytes <= JUST_WRITE {
-            // SAFETY: the slot is the caller's.
-            unsafe { object.write_bytes(0, bytes) };
-        } else {
-            // SAFETY: forwarded; no safepoint since the allocation.
-            unsafe { self.shared.heap.zero(object, bytes) };
-        }
+        // SAFETY: forwarded; no safepoint since the allocation.
+        unsafe { self.shared.heap.zero(object, bytes) };
     }
 
     // ---- stacks ------------------------------------------------------------

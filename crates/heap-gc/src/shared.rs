@@ -12,7 +12,7 @@ use heap_core::mcache::Cache;
 use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
-use heap_core::stats::{SweepBy, Tally};
+use heap_core::stats::SweepBy;
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
@@ -336,18 +336,11 @@ impl Shared {
 
     /// Sweeps what is left and waits for other sweepers.
     fn finish_sweep(&self) {
-        self.sweep_rest();
+        self.heap.sweep_rest(SweepBy::Collector);
         while !self.heap.sweep_is_over() {
             std::thread::yield_now();
         }
         self.credit.settle();
-    }
-
-    /// Sweeps what nobody else has begun to sweep, and counts it.
-    fn sweep_rest(&self) {
-        let mut tally = Tally::default();
-        while self.heap.sweep_one(&mut tally).is_some() {}
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
     }
 
     fn each_root(
@@ -380,7 +373,7 @@ impl Shared {
             // sweeping over finds the counters complete, and we are no mutator that a
             // verifier would wait for.
             let ticket = self.heap.sweep_ticket();
-            self.sweep_rest();
+            self.heap.sweep_rest(SweepBy::Collector);
             drop(ticket);
         }
         self.heap.release_idle()

@@ -73,7 +73,7 @@ impl Sample {
         // The second collection is the one that the tests look at: bitmaps exist.
         let (mut live, mut dead) = (Vec::new(), Vec::new());
         for round in 0..2 {
-            sweep_all(&heap);
+            heap.sweep_rest(SweepBy::Collector);
             heap.before_mark();
             let survivors = objects.iter().copied().enumerate();
             (live, dead) = (Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ impl Sample {
             live.iter().chain([&large, &huge]).for_each(|object| set_mark(*object, BLACK));
             heap.start_sweep();
             if round == 0 || state == State::Swept {
-                sweep_all(&heap);
+                heap.sweep_rest(SweepBy::Collector);
             }
             objects = live.clone();
         }
@@ -137,12 +137,6 @@ fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
             }
         }
     }
-}
-
-fn sweep_all(heap: &MHeap) {
-    let mut tally = Tally::default();
-    while heap.sweep_one(&mut tally).is_some() {}
-    heap.stats.add(&mut tally, SweepBy::Collector);
 }
 
 fn arena<'a>(object: NonNull<u8>) -> &'a Arena {
@@ -239,7 +233,7 @@ fn a_sweep_that_finds_a_mark_on_a_free_slot_ends_the_process() {
         let body = s.body(s.live[0]);
         let free = (0..body.nelems).find(|i| !body.is_allocated(*i)).expect("a free slot");
         set_mark(body.slot(free), BLACK);
-        sweep_all(&s.heap);
+        s.heap.sweep_rest(SweepBy::Collector);
     });
 }
 

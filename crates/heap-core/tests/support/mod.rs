@@ -145,13 +145,6 @@ pub(crate) fn mark(object: NonNull<u8>) {
     arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
 }
 
-/// Sweeps what is left to sweep, on behalf of `by`.
-pub(crate) fn sweep_rest(heap: &MHeap, by: SweepBy) {
-    let mut tally = Tally::default();
-    while heap.sweep_one(&mut tally).is_some() {}
-    heap.stats.add(&mut tally, by);
-}
-
 /// Every invariant of a heap at rest.
 #[track_caller]
 pub(crate) fn verify_at_rest(heap: &MHeap) {
