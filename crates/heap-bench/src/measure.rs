@@ -116,7 +116,8 @@ pub(crate) fn line(
 ) -> String {
     format!(
         "workload={name} size={size} mutators={mutators} workers={workers} wall_ms={:.3} gcs={} \
-         max_pause_us={:.1} rss_peak_mb={:.1} heap_peak_mb={:.1} sum={}{} mark_ms={:.3} sweep_ms={:.3}",
+         max_pause_us={:.1} rss_peak_mb={:.1} heap_peak_mb={:.1} sum={}{} mark_ms={:.3} \
+         sweep_ms={:.3} stop_ms={:.3} pause_ms={:.3}",
         millis(outcome.wall.unwrap_or(elapsed)),
         stats.collections,
         stats.pause_time_max.as_secs_f64() * 1e6,
@@ -126,6 +127,8 @@ pub(crate) fn line(
         outcome.extra,
         millis(stats.mark_time),
         millis(stats.sweep_time),
+        millis(stats.stop_time),
+        millis(stats.pause_time),
     )
 }
 
