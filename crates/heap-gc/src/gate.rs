@@ -89,6 +89,17 @@ pub enum Request {
     Collect,
 }
 
+/// What a mutator does while it waits for the world to resume.
+pub trait Meanwhile {
+    /// Called again and again until the mutator goes to sleep; before that the value
+    /// is dropped. Neither unwinds: the mutator would stay in line.
+    fn look(&self);
+}
+
+impl Meanwhile for () {
+    fn look(&self) {}
+}
+
 /// The gate of one heap.
 #[derive(Debug)]
 pub struct Gate {
@@ -169,9 +180,8 @@ impl Gate {
         self.enter_meanwhile(presence, || ());
     }
 
-    /// The same; while it waits it calls `meanwhile` again and again, until it goes
-    /// to sleep. `meanwhile` does not unwind: the mutator would stay in line.
-    pub fn enter_meanwhile(&self, presence: &Presence, meanwhile: impl Fn()) {
+    /// The same; if it has to wait, `begin` says what to do meanwhile.
+    pub fn enter_meanwhile<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
         // ORDERING: Relaxed store, ordered before the load by the fence, which pairs
         // with the fence in `raise` (Dekker).
         // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
@@ -179,7 +189,7 @@ impl Gate {
         fence(Ordering::SeqCst);
         // ORDERING: Acquire pairs with the Release in `resume` (GA3).
         if self.poll.load(Ordering::Acquire) & STOP != 0 {
-            self.step_aside(presence, meanwhile);
+            self.step_aside(presence, begin);
         }
     }
 
@@ -193,18 +203,20 @@ impl Gate {
         }
     }
 
-    /// Outside until the world runs again, then inside; calls `meanwhile` as
-    /// `enter_meanwhile` does.
+    /// Outside until the world runs again, then inside; `begin` as in
+    /// `enter_meanwhile`.
     #[cold]
-    pub fn step_aside(&self, presence: &Presence, meanwhile: impl Fn()) {
+    pub fn step_aside<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
         self.line_up(presence);
+        let meanwhile = begin();
         for _ in 0..SPINS {
             if self.poll.load(Ordering::Relaxed) & STOP == 0 {
                 break;
             }
-            meanwhile();
+            meanwhile.look();
             spin_loop();
         }
+        drop(meanwhile);
         let mut queue = self.queue.lock();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = self.sleep(queue);

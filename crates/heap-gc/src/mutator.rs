@@ -168,12 +168,7 @@ impl Mutator {
 
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
-        self.shared.gate.enter_meanwhile(&self.record.presence, self.help());
-    }
-
-    /// What to do while the world is stopped.
-    fn help(&self) -> impl Fn() {
-        || self.shared.help_to_mark()
+        self.shared.gate.enter_meanwhile(&self.record.presence, || self.shared.watch_marking());
     }
 
     /// Whether a safepoint is wanted: one relaxed load.
@@ -191,7 +186,8 @@ impl Mutator {
             Request::StepAside => {
                 // As in `step_out`.
                 check_not_in_destructor();
-                self.shared.gate.step_aside(&self.record.presence, self.help());
+                let shared = &*self.shared;
+                shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
             }
             // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),

@@ -20,7 +20,7 @@ use heap_sync::lock::Mutex;
 use crate::background::BackgroundSweeper;
 use crate::credit::SweepCredit;
 use crate::gate::{Collector, Gate, WorldStopped};
-use crate::mark::{self, MarkPool};
+use crate::mark::{self, MarkPool, Watch};
 use crate::mutator::Record;
 use crate::pacer::Pacer;
 use crate::roots::RootSet;
@@ -194,10 +194,10 @@ impl Shared {
         self.grant(bytes);
     }
 
-    /// Marks, if there is a marking that could do with another worker. The calling
-    /// mutator is outside.
-    pub(crate) fn help_to_mark(&self) {
-        self.pool.help();
+    /// Marks whenever a marking could do with another worker. The calling mutator is
+    /// outside.
+    pub(crate) fn watch_marking(&self) -> Watch<'_> {
+        self.pool.watch()
     }
 
     /// Takes back bytes that a mutator was granted and did not use.

@@ -11,7 +11,7 @@ mod pool;
 mod termination;
 mod worker;
 
-pub(crate) use pool::MarkPool;
+pub(crate) use pool::{MarkPool, Watch};
 pub(crate) use worker::mark;
 
 #[cfg(all(test, heap_loom))]

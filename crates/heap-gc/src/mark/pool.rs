@@ -3,7 +3,9 @@
 //!
 //! A marking offers a number of seats. Helpers and waiting mutators take them as
 //! they come; marking does not wait for anybody to come, so that a short one is
-//! over before a sleeper is awake, and costs no more than marking alone.
+//! over before a sleeper is awake, and costs no more than marking alone. A mutator
+//! that [watches](Watch) is awake already: while there are as many of them as seats,
+//! no helper is woken, who would only take a processor away from one of them.
 //!
 //! The threads start with the first marking that calls for them, sleep between
 //! markings, and end with the heap.
@@ -11,14 +13,26 @@
 //! * PO1: `run` returns only when everybody who took a seat has finished the job,
 //!   and no seat can be taken after; so the job may borrow from the caller's
 //!   stack.
+//! * PO2: a seat that was offered and is not taken is seen by every mutator that
+//!   watches, at the latest when it ceases to, unless the job was taken back; and
+//!   if there are more seats than such mutators the helpers are woken.
 //!
 //! Models: `tests/loom_pool.rs`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use heap_sync::atomic::{AtomicBool, Ordering};
+use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::thread::spin_loop;
+
+use crate::gate::Meanwhile;
+
+/// How often to look whether the others have finished before going to sleep: all find
+/// at about the same time that there is nothing left to mark. None under the model
+/// checker.
+const SPINS: usize = bound(1000, 0);
 
 /// A job, with its lifetime erased (PO1).
 type Job = &'static (dyn Fn(usize) + Sync);
@@ -30,8 +44,10 @@ struct State {
     round: u64,
     /// Seats that were taken in this round.
     taken: usize,
-    /// Those who have not finished the current job.
-    busy: usize,
+    /// Mutators that look for a seat (PO2).
+    watching: usize,
+    /// Whether `run` sleeps until nobody is busy.
+    awaited: bool,
     stop: bool,
 }
 
@@ -39,9 +55,15 @@ struct State {
 struct Shared {
     seats: usize,
     state: Mutex<State>,
-    changed: Condvar,
+    /// For the helpers: there is a job, or an end to all of them.
+    offered: Condvar,
+    /// For `run`: nobody is busy.
+    finished: Condvar,
     /// Whether there is a free seat; a hint.
     open: AtomicBool,
+    /// Those who have not finished the current job. Changed under the lock; without it,
+    /// a hint.
+    busy: AtomicUsize,
 }
 
 impl Shared {
@@ -53,14 +75,43 @@ impl Shared {
         state.taken = 0;
         // ORDERING: Relaxed: a hint; seats are taken under the lock.
         self.open.store(true, Ordering::Relaxed);
-        self.changed.notify_all();
+        let wake = state.watching < self.seats;
+        // A call to the system, for which those who want a seat need not wait.
+        drop(state);
+        if wake {
+            self.offered.notify_all();
+        }
+    }
+
+    /// Takes the job back: no seat can be taken any more.
+    fn withdraw(&self, state: &mut State) {
+        state.job = None;
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody is busy with the job that was withdrawn.
+    fn finish(&self) {
+        for _ in 0..SPINS {
+            // ORDERING: Relaxed: a hint.
+            if self.busy.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            spin_loop();
+        }
+        let mut state = self.state.lock();
+        // ORDERING: Relaxed, here and where it changes: under the lock.
+        while self.busy.load(Ordering::Relaxed) > 0 {
+            state.awaited = true;
+            state = self.finished.wait(state);
+        }
+        state.awaited = false;
     }
 
     /// Takes a seat, if there is one.
     fn sit(&self, state: &mut State) -> Option<(Job, usize)> {
         let job = state.job.filter(|_| state.taken < self.seats)?;
         state.taken += 1;
-        state.busy += 1;
+        self.busy.fetch_add(1, Ordering::Relaxed);
         self.open.store(state.taken < self.seats, Ordering::Relaxed);
         Some((job, state.taken))
     }
@@ -68,10 +119,9 @@ impl Shared {
     /// Does the job on a seat and leaves it.
     fn work(&self, job: Job, seat: usize) {
         or_abort(|| job(seat));
-        let mut state = self.state.lock();
-        state.busy -= 1;
-        if state.busy == 0 {
-            self.changed.notify_all();
+        let state = self.state.lock();
+        if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 && state.awaited {
+            self.finished.notify_one();
         }
     }
 }
@@ -133,29 +183,52 @@ impl MarkPool {
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
         self.shared.offer(job);
         or_abort(own);
-        let mut state = self.shared.state.lock();
-        state.job = None;
-        self.shared.open.store(false, Ordering::Relaxed);
-        while state.busy > 0 {
-            state = self.shared.changed.wait(state);
-        }
+        self.shared.withdraw(&mut self.shared.state.lock());
+        self.shared.finish();
     }
 
-    /// Does a part of the marking under way, if there is a free seat. For a mutator
-    /// that is outside.
-    #[inline]
-    pub(crate) fn help(&self) {
-        // ORDERING: Relaxed: a hint.
-        if self.shared.open.load(Ordering::Relaxed) {
-            self.help_now();
-        }
+    /// Looks for seats, for a mutator that is outside and awake.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        self.shared.state.lock().watching += 1;
+        Watch(&self.shared)
     }
+}
 
+/// A mutator that waits for the world to resume, and marks meanwhile if there is a
+/// seat (PO2).
+pub(crate) struct Watch<'p>(&'p Shared);
+
+impl Watch<'_> {
     #[cold]
-    fn help_now(&self) {
-        let seat = self.shared.sit(&mut self.shared.state.lock());
+    fn help(&self) {
+        let seat = self.0.sit(&mut self.0.state.lock());
         if let Some((job, seat)) = seat {
-            self.shared.work(job, seat);
+            self.0.work(job, seat);
+        }
+    }
+}
+
+impl Meanwhile for Watch<'_> {
+    #[inline]
+    fn look(&self) {
+        // ORDERING: Relaxed: a hint; the last look, when it is dropped, is under the
+        // lock.
+        if self.0.open.load(Ordering::Relaxed) {
+            self.help();
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        // An offer that counted on us has been made before, or finds us gone.
+        let seat = {
+            let mut state = self.0.state.lock();
+            state.watching -= 1;
+            self.0.sit(&mut state)
+        };
+        if let Some((job, seat)) = seat {
+            self.0.work(job, seat);
         }
     }
 }
@@ -174,7 +247,7 @@ fn helper(shared: &Shared, mut round: u64) {
                         break seat;
                     }
                 }
-                state = shared.changed.wait(state);
+                state = shared.offered.wait(state);
             }
         };
         shared.work(job, seat);
@@ -184,7 +257,7 @@ fn helper(shared: &Shared, mut round: u64) {
 impl Drop for MarkPool {
     fn drop(&mut self) {
         self.shared.state.lock().stop = true;
-        self.shared.changed.notify_all();
+        self.shared.offered.notify_all();
         for thread in self.threads.lock().drain(..) {
             // A helper cannot panic (it aborts).
             let _ = thread.join();
@@ -195,7 +268,6 @@ impl Drop for MarkPool {
 #[cfg(all(test, not(heap_loom)))]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn everybody_who_took_a_seat_has_finished_when_run_returns() {
@@ -267,19 +339,21 @@ mod tests {
     fn a_waiting_mutator_takes_a_seat_while_there_is_one() {
         let pool = MarkPool::new(1);
         let helped = AtomicUsize::new(0);
-        pool.help();
-        pool.run(
-            &|seat| {
-                assert_eq!(seat, 1);
-                helped.fetch_add(1, Ordering::Relaxed);
-            },
-            || {
-                pool.help();
-                pool.help();
-            },
-        );
-        pool.help();
-        assert_eq!(helped.into_inner(), 1);
+        let job = |seat| {
+            assert_eq!(seat, 1);
+            helped.fetch_add(1, Ordering::Relaxed);
+        };
+        let watch = pool.watch();
+        watch.look();
+        pool.run(&job, || {
+            watch.look();
+            watch.look();
+        });
+        watch.look();
+        assert_eq!(helped.load(Ordering::Relaxed), 1);
+        // PO2: who was counted on looks once more.
+        pool.run(&job, || drop(watch));
+        assert_eq!(helped.load(Ordering::Relaxed), 2);
     }
 }
 

@@ -99,11 +99,23 @@ enum Drained {
     Partly,
 }
 
-/// A marking that takes no more steps than these is done by one worker: some ten
-/// microseconds, less than it takes to wake another. In builds with assertions others
-/// are called as soon as there is a page in hand, so that the small heaps of tests have
-/// several workers.
+/// A marking that takes no more steps than these is done by one worker: less than it
+/// takes to wake another. In builds with assertions others are called as soon as there
+/// is a page in hand, so that the small heaps of tests have several workers.
 const STEPS_ALONE: usize = if cfg!(debug_assertions) { 3 } else { 32 };
+/// Pages in the queue with which there is something to do for others. A chain never has
+/// as many: one worker follows it, without fences.
+const PAGES_TO_SHARE: usize = if cfg!(debug_assertions) { 1 } else { 2 };
+
+/// How much a worker does before it looks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Budget {
+    /// All there is at hand.
+    Whole,
+    /// So many objects or pages. A piece of a large object ends it: it is much work,
+    /// and leads to more.
+    Steps(usize),
+}
 
 /// Where a worker keeps its pages.
 trait Queue {
@@ -428,8 +440,13 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.job.pieces_len.store(pieces.len(), Ordering::Release);
     }
 
+    /// Whether there are pieces for anybody.
+    fn has_pieces(&self) -> bool {
+        self.job.pieces_len.load(Ordering::Acquire) != 0
+    }
+
     fn take_piece(&self) -> Option<Piece> {
-        if self.job.pieces_len.load(Ordering::Acquire) == 0 {
+        if !self.has_pieces() {
             return None;
         }
         let mut pieces = self.job.pieces.lock();
@@ -454,12 +471,17 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.drain_edges();
     }
 
-    /// Works until nothing is at hand, or for so many steps: objects, pieces or pages.
-    /// Returns whether it is done.
-    fn drain(&mut self, steps: usize) -> Drained {
+    /// Works until nothing is at hand, or the budget is used up.
+    fn drain(&mut self, budget: Budget) -> Drained {
+        let steps = match budget {
+            Budget::Whole => usize::MAX,
+            Budget::Steps(steps) => steps,
+        };
         for _ in 0..steps {
             if let Some(object) = self.direct.pop() {
                 self.scan_chain(object);
+            } else if budget != Budget::Whole && self.has_pieces() {
+                return Drained::Partly;
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
                 // longer, the more of its objects are grey when its turn comes.
@@ -482,6 +504,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 }
 
 impl Worker<'_, VecDeque<Page>> {
+    /// Whether another worker would find something to do.
+    fn has_work_for_others(&self) -> bool {
+        self.queue.len() >= PAGES_TO_SHARE || self.has_pieces()
+    }
+
     /// Goes on as the first worker of a job that others take part in.
     fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
         self.queue.into_iter().for_each(|page| queue.push(page));
@@ -524,7 +551,7 @@ impl Worker<'_, Deque<Page>> {
     fn run(&mut self) {
         let job = self.job;
         loop {
-            let _ = self.drain(usize::MAX);
+            let _ = self.drain(Budget::Whole);
             if let Some(page) = self.steal() {
                 self.taken = Some(self.begin_page(page));
                 continue;
@@ -560,11 +587,13 @@ pub(crate) fn mark(
         grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
         worker.flush();
     });
-    let steps = if pool.seats() == 0 { usize::MAX } else { STEPS_ALONE };
-    match worker.drain(steps) {
-        Drained::Whole => worker.counts,
-        Drained::Partly => mark_together(worker, pool),
+    let budget = if pool.seats() == 0 { Budget::Whole } else { Budget::Steps(STEPS_ALONE) };
+    while worker.drain(budget) == Drained::Partly {
+        if worker.has_work_for_others() {
+            return mark_together(worker, pool);
+        }
     }
+    worker.counts
 }
 
 /// Does the rest of what `alone` has begun, with the helpers.

@@ -8,12 +8,14 @@
 //! A [`Steps`] is the pool as its users see it. A mutant is a `Steps` in which one
 //! line is missing.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use heap_sync::atomic::Ordering;
+use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::thread::spawn;
 
-use super::{Job, MarkPool, Shared, State, helper, or_abort};
+use super::{Job, MarkPool, Meanwhile, Shared, State, helper, or_abort};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
@@ -31,9 +33,11 @@ trait Steps: 'static {
         helper(shared, 0);
     }
 
-    /// What a mutator does that waits.
+    /// What a mutator does that waits: it looks once and goes to sleep.
     fn help(pool: &MarkPool) {
-        pool.help();
+        let watch = pool.watch();
+        watch.look();
+        drop(watch);
     }
 }
 
@@ -84,21 +88,53 @@ fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     helper.join().unwrap();
 }
 
+/// A marking with one seat that is not over before somebody has taken it (PO2).
+fn a_seat_is_seen<S: Steps>() {
+    let pool = Arc::new(MarkPool::new(1));
+    let helper = {
+        let shared = Arc::clone(&pool.shared);
+        spawn(move || S::helper(&shared))
+    };
+    let mutator = {
+        let pool = Arc::clone(&pool);
+        spawn(move || S::help(&pool))
+    };
+    let (taken, changed) = (Mutex::new(false), Condvar::new());
+    let job = |_: usize| {
+        *taken.lock() = true;
+        changed.notify_one();
+    };
+    S::run(&pool, &job, || {
+        let mut taken = taken.lock();
+        while !*taken {
+            taken = changed.wait(taken);
+        }
+    });
+    end(&pool);
+    helper.join().unwrap();
+    mutator.join().unwrap();
+}
+
 /// The threads are the model's, so the pool has none to join.
 fn end(pool: &MarkPool) {
     pool.shared.state.lock().stop = true;
-    pool.shared.changed.notify_all();
+    pool.shared.offered.notify_all();
 }
 
 #[test]
 fn loom_nobody_works_when_run_has_returned() {
-    check(|| nobody_works_when_run_has_returned::<Sound>(1));
+    check_bounded(5, || nobody_works_when_run_has_returned::<Sound>(1));
     check_bounded(3, || nobody_works_when_run_has_returned::<Sound>(2));
 }
 
 #[test]
 fn loom_a_late_helper_takes_part_in_the_next() {
     check(a_late_helper_takes_part_in_the_next::<Sound>);
+}
+
+#[test]
+fn loom_a_seat_is_seen() {
+    check_bounded(4, a_seat_is_seen::<Sound>);
 }
 
 // ---- the mutants ----------------------------------------------------------------
@@ -117,10 +153,8 @@ struct ReturnsEarly;
 impl Steps for ReturnsEarly {
     fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
         offer_and_do_own(pool, job, own);
-        let mut state = pool.shared.state.lock();
-        state.job = None;
-        pool.shared.open.store(false, Ordering::Relaxed);
-        // Removed: while state.busy > 0 { wait }
+        pool.shared.withdraw(&mut pool.shared.state.lock());
+        // Removed: finish()
     }
 }
 
@@ -135,12 +169,8 @@ struct LeavesTheJob;
 impl Steps for LeavesTheJob {
     fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
         offer_and_do_own(pool, job, own);
-        let mut state = pool.shared.state.lock();
-        // Removed: state.job = None.
-        pool.shared.open.store(false, Ordering::Relaxed);
-        while state.busy > 0 {
-            state = pool.shared.changed.wait(state);
-        }
+        // Removed: withdraw()
+        pool.shared.finish();
     }
 }
 
@@ -160,7 +190,7 @@ impl Steps for SitsUncounted {
             let state: &mut State = &mut state;
             state.job.filter(|_| state.taken < shared.seats).map(|job| {
                 state.taken += 1;
-                // Removed: state.busy += 1.
+                // Removed: busy += 1.
                 (job, state.taken)
             })
         };
@@ -184,8 +214,9 @@ impl Steps for FinishesSilently {
         let seat = shared.sit(&mut shared.state.lock());
         if let Some((job, seat)) = seat {
             or_abort(|| job(seat));
-            shared.state.lock().busy -= 1;
-            // Removed: shared.changed.notify_all().
+            let _state = shared.state.lock();
+            shared.busy.fetch_sub(1, Ordering::Relaxed);
+            // Removed: if state.awaited { finished.notify_one() }
         }
     }
 }
@@ -193,4 +224,21 @@ impl Steps for FinishesSilently {
 #[test]
 fn loom_mutant_finishes_silently() {
     caught(DEADLOCK, || check(|| nobody_works_when_run_has_returned::<FinishesSilently>(1)));
+}
+
+/// A mutator that was counted on goes to sleep without another look.
+struct CeasesBlindly;
+
+impl Steps for CeasesBlindly {
+    fn help(pool: &MarkPool) {
+        let watch = ManuallyDrop::new(pool.watch());
+        watch.look();
+        pool.shared.state.lock().watching -= 1;
+        // Removed: sit(), and the work.
+    }
+}
+
+#[test]
+fn loom_mutant_ceases_blindly() {
+    caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesBlindly>));
 }
