@@ -16,6 +16,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Builds and runs the same work on everything installed; prints a table
     Compare(CompareArgs),
+    /// Times one processor, several on one heap, and several that share nothing
+    Scale(CompareArgs),
     #[command(flatten)]
     Run(Workload),
 }
@@ -73,13 +75,13 @@ pub(crate) struct RunArgs {
     pub(crate) growth: Option<u32>,
 }
 
-/// What `compare` runs.
+/// What `compare` and `scale` run.
 #[derive(Args, Debug)]
 pub(crate) struct CompareArgs {
     /// Workloads, each with an optional size: `trees:18,graph`. All if left out
     #[arg(long, value_delimiter = ',', value_parser = named_size)]
     pub(crate) workloads: Vec<(WorkloadName, usize)>,
-    /// Peers to run. All that are found, if left out
+    /// Peers to run. All that are found, if left out; in `scale`, heap and go
     #[arg(long, value_delimiter = ',')]
     pub(crate) peers: Vec<PeerName>,
     /// Rounds; every configuration runs once in each

@@ -11,6 +11,7 @@ mod case;
 mod peer;
 mod report;
 mod run;
+pub(crate) mod scale;
 
 use std::process::ExitCode;
 
@@ -25,18 +26,8 @@ use report::Row;
 pub(crate) fn run(args: &CompareArgs) -> ExitCode {
     let wanted =
         if args.peers.is_empty() { PeerName::value_variants() } else { args.peers.as_slice() };
-    let mut peers: Vec<Peer> = Vec::new();
-    let mut missing = Vec::new();
-    for &name in wanted {
-        match build::find(name) {
-            Ok(peer) => peers.push(peer),
-            Err(why) => {
-                eprintln!("missing: {}: {why}", peer::label(name));
-                missing.push((name, why));
-            }
-        }
-    }
-    print!("{}", report::header(&peers, &missing, args));
+    let (peers, missing) = find(wanted);
+    print!("{}", report::header("compare", &peers, &missing, args));
     let mut sums_agree = true;
     for case in cases(args) {
         let mut rows: Vec<Row> = peers.iter().map(Row::new).collect();
@@ -57,11 +48,30 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
     if sums_agree { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The peers that are there, built; and why the others are not.
+fn find(wanted: &[PeerName]) -> (Vec<Peer>, Vec<(PeerName, String)>) {
+    let (mut peers, mut missing) = (Vec::new(), Vec::new());
+    for &name in wanted {
+        match build::find(name) {
+            Ok(peer) => peers.push(peer),
+            Err(why) => {
+                eprintln!("missing: {}: {why}", peer::label(name));
+                missing.push((name, why));
+            }
+        }
+    }
+    (peers, missing)
+}
+
+/// The workloads that were asked for, with their sizes.
+fn workloads(args: &CompareArgs) -> Vec<(WorkloadName, usize)> {
+    let all = || WorkloadName::value_variants().iter().map(|w| (*w, w.usual_size())).collect();
+    if args.workloads.is_empty() { all() } else { args.workloads.clone() }
+}
+
 /// The cases: every workload, at every number of processors that it can use.
 fn cases(args: &CompareArgs) -> Vec<Case> {
-    let all = || WorkloadName::value_variants().iter().map(|w| (*w, w.usual_size())).collect();
-    let workloads: Vec<_> = if args.workloads.is_empty() { all() } else { args.workloads.clone() };
-    workloads
+    workloads(args)
         .into_iter()
         .flat_map(|(workload, size)| Case::at_all(workload, size, &args.procs))
         .collect()

@@ -26,6 +26,7 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
+        Command::Scale(args) => compare::scale::run(&args),
         Command::Run(workload) => {
             workloads::run(&workload);
             ExitCode::SUCCESS

@@ -16,7 +16,8 @@ pub(super) struct Case {
 }
 
 /// What a workload can use several processors for.
-enum Scales {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scales {
     /// Threads that allocate, and as many that mark.
     Mutators,
     /// Threads that mark.
@@ -25,23 +26,30 @@ enum Scales {
     Nothing,
 }
 
+fn scales(workload: WorkloadName) -> Scales {
+    match workload {
+        WorkloadName::Trees | WorkloadName::Churn | WorkloadName::Gcbench | WorkloadName::Mixed => {
+            Scales::Mutators
+        }
+        WorkloadName::Graph
+        | WorkloadName::Treemark
+        | WorkloadName::List
+        | WorkloadName::Quads
+        | WorkloadName::Latency => Scales::Workers,
+        WorkloadName::Frag | WorkloadName::Shrink => Scales::Nothing,
+    }
+}
+
 impl Case {
+    /// What the workload can use several processors for.
+    pub(super) fn scales(&self) -> Scales {
+        scales(self.workload)
+    }
+
     /// The cases of a workload at the given numbers of processors.
     pub(super) fn at_all(workload: WorkloadName, size: usize, procs: &[usize]) -> Vec<Case> {
-        let scales = match workload {
-            WorkloadName::Trees
-            | WorkloadName::Churn
-            | WorkloadName::Gcbench
-            | WorkloadName::Mixed => Scales::Mutators,
-            WorkloadName::Graph
-            | WorkloadName::Treemark
-            | WorkloadName::List
-            | WorkloadName::Quads
-            | WorkloadName::Latency => Scales::Workers,
-            WorkloadName::Frag | WorkloadName::Shrink => Scales::Nothing,
-        };
         let case = |mutators, workers| Case { workload, size, mutators, workers };
-        match scales {
+        match scales(workload) {
             Scales::Mutators => procs.iter().map(|&n| case(n, n)).collect(),
             Scales::Workers => procs.iter().map(|&n| case(1, n)).collect(),
             Scales::Nothing => vec![case(1, 1)],

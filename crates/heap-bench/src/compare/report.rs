@@ -71,7 +71,7 @@ pub(super) fn agree_on_sum(rows: &mut [Row<'_>]) -> bool {
     agree
 }
 
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_unstable_by(f64::total_cmp);
     let middle = numbers.len() / 2;
     match numbers.len() {
@@ -82,8 +82,13 @@ fn median(mut numbers: Vec<f64>) -> Option<f64> {
 }
 
 /// Versions, the machine and the method.
-pub(super) fn header(peers: &[Peer], missing: &[(PeerName, String)], args: &CompareArgs) -> String {
-    let mut text = String::from("# heap-bench compare\n\n");
+pub(super) fn header(
+    command: &str,
+    peers: &[Peer],
+    missing: &[(PeerName, String)],
+    args: &CompareArgs,
+) -> String {
+    let mut text = format!("# heap-bench {command}\n\n");
     for line in machine() {
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(text, "- {line}");
@@ -167,7 +172,7 @@ pub(super) fn table(case: &Case, rows: &[Row<'_>]) -> String {
 }
 
 /// A number with three digits that mean something.
-fn short(number: Option<f64>) -> String {
+pub(super) fn short(number: Option<f64>) -> String {
     match number {
         None => "-".to_owned(),
         Some(n) if n >= 100.0 || n == n.trunc() => format!("{n:.0}"),
