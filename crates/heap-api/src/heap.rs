@@ -22,7 +22,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: no limit, growth by 200 %, 4 MiB before the first
+    /// The defaults: no limit, growth by 175 %, 4 MiB before the first
     /// collection, marking on the collecting thread only, no background thread.
     #[must_use]
     pub fn new() -> Self {

@@ -63,7 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             max_heap_bytes: None,
-            growth_percent: 200,
+            growth_percent: 175,
             min_heap_bytes: 4 << 20,
             helpers: 0,
             background_sweep: false,
