@@ -54,8 +54,8 @@ pub struct Interrupter {
 impl Interrupter {
     /// Makes the running script, and every one started before [`Interrupter::clear`], fail with
     /// "interrupted!" at its next call or turn of a loop. A native function that is at work ends
-    /// first, unless the script has it walk through a table: what remains is bounded by the length
-    /// of strings, except for a search with a pattern that makes it try many ways to match.
+    /// first, unless the script has it walk through a table or match a pattern: what remains is
+    /// bounded by the length of strings.
     pub fn interrupt(&self) {
         self.interrupt.flag.store(true, Ordering::Relaxed);
         // ORDERING: pairs with the fence in `Interrupt::is_up` (IN2).

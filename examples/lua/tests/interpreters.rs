@@ -80,7 +80,7 @@ fn interpreters_take_turns_on_one_thread() {
 }
 
 /// Each of these would run for ever, and clings to life.
-const ENDLESS: [&str; 16] = [
+const ENDLESS: [&str; 22] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local function f() return f() end f()",
@@ -99,6 +99,13 @@ const ENDLESS: [&str; 16] = [
     "table.move(setmetatable({}, {__index = {}}), 1, 1 << 40, 2)",
     "table.insert(setmetatable({}, {__len = function() return 1 << 40 end}), 1, 1)",
     "table.remove(setmetatable({}, {__len = function() return 1 << 40 end}), 1)",
+    // Patterns that can match in many ways, and do not.
+    "(('a'):rep(1 << 16)):find('.-.-.-.-b')",
+    "(('a'):rep(1 << 16)):match('a*a*a*a*b')",
+    "for _ in (('a'):rep(1 << 16)):gmatch('a?.-[a]-%a-b') do end",
+    "(('a'):rep(1 << 16)):gsub('(.-)%1%1%1b', '')",
+    "(('a'):rep(1 << 16)):gsub('.-.-.-.-b', print)",
+    "(('('):rep(1 << 22)):find('%b()')",
     // Neither a loop nor a call but those of the library.
     "local many = { __len = function() return 1 << 30 end, __index = function(_, i) return i end }
      many.__newindex = function() end table.insert(setmetatable({}, many), 1, 1)",

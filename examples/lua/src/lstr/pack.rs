@@ -472,8 +472,7 @@ pub fn unpack<'d, E: From<PackError>>(
                 sink(PackValue::Str(Cow::Borrowed(text)))?;
             }
             Kind::ZeroTerminated => {
-                let length = super::pattern::find_byte(&data[at..], 0, 0)
-                    .ok_or(PackError::UnfinishedString)?;
+                let length = memchr::memchr(0, &data[at..]).ok_or(PackError::UnfinishedString)?;
                 sink(PackValue::Str(Cow::Borrowed(&data[at..at + length])))?;
                 at += length + 1;
             }

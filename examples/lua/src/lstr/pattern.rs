@@ -11,12 +11,16 @@
 //!   implementation.
 //! * P3: a failed step leaves `captures` as it found it; after a success they describe that match
 //!   until the next attempt.
+//! * P4: matching can be interrupted. What a step does is charged to an account, steps and bytes
+//!   looked at, and every [`WORK_PER_LOOK`] of it the matcher looks at the interrupt. What is not
+//!   charged, the search for a first byte, is bounded by the subject's length.
 //!
 //! The backtracking scheme and the order in which errors appear follow the reference manual's
 //! §6.4.1 and the observable behaviour of the reference interpreter. Sets are compiled to bitmaps
 //! on first use, and the byte that must come next is looked for before recursing.
 
 use super::{NoRoom, Output};
+use crate::interrupt::{INTERRUPTED, Interrupt};
 
 /// The most captures one pattern may have.
 pub const MAX_CAPTURES: usize = 32;
@@ -24,7 +28,11 @@ pub const MAX_CAPTURES: usize = 32;
 /// The deepest nesting of pattern items before matching gives up with [`PatternError::TooComplex`].
 pub const MAX_DEPTH: u32 = 200;
 
-/// What is wrong with a pattern or with a replacement string; the texts are those of Lua 5.4.
+/// Steps and bytes of a match between two looks at the interrupt: some tens of microseconds.
+const WORK_PER_LOOK: usize = 1 << 16;
+
+/// What is wrong with a pattern or with a replacement string, in the words of Lua 5.4; or why
+/// matching was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The pattern ends in a lone `%`.
@@ -57,6 +65,9 @@ pub enum PatternError {
     /// A `%` in a replacement string is followed by neither a digit nor another `%`.
     #[error("invalid use of '%' in replacement string")]
     InvalidReplacementEscape,
+    /// The script is to stop.
+    #[error("{INTERRUPTED}")]
+    Interrupted,
 }
 
 /// One capture of a successful match, in byte offsets from the start of the subject.
@@ -254,27 +265,37 @@ pub struct Matcher<'a> {
     subject: &'a [u8],
     pattern: &'a [u8],
     anchor: Anchor,
+    interrupt: &'a Interrupt,
     depth: u32,
+    /// Work since the last look at the interrupt (P4).
+    work: usize,
     captures: Vec<Slot>,
     sets: Vec<Set>,
 }
 
 impl<'a> Matcher<'a> {
-    /// Prepares `pattern` for `subject`; a leading `^` anchors it.
-    pub fn new(subject: &'a [u8], pattern: &'a [u8]) -> Self {
+    /// Prepares `pattern` for `subject`; a leading `^` anchors it. `interrupt` ends a match that
+    /// takes long.
+    pub fn new(subject: &'a [u8], pattern: &'a [u8], interrupt: &'a Interrupt) -> Self {
         match pattern.split_first() {
-            Some((b'^', rest)) => Self::with_anchor(subject, rest, Anchor::Start),
-            _ => Self::with_anchor(subject, pattern, Anchor::None),
+            Some((b'^', rest)) => Self::with_anchor(subject, rest, interrupt, Anchor::Start),
+            _ => Self::with_anchor(subject, pattern, interrupt, Anchor::None),
         }
     }
 
     /// Like [`Matcher::new`], for `gmatch`, where a leading `^` is an ordinary character.
-    pub fn for_gmatch(subject: &'a [u8], pattern: &'a [u8]) -> Self {
-        Self::with_anchor(subject, pattern, Anchor::None)
+    pub fn for_gmatch(subject: &'a [u8], pattern: &'a [u8], interrupt: &'a Interrupt) -> Self {
+        Self::with_anchor(subject, pattern, interrupt, Anchor::None)
     }
 
-    fn with_anchor(subject: &'a [u8], pattern: &'a [u8], anchor: Anchor) -> Self {
-        Matcher { subject, pattern, anchor, depth: 0, captures: Vec::new(), sets: Vec::new() }
+    fn with_anchor(
+        subject: &'a [u8],
+        pattern: &'a [u8],
+        interrupt: &'a Interrupt,
+        anchor: Anchor,
+    ) -> Self {
+        let (captures, sets) = (Vec::new(), Vec::new());
+        Matcher { subject, pattern, anchor, interrupt, depth: 0, work: 0, captures, sets }
     }
 
     /// Whether the pattern began with `^`. A `gsub` stops after one attempt then.
@@ -285,7 +306,8 @@ impl<'a> Matcher<'a> {
     /// Tries to match exactly at `start` and returns the end of the match.
     ///
     /// # Errors
-    /// Whatever is wrong with the part of the pattern that was reached.
+    /// Whatever is wrong with the part of the pattern that was reached;
+    /// [`PatternError::Interrupted`].
     ///
     /// # Panics
     /// If `start` lies beyond the end of the subject.
@@ -379,7 +401,7 @@ impl<'a> Matcher<'a> {
         out: &mut impl Output,
     ) -> Result<(), E> {
         let mut rest = template;
-        while let Some(escape) = find_byte(rest, b'%', 0) {
+        while let Some(escape) = memchr::memchr(b'%', rest) {
             out.append(&rest[..escape])?;
             match rest.get(escape + 1) {
                 Some(b'%') => out.append(b"%")?,
@@ -407,10 +429,24 @@ impl<'a> Matcher<'a> {
         if self.depth == MAX_DEPTH {
             return Err(PatternError::TooComplex.into());
         }
+        self.charge(1)?;
         self.depth += 1;
         let result = self.items(s, p);
         self.depth -= 1;
         result
+    }
+
+    /// Counts work, and looks at the interrupt when there was enough of it (P4).
+    #[inline]
+    fn charge(&mut self, work: usize) -> Result<(), Stop> {
+        self.work += work;
+        if self.work >= WORK_PER_LOOK {
+            self.work = 0;
+            if self.interrupt.is_up() {
+                return Err(PatternError::Interrupted.into());
+            }
+        }
+        Ok(())
     }
 
     /// The loop over pattern items; only items that may need backtracking recurse.
@@ -460,6 +496,7 @@ impl<'a> Matcher<'a> {
     /// As many repetitions of `single` as let the rest of the pattern, from `rest`, match.
     fn longest(&mut self, s: usize, single: Single, rest: usize) -> Step {
         let mut end = s + self.run_length(single, &self.subject[s..]);
+        self.charge(end - s)?;
         match self.step(end, rest) {
             Err(Stop::NoMatch) => {}
             decided => return decided,
@@ -488,6 +525,7 @@ impl<'a> Matcher<'a> {
             && self.matches(single, byte)
         {
             s += 1;
+            self.charge(1)?;
             let next = self.subject.get(s);
             if follower
                 .is_none_or(|follower| next.is_some_and(|&next| self.matches(follower, next)))
@@ -521,7 +559,7 @@ impl<'a> Matcher<'a> {
         let rest = &self.subject[from..];
         let offset = match single {
             Single::Any => (!rest.is_empty()).then_some(0),
-            Single::Byte(wanted) => find_byte(rest, wanted, 0),
+            Single::Byte(wanted) => memchr::memchr(wanted, rest),
             Single::Class(class) => rest.iter().position(|&byte| class.contains(byte)),
             Single::Set(index) => {
                 let members = self.sets[index].members;
@@ -630,7 +668,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// `%bxy` with its two arguments at `p`: the end of the balanced text that starts at `s`.
-    fn balance(&self, s: usize, p: usize) -> Step {
+    fn balance(&mut self, s: usize, p: usize) -> Step {
         let (Some(&open), Some(&close)) = (self.pattern.get(p), self.pattern.get(p + 1)) else {
             return Err(PatternError::MissingBalanceArguments.into());
         };
@@ -643,12 +681,14 @@ impl<'a> Matcher<'a> {
             if byte == close {
                 nesting -= 1;
                 if nesting == 0 {
+                    self.charge(offset)?;
                     return Ok(s + offset + 2);
                 }
             } else if byte == open {
                 nesting += 1;
             }
         }
+        self.charge(self.subject.len() - s)?;
         Err(Stop::NoMatch)
     }
 
@@ -670,13 +710,14 @@ impl<'a> Matcher<'a> {
     }
 
     /// `%1` to `%9`: the end of a repetition of that capture at `s`.
-    fn back_reference(&self, s: usize, digit: u8) -> Step {
+    fn back_reference(&mut self, s: usize, digit: u8) -> Step {
         let number = digit - b'0';
         let slot = usize::from(number).checked_sub(1).and_then(|index| self.captures.get(index));
         match slot {
             None | Some(Slot::Open(_)) => Err(PatternError::InvalidCaptureIndex(number).into()),
             Some(Slot::Position(_)) => Err(Stop::NoMatch),
             Some(&Slot::Closed(start, end)) => {
+                self.charge(end - start)?;
                 if self.subject[s..].starts_with(&self.subject[start..end]) {
                     Ok(s + end - start)
                 } else {
@@ -737,74 +778,14 @@ fn set_close(pattern: &[u8], first: usize) -> Result<usize, PatternError> {
     }
 }
 
-/// The first match of `pattern` in `subject` at or after `init`, with the matcher that holds its
-/// captures.
+/// Whether `pattern` has no special character, and a search for plain text does its work.
 ///
-/// `string.find` asks [`is_plain`] first, as the reference implementation does: a lone `)` is plain
-/// text to it, but an error to `string.match`.
-///
-/// # Errors
-/// As for [`Matcher::match_at`].
-pub fn find<'a>(
-    subject: &'a [u8],
-    pattern: &'a [u8],
-    init: usize,
-) -> Result<Option<(usize, usize, Matcher<'a>)>, PatternError> {
-    let mut matcher = Matcher::new(subject, pattern);
-    Ok(matcher.search(init, None)?.map(|(start, end)| (start, end, matcher)))
-}
-
-/// Whether `pattern` has no special character, so that [`find_plain`] does its work.
+/// `string.find` asks this first, as the reference implementation does: a lone `)` is plain text to
+/// it, but an error to `string.match`.
 pub fn is_plain(pattern: &[u8]) -> bool {
     !pattern.iter().any(|byte| {
         matches!(byte, b'^' | b'$' | b'*' | b'+' | b'?' | b'.' | b'(' | b'[' | b'%' | b'-')
     })
-}
-
-/// How many positions one step of the searches below tests together; a loop over so many compiles
-/// to vector instructions.
-const LANES: usize = 32;
-
-/// The position of the first `wanted` in `bytes` at or after `from`.
-pub fn find_byte(bytes: &[u8], wanted: u8, from: usize) -> Option<usize> {
-    let tail = bytes.get(from..)?;
-    let mut chunks = tail.chunks_exact(LANES);
-    let mut base = from;
-    for chunk in chunks.by_ref() {
-        if chunk.iter().fold(false, |hit, &byte| hit | (byte == wanted)) {
-            return chunk.iter().position(|&byte| byte == wanted).map(|offset| base + offset);
-        }
-        base += LANES;
-    }
-    chunks.remainder().iter().position(|&byte| byte == wanted).map(|offset| base + offset)
-}
-
-/// The position of the first occurrence of `needle` in `haystack` at or after `from`. An empty
-/// needle is found wherever it is sought.
-///
-/// Candidates are positions where the needle's first and last bytes both fit, tested many at a
-/// time.
-pub fn find_plain(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> {
-    let tail = haystack.get(from..)?;
-    let (&first, &last) = match needle {
-        [] => return Some(from),
-        [byte] => return find_byte(haystack, *byte, from),
-        [first, .., last] => (first, last),
-    };
-    let ends = tail.get(needle.len() - 1..)?;
-    let mut base = 0;
-    let pairs = tail.chunks_exact(LANES).zip(ends.chunks_exact(LANES));
-    for (heads, tails) in pairs {
-        let hit =
-            heads.iter().zip(tails).fold(false, |hit, (&a, &b)| hit | ((a == first) & (b == last)));
-        if hit && let Some(at) = (base..base + LANES).find(|&at| tail[at..].starts_with(needle)) {
-            return Some(from + at);
-        }
-        base += LANES;
-    }
-    (base..ends.len())
-        .find(|&at| tail[at] == first && tail[at..].starts_with(needle))
-        .map(|at| from + at)
 }
 
 #[cfg(test)]
@@ -814,10 +795,12 @@ mod tests {
     /// The first match as `start..end`, followed by its captures in brackets or as `@position`; `-`
     /// for none; the text of an error.
     fn first(subject: &str, pattern: &str) -> String {
-        match find(subject.as_bytes(), pattern.as_bytes(), 0) {
+        let calm = Interrupt::default();
+        let mut matcher = Matcher::new(subject.as_bytes(), pattern.as_bytes(), &calm);
+        match matcher.search(0, None) {
             Err(error) => error.to_string(),
             Ok(None) => "-".to_owned(),
-            Ok(Some((start, end, matcher))) => {
+            Ok(Some((start, end))) => {
                 let mut shown = format!("{start}..{end}");
                 for index in 0..matcher.capture_count() {
                     match matcher.value(index, start, end) {
@@ -841,7 +824,8 @@ mod tests {
 
     fn gsub(subject: &str, pattern: &str, template: &str) -> Result<(String, usize), PatternError> {
         let subject = subject.as_bytes();
-        let mut matcher = Matcher::new(subject, pattern.as_bytes());
+        let calm = Interrupt::default();
+        let mut matcher = Matcher::new(subject, pattern.as_bytes(), &calm);
         let (mut out, mut from, mut previous, mut count) = (Vec::new(), 0, None, 0);
         while let Some((start, end)) = matcher.search(from, previous)? {
             out.extend_from_slice(&subject[from..start]);
@@ -952,31 +936,13 @@ mod tests {
 
     #[test]
     fn gmatch_takes_a_caret_literally() {
-        assert_eq!(Matcher::for_gmatch(b"a^a", b"^a").search(0, None), Ok(Some((1, 3))));
-        assert_eq!(Matcher::new(b"ba", b"^a").search(0, None), Ok(None));
+        let calm = Interrupt::default();
+        assert_eq!(Matcher::for_gmatch(b"a^a", b"^a", &calm).search(0, None), Ok(Some((1, 3))));
+        assert_eq!(Matcher::new(b"ba", b"^a", &calm).search(0, None), Ok(None));
     }
 
     #[test]
-    fn plain_search_agrees_with_the_obvious_one() {
-        // Periodic text has many candidates that share the needle's ends; the lengths cross the
-        // width of one vector step.
-        let haystack: Vec<u8> =
-            (0..200u32).map(|i| if i % 7 == 3 || i % 31 == 0 { b'b' } else { b'a' }).collect();
-        for length in 0..40 {
-            for start in (0..haystack.len() - length).step_by(13) {
-                let needle = &haystack[start..start + length];
-                for from in [0, 1, 31, 32, 33, 150, 200, 201] {
-                    let expected =
-                        (from..=haystack.len()).find(|&at| haystack[at..].starts_with(needle));
-                    assert_eq!(
-                        find_plain(&haystack, needle, from),
-                        expected,
-                        "{start} {length} {from}"
-                    );
-                }
-            }
-        }
-        assert_eq!(find_plain(b"short", b"longer than that", 0), None);
+    fn plain_patterns_have_no_special_character() {
         assert!(is_plain(b"a)b]c") && !is_plain(b"a.b"));
     }
 }

@@ -13,7 +13,6 @@ use core::ops::Range;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use crate::lstr::pattern::find_byte;
 use crate::number::{self, Number};
 
 /// Bytes asked for at a time.
@@ -165,7 +164,7 @@ impl Stream {
         self.output.extend_from_slice(bytes);
         let at_once = match self.buffering {
             Buffering::None => true,
-            Buffering::Line => find_byte(bytes, b'\n', 0).is_some(),
+            Buffering::Line => bytes.contains(&b'\n'),
             Buffering::Full => false,
         };
         if at_once || self.output.len() >= CHUNK { self.write_out() } else { Ok(()) }
@@ -262,7 +261,8 @@ impl Cursor<'_> {
         let start = self.position;
         let mut searched = start;
         loop {
-            if let Some(newline) = find_byte(&self.stream.input, b'\n', searched) {
+            if let Some(found) = memchr::memchr(b'\n', &self.stream.input[searched..]) {
+                let newline = searched + found;
                 self.position = newline + 1;
                 let stop = match end {
                     LineEnd::Dropped => newline,

@@ -8,6 +8,8 @@
 
 use core::ops::Range;
 
+use memchr::memmem;
+
 use super::buffer::{Buffer, copied};
 use super::substring;
 use crate::error::{Failure, Raised, fail};
@@ -95,12 +97,12 @@ pub(super) fn find<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Some(start) = search_start(call, text)? else { return call.ret(Value::Nil) };
     let positions = |from: usize, to: usize| [Value::Int(from as i64 + 1), Value::Int(to as i64)];
     if !call.arg(3).is_falsy() || pattern::is_plain(wanted) {
-        return match pattern::find_plain(text.as_bytes(), wanted, start) {
-            Some(at) => call.ret_all(&positions(at, at + wanted.len())),
+        return match memmem::find(&text.as_bytes()[start..], wanted) {
+            Some(at) => call.ret_all(&positions(start + at, start + at + wanted.len())),
             None => call.ret(Value::Nil),
         };
     }
-    let mut matcher = Matcher::new(text.as_bytes(), wanted);
+    let mut matcher = Matcher::new(text.as_bytes(), wanted, &call.ctx.host.interrupt);
     let Some((from, to)) = matcher.search(start, None)? else {
         return call.ret(Value::Nil);
     };
@@ -115,7 +117,7 @@ pub(super) fn find<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 pub(super) fn match_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let (text, wanted) = (call.string(0)?, call.string(1)?.as_bytes());
     let Some(start) = search_start(call, text)? else { return call.ret(Value::Nil) };
-    let mut matcher = Matcher::new(text.as_bytes(), wanted);
+    let mut matcher = Matcher::new(text.as_bytes(), wanted, &call.ctx.host.interrupt);
     match matcher.search(start, None)? {
         Some((from, to)) => all_values(call.ctx, &matcher, text, &(from..to))?.ret(call),
         None => call.ret(Value::Nil),
@@ -159,7 +161,8 @@ fn gmatch_next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if start as usize > text.len() {
         return call.ret_none();
     }
-    let mut matcher = Matcher::for_gmatch(text.as_bytes(), wanted.as_bytes());
+    let interrupt = &call.ctx.host.interrupt;
+    let mut matcher = Matcher::for_gmatch(text.as_bytes(), wanted.as_bytes(), interrupt);
     let last_end = usize::try_from(last_end).ok();
     let found = matcher.search(start as usize, last_end)?;
     let Some((from, to)) = found else {
@@ -252,8 +255,8 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         Value::Function(_) | Value::Native(_) => return call.slow(),
         _ => Some(call.string(2)?.as_bytes()),
     };
-    let literal = template.filter(|template| pattern::find_byte(template, b'%', 0).is_none());
-    let mut matcher = Matcher::new(subject, wanted);
+    let literal = template.filter(|template| !template.contains(&b'%'));
+    let mut matcher = Matcher::new(subject, wanted, &call.ctx.host.interrupt);
     let mut progress = Progress::new(limit);
     let mut out = Buffer::new(call.ctx.host);
     while let Some(found) = progress.next(&mut matcher, subject, &mut out)? {
@@ -294,9 +297,10 @@ pub(super) fn gsub_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
         let host = call.ctx.host;
         Ok((copied(host, text.as_bytes())?, copied(host, wanted)?, limit))
     })?;
-    let mut matcher = Matcher::new(&subject, &wanted);
+    let host = task.runner().host;
+    let mut matcher = Matcher::new(&subject, &wanted, &host.interrupt);
     let mut progress = Progress::new(limit);
-    let mut out = Buffer::new(task.runner().host);
+    let mut out = Buffer::new(host);
     while let Some(found) = task.enter(|_| progress.next(&mut matcher, &subject, &mut out))? {
         let step = task.enter(|call| replacement(call, &matcher, &subject, &found, &mut out))?;
         if let Replacement::Call(arguments) = step {
