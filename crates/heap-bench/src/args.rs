@@ -85,7 +85,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_delimiter = ',')]
     pub(crate) peers: Vec<PeerName>,
     /// Rounds; every configuration runs once in each
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
     pub(crate) runs: usize,
     /// Numbers of processors: mutators and workers where a workload has several
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2], value_parser = at_least_one)]

@@ -1,6 +1,6 @@
 //! heap-bench: workloads through the public API of the heap, one line of
-//! `key=value` pairs per run, and `compare`, which runs the same work on the
-//! collectors that are installed here.
+//! `key=value` pairs per run; `compare`, which runs the same work on the
+//! collectors that are installed here; and `scale`, which runs it on several processors.
 //!
 //! * W1: nothing in the heap knows of these workloads, and they use nothing but
 //!   `heap-api`.

@@ -93,7 +93,7 @@ pub(super) fn header(
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(text, "- {line}");
     }
-    let _ = writeln!(text, "- medians of {} runs, alternating", args.runs);
+    let _ = writeln!(text, "- medians of {} rounds", args.runs);
     if !args.heap_flags.is_empty() {
         let _ = writeln!(text, "- flags of heap: {}", args.heap_flags);
     }

@@ -7,7 +7,10 @@
 //! each with one mutator and all the work.
 //!
 //! * C4: a speed-up is the median of the ratios within a round, so that a slow minute
-//!   of the machine counts on both sides.
+//!   of the machine counts on both sides; and the order of the three turns from round to
+//!   round (C1).
+//! * C5: all runs of one program with the same number of mutators end in the same sum
+//!   (C3), or there is no result.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -46,13 +49,17 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
         peers.into_iter().partition(|peer| matches!(peer.program, Program::Binary(_)));
     missing.extend(jvms.iter().map(|peer| (peer.name, "its runs share a log".to_owned())));
     print!("{}", report::header("scale", &peers, &missing, args));
+    if args.procs.iter().all(|procs| *procs == 1) {
+        eprintln!("scale: --procs names no number of processors above one");
+        return ExitCode::FAILURE;
+    }
     let mut all_ran = true;
     for (workload, size) in super::workloads(args) {
         for &procs in args.procs.iter().filter(|procs| **procs > 1) {
             let cases = Case::at_all(workload, size, &[1, procs]);
             let [one, together] = cases.as_slice() else {
                 println!("## {}\n\nNothing in it is done by several processors.\n", cases[0]);
-                continue;
+                break;
             };
             print!("{}", head(together, procs));
             for peer in &peers {
@@ -60,7 +67,7 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
                     Ok(rounds) => print!("{}", row(peer, &rounds, procs)),
                     Err(why) => {
                         let label = super::peer::label(peer.name);
-                        println!("| {label} | {} |||||", why.replace('|', "/"));
+                        println!("| {label} | {} ||||||", why.replace('|', "/"));
                         all_ran &= why == CANNOT;
                     }
                 }
@@ -73,39 +80,67 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
 
 const CANNOT: &str = "cannot do this";
 
+/// Does the rounds; C5.
 fn rounds(
     peer: &Peer,
     one: &Case,
     together: &Case,
     args: &CompareArgs,
 ) -> Result<Vec<Round>, String> {
-    let number = |end: End| match end {
-        End::Line(line) => line.number(one.metric()).ok_or_else(|| "no number".to_owned()),
-        End::Skipped => Err(CANNOT.to_owned()),
-        End::TimedOut => Err("timed out".to_owned()),
-        End::Failed(why) => Err(why),
-    };
-    let apart = || {
-        std::thread::scope(|scope| {
-            let processes: Vec<_> = (0..together.procs())
-                .map(|_| scope.spawn(|| number(run::once(peer, one, args))))
-                .collect();
-            let times = processes.into_iter().map(|p| p.join().expect("it returns its failure"));
-            times.reduce(|a, b| Ok(a?.max(b?))).expect("more than one")
-        })
-    };
-    (0..args.runs)
-        .map(|round| {
-            eprint!("\r\x1b[K{together} round {} {}", round + 1, super::peer::label(peer.name));
-            let round = Round {
-                one: number(run::once(peer, one, args))?,
-                together: number(run::once(peer, together, args))?,
-                apart: (one.scales() == Scales::Mutators).then(apart).transpose()?,
-            };
-            eprint!("\r\x1b[K");
-            Ok(round)
-        })
-        .collect()
+    let (mut sum_one, mut sum_together) = (None, None);
+    let mut rounds = Vec::new();
+    for number in 0..args.runs {
+        eprint!("\r\x1b[K{together} round {} {}", number + 1, super::peer::label(peer.name));
+        let mut round = Round { one: 0.0, together: 0.0, apart: None };
+        let turns: Result<(), String> = (0..3).try_for_each(|turn| {
+            match (number + turn) % 3 {
+                0 => round.one = measure(peer, one, 1, &mut sum_one, args)?,
+                1 => round.together = measure(peer, together, 1, &mut sum_together, args)?,
+                _ if one.scales() == Scales::Mutators => {
+                    let processes = together.procs();
+                    round.apart = Some(measure(peer, one, processes, &mut sum_one, args)?);
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        eprint!("\r\x1b[K");
+        turns?;
+        rounds.push(round);
+    }
+    Ok(rounds)
+}
+
+/// Runs the case in so many processes at the same time; the number of the slowest.
+fn measure(
+    peer: &Peer,
+    case: &Case,
+    processes: usize,
+    sum: &mut Option<String>,
+    args: &CompareArgs,
+) -> Result<f64, String> {
+    let ends: Vec<End> = std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            (0..processes).map(|_| scope.spawn(|| run::once(peer, case, args))).collect();
+        runs.into_iter().map(|run| run.join().expect("a run returns its failure")).collect()
+    });
+    let mut slowest: f64 = 0.0;
+    for end in ends {
+        let line = match end {
+            End::Line(line) => line,
+            End::Skipped => return Err(CANNOT.to_owned()),
+            End::TimedOut => return Err("timed out".to_owned()),
+            End::Failed(why) => return Err(why),
+        };
+        let found = line.sum().unwrap_or("none");
+        let expected = sum.get_or_insert_with(|| found.to_owned());
+        if found != expected {
+            return Err(format!("WRONG SUM {found}, not {expected}"));
+        }
+        let number = line.number(case.metric()).ok_or("no number")?;
+        slowest = slowest.max(number);
+    }
+    Ok(slowest)
 }
 
 fn head(together: &Case, procs: usize) -> String {
