@@ -91,8 +91,9 @@ pub enum Request {
 
 /// What a mutator does while it waits for the world to resume.
 pub trait Meanwhile {
-    /// Called again and again until the mutator goes to sleep; before that the value
-    /// is dropped. Neither unwinds: the mutator would stay in line.
+    /// Called again and again until the world resumes or the mutator is about to go to
+    /// sleep; then the value is dropped. Making it, looking and dropping do not unwind: the
+    /// mutator would stay in line.
     fn look(&self);
 }
 

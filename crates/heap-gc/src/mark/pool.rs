@@ -7,7 +7,7 @@
 //! that [watches](Watch) is awake already: while there are as many of them as seats,
 //! no helper is woken, who would only take a processor away from one of them.
 //!
-//! The threads start with the first marking that calls for them, sleep between
+//! The threads start with the first marking that has to wake them, sleep between
 //! markings, and end with the heap.
 //!
 //! * PO1: `run` returns only when everybody who took a seat has finished the job,
@@ -67,20 +67,33 @@ struct Shared {
 }
 
 impl Shared {
-    /// Offers a job: all seats are free.
-    fn offer(&self, job: Job) {
+    /// Offers a job: all seats are free. Says whether helpers are to be woken (PO2).
+    #[must_use]
+    fn offer(&self, job: Job) -> bool {
         let mut state = self.state.lock();
         state.job = Some(job);
         state.round += 1;
         state.taken = 0;
         // ORDERING: Relaxed: a hint; seats are taken under the lock.
         self.open.store(true, Ordering::Relaxed);
-        let wake = state.watching < self.seats;
-        // A call to the system, for which those who want a seat need not wait.
-        drop(state);
-        if wake {
-            self.offered.notify_all();
-        }
+        state.watching < self.seats
+    }
+
+    /// What [`MarkPool::run`] does, on a pool whose threads `start` starts.
+    fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce(), start: impl FnOnce()) {
+        // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
+        // waited for, before the borrow ends. Nothing in between unwinds.
+        let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
+        let wake = self.offer(job);
+        or_abort(|| {
+            if wake {
+                start();
+                self.offered.notify_all();
+            }
+            own();
+        });
+        self.withdraw(&mut self.state.lock());
+        self.finish();
     }
 
     /// Takes the job back: no seat can be taken any more.
@@ -114,6 +127,19 @@ impl Shared {
         self.busy.fetch_add(1, Ordering::Relaxed);
         self.open.store(state.taken < self.seats, Ordering::Relaxed);
         Some((job, state.taken))
+    }
+
+    /// Changes the state and does the job, if there is a seat.
+    #[cold]
+    fn help(&self, change: impl FnOnce(&mut State)) {
+        let seat = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            self.sit(&mut state)
+        };
+        if let Some((job, seat)) = seat {
+            self.work(job, seat);
+        }
     }
 
     /// Does the job on a seat and leaves it.
@@ -160,14 +186,13 @@ impl MarkPool {
 
     /// Starts the threads that are wanted and not there. Fewer if the system
     /// refuses.
-    pub(crate) fn start(&self) {
+    fn start(&self) {
         let mut threads = self.threads.lock();
         while threads.len() < self.shared.seats {
             let shared = Arc::clone(&self.shared);
-            let round = shared.state.lock().round;
             let spawned = std::thread::Builder::new()
                 .name(format!("heap-mark-{}", threads.len() + 1))
-                .spawn(move || helper(&shared, round));
+                .spawn(move || helper(&shared));
             match spawned {
                 Ok(thread) => threads.push(thread),
                 Err(_) => break,
@@ -178,62 +203,48 @@ impl MarkPool {
     /// Runs `own` here, and `job(seat)` for every seat (from 1) that somebody takes
     /// meanwhile; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
-        // waited for, before the borrow ends. Nothing in between unwinds.
-        let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-        self.shared.offer(job);
-        or_abort(own);
-        self.shared.withdraw(&mut self.shared.state.lock());
-        self.shared.finish();
+        self.shared.run(job, own, || self.start());
     }
 
     /// Looks for seats, for a mutator that is outside and awake.
     pub(crate) fn watch(&self) -> Watch<'_> {
+        if self.shared.seats == 0 {
+            return Watch(None);
+        }
         self.shared.state.lock().watching += 1;
-        Watch(&self.shared)
+        Watch(Some(&self.shared))
     }
 }
 
 /// A mutator that waits for the world to resume, and marks meanwhile if there is a
 /// seat (PO2).
-pub(crate) struct Watch<'p>(&'p Shared);
-
-impl Watch<'_> {
-    #[cold]
-    fn help(&self) {
-        let seat = self.0.sit(&mut self.0.state.lock());
-        if let Some((job, seat)) = seat {
-            self.0.work(job, seat);
-        }
-    }
-}
+pub(crate) struct Watch<'p>(Option<&'p Shared>);
 
 impl Meanwhile for Watch<'_> {
     #[inline]
     fn look(&self) {
         // ORDERING: Relaxed: a hint; the last look, when it is dropped, is under the
         // lock.
-        if self.0.open.load(Ordering::Relaxed) {
-            self.help();
+        if let Some(shared) = self.0
+            && shared.open.load(Ordering::Relaxed)
+        {
+            shared.help(|_| ());
         }
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // An offer that counted on us has been made before, or finds us gone.
-        let seat = {
-            let mut state = self.0.state.lock();
-            state.watching -= 1;
-            self.0.sit(&mut state)
-        };
-        if let Some((job, seat)) = seat {
-            self.0.work(job, seat);
+        // An offer was made before, and we take its seat here if it is still free; or it
+        // finds us gone, and does not count on us.
+        if let Some(shared) = self.0 {
+            shared.help(|state| state.watching -= 1);
         }
     }
 }
 
-fn helper(shared: &Shared, mut round: u64) {
+fn helper(shared: &Shared) {
+    let mut round = 0;
     loop {
         let (job, seat) = {
             let mut state = shared.state.lock();
@@ -272,7 +283,6 @@ mod tests {
     #[test]
     fn everybody_who_took_a_seat_has_finished_when_run_returns() {
         let pool = MarkPool::new(3);
-        pool.start();
         for _ in 0..200 {
             let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let seats = Mutex::new(Vec::new());
@@ -298,7 +308,6 @@ mod tests {
         const CHILD: &str = "HEAP_POOL_CHILD";
         if std::env::var_os(CHILD).is_some() {
             let pool = MarkPool::new(1);
-            pool.start();
             let begun = AtomicBool::new(false);
             pool.run(
                 &|_| {

@@ -90,6 +90,12 @@ impl MarkJob {
             pieces_len: AtomicUsize::new(0),
         }
     }
+
+    /// Whether there are pieces for anybody.
+    fn has_pieces(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of whoever changed the list.
+        self.pieces_len.load(Ordering::Acquire) != 0
+    }
 }
 
 /// How much of the work at hand a worker has done.
@@ -99,22 +105,25 @@ enum Drained {
     Partly,
 }
 
-/// A marking that takes no more steps than these is done by one worker: less than it
-/// takes to wake another. In builds with assertions others are called as soon as there
-/// is a page in hand, so that the small heaps of tests have several workers.
-const STEPS_ALONE: usize = if cfg!(debug_assertions) { 3 } else { 32 };
-/// Pages in the queue with which there is something to do for others. A chain never has
-/// as many: one worker follows it, without fences.
-const PAGES_TO_SHARE: usize = if cfg!(debug_assertions) { 1 } else { 2 };
+/// A marking that takes no more steps (objects, pages) and marks no more objects than these
+/// is done by one worker: some ten microseconds, less than it takes to wake another. An odd
+/// number, because chains of pages repeat after two, three or four steps. In builds with
+/// assertions others are called after three steps whatever there is to do, so that the small
+/// heaps of tests have several workers.
+const STEPS_ALONE: usize = if cfg!(debug_assertions) { 3 } else { 31 };
+const OBJECTS_ALONE: usize = 1024;
+/// Pages at hand with which there is something to do for others. A chain never has as
+/// many: one worker follows it, without fences.
+const PAGES_TO_SHARE: usize = 2;
 
 /// How much a worker does before it looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Budget {
     /// All there is at hand.
     Whole,
-    /// So many objects or pages. A piece of a large object ends it: it is much work,
-    /// and leads to more.
-    Steps(usize),
+    /// What is done alone before a look for work for others. A piece of a large object
+    /// ends it: it is much work, and leads to more.
+    Alone,
 }
 
 /// Where a worker keeps its pages.
@@ -436,17 +445,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         while let Some(piece) = self.tracer.take_piece() {
             pieces.push(SharedPiece(piece));
         }
-        // ORDERING: Release pairs with the Acquire in `sighted`.
+        // ORDERING: Release pairs with the Acquire in `has_pieces`.
         self.job.pieces_len.store(pieces.len(), Ordering::Release);
     }
 
-    /// Whether there are pieces for anybody.
-    fn has_pieces(&self) -> bool {
-        self.job.pieces_len.load(Ordering::Acquire) != 0
-    }
-
     fn take_piece(&self) -> Option<Piece> {
-        if !self.has_pieces() {
+        if !self.job.has_pieces() {
             return None;
         }
         let mut pieces = self.job.pieces.lock();
@@ -473,14 +477,17 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 
     /// Works until nothing is at hand, or the budget is used up.
     fn drain(&mut self, budget: Budget) -> Drained {
-        let steps = match budget {
-            Budget::Whole => usize::MAX,
-            Budget::Steps(steps) => steps,
+        let (steps, objects) = match budget {
+            Budget::Whole => (usize::MAX, usize::MAX),
+            Budget::Alone => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
         };
         for _ in 0..steps {
+            if self.counts.objects >= objects {
+                return Drained::Partly;
+            }
             if let Some(object) = self.direct.pop() {
                 self.scan_chain(object);
-            } else if budget != Budget::Whole && self.has_pieces() {
+            } else if budget == Budget::Alone && self.job.has_pieces() {
                 return Drained::Partly;
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
@@ -506,7 +513,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 impl Worker<'_, VecDeque<Page>> {
     /// Whether another worker would find something to do.
     fn has_work_for_others(&self) -> bool {
-        self.queue.len() >= PAGES_TO_SHARE || self.has_pieces()
+        let pages = self.queue.len() + usize::from(self.taken.is_some());
+        pages >= PAGES_TO_SHARE || self.job.has_pieces() || cfg!(debug_assertions)
     }
 
     /// Goes on as the first worker of a job that others take part in.
@@ -556,10 +564,8 @@ impl Worker<'_, Deque<Page>> {
                 self.taken = Some(self.begin_page(page));
                 continue;
             }
-            let sighted = || {
-                job.pieces_len.load(Ordering::Acquire) != 0
-                    || job.stealers.iter().any(|stealer| !stealer.is_empty())
-            };
+            let sighted =
+                || job.has_pieces() || job.stealers.iter().any(|stealer| !stealer.is_empty());
             let relax = |spins: u32| {
                 if spins % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
             };
@@ -587,7 +593,7 @@ pub(crate) fn mark(
         grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
         worker.flush();
     });
-    let budget = if pool.seats() == 0 { Budget::Whole } else { Budget::Steps(STEPS_ALONE) };
+    let budget = if pool.seats() == 0 { Budget::Whole } else { Budget::Alone };
     while worker.drain(budget) == Drained::Partly {
         if worker.has_work_for_others() {
             return mark_together(worker, pool);
@@ -598,7 +604,6 @@ pub(crate) fn mark(
 
 /// Does the rest of what `alone` has begun, with the helpers.
 fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> MarkCounts {
-    pool.start();
     let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
     let job = MarkJob::new(alone.job.isa, deques.iter().map(Deque::stealer).collect());
     let slots: Vec<Mutex<Option<Deque<Page>>>> =

@@ -25,12 +25,12 @@ const DEADLOCK: &str = "deadlock; threads";
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {
     fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        pool.run(job, own);
+        pool.shared.run(job, own, || ());
     }
 
     /// What a helper thread does.
     fn helper(shared: &Shared) {
-        helper(shared, 0);
+        helper(shared);
     }
 
     /// What a mutator does that waits: it looks once and goes to sleep.
@@ -88,6 +88,13 @@ fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     helper.join().unwrap();
 }
 
+fn wait_until(taken: &Mutex<bool>, changed: &Condvar) {
+    let mut taken = taken.lock();
+    while !*taken {
+        taken = changed.wait(taken);
+    }
+}
+
 /// A marking with one seat that is not over before somebody has taken it (PO2).
 fn a_seat_is_seen<S: Steps>() {
     let pool = Arc::new(MarkPool::new(1));
@@ -104,15 +111,28 @@ fn a_seat_is_seen<S: Steps>() {
         *taken.lock() = true;
         changed.notify_one();
     };
-    S::run(&pool, &job, || {
-        let mut taken = taken.lock();
-        while !*taken {
-            taken = changed.wait(taken);
-        }
-    });
+    S::run(&pool, &job, || wait_until(&taken, &changed));
     end(&pool);
     helper.join().unwrap();
     mutator.join().unwrap();
+}
+
+/// A marking with two seats, of which a mutator that watches may take one: a helper takes
+/// the other (PO2).
+fn a_helper_is_woken_beside_a_watcher<S: Steps>() {
+    let pool = MarkPool::new(2);
+    let shared = Arc::clone(&pool.shared);
+    let helper = spawn(move || S::helper(&shared));
+    let watch = pool.watch();
+    let (taken, changed) = (Mutex::new(false), Condvar::new());
+    let job = |_: usize| {
+        *taken.lock() = true;
+        changed.notify_one();
+    };
+    S::run(&pool, &job, || wait_until(&taken, &changed));
+    drop(watch);
+    end(&pool);
+    helper.join().unwrap();
 }
 
 /// The threads are the model's, so the pool has none to join.
@@ -137,13 +157,20 @@ fn loom_a_seat_is_seen() {
     check_bounded(4, a_seat_is_seen::<Sound>);
 }
 
+#[test]
+fn loom_a_helper_is_woken_beside_a_watcher() {
+    check(a_helper_is_woken_beside_a_watcher::<Sound>);
+}
+
 // ---- the mutants ----------------------------------------------------------------
 
 /// The real one, up to the end of the caller's own part.
 fn offer_and_do_own(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
     // SAFETY: none: this is what the mutants break, and the model sees it.
     let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-    pool.shared.offer(job);
+    if pool.shared.offer(job) {
+        pool.shared.offered.notify_all();
+    }
     or_abort(own);
 }
 
@@ -241,4 +268,67 @@ impl Steps for CeasesBlindly {
 #[test]
 fn loom_mutant_ceases_blindly() {
     caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesBlindly>));
+}
+
+/// A mutator that ceases to watch is counted on ever after.
+struct CeasesUncounted;
+
+impl Steps for CeasesUncounted {
+    fn help(pool: &MarkPool) {
+        let watch = ManuallyDrop::new(pool.watch());
+        watch.look();
+        // Removed: watching -= 1.
+        pool.shared.help(|_| ());
+    }
+}
+
+#[test]
+fn loom_mutant_ceases_uncounted() {
+    caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesUncounted>));
+}
+
+/// Offers seats; `wakes` says whether it tells the helpers.
+fn offer_all(
+    pool: &MarkPool,
+    job: &(dyn Fn(usize) + Sync),
+    own: impl FnOnce(),
+    wakes: impl FnOnce(&State) -> bool,
+) {
+    // SAFETY: as in `offer_and_do_own`.
+    let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
+    let _ = pool.shared.offer(job);
+    if wakes(&pool.shared.state.lock()) {
+        pool.shared.offered.notify_all();
+    }
+    or_abort(own);
+    pool.shared.withdraw(&mut pool.shared.state.lock());
+    pool.shared.finish();
+}
+
+/// Wakes nobody.
+struct OffersSilently;
+
+impl Steps for OffersSilently {
+    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+        offer_all(pool, job, own, |_| false);
+    }
+}
+
+#[test]
+fn loom_mutant_offers_silently() {
+    caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<OffersSilently>));
+}
+
+/// Thinks that one mutator will take all seats.
+struct OverratesWatchers;
+
+impl Steps for OverratesWatchers {
+    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
+        offer_all(pool, job, own, |state| state.watching == 0);
+    }
+}
+
+#[test]
+fn loom_mutant_overrates_watchers() {
+    caught(DEADLOCK, || check(a_helper_is_woken_beside_a_watcher::<OverratesWatchers>));
 }
