@@ -73,6 +73,9 @@ pub(crate) struct RunArgs {
     /// Growth over the live size before a collection is due, in percent
     #[arg(long)]
     pub(crate) growth: Option<u32>,
+    /// Do not ask the system for huge pages
+    #[arg(long)]
+    pub(crate) small_pages: bool,
 }
 
 /// What `compare` and `scale` run.

@@ -19,6 +19,9 @@ pub(crate) fn config(args: &RunArgs, defaults: Config) -> Config {
     if let Some(percent) = args.growth {
         config = config.growth_percent(percent);
     }
+    if args.small_pages {
+        config = config.huge_pages(false);
+    }
     config
 }
 

@@ -91,6 +91,7 @@ mod tests {
             max_heap: None,
             min_heap: Some(64 << 10),
             growth: None,
+            small_pages: false,
         };
         let line = run_once(name, &args);
         let sum = line.split(' ').find_map(|pair| pair.strip_prefix("sum="));
