@@ -79,16 +79,15 @@ impl Shared {
         state.watching < self.seats
     }
 
-    /// What [`MarkPool::run`] does, on a pool whose threads `start` starts.
-    fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce(), start: impl FnOnce()) {
+    /// What [`MarkPool::run`] does; `wake` wakes the helpers.
+    fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce(), wake: impl FnOnce()) {
         // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
         // waited for, before the borrow ends. Nothing in between unwinds.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-        let wake = self.offer(job);
+        let few_watch = self.offer(job);
         or_abort(|| {
-            if wake {
-                start();
-                self.offered.notify_all();
+            if few_watch {
+                wake();
             }
             own();
         });
@@ -184,9 +183,9 @@ impl MarkPool {
         self.shared.seats
     }
 
-    /// Starts the threads that are wanted and not there. Fewer if the system
-    /// refuses.
-    fn start(&self) {
+    /// Wakes the helpers. Starts those that are wanted and not there; fewer if the
+    /// system refuses.
+    fn wake(&self) {
         let mut threads = self.threads.lock();
         while threads.len() < self.shared.seats {
             let shared = Arc::clone(&self.shared);
@@ -198,12 +197,13 @@ impl MarkPool {
                 Err(_) => break,
             }
         }
+        self.shared.offered.notify_all();
     }
 
     /// Runs `own` here, and `job(seat)` for every seat (from 1) that somebody takes
     /// meanwhile; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        self.shared.run(job, own, || self.start());
+        self.shared.run(job, own, || self.wake());
     }
 
     /// Looks for seats, for a mutator that is outside and awake.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Condvar, Mutex};
-use heap_sync::thread::spawn;
+use heap_sync::thread::{JoinHandle, spawn};
 
 use super::{Job, MarkPool, Meanwhile, Shared, State, helper, or_abort};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
@@ -25,7 +25,12 @@ const DEADLOCK: &str = "deadlock; threads";
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {
     fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        pool.shared.run(job, own, || ());
+        pool.shared.run(job, own, || Self::wake(&pool.shared));
+    }
+
+    /// How the helpers are woken, which are the model's: the pool starts none.
+    fn wake(shared: &Shared) {
+        shared.offered.notify_all();
     }
 
     /// What a helper thread does.
@@ -46,19 +51,22 @@ struct Sound;
 
 impl Steps for Sound {}
 
+fn spawn_helper<S: Steps>(pool: &MarkPool) -> JoinHandle<()> {
+    let shared = Arc::clone(&pool.shared);
+    spawn(move || S::helper(&shared))
+}
+
+fn spawn_mutator<S: Steps>(pool: &Arc<MarkPool>) -> JoinHandle<()> {
+    let pool = Arc::clone(pool);
+    spawn(move || S::help(&pool))
+}
+
 /// A marking with a helper and a waiting mutator, as many as there are seats or one
 /// more than that.
 fn nobody_works_when_run_has_returned<S: Steps>(seats: usize) {
     let pool = Arc::new(MarkPool::new(seats));
+    let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
     let of_the_caller = Arc::new((0..=seats).map(|_| Witness::default()).collect::<Vec<_>>());
-    let helper = {
-        let shared = Arc::clone(&pool.shared);
-        spawn(move || S::helper(&shared))
-    };
-    let mutator = {
-        let pool = Arc::clone(&pool);
-        spawn(move || S::help(&pool))
-    };
     let job = |seat: usize| {
         of_the_caller[seat].touch();
     };
@@ -74,8 +82,7 @@ fn nobody_works_when_run_has_returned<S: Steps>(seats: usize) {
 /// Two markings in a row: a helper that comes late for the first is none of it.
 fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     let pool = MarkPool::new(1);
-    let shared = Arc::clone(&pool.shared);
-    let helper = spawn(move || S::helper(&shared));
+    let helper = spawn_helper::<S>(&pool);
     for _ in 0..2 {
         let of_the_caller = Arc::new(Witness::default());
         let job = |_: usize| {
@@ -88,48 +95,38 @@ fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     helper.join().unwrap();
 }
 
-fn wait_until(taken: &Mutex<bool>, changed: &Condvar) {
-    let mut taken = taken.lock();
-    while !*taken {
-        taken = changed.wait(taken);
-    }
-}
-
-/// A marking with one seat that is not over before somebody has taken it (PO2).
-fn a_seat_is_seen<S: Steps>() {
-    let pool = Arc::new(MarkPool::new(1));
-    let helper = {
-        let shared = Arc::clone(&pool.shared);
-        spawn(move || S::helper(&shared))
-    };
-    let mutator = {
-        let pool = Arc::clone(&pool);
-        spawn(move || S::help(&pool))
-    };
+/// A marking that is not over before somebody has taken a seat.
+fn run_until_a_seat_is_taken<S: Steps>(pool: &MarkPool) {
     let (taken, changed) = (Mutex::new(false), Condvar::new());
     let job = |_: usize| {
         *taken.lock() = true;
         changed.notify_one();
     };
-    S::run(&pool, &job, || wait_until(&taken, &changed));
+    S::run(pool, &job, || {
+        let mut taken = taken.lock();
+        while !*taken {
+            taken = changed.wait(taken);
+        }
+    });
+}
+
+/// With one seat, beside a helper and a mutator that waits (PO2).
+fn a_seat_is_seen<S: Steps>() {
+    let pool = Arc::new(MarkPool::new(1));
+    let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
+    run_until_a_seat_is_taken::<S>(&pool);
     end(&pool);
     helper.join().unwrap();
     mutator.join().unwrap();
 }
 
-/// A marking with two seats, of which a mutator that watches may take one: a helper takes
-/// the other (PO2).
+/// With two seats, of which a mutator that watches may take one: a helper takes the other
+/// (PO2).
 fn a_helper_is_woken_beside_a_watcher<S: Steps>() {
     let pool = MarkPool::new(2);
-    let shared = Arc::clone(&pool.shared);
-    let helper = spawn(move || S::helper(&shared));
+    let helper = spawn_helper::<S>(&pool);
     let watch = pool.watch();
-    let (taken, changed) = (Mutex::new(false), Condvar::new());
-    let job = |_: usize| {
-        *taken.lock() = true;
-        changed.notify_one();
-    };
-    S::run(&pool, &job, || wait_until(&taken, &changed));
+    run_until_a_seat_is_taken::<S>(&pool);
     drop(watch);
     end(&pool);
     helper.join().unwrap();
@@ -287,30 +284,12 @@ fn loom_mutant_ceases_uncounted() {
     caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesUncounted>));
 }
 
-/// Offers seats; `wakes` says whether it tells the helpers.
-fn offer_all(
-    pool: &MarkPool,
-    job: &(dyn Fn(usize) + Sync),
-    own: impl FnOnce(),
-    wakes: impl FnOnce(&State) -> bool,
-) {
-    // SAFETY: as in `offer_and_do_own`.
-    let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
-    let _ = pool.shared.offer(job);
-    if wakes(&pool.shared.state.lock()) {
-        pool.shared.offered.notify_all();
-    }
-    or_abort(own);
-    pool.shared.withdraw(&mut pool.shared.state.lock());
-    pool.shared.finish();
-}
-
 /// Wakes nobody.
 struct OffersSilently;
 
 impl Steps for OffersSilently {
-    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        offer_all(pool, job, own, |_| false);
+    fn wake(_: &Shared) {
+        // Removed: offered.notify_all().
     }
 }
 
@@ -323,8 +302,10 @@ fn loom_mutant_offers_silently() {
 struct OverratesWatchers;
 
 impl Steps for OverratesWatchers {
-    fn run(pool: &MarkPool, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        offer_all(pool, job, own, |state| state.watching == 0);
+    fn wake(shared: &Shared) {
+        if shared.state.lock().watching == 0 {
+            shared.offered.notify_all();
+        }
     }
 }
 
