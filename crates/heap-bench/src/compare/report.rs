@@ -36,11 +36,9 @@ impl<'a> Row<'a> {
 
     /// Takes the result of a run.
     pub(super) fn record(&mut self, end: End) {
-        match end {
-            End::Line(line) => self.lines.push(line),
-            End::Skipped => self.closed = Some("cannot do this".to_owned()),
-            End::TimedOut => self.closed = Some("timed out".to_owned()),
-            End::Failed(why) => self.closed = Some(why),
+        match end.line() {
+            Ok(line) => self.lines.push(line),
+            Err(why) => self.closed = Some(why),
         }
     }
 

@@ -42,6 +42,25 @@ pub(super) enum End {
     Failed(String),
 }
 
+/// Why there is no line from a program that cannot do the workload.
+pub(super) const CANNOT: &str = "cannot do this";
+
+impl End {
+    /// The line.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(super) fn line(self) -> Result<Line, String> {
+        match self {
+            End::Line(line) => Ok(line),
+            End::Skipped => Err(CANNOT.to_owned()),
+            End::TimedOut => Err("timed out".to_owned()),
+            End::Failed(why) => Err(why),
+        }
+    }
+}
+
 /// The exit code with which a peer says that it cannot do a workload.
 const SKIPPED: i32 = 3;
 

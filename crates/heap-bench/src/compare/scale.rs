@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use super::case::{Case, Scales};
 use super::peer::{Peer, Program};
 use super::report::{self, median, short};
-use super::run::{self, End};
+use super::run::{self, CANNOT, End};
 use crate::args::{CompareArgs, PeerName};
 
 /// The milliseconds of one round.
@@ -78,8 +78,6 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
     if all_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-const CANNOT: &str = "cannot do this";
-
 /// Does the rounds; C5.
 fn rounds(
     peer: &Peer,
@@ -126,12 +124,7 @@ fn measure(
     });
     let mut slowest: f64 = 0.0;
     for end in ends {
-        let line = match end {
-            End::Line(line) => line,
-            End::Skipped => return Err(CANNOT.to_owned()),
-            End::TimedOut => return Err("timed out".to_owned()),
-            End::Failed(why) => return Err(why),
-        };
+        let line = end.line()?;
         let found = line.sum().unwrap_or("none");
         let expected = sum.get_or_insert_with(|| found.to_owned());
         if found != expected {
