@@ -6,7 +6,8 @@
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
 //! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
-//! what is known of single objects. `inspect` looks in with the world stopped,
+//! what is known of single objects; `newborn` marks what is made while a marking is
+//! under way. `inspect` looks in with the world stopped,
 //! `snapshot` without, `check` on behalf of the verifier.
 //!
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
@@ -17,6 +18,7 @@
 
 mod check;
 mod inspect;
+mod newborn;
 mod pages;
 mod regions;
 mod scavenge;
@@ -58,6 +60,7 @@ use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
 use crate::sweep_gen::SweepGen;
 use crate::ticket::{ActiveSweep, Ticket};
+use newborn::Newborn;
 use pages::{Pages, Run};
 
 /// Spans without free slots that one refill may sweep in vain. Bounds both the
@@ -117,6 +120,8 @@ pub struct MHeap {
     mutators: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
+    /// Objects made while a marking is under way.
+    newborn: Newborn,
     /// Specials of objects that sweeping has found dead.
     fired: Mutex<Vec<Special>>,
     /// Bytes that the heap may retain after the last collection; `usize::MAX`
@@ -155,6 +160,7 @@ impl MHeap {
             cursor: AtomicUsize::new(0),
             mutators: AtomicUsize::new(0),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
+            newborn: Newborn::default(),
             fired: Mutex::new(Vec::new()),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
@@ -337,6 +343,7 @@ impl MHeap {
             .drain(..)
             .map(|mut span| {
                 debug_assert_eq!(span.free_slots(), 0);
+                self.mark_newborn(&span);
                 debug_assert_eq!(span.body().central, NonNull::from(central));
                 handed_out += span.count();
                 span.uncache(now)
@@ -349,6 +356,7 @@ impl MHeap {
     /// Takes a span back from a mutator's cache.
     pub fn release_span(&self, home: Home, mut span: CachedSpan) {
         let now = self.now();
+        self.mark_newborn(&span);
         let handed_out = span.count();
         let full = span.free_slots() == 0;
         // SAFETY: Y3.
@@ -356,6 +364,15 @@ impl MHeap {
         central.counts().allocated(handed_out, span.body().slot_bytes);
         let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
         list.at(home).push(span.uncache(now));
+    }
+
+    /// Marks the objects that were made in a span since it was cached, if a marking is
+    /// under way (M4).
+    #[inline]
+    fn mark_newborn(&self, span: &CachedSpan) {
+        if self.newborn.is_wanted() {
+            self.newborn.mark(span.body());
+        }
     }
 
     /// A large object of `bytes` bytes: the start of a span of its own.
@@ -378,6 +395,7 @@ impl MHeap {
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
         let now = self.now();
+        self.mark_newborn(&span);
         central.full_swept(now).at(Home::default()).push(span.uncache(now));
         Ok(object)
     }
@@ -437,6 +455,7 @@ impl MHeap {
             alloc_bits: None,
             allocated,
             counted: 0,
+            cached_at: 0,
             needs_zero,
         };
         // SAFETY: `base` is inside an arena that this heap has mapped.
@@ -677,9 +696,22 @@ impl MHeap {
         self.bits.rotate();
     }
 
+    /// Mutators will run before marking is over: from here on every new object counts as
+    /// marked (M4). The world is stopped, all caches are flushed.
+    pub fn keep_newborn(&self) {
+        self.newborn.begin();
+    }
+
+    /// Marking is over. Returns how many objects were marked because they are new, and
+    /// the bytes of their slots. The world is stopped, all caches are flushed.
+    pub fn take_newborn(&self) -> (usize, usize) {
+        self.newborn.end()
+    }
+
     /// Starts the sweep phase after marking: every span needs sweeping. The
     /// world is stopped, all caches are flushed.
     pub fn start_sweep(&self) {
+        debug_assert!(!self.newborn.is_wanted(), "M4: marking is under way");
         self.set_retain_goal();
         let next = self.now().next();
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");

@@ -90,6 +90,8 @@ pub struct Body {
     /// Of the allocated slots, those that the statistics know of (Z3): the others
     /// were handed out since the span was cached.
     pub counted: usize,
+    /// What `free_index` was when the span was last cached.
+    pub cached_at: usize,
     /// Whether free slots may hold old data. Free slots of other spans read as
     /// zero. (Go: `needzero`.)
     pub needs_zero: bool,
@@ -100,6 +102,12 @@ impl Body {
     #[must_use]
     pub fn is_allocated(&self, i: usize) -> bool {
         i < self.free_index || self.alloc_bits.is_some_and(|bits| bits.get(i))
+    }
+
+    /// The slots that were handed out since the span was cached.
+    pub(crate) fn handed_out(&self) -> impl Iterator<Item = usize> {
+        let was_free = move |i: &usize| !self.alloc_bits.is_some_and(|bits| bits.get(*i));
+        (self.cached_at..self.free_index).filter(was_free)
     }
 
     /// Start of slot `i`.
@@ -232,7 +240,14 @@ impl CachedSpan {
         let record = unsafe { span.as_ref() };
         debug_assert_eq!(record.phase(now), Some(SpanPhase::Swept), "G3");
         record.stamp.set(SpanPhase::Cached, now);
-        CachedSpan(span)
+        CachedSpan(span).begin()
+    }
+
+    /// Remembers from where on slots are handed out.
+    fn begin(mut self) -> CachedSpan {
+        let body = self.body_mut();
+        body.cached_at = body.free_index;
+        self
     }
 
     /// The contents.
@@ -370,7 +385,7 @@ impl<'t> SweepClaim<'t> {
     pub(crate) fn into_cached(self) -> CachedSpan {
         // SAFETY: F1.
         unsafe { self.span.as_ref() }.stamp.set(SpanPhase::Cached, self.now);
-        CachedSpan(self.span)
+        CachedSpan(self.span).begin()
     }
 
     /// The span holds nothing any more: kills the record. Returns it with the

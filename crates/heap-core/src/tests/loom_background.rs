@@ -105,6 +105,7 @@ impl<S: Steps> World<S> {
                 alloc_bits: None,
                 allocated: 0,
                 counted: 0,
+                cached_at: 0,
                 needs_zero: false,
             };
             // SAFETY: a dead record of our own; nobody follows its pointers.

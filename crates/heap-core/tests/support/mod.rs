@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use heap_core::alloc_class::{Slot, for_sized};
@@ -138,11 +138,15 @@ pub(crate) fn refill(
     }
 }
 
+/// The mark byte of an object.
+pub(crate) fn mark_byte<'a>(object: NonNull<u8>) -> &'a AtomicU8 {
+    // SAFETY: the tests ask for objects of their heaps only, while those are there.
+    unsafe { Arena::of(object) }.mark_byte(object.addr().get())
+}
+
 /// Marks a live object, as one that was found and traced.
 pub(crate) fn mark(object: NonNull<u8>) {
-    // SAFETY: the tests mark objects of their heaps only.
-    let arena = unsafe { Arena::of(object) };
-    arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+    mark_byte(object).store(BLACK, Ordering::Relaxed);
 }
 
 /// Every invariant of a heap at rest.
