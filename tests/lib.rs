@@ -72,6 +72,12 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// Where it is counted.
+    #[must_use]
+    pub fn counter(&self) -> &Arc<Counter> {
+        &self.counter
+    }
+
     /// The number it was made with.
     ///
     /// # Panics

@@ -274,6 +274,15 @@ pub enum Step {
         /// The root that takes its target.
         root: usize,
     },
+    /// A root takes what an edge of another leads to, which then leads nowhere.
+    Take {
+        /// Root of the object with the edge.
+        from: usize,
+        /// The edge.
+        edge: usize,
+        /// The root that takes its target.
+        root: usize,
+    },
     /// A root is dropped.
     Clear {
         /// Which.
@@ -306,6 +315,8 @@ pub enum Step {
     },
     /// What is idle goes back to the system.
     Release,
+    /// A step of a collection.
+    CollectStep,
     /// A collection, and a comparison with the model.
     Collect,
     /// A check of every invariant of the heap.
@@ -415,6 +426,12 @@ impl World {
                     }
                 }
             }
+            Step::Take { from, edge, root } => {
+                if from != root {
+                    self.step(cx, &Step::Follow { from, edge, root });
+                    self.step(cx, &Step::Unlink { from, edge });
+                }
+            }
             Step::Clear { root } => {
                 self.roots[root] = None;
                 self.model.roots[root] = None;
@@ -443,6 +460,7 @@ impl World {
                 });
             }
             Step::Release => drop(cx.heap().release_idle()),
+            Step::CollectStep => _ = cx.collect_step(),
             Step::Collect => {
                 cx.collect();
                 self.compare(cx);

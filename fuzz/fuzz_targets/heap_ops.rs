@@ -8,6 +8,8 @@
 
 #![no_main]
 
+use std::time::Duration;
+
 use heap_api::Config;
 use heap_tests::programs::{ROOTS, Shape, Step, TEXTS, Verified, run};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -25,6 +27,8 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         kib @ 1..64 => config.max_heap_bytes(kib << 14),
         _ => config,
     };
+    // Slices end by the clock, which repeats nothing, but for those of no length.
+    let config = if bytes.ratio(1, 2)? { config.mark_slice(Duration::ZERO) } else { config };
     // Threads make a run slow and not quite repeatable: now and then only.
     Ok(match bytes.int_in_range(0..=31)? {
         30 => config.helpers(1),
@@ -57,7 +61,7 @@ fn edge(bytes: &mut Unstructured<'_>) -> Result<usize> {
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
-    let kind = bytes.int_in_range(0..=31)?;
+    let kind = bytes.int_in_range(0..=35)?;
     let mut root = || bytes.int_in_range(0..=ROOTS - 1);
     Ok(match kind {
         0..=6 => {
@@ -86,6 +90,11 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
         28 => Step::Park,
         29 => Step::Release,
         30 => Step::Collect,
+        32..=33 => Step::CollectStep,
+        34..=35 => {
+            let (from, root) = (root()?, root()?);
+            Step::Take { from, edge: edge(bytes)?, root }
+        }
         _ => Step::Verify,
     })
 }

@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use heap_api::Config;
 use heap_tests::programs::{ROOTS, Shape, Step, TEXTS, Verified, run};
 use proptest::collection::vec;
@@ -40,6 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (root.clone(), any::<usize>()).prop_map(|(from, edge)| Step::Unlink { from, edge }),
         6 => (root.clone(), any::<usize>(), root.clone())
             .prop_map(|(from, edge, root)| Step::Follow { from, edge, root }),
+        6 => (root.clone(), any::<usize>(), root.clone())
+            .prop_map(|(from, edge, root)| Step::Take { from, edge, root }),
         3 => root.clone().prop_map(|root| Step::Clear { root }),
         3 => (0..TEXTS, root).prop_map(|(text, root)| Step::Intern { text, root }),
         2 => (1_usize..600).prop_map(|count| Step::Garbage { count }),
@@ -48,6 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1_usize..3, shape(), 1_usize..300)
             .prop_map(|(threads, shape, count)| Step::Visit { threads, shape, count }),
         1 => Just(Step::Release),
+        4 => Just(Step::CollectStep),
         2 => Just(Step::Collect),
         1 => Just(Step::Verify),
     ]
@@ -55,14 +60,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn config() -> impl Strategy<Value = Config> {
     let limit = prop_oneof![3 => Just(None), 2 => (1_usize..64).prop_map(|kib| Some(kib << 14))];
-    (any::<bool>(), limit, 0_usize..3, any::<bool>(), 0_usize..1 << 18).prop_map(
-        |(stress, limit, helpers, background, min)| {
+    let slice = prop_oneof![2 => Just(None), 3 => Just(Some(0)), 2 => (0_u64..200).prop_map(Some)];
+    (any::<bool>(), limit, 0_usize..3, any::<bool>(), 0_usize..1 << 18, slice).prop_map(
+        |(stress, limit, helpers, background, min, slice)| {
             let config = Config::new()
                 .stress(stress)
                 .helpers(helpers)
                 .background_sweep(background)
                 .min_heap_bytes(min)
                 .huge_pages(false);
+            let config = match slice {
+                Some(microseconds) => config.mark_slice(Duration::from_micros(microseconds)),
+                None => config,
+            };
             match limit {
                 Some(bytes) => config.max_heap_bytes(bytes),
                 None => config,

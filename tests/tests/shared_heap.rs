@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use heap_api::{AtomicSlot, Config, Cx, Gc, Heap, Opaque, Root, Share, Trace};
 use heap_tests::{Counted, Counter};
@@ -18,9 +19,11 @@ fn operations() -> u64 {
 }
 
 fn configs() -> impl Iterator<Item = Config> {
-    [(0, false), (2, false), (0, true), (2, true)].into_iter().map(|(helpers, background)| {
-        Config::new().min_heap_bytes(256 << 10).helpers(helpers).background_sweep(background)
-    })
+    let whole = [(0, false), (2, false), (0, true), (2, true)].into_iter().map(|(helpers, on)| {
+        Config::new().min_heap_bytes(256 << 10).helpers(helpers).background_sweep(on)
+    });
+    let slice = |us| Config::new().min_heap_bytes(256 << 10).mark_slice(Duration::from_micros(us));
+    whole.chain([slice(0), slice(50).helpers(2).background_sweep(true)])
 }
 
 /// A generator good enough to mix operations.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use heap_api::{
     Config, Cx, Gc, Heap, Lock, Opaque, OutOfMemory, Root, Slot, Stack, StackBlock, StackWindow,
@@ -115,11 +116,11 @@ fn apply(
         Op::Pop(index, count) => {
             for _ in 0..count {
                 assert_eq!(owner(index).stack.last().map(Value::id), models[index].last().copied());
-                assert_eq!(owner(index).stack.pop().map(Value::id), models[index].pop());
+                assert_eq!(owner(index).stack.pop(cx).map(Value::id), models[index].pop());
             }
         }
         Op::Truncate(index, height) => {
-            owner(index).stack.truncate(height as usize);
+            owner(index).stack.truncate(cx, height as usize);
             models[index].truncate(height as usize);
         }
         Op::Resize(index, height) => {
@@ -155,7 +156,7 @@ fn apply(
             // Within the capacity the stack may be used meanwhile.
             if stack.len() < stack.capacity() {
                 stack.push(cx, Value::Number(5));
-                assert_eq!(stack.pop().map(Value::id), Some(5));
+                assert_eq!(stack.pop(cx).map(Value::id), Some(5));
             }
         }
         Op::Shrink(index) => {
@@ -178,7 +179,7 @@ fn apply(
                 let pushed = local.try_push(cx, Value::Number(from as u64));
                 list.push(local);
                 let local = list.pop().unwrap();
-                assert_eq!(local.pop().map(Value::id), pushed.is_ok().then_some(from as u64));
+                assert_eq!(local.pop(cx).map(Value::id), pushed.is_ok().then_some(from as u64));
                 return pushed.is_ok();
             }
         }
@@ -253,9 +254,11 @@ proptest! {
     fn stacks_do_as_the_model_says(
         ops in proptest::collection::vec(op(), 1..50),
         stress in any::<bool>(),
+        slices in any::<bool>(),
         limit in proptest::option::weighted(0.5, 0..2 * MIB),
     ) {
         let config = Config::new().stress(stress);
+        let config = if slices { config.mark_slice(Duration::ZERO) } else { config };
         let config = match limit {
             Some(bytes) => config.max_heap_bytes(bytes),
             None => config,
@@ -281,7 +284,7 @@ fn a_stack_does_not_move_under_a_window() {
         assert_eq!(stack.len(), stack.capacity());
         drop(window);
         assert!(catch(|| stack.try_reserve(&cx, 1)).unwrap_err().contains("a window"));
-        stack.truncate(1);
+        stack.truncate(&cx, 1);
         assert!(catch(|| stack.shrink(&cx)).unwrap_err().contains("a window"));
         // What was cut off is still there to look at.
         assert!(matches!(second[9].get(), Value::Number(9)));
@@ -311,7 +314,7 @@ fn values_above_the_height_keep_nothing_alive() {
     {
         let stack = &root.get(&cx).as_ref().stack;
         (0..100).for_each(|i| stack.push(&cx, Value::Object(cx.alloc(counter.value(i)))));
-        stack.truncate(30);
+        stack.truncate(&cx, 30);
     }
     cx.collect();
     cx.verify().unwrap();
@@ -334,7 +337,7 @@ fn a_stack_of_plain_values_may_be_local_and_outlive_safepoints_and_the_heap() {
     assert!(heap.stats().stack_bytes >= 5000 * 16);
     assert_eq!(
         format!("{:?}", {
-            stack.truncate(2);
+            stack.truncate(&cx, 2);
             &stack
         }),
         "[(0, 0.5), (1, 0.5)]"
@@ -348,7 +351,7 @@ fn a_stack_of_plain_values_may_be_local_and_outlive_safepoints_and_the_heap() {
     });
     drop(cx);
     drop((heap, other));
-    assert_eq!((stack.pop(), stack.pop(), stack.len()), (Some((9, 0.0)), Some((1, 0.5)), 1));
+    assert_eq!((stack.last(), stack.get(1), stack.len()), (Some((9, 0.0)), Some((1, 0.5)), 3));
 }
 
 #[test]
@@ -373,7 +376,7 @@ fn a_refused_stack_is_as_it_was() {
         assert!((0..height).all(|i| stack.get(i) == Some(i)));
         assert!(heap.stats().heap_bytes <= limit as u64);
         cx.verify().unwrap();
-        stack.truncate(0);
+        stack.truncate(&cx, 0);
         stack.shrink(&cx).unwrap();
         let regained = limit >= 32 * KIB;
         assert_eq!(stack.try_push(&cx, 1).is_ok(), regained);
@@ -442,8 +445,8 @@ fn a_destructor_that_finds_the_stack_that_grows_does_no_harm() {
                         let (cx, stack) = &**pair;
                         touched.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         let _ = catch(|| match (i + round) % 7 {
-                            0 => stack.truncate(stack.len() / 2),
-                            1 => drop(stack.pop()),
+                            0 => stack.truncate(cx, stack.len() / 2),
+                            1 => drop(stack.pop(cx)),
                             2 => drop(stack.try_push(cx, i)),
                             3 => (0..stack.capacity() - stack.len())
                                 .for_each(|i| stack.push(cx, i as u64)),
@@ -538,10 +541,10 @@ fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
         cx.try_stack_block(16 * KIB).ok()
     }
     let push = |cx: &Cx, stack: &Stack<u64>| stack.try_push(cx, 7).map_err(|error| error.reason);
-    disturbed(full, |_, stack| stack.truncate(10), push, (0..10).chain([7]));
-    disturbed(full, |_, stack| stack.truncate(0), push, [7]);
+    disturbed(full, |cx, stack| stack.truncate(cx, 10), push, (0..10).chain([7]));
+    disturbed(full, |cx, stack| stack.truncate(cx, 0), push, [7]);
     let empty = |cx: &Cx, stack: &Stack<u64>| {
-        stack.truncate(0);
+        stack.truncate(cx, 0);
         stack.shrink(cx).unwrap();
     };
     disturbed(full, empty, push, [7]);
@@ -551,7 +554,7 @@ fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
     let largest = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2048, 9).unwrap();
     disturbed(full, largest, push, (0..128).chain(vec![9; 1920]).chain([7]));
     let resize = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 200, 7);
-    disturbed(full, |_, stack| stack.truncate(10), resize, (0..10).chain(vec![7; 190]));
+    disturbed(full, |cx, stack| stack.truncate(cx, 10), resize, (0..10).chain(vec![7; 190]));
     disturbed(full, larger, resize, (0..128).chain(vec![9; 72]));
     disturbed(full, empty, resize, vec![7; 200]);
     /// Two values in 16 KiB.
@@ -563,7 +566,7 @@ fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
     let fill = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2000, 9).unwrap();
     let shrink = |cx: &Cx, stack: &Stack<u64>| stack.shrink(cx);
     disturbed(roomy, fill, shrink, (0..2).chain(vec![9; 1998]));
-    disturbed(roomy, |_, stack| stack.truncate(1), shrink, [0]);
+    disturbed(roomy, |cx, stack| stack.truncate(cx, 1), shrink, [0]);
     disturbed(roomy, empty, shrink, []);
 }
 
@@ -625,7 +628,7 @@ fn a_stack_does_not_move_under_a_window_that_a_destructor_opens() {
 }
 
 /// Grows the stack it is printed from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Trace)]
 struct Growing(u64);
 
 thread_local!(static PRINTED: RefCell<Option<Pair<Growing>>> = const { RefCell::new(None) });
@@ -651,7 +654,7 @@ fn printing_a_value_may_change_its_stack() {
     let printed = format!("{:?}", pair.1);
     assert!(printed.starts_with("[0, 1, 2, 1, 1, 1"), "{printed}");
     // With a window open the stack stays where it is.
-    pair.1.truncate(100);
+    pair.1.truncate(&pair.0, 100);
     let window = pair.1.window(&pair.0);
     assert!(format!("{window:?}").len() > 100);
     drop(window);
@@ -727,7 +730,7 @@ fn objects_may_own_stacks_of_their_own_heap() {
         counter.assert_balanced();
         if let Some((mut block, stack)) = kept {
             block.fill(mem::MaybeUninit::new(1));
-            assert_eq!((0..200).rev().find(|i| stack.pop() != Some(*i)), None);
+            assert_eq!((0..200).find(|i| stack.get(*i as usize) != Some(*i)), None);
         }
     }
 }
@@ -811,7 +814,7 @@ fn mutators_share_the_pool_while_others_return_blocks_and_collect() {
                         .ok()
                         .and_then(|object| stack.try_push(&cx, Value::Object(object)).ok());
                     if pushed.is_none() || stack.len() > 500 {
-                        stack.truncate(3);
+                        stack.truncate(&cx, 3);
                         stack.shrink(&cx).ok();
                     }
                     assert!((0..stack.len()).all(|at| stack.get(at).unwrap().id() <= i as u64));

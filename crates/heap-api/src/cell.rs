@@ -1,12 +1,15 @@
 //! Cells that may hold handles: [`Slot`], [`AtomicSlot`] and [`Lock`].
 //!
 //! They are the only way to change a handle inside a heap object, and each
-//! change runs the write barrier. Std cells have no barrier, so they accept
+//! change runs the write barrier before. Std cells have no barrier, so they accept
 //! plain data only.
 //!
-//! * B1: every store of a handle into a heap object is followed by the barrier
-//!   while the collector asks for it. (Today's collector marks with all
-//!   mutators stopped and never asks; the test is one predictable branch.)
+//! * B1: what a cell held when a marking began is reported before the cell changes for
+//!   the first time, if mutators run while that marking is under way: see `shade` in the
+//!   collector. While none is, the test for it is one predictable branch.
+//! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
+//!   whole when it is borrowed for the first time in a marking, as its stamp says; later
+//!   changes concern what was reported, or is new.
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
@@ -52,20 +55,21 @@ impl<T: Copy> Slot<T> {
     pub fn get(&self) -> T {
         self.0.get()
     }
+}
 
-    /// Replaces the value and runs the write barrier.
+impl<T: Copy + Trace> Slot<T> {
+    /// Runs the write barrier and replaces the value.
     #[inline(always)]
     pub fn set(&self, cx: &Cx, value: T) {
+        cx.before_change(self);
         self.0.set(value);
-        cx.barrier(ptr::from_ref(self).cast());
     }
 
-    /// Replaces the value, runs the barrier, returns what was there.
+    /// Runs the write barrier, replaces the value and returns what was there.
     #[inline(always)]
     pub fn replace(&self, cx: &Cx, value: T) -> T {
-        let old = self.0.replace(value);
-        cx.barrier(ptr::from_ref(self).cast());
-        old
+        cx.before_change(self);
+        self.0.replace(value)
     }
 }
 
@@ -134,9 +138,13 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     /// Replaces the value.
     #[inline]
     pub fn set(&self, cx: &Cx, value: Option<Gc<'gc, T>>) {
+        if cx.mutator().marking().is_some() {
+            // What this very store replaces is to be reported.
+            let _ = self.swap(cx, value);
+            return;
+        }
         // ORDERING: Release pairs with the Acquire of `get`.
         self.object.store(Self::to_raw(value), Ordering::Release);
-        cx.barrier(ptr::from_ref(self).cast());
     }
 
     /// Replaces the value and returns what was there.
@@ -144,7 +152,7 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     pub fn swap(&self, cx: &Cx, value: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
         // ORDERING: as `get` and `set` together.
         let old = self.object.swap(Self::to_raw(value), Ordering::AcqRel);
-        cx.barrier(ptr::from_ref(self).cast());
+        Self::after_change(cx, old);
         Self::from_raw(old)
     }
 
@@ -163,11 +171,20 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
         let (current, new) = (Self::to_raw(current), Self::to_raw(new));
         // ORDERING: as `get` and `set` together.
         match self.object.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                cx.barrier(ptr::from_ref(self).cast());
+            Ok(old) => {
+                Self::after_change(cx, old);
                 Ok(())
             }
             Err(actual) => Err(Self::from_raw(actual)),
+        }
+    }
+
+    /// The write barrier, for what a change has replaced. That it comes after the change
+    /// makes no difference to a collector: this thread is inside until both are done.
+    #[inline]
+    fn after_change(cx: &Cx, old: *mut u8) {
+        if let Some(object) = NonNull::new(old) {
+            cx.after_forgetting(object);
         }
     }
 }
@@ -206,12 +223,32 @@ unsafe impl<T: ?Sized + Payload + Share> Share for AtomicSlot<'_, T> {}
 /// assert_eq!(&*names.borrow()[0], "ada");
 /// ```
 #[derive(Default)]
-pub struct Lock<T>(RefCell<T>);
+pub struct Lock<T> {
+    stamp: Stamp,
+    value: RefCell<T>,
+}
+
+/// The marking in which the contents of a cell were last reported (B3).
+#[derive(Debug, Default)]
+pub(crate) struct Stamp(Cell<u64>);
+
+impl Stamp {
+    pub(crate) const fn new() -> Stamp {
+        Stamp(Cell::new(0))
+    }
+
+    /// Whether to report the contents before they change: a marking is under way, and
+    /// they were not reported in it yet.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, cx: &Cx) -> bool {
+        cx.mutator().marking().is_some_and(|marking| self.0.replace(marking.get()) != marking.get())
+    }
+}
 
 impl<T> Lock<T> {
     /// A lock around `value`.
     pub const fn new(value: T) -> Self {
-        Lock(RefCell::new(value))
+        Lock { stamp: Stamp::new(), value: RefCell::new(value) }
     }
 
     /// Borrows the value.
@@ -222,9 +259,11 @@ impl<T> Lock<T> {
     #[inline]
     #[track_caller]
     pub fn borrow(&self) -> core::cell::Ref<'_, T> {
-        self.0.borrow()
+        self.value.borrow()
     }
+}
 
+impl<T: Trace> Lock<T> {
     /// Borrows the value mutably; runs the write barrier.
     ///
     /// # Panics
@@ -233,15 +272,17 @@ impl<T> Lock<T> {
     #[inline]
     #[track_caller]
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
-        let guard = self.0.borrow_mut();
-        cx.barrier(ptr::from_ref(self).cast());
+        let guard = self.value.borrow_mut();
+        if T::NEEDS_TRACE && self.stamp.is_due(cx) {
+            cx.report(&*guard);
+        }
         LockMut { guard, cx: core::marker::PhantomData }
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.value.fmt(f)
     }
 }
 
@@ -277,7 +318,7 @@ unsafe impl<T: Trace> Trace for Lock<T> {
     fn trace(&self, tracer: &mut Tracer) {
         if T::NEEDS_TRACE {
             // SAFETY: see the impl: no mutable borrow is in use.
-            unsafe { (*self.0.as_ptr()).trace(tracer) }
+            unsafe { (*self.value.as_ptr()).trace(tracer) }
         }
     }
 }

@@ -387,6 +387,35 @@ impl Cx {
         }
     }
 
+    /// One step of a collection, now: begins one, or goes on with the one that is under
+    /// way, for the time that [`Config::mark_slice`] says, a millisecond if it says
+    /// nothing. Returns whether the collection is complete: unreachable objects are
+    /// known, and swept from here on. Objects that become unreachable after the first
+    /// step, and those that are made after it, wait for the next collection.
+    ///
+    /// For programs that know when they have time: between two frames, say.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
+    /// while !cx.collect_step() {
+    ///     // There is time for something else.
+    /// }
+    /// assert_eq!(heap.stats().collections, 1);
+    /// ```
+    ///
+    /// [`Config::mark_slice`]: crate::Config::mark_slice
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::collect`].
+    pub fn collect_step(&mut self) -> bool {
+        self.mutator.collect_step()
+    }
+
     /// A full collection, now. Returns once unreachable objects are known;
     /// their memory is swept lazily, and entirely before the next collection.
     ///
@@ -428,10 +457,30 @@ impl Cx {
         self.mutator.verify()
     }
 
-    /// The write barrier for a cell at `address` (B1).
+    // ---- the write barrier (B1) -----------------------------------------
+
+    /// For a cell that is about to change.
     #[inline(always)]
-    pub(crate) fn barrier(&self, address: *const u8) {
-        self.mutator.barrier(address);
+    pub(crate) fn before_change<T: Trace>(&self, cell: &T) {
+        if T::NEEDS_TRACE && self.mutator.marking().is_some() {
+            self.report(cell);
+        }
+    }
+
+    /// Reports what a cell holds, while a marking is under way. Nobody writes to it
+    /// meanwhile.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn report<T: Trace>(&self, cell: &T) {
+        self.mutator.shade(|edges| crate::trace::report(cell, edges));
+    }
+
+    /// For an object that a cell has ceased to hold.
+    #[inline]
+    pub(crate) fn after_forgetting(&self, object: NonNull<u8>) {
+        if self.mutator.marking().is_some() {
+            self.mutator.shade(|edges| edges.with_cursor(|cursor| cursor.edge(object)));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Heap`] and its [`Config`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use heap_core::os::Os;
 pub use heap_gc::{CensusRow, ClassRow, MemoryStats, Snapshot, Stats};
@@ -68,6 +69,29 @@ impl Config {
     #[must_use]
     pub fn background_sweep(mut self, on: bool) -> Self {
         self.settings.background_sweep = on;
+        self
+    }
+
+    /// A collection that is due stops the program for no longer than about `slice` at a
+    /// time (by default it stops until everything reachable is marked). Between two
+    /// stops the program runs on: it pays for its changes to cells ([`Slot::set`] and
+    /// the like report what they overwrite), and what dies meanwhile is kept until the
+    /// next collection. Each stop gets something done, however short the slice.
+    ///
+    /// [`Cx::collect`] and a collection that is asked for, also by an allocation that was
+    /// refused, stop until they are done.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new().mark_slice(Duration::from_millis(2)));
+    /// ```
+    ///
+    /// [`Slot::set`]: crate::Slot::set
+    #[must_use]
+    pub fn mark_slice(mut self, slice: Duration) -> Self {
+        self.settings.mark_slice = Some(slice);
         self
     }
 

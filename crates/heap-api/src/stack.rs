@@ -17,9 +17,9 @@
 //!   destructor may have opened one while the memory was got (SV5).
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
-//! * SV4: mutation takes a `&Cx` and runs the write barrier for the stack as a whole,
-//!   a window when it is opened, as [`Lock`](crate::Lock) does. No window lives
-//!   across a safepoint.
+//! * SV4: whatever takes values away or replaces them takes a `&Cx` and runs the write
+//!   barrier for the stack as a whole before, a window when it is opened, as
+//!   [`Lock`](crate::Lock) does (B3). No window lives across a safepoint.
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
 //!   a thread-local and make this very stack grow. A destructor that runs while memory
 //!   is got is such code, so heights and windows are looked at again afterwards.
@@ -29,8 +29,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
+use crate::cell::Stamp;
 use crate::cx::Cx;
 use crate::error::{AllocError, OutOfMemory};
 use crate::trace::{Trace, Tracer};
@@ -136,7 +137,7 @@ impl Cx {
 /// };
 /// cx.collect();
 /// let stack = &coroutine.get(&cx).stack;
-/// assert!(matches!(stack.pop(), Some(Value::Text(text)) if &*text == "kept"));
+/// assert!(matches!(stack.pop(&cx), Some(Value::Text(text)) if &*text == "kept"));
 /// assert_eq!(stack.len(), 1);
 /// ```
 pub struct Stack<T> {
@@ -146,6 +147,7 @@ pub struct Stack<T> {
     capacity: Cell<usize>,
     /// Open windows (SV2).
     windows: Cell<usize>,
+    stamp: Stamp,
     block: Cell<Option<heap_gc::StackBlock>>,
     /// Invariant in `T`, like the cells that the values are seen as.
     values: PhantomData<Cell<T>>,
@@ -166,6 +168,7 @@ impl<T> Stack<T> {
             len: Cell::new(0),
             capacity: Cell::new(0),
             windows: Cell::new(0),
+            stamp: Stamp::new(),
             block: Cell::new(None),
             values: PhantomData,
         }
@@ -200,9 +203,15 @@ impl<T> Stack<T> {
         // is 0. Callers do not keep the slice while the block may change.
         unsafe { core::slice::from_raw_parts(self.base.get().cast().as_ptr(), self.len.get()) }
     }
+}
 
-    fn barrier(&self, cx: &Cx) {
-        cx.barrier(ptr::from_ref(self).cast());
+impl<T: Trace> Stack<T> {
+    /// Before values are taken away or replaced (SV4).
+    #[inline(always)]
+    fn before_change(&self, cx: &Cx) {
+        if T::NEEDS_TRACE && self.stamp.is_due(cx) {
+            cx.report(self);
+        }
     }
 }
 
@@ -220,7 +229,9 @@ impl<T: Copy> Stack<T> {
     pub fn last(&self) -> Option<T> {
         self.cells().last().map(Cell::get)
     }
+}
 
+impl<T: Copy + Trace> Stack<T> {
     /// Replaces the value at `index`, counted from the bottom.
     ///
     /// # Panics
@@ -229,8 +240,8 @@ impl<T: Copy> Stack<T> {
     #[inline(always)]
     #[track_caller]
     pub fn set(&self, cx: &Cx, index: usize, value: T) {
+        self.before_change(cx);
         self.cells()[index].set(value);
-        self.barrier(cx);
     }
 
     /// Puts a value on top.
@@ -268,22 +279,23 @@ impl<T: Copy> Stack<T> {
         // SAFETY: `len` is below the capacity, just seen or made so: within the block.
         unsafe { self.base.get().add(len).write(value) };
         self.len.set(len + 1);
-        self.barrier(cx);
         Ok(())
     }
 
     /// Takes the topmost value.
     #[inline(always)]
-    pub fn pop(&self) -> Option<T> {
+    pub fn pop(&self, cx: &Cx) -> Option<T> {
         let value = self.last()?;
+        self.before_change(cx);
         self.len.set(self.len.get() - 1);
         Some(value)
     }
 
     /// Cuts the stack to `height`, if it is higher.
     #[inline(always)]
-    pub fn truncate(&self, height: usize) {
+    pub fn truncate(&self, cx: &Cx, height: usize) {
         if height < self.len.get() {
+            self.before_change(cx);
             self.len.set(height);
         }
     }
@@ -302,12 +314,12 @@ impl<T: Copy> Stack<T> {
         while height > self.capacity.get() {
             self.grow(cx, height - self.len.get())?;
         }
+        self.before_change(cx);
         for index in self.len.get()..height {
             // SAFETY: below the capacity.
             unsafe { self.base.get().add(index).write(fill) };
         }
         self.len.set(height);
-        self.barrier(cx);
         Ok(())
     }
 
@@ -419,12 +431,12 @@ impl<T: Copy> Stack<T> {
     /// registers[0].set(20);
     /// registers[2].set(registers[0].get() + 1);
     /// drop(registers);
-    /// assert_eq!(stack.pop(), Some(21));
+    /// assert_eq!(stack.pop(&cx), Some(21));
     /// # Ok::<(), heap_api::OutOfMemory>(())
     /// ```
     #[inline]
     pub fn window<'a>(&'a self, cx: &'a Cx) -> StackWindow<'a, T> {
-        self.barrier(cx);
+        self.before_change(cx);
         self.windows.set(self.windows.get() + 1);
         StackWindow { cells: self.cells(), windows: &self.windows, cx: PhantomData }
     }

@@ -11,8 +11,10 @@
 //! * T3: types with a `Drop` implementation of their own hold no handles: a
 //!   destructor runs after its neighbours may have been freed.
 //! * T4: drop glue may run on any thread, so every leaf that has some is `Send`.
-//! * T5: a [`Tracer`] exists only where no mutator is inside, so `trace` may read
-//!   what a mutator may be writing ([`Lock`](crate::Lock)).
+//! * T5: a [`Tracer`] exists only where nobody writes to the values that are traced with
+//!   it, so `trace` may read what a mutator may be writing at other times
+//!   ([`Lock`](crate::Lock)): no mutator is inside, or one reports a cell that it has to
+//!   itself ([`report`]).
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -66,7 +68,8 @@ pub unsafe trait Trace {
     fn trace(&self, tracer: &mut Tracer);
 }
 
-/// Where [`Trace::trace`] reports handles. Only the collector has one (T5).
+/// Where [`Trace::trace`] reports handles. Only the collector has one, and the write
+/// barrier (T5).
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Tracer(Cursor);
@@ -74,7 +77,7 @@ pub struct Tracer(Cursor);
 impl Tracer {
     /// # Safety
     ///
-    /// T5: no mutator is inside the heap whose objects are traced with it.
+    /// T5: nobody writes to what is traced with it.
     #[inline(always)]
     unsafe fn of(cursor: &mut Cursor) -> &mut Tracer {
         // SAFETY: `Tracer` is a transparent wrapper.
@@ -85,6 +88,18 @@ impl Tracer {
     fn edge(&mut self, object: NonNull<u8>) {
         self.0.edge(object);
     }
+}
+
+/// Reports the handles that a cell holds, for the write barrier. The caller has the cell
+/// to itself: a `Slot` or a stack, which no other thread can reach, or the contents of a
+/// `Lock` that it has just borrowed mutably, and with them everything in them.
+pub(crate) fn report<T: Trace>(cell: &T, edges: &mut Edges) {
+    edges.with_cursor(|cursor| {
+        // SAFETY: T5: what holds handles and can be written through `&T` is a cell of
+        // this crate. Those that are not `Share` are reached by this thread only, which
+        // is here; atomic ones may be read at any time.
+        cell.trace(unsafe { Tracer::of(cursor) });
+    });
 }
 
 /// Objects that several mutators of one heap may reach at the same time.

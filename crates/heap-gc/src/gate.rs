@@ -35,6 +35,8 @@ const STOP: u32 = 1;
 const WANTED: u32 = 2;
 /// `Gate::poll`: a collection is due at every safepoint.
 const ALWAYS: u32 = 4;
+/// `Gate::poll`: a step of a collection is due.
+const STEP: u32 = 8;
 
 /// How often to look before going to sleep: a short collection is over sooner than
 /// a sleeper would be awake. None under the model checker.
@@ -164,11 +166,33 @@ impl Gate {
         self.poll.fetch_or(WANTED, Ordering::Release);
     }
 
+    /// Asks for a step of a collection at the next safepoint: to begin one, or to go on.
+    pub fn want_step(&self) {
+        // ORDERING: Relaxed: a hint.
+        if self.poll.load(Ordering::Relaxed) & STEP == 0 {
+            self.poll.fetch_or(STEP, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody asks for a whole collection.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        // ORDERING: Relaxed: a hint.
+        self.poll.load(Ordering::Relaxed) & WANTED != 0
+    }
+
     /// Withdraws the requests so far, which a collection is about to answer: the
     /// collector calls it before it looks at anything (GA6).
     pub fn satisfied(&self) {
         // ORDERING: Acquire pairs with the Release in `want_from_now`.
-        self.poll.fetch_and(!WANTED, Ordering::Acquire);
+        self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire);
+    }
+
+    /// Withdraws the requests for a step. Those for a whole collection stay: one that
+    /// has begun before them does not answer them (GA6).
+    pub fn stepped(&self) {
+        // ORDERING: Relaxed: a hint.
+        self.poll.fetch_and(!STEP, Ordering::Relaxed);
     }
 
     /// Asks for a collection at every safepoint from now on.
@@ -413,6 +437,13 @@ mod tests {
         assert_eq!(gate.request(), Request::Collect);
         gate.satisfied();
         assert_eq!(gate.request(), Request::None);
+        gate.want_step();
+        assert_eq!(gate.request(), Request::Collect);
+        assert!(!gate.is_wanted());
+        gate.want_from_now();
+        gate.stepped();
+        assert!(gate.is_wanted() && gate.poll(), "GA6: a step answers no request");
+        gate.satisfied();
         let right = gate.claim();
         assert!(gate.try_claim().is_none(), "GA2");
         let stopped = right.raise().wait(std::iter::empty()).unwrap();

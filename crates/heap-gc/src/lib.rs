@@ -13,6 +13,9 @@
 //!    swept and in a list, and the bitmaps of the cycle before last are recycled.
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
 //!    shadow stacks, on the collecting thread and its helpers, waiting mutators among them.
+//!    If it is to be done in slices the world may resume before it is over, and stops
+//!    again for the next one; meanwhile mutators report what they overwrite (`shade`), and
+//!    what they make counts as marked. What does all this is `cycle`.
 //! 6. Weak tables forget what was not reached ([`weak`]).
 //! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
 //!    next trigger, the price of allocation is set ([`credit`]).
@@ -26,7 +29,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: gate pacer credit roots stats mark (background weak mutator verify shared)
+//! layers: gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
 //! ```
 
 pub mod credit;
@@ -34,12 +37,15 @@ pub mod gate;
 pub mod pacer;
 
 mod background;
+mod cycle;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
 mod mutator;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
+#[allow(unsafe_code, reason = "marks objects that handles lead to")]
+mod shade;
 mod shared;
 mod stats;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
@@ -51,10 +57,11 @@ pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_dropping as is_sweeping_thread;
+pub use heap_core::tracer::Tracer;
 pub use heap_core::verify::VerifyError;
 pub use mutator::{Mutator, Tether};
 pub use roots::RootEntry;
-pub use shared::{Settings, Shared};
+pub use shared::{MarkingId, Settings, Shared};
 pub use stats::Stats;
 pub use weak::WeakTable;
 

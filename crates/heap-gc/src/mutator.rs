@@ -1,7 +1,7 @@
 //! [`Mutator`]: a thread's side of a heap: its allocation cache, its shadow
 //! stack, and the one loop that turns a failed fast path into memory.
 //!
-//! * MU1: the caches and the shadow stack are touched by the owner while it is
+//! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner while it is
 //!   inside, or by a collector while the world is stopped; never both (GA1).
 //! * MU2: an allocation never collects; it may sweep.
 
@@ -19,12 +19,14 @@ use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::sweep::is_dropping;
+use heap_core::tracer::Tracer;
 use heap_core::verify::VerifyError;
 use heap_sync::atomic::Ordering;
 
 use crate::gate::{Presence, Request, WorldStopped};
 use crate::roots::RootEntry;
-use crate::shared::Shared;
+use crate::shade::Shade;
+use crate::shared::{MarkingId, Shared};
 
 mod tiny;
 
@@ -42,6 +44,7 @@ pub(crate) struct Record {
     cache: UnsafeCell<Cache>,
     stacks: UnsafeCell<StackCache>,
     shadow: UnsafeCell<Vec<NonNull<u8>>>,
+    shade: UnsafeCell<Shade>,
 }
 
 // SAFETY: MU1.
@@ -56,6 +59,7 @@ impl Record {
             cache: UnsafeCell::new(Cache::at(home)),
             stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
+            shade: UnsafeCell::default(),
         }
     }
 
@@ -74,6 +78,13 @@ impl Record {
         unsafe { &mut *self.stacks.get() }
     }
 
+    /// What the write barrier has found, with the world stopped.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) fn shade_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut Shade {
+        // SAFETY: MU1, as in `cache_stopped`.
+        unsafe { &mut *self.shade.get() }
+    }
+
     /// The objects on the shadow stack, with the world stopped.
     pub(crate) fn shadow_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w [NonNull<u8>] {
         // SAFETY: MU1.
@@ -90,6 +101,8 @@ pub struct Mutator {
     cache: NonNull<Cache>,
     /// Why `alloc_slow` last returned nothing.
     refused: Cell<OutOfMemory>,
+    /// The marking that is under way, as it was when we came inside (B2).
+    marking: Cell<Option<MarkingId>>,
 }
 
 /// Tells the heap when a thread ends while its mutator is inside. Kept in a
@@ -119,7 +132,8 @@ impl Mutator {
         shared.members.lock().push(Arc::clone(&record));
         shared.gate.enter(&record.presence);
         let refused = Cell::new(OutOfMemory::System);
-        Mutator { shared: Arc::clone(shared), record, cache, refused }
+        let marking = Cell::new(shared.marking_id());
+        Mutator { shared: Arc::clone(shared), record, cache, refused, marking }
     }
 
     /// The heap.
@@ -169,6 +183,7 @@ impl Mutator {
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
         self.shared.gate.enter_meanwhile(&self.record.presence, || self.shared.watch_marking());
+        self.marking.set(self.shared.marking_id());
     }
 
     /// Whether a safepoint is wanted: one relaxed load.
@@ -188,6 +203,7 @@ impl Mutator {
                 check_not_in_destructor();
                 let shared = &*self.shared;
                 shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
+                self.marking.set(shared.marking_id());
             }
             // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),
@@ -197,6 +213,12 @@ impl Mutator {
     /// A full collection, at a safepoint.
     pub fn collect(&mut self) {
         self.outside(Shared::collect);
+    }
+
+    /// One step of a collection, at a safepoint: begins one or goes on with it. Says
+    /// whether it is complete.
+    pub fn collect_step(&mut self) -> bool {
+        self.outside(Shared::collect_step)
     }
 
     /// Runs `work`, which finishes the sweep, outside, and is inside again however
@@ -413,11 +435,24 @@ impl Mutator {
         unsafe { &mut *self.record.stacks.get() }.put(&self.shared.heap, block);
     }
 
-    /// The write barrier for a cell that holds handles. Idle: this collector
-    /// marks only while every mutator is stopped, so there is nothing to record
-    /// yet. Every store of a handle comes through here.
+    // ---- the write barrier ---------------------------------------------------
+
+    /// The marking that is under way, if there is one. It stays so until the next
+    /// safepoint (B2). Before a cell changes that may hold handles, what it holds is to
+    /// be reported to [`Mutator::shade`]: once in each marking, or every time.
     #[inline(always)]
-    pub fn barrier(&self, _cell: *const u8) {}
+    pub fn marking(&self) -> Option<MarkingId> {
+        self.marking.get()
+    }
+
+    /// Marks what `report` reports, and everything it leads to: the slow half of the
+    /// write barrier (B1). `report` calls nobody.
+    #[inline]
+    pub fn shade(&self, report: impl FnOnce(&mut Tracer)) {
+        debug_assert!(self.is_inside() && self.marking.get().is_some(), "B2");
+        // SAFETY: MU1: inside, on the owner's thread; `report` only reads.
+        unsafe { &mut *self.record.shade.get() }.add(report);
+    }
 
     // ---- roots ---------------------------------------------------------------
 
@@ -478,10 +513,13 @@ impl Drop for Mutator {
         if !self.is_inside() {
             self.enter();
         }
-        // SAFETY: MU1: inside, and `&mut self`; two cells.
-        let (cache, stacks) =
-            unsafe { (&mut *self.cache.as_ptr(), &mut *self.record.stacks.get()) };
+        // SAFETY: MU1: inside, and `&mut self`; three cells.
+        let (cache, stacks, shade) = unsafe {
+            let record = &*self.record;
+            (&mut *self.cache.as_ptr(), &mut *record.stacks.get(), &mut *record.shade.get())
+        };
         self.shared.flush(cache, stacks);
+        self.shared.inherit(shade);
         self.leave();
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));

@@ -2,13 +2,22 @@
 //!
 //! The heap may grow by a percentage over what the last marking kept, but at
 //! least to a minimum. With a hard limit the trigger stays below it, so that
-//! collecting comes before refusing. (Go: `mgcpacer.go`; with marking done while
-//! mutators are stopped there is no runway, and trigger and goal are one.)
+//! collecting comes before refusing. (Go: `mgcpacer.go`.)
+//!
+//! A marking that takes several steps begins before the heap is as large as it may
+//! become: the *runway* is what mutators allocate between its steps. A marking that
+//! takes one step needs none; then trigger and goal are one.
 //!
 //! * PA1: `trigger > marked`: some allocation always fits between collections,
 //!   so a mutator makes progress.
 //! * PA2: without a limit, `trigger >= min_heap`; with one,
 //!   `trigger <= max(limit, marked + 1)`.
+//! * PA3: between two steps of a marking mutators make progress, and if it finds what
+//!   was expected it ends at the goal.
+//! * PA4: a heap that has outgrown its goal takes longer steps, so that no program
+//!   outruns its marking for long, however short the slice.
+
+use std::time::Duration;
 
 /// What the pacer is told.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +30,21 @@ pub struct Pacer {
     pub max_heap_bytes: Option<usize>,
 }
 
+/// What is made during a marking leaves this part of the growth in any case.
+const NEWBORN_SHARE: usize = 2;
+
 impl Pacer {
     /// The number of live bytes at which the next collection is due, when the
-    /// last one kept `marked` bytes.
+    /// last one kept `marked` bytes, of which `newborn` bytes because they were made
+    /// while it was under way. Those are not known to be live, so the heap need not grow
+    /// in proportion to them: they take some of its growth.
     #[must_use]
-    pub fn trigger(&self, marked: usize) -> usize {
-        let growth = marked as u128 * u128::from(self.growth_percent) / 100;
+    pub fn trigger(&self, marked: usize, newborn: usize) -> usize {
+        let traced = marked.saturating_sub(newborn);
+        let growth = traced as u128 * u128::from(self.growth_percent) / 100;
         let growth = usize::try_from(growth).unwrap_or(usize::MAX);
-        let goal = marked.saturating_add(growth).max(self.min_heap_bytes);
+        let goal = traced.saturating_add(growth).max(self.min_heap_bytes);
+        let goal = goal.max(marked.saturating_add(growth.min(goal) / NEWBORN_SHARE));
         let goal = match self.max_heap_bytes {
             None => goal,
             Some(limit) => {
@@ -42,6 +58,66 @@ impl Pacer {
     }
 }
 
+/// The part of the growth that is left for a marking in several steps.
+const RUNWAY_SHARE: usize = 8;
+
+/// Between two steps of a marking so much may be allocated in any case (PA3).
+const STEP_BYTES_MIN: usize = 64 << 10;
+
+/// A marking that has found what was expected may find so much more of it.
+const SURPRISE_SHARE: usize = 16;
+
+/// Where a marking in several steps begins, so that it is done at the goal.
+#[must_use]
+pub fn start_of_runway(marked: usize, goal: usize) -> usize {
+    (goal - goal.saturating_sub(marked) / RUNWAY_SHARE).max(marked.saturating_add(1))
+}
+
+/// A step is twice as long for each such part by which the heap has outgrown its goal.
+const LATE_SHARE: usize = 16;
+
+/// A step that comes late is at least a multiple of this.
+const LATE_SLICE_MIN: Duration = Duration::from_micros(100);
+
+/// How long a step of marking should be (PA4).
+#[must_use]
+pub fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
+    let late = live.saturating_sub(goal) / (goal / LATE_SHARE).max(1);
+    match u32::try_from(late) {
+        Ok(0) => slice,
+        Ok(late @ 1..16) => slice.max(LATE_SLICE_MIN).saturating_mul(1 << late),
+        _ => Duration::MAX,
+    }
+}
+
+/// How far a marking is, after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Live bytes now.
+    pub live: usize,
+    /// What they may become before marking is done.
+    pub goal: usize,
+    /// Bytes marked so far.
+    pub marked: usize,
+    /// Bytes that it is likely to mark in all.
+    pub expected: usize,
+    /// Bytes that the last step has marked.
+    pub step: usize,
+}
+
+impl Progress {
+    /// Bytes that mutators may allocate before the next step: what is left of the runway,
+    /// shared out over the steps that are left (PA3). (Go: the assist ratio.)
+    #[must_use]
+    pub fn allowance(&self) -> usize {
+        let left = self.expected.saturating_sub(self.marked);
+        let left = left.max(self.marked / SURPRISE_SHARE).max(self.step).max(1);
+        let room = self.goal.saturating_sub(self.live);
+        let share = room as u128 * self.step as u128 / left as u128;
+        usize::try_from(share).unwrap_or(usize::MAX).max(STEP_BYTES_MIN)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,21 +126,21 @@ mod tests {
     #[test]
     fn the_heap_doubles_by_default_and_small_heaps_wait_for_the_minimum() {
         let pacer = Pacer { growth_percent: 100, min_heap_bytes: 4 << 20, max_heap_bytes: None };
-        assert_eq!(pacer.trigger(0), 4 << 20);
-        assert_eq!(pacer.trigger(10 << 20), 20 << 20);
+        assert_eq!(pacer.trigger(0, 0), 4 << 20);
+        assert_eq!(pacer.trigger(10 << 20, 0), 20 << 20);
     }
 
     /// A mutator with a constant live set and a constant allocation rate, in
     /// closed loop with the pacer.
     fn simulate(pacer: Pacer, live: usize, total_allocated: usize) -> (usize, usize) {
-        let (mut heap, mut trigger, mut cycles, mut peak) = (0, pacer.trigger(0), 0, 0);
+        let (mut heap, mut trigger, mut cycles, mut peak) = (0, pacer.trigger(0, 0), 0, 0);
         for _ in 0..total_allocated / 4096 {
             heap += 4096;
             peak = peak.max(heap);
             if heap >= trigger {
                 cycles += 1;
                 heap = live.min(heap);
-                trigger = pacer.trigger(heap);
+                trigger = pacer.trigger(heap, 0);
             }
         }
         (cycles, peak)
@@ -91,17 +167,72 @@ mod tests {
         #[test]
         fn triggers_leave_room_and_respect_the_limit(
             marked in 0usize..1 << 40,
+            newborn in 0usize..1 << 40,
             growth in 0u32..=u32::MAX,
             min in 0usize..1 << 30,
             limit in proptest::option::of(1usize..1 << 40),
         ) {
             let pacer = Pacer { growth_percent: growth, min_heap_bytes: min, max_heap_bytes: limit };
-            let trigger = pacer.trigger(marked);
+            let trigger = pacer.trigger(marked, newborn.min(marked));
             prop_assert!(trigger > marked, "PA1");
             match limit {
                 None => prop_assert!(trigger >= min, "PA2"),
                 Some(limit) => prop_assert!(trigger <= limit.max(marked + 1), "PA2"),
             }
+        }
+    }
+    #[test]
+    fn a_marking_in_steps_ends_at_the_goal() {
+        // Steps find more or less than the one before, in turn.
+        for (live, total, steps) in
+            [(60 << 20, 40 << 20, [1 << 20, 1 << 20]), (1 << 30, 1 << 29, [9 << 20, 3 << 20])]
+        {
+            let goal = live + live / 4;
+            let (mut now, mut marked) = (live, 0);
+            for step in steps.iter().cycle() {
+                let step = (*step).min(total - marked);
+                marked += step;
+                if marked == total {
+                    break;
+                }
+                now += Progress { live: now, goal, marked, expected: total, step }.allowance();
+            }
+            assert!(now <= goal && now >= live + (goal - live) / 2, "PA3: {live} {now} {goal}");
+        }
+    }
+
+    #[test]
+    fn steps_are_as_long_as_asked_until_the_goal_and_longer_beyond_it() {
+        let [none, short] = [0, 300].map(Duration::from_micros);
+        assert_eq!(step_time(short, 100 << 20, 100 << 20), short);
+        assert_eq!(step_time(none, 105 << 20, 100 << 20), none);
+        assert_eq!(step_time(none, 107 << 20, 100 << 20), LATE_SLICE_MIN * 2);
+        assert_eq!(step_time(short, 125 << 20, 100 << 20), short * 16);
+        assert_eq!(step_time(short, 300 << 20, 100 << 20), Duration::MAX);
+        assert_eq!(step_time(none, 1, 0), LATE_SLICE_MIN * 2);
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_leaves_room_for_some_allocation(
+            live in 0usize..1 << 40,
+            goal in 0usize..1 << 40,
+            marked in 0usize..1 << 40,
+            expected in 0usize..1 << 40,
+            step in 0usize..1 << 40,
+        ) {
+            let progress = Progress { live, goal, marked, expected, step };
+            prop_assert!(progress.allowance() >= STEP_BYTES_MIN, "PA3");
+            prop_assert!(progress.allowance() <= STEP_BYTES_MIN.max(goal.saturating_sub(live)));
+        }
+
+        #[test]
+        fn the_runway_begins_between_the_live_bytes_and_the_goal(
+            marked in 0usize..1 << 40,
+            more in 1usize..1 << 40,
+        ) {
+            let start = start_of_runway(marked, marked + more);
+            prop_assert!(start > marked && start <= marked + more, "PA1");
         }
     }
 }

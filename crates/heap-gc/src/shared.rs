@@ -1,11 +1,9 @@
-//! [`Shared`]: one heap as its mutators and its collector share it, and the
-//! collection cycle itself.
-//!
-//! The story of a cycle is told in the crate's documentation.
+//! [`Shared`]: one heap as its mutators and its collector share it. What a collector
+//! does with it is in `cycle`.
 
-use std::ptr::NonNull;
+use std::num::NonZero;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
@@ -14,16 +12,18 @@ use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::SweepBy;
 use heap_core::verify::VerifyError;
-use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use crate::background::BackgroundSweeper;
 use crate::credit::SweepCredit;
-use crate::gate::{Collector, Gate, WorldStopped};
-use crate::mark::{self, MarkPool, Watch};
+use crate::cycle::Underway;
+use crate::gate::{Gate, WorldStopped};
+use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
 use crate::mutator::Record;
-use crate::pacer::Pacer;
+use crate::pacer::{self, Pacer};
 use crate::roots::RootSet;
+use crate::shade::Shade;
 use crate::stats::{CycleStats, Stats};
 use crate::verify;
 use crate::weak::WeakTables;
@@ -34,10 +34,6 @@ use crate::weak::WeakTables;
 const TRIM_RATE: f64 = (64 << 20) as f64;
 /// Less than this is not worth a look.
 const TRIM_LEAST: usize = 4 << 20;
-
-/// A mutator waits for the collection that another one has begun when the heap is
-/// larger than it should be by this part.
-const OVERDUE_SHARE: usize = 8;
 
 /// How a heap behaves.
 #[derive(Clone, Debug)]
@@ -53,6 +49,9 @@ pub struct Settings {
     pub helpers: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
+    /// How long a stop for marking may be. `None`: a collection that is due is done in
+    /// one.
+    pub mark_slice: Option<Duration>,
     /// Collect at every safepoint, poison what is freed.
     pub stress: bool,
     /// Advise huge pages.
@@ -67,9 +66,32 @@ impl Default for Settings {
             min_heap_bytes: 4 << 20,
             helpers: 0,
             background_sweep: false,
+            mark_slice: None,
             stress: false,
             huge_pages: true,
         }
+    }
+}
+
+/// Names a marking; no other one of the process has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkingId(NonZero<u64>);
+
+/// The name of the next marking.
+static NEXT_MARKING: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+
+impl MarkingId {
+    /// A new name.
+    pub(crate) fn next() -> MarkingId {
+        let id = NEXT_MARKING.fetch_add(1, Ordering::Relaxed);
+        MarkingId(NonZero::new(id).expect("2^64 markings take longer than machines last"))
+    }
+
+    /// The name as a number.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
     }
 }
 
@@ -77,10 +99,10 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Shared {
     /// The background sweeper; dropped (joined) before the memory.
-    background: BackgroundSweeper,
+    pub(crate) background: BackgroundSweeper,
     /// The marking helpers; likewise.
-    pool: MarkPool,
-    settings: Settings,
+    pub(crate) pool: MarkPool,
+    pub(crate) settings: Settings,
     pub(crate) gate: Gate,
     pub(crate) members: Mutex<Vec<Arc<Record>>>,
     pub(crate) roots: Arc<RootSet>,
@@ -90,12 +112,21 @@ pub struct Shared {
     /// between collections.
     pub(crate) live_bytes: AtomicUsize,
     /// Live bytes at which a collection is due.
-    trigger_bytes: AtomicUsize,
+    pub(crate) trigger_bytes: AtomicUsize,
+    /// Live bytes that a collection in several steps is to stay below.
+    pub(crate) goal_bytes: AtomicUsize,
     /// Pages in use at which a collection is due, in a heap with a limit.
-    trigger_pages: AtomicUsize,
+    pub(crate) trigger_pages: AtomicUsize,
     /// Live bytes below which `trigger_pages` does not count.
     trigger_floor: AtomicUsize,
-    cycles: Mutex<CycleStats>,
+    pub(crate) cycles: Mutex<CycleStats>,
+    /// The marking that is under way while mutators run, if there is one: 0, or its
+    /// [`MarkingId`]. Changes with the world stopped (B2).
+    pub(crate) marking: AtomicU64,
+    /// What there is to go on with; for whoever has the right to collect.
+    pub(crate) underway: Mutex<Option<Underway>>,
+    /// What mutators have made grey that are gone.
+    inherited: Mutex<Shade>,
     /// When memory was last given back unasked.
     last_trim: Mutex<Instant>,
     pub(crate) heap: HeapOwner,
@@ -126,21 +157,27 @@ impl Shared {
             credit: SweepCredit::default(),
             live_bytes: AtomicUsize::new(0),
             trigger_bytes: AtomicUsize::new(0),
+            goal_bytes: AtomicUsize::new(0),
             trigger_pages: AtomicUsize::new(usize::MAX),
             trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
+            marking: AtomicU64::new(0),
+            underway: Mutex::new(None),
+            inherited: Mutex::default(),
             last_trim: Mutex::new(Instant::now()),
             heap: HeapOwner::new(config, os),
             settings,
         };
-        shared.set_triggers(0);
+        shared.set_triggers(0, None);
         if shared.settings.stress {
             shared.gate.want_always();
         }
         Arc::new(shared)
     }
 
-    fn set_triggers(&self, marked: usize) {
+    /// Says when the next collection is due. The last one has marked so many bytes, of
+    /// which `newborn` bytes because they are new, if it took several steps.
+    pub(crate) fn set_triggers(&self, marked: usize, newborn: Option<usize>) {
         // What stacks have is not there for objects.
         let stacks = self.heap.stack_pages();
         let limit = self.settings.max_heap_bytes;
@@ -150,8 +187,14 @@ impl Shared {
             min_heap_bytes: self.settings.min_heap_bytes,
             max_heap_bytes: limit,
         };
+        let goal = pacer.trigger(marked, newborn.unwrap_or(0));
+        let trigger = match newborn {
+            Some(_) => pacer::start_of_runway(marked, goal),
+            None => goal,
+        };
         // ORDERING: Relaxed: published by leaving the safepoint.
-        self.trigger_bytes.store(pacer.trigger(marked), Ordering::Relaxed);
+        self.goal_bytes.store(goal, Ordering::Relaxed);
+        self.trigger_bytes.store(trigger, Ordering::Relaxed);
         if let Some(limit) = limit {
             // Pages run out before bytes do when spans are partly filled. Half
             // of what is left may be taken before the next collection, so that
@@ -183,7 +226,7 @@ impl Shared {
                 // limit sweeps them before it refuses.
                 && self.heap.sweep_is_over())
         {
-            self.gate.want();
+            self.gate.want_step();
         }
     }
 
@@ -192,6 +235,34 @@ impl Shared {
     pub(crate) fn grant_stack(&self, bytes: usize) {
         self.take_back(self.heap.take_returned_stacks());
         self.grant(bytes);
+    }
+
+    /// The marking that is under way while mutators run.
+    pub(crate) fn marking_id(&self) -> Option<MarkingId> {
+        // ORDERING: Relaxed: it changes with the world stopped, and coming inside
+        // synchronises with whoever stopped it (B2, GA3).
+        NonZero::new(self.marking.load(Ordering::Relaxed)).map(MarkingId)
+    }
+
+    /// Keeps what a mutator has made grey that goes.
+    pub(crate) fn inherit(&self, shade: &mut Shade) {
+        if !shade.is_empty() {
+            self.inherited.lock().append(shade);
+        }
+    }
+
+    /// Hands what mutators have made grey to the collector.
+    pub(crate) fn each_grey(
+        &self,
+        world: &WorldStopped<'_>,
+        members: &[Arc<Record>],
+        visit: &mut dyn FnMut(Seed),
+    ) -> MarkCounts {
+        let mut counts = self.inherited.lock().take(visit);
+        for member in members {
+            counts += member.shade_stopped(world).take(visit);
+        }
+        counts
     }
 
     /// Marks whenever a marking could do with another worker. The calling mutator is
@@ -208,122 +279,10 @@ impl Shared {
         });
     }
 
-    // ---- the cycle -----------------------------------------------------------
-
     /// Asks for a collection that begins after this call: the next mutator that comes
     /// to a safepoint does it.
     pub fn request_collection(&self) {
         self.gate.want_from_now();
-    }
-
-    /// A full collection. The calling thread is outside.
-    pub(crate) fn collect(self: &Arc<Self>) {
-        let right = self.gate.claim();
-        self.cycle(&right);
-    }
-
-    /// A collection if one is still wanted once the right to collect is ours.
-    pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
-        let Some(right) = self.gate.try_claim() else {
-            // Somebody else collects; entering waits for them once they stop the
-            // world. If they are slow to do so, the heap must not outgrow its goal
-            // meanwhile. (This wait begins before there is anything to mark, and does
-            // not help.)
-            let trigger = self.trigger_bytes();
-            let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
-            if self.live_bytes.load(Ordering::Relaxed) > most {
-                drop(self.gate.claim());
-            }
-            return;
-        };
-        if self.gate.poll() {
-            self.cycle(&right);
-        }
-    }
-
-    fn cycle(self: &Arc<Self>, right: &Collector<'_>) {
-        // Phase 1: finish the previous sweep, while mutators run.
-        self.finish_sweep();
-        if !self.settings.background_sweep {
-            // Everything is swept: what is idle now is beyond what this cycle
-            // needed. With a background sweeper it has done so already.
-            self.trim();
-        }
-        // Phase 2: stop the world. If it cannot be stopped no collection answers the
-        // requests there are, but later ones must stay.
-        self.gate.satisfied();
-        let start = Instant::now();
-        let (members, world) = self.stop_world(right);
-        let Some(world) = world else {
-            // X2: handles of a leaked context may be anywhere, so nothing may be
-            // freed, perhaps for ever. Ask again only after the heap has doubled:
-            // the mutator may have been on its way out, in a thread that ended.
-            let live = self.live_bytes.load(Ordering::Relaxed);
-            self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
-            let pages = self.heap.pages_in_use();
-            self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
-            return;
-        };
-        let stopped = Instant::now();
-        // Phase 3: caches back, sweep leftovers (a mutator may have swept on
-        // while we waited), bitmaps rotate.
-        self.flush_caches(&world, &members);
-        self.finish_sweep();
-        self.heap.before_mark();
-        // GA6: from here on a request is for the next collection. Not sooner: what the
-        // caches held is of this one, and counting it may ask.
-        self.gate.satisfied();
-        // Phase 4: mark.
-        let marking = Instant::now();
-        let armed = AbortOnUnwind;
-        let counts = mark::mark(self.heap.isa(), &self.pool, |visit| {
-            self.each_root(&world, &members, visit);
-        });
-        let mark_time = marking.elapsed();
-        // Phase 5: weak tables forget the dead.
-        self.weak.after_mark(&world);
-        // Phase 6: every span needs sweeping; set the price of allocation.
-        // Stacks may come and go between the two loads.
-        let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
-        self.heap.start_sweep();
-        self.live_bytes.store(counts.bytes, Ordering::Relaxed);
-        self.heap.settle_stacks();
-        self.set_triggers(counts.bytes);
-        let trigger = self.trigger_bytes.load(Ordering::Relaxed);
-        self.credit.set_terms(pages, counts.bytes, trigger);
-        std::mem::forget(armed);
-        // Phase 7: resume.
-        let mut cycles = self.cycles.lock();
-        cycles.collections += 1;
-        cycles.marked_objects = counts.objects as u64;
-        cycles.marked_bytes = counts.bytes as u64;
-        cycles.mark_time.add(mark_time);
-        cycles.stop_time.add(stopped - start);
-        cycles.pause_time.add(start.elapsed());
-        drop(cycles);
-        drop(world);
-        if self.settings.background_sweep {
-            self.background.wake(self);
-        }
-    }
-
-    /// Stops the world. Returns the mutators there are, and proof that they are
-    /// outside: `None` if one was abandoned.
-    fn stop_world<'c>(
-        &self,
-        right: &'c Collector<'_>,
-    ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
-        // Listed when the flag is up: who attaches later stays outside (GA1).
-        let stopping = right.raise();
-        let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let world = stopping.wait(members.iter().map(|member| &member.presence));
-        (members, world)
-    }
-
-    fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
-        for member in members {
-            self.flush(member.cache_stopped(world), member.stacks_stopped(world));
-        }
     }
 
     /// Takes back what a mutator has in store.
@@ -332,27 +291,6 @@ impl Shared {
         self.grant(cache.take_opened_bytes());
         self.take_back(unused);
         stacks.flush(&self.heap);
-    }
-
-    /// Sweeps what is left and waits for other sweepers.
-    fn finish_sweep(&self) {
-        self.heap.sweep_rest(SweepBy::Collector);
-        while !self.heap.sweep_is_over() {
-            std::thread::yield_now();
-        }
-        self.credit.settle();
-    }
-
-    fn each_root(
-        &self,
-        world: &WorldStopped<'_>,
-        members: &[Arc<Record>],
-        visit: &mut dyn FnMut(NonNull<u8>),
-    ) {
-        self.roots.each(&mut *visit);
-        for member in members {
-            member.shadow_stopped(world).iter().for_each(|object| visit(*object));
-        }
     }
 
     /// Gives back memory that the program has ceased to need. Everything is swept.
@@ -413,8 +351,12 @@ impl Shared {
 
     /// Looks in with the world stopped, all caches flushed, everything swept.
     /// `None` if a mutator was abandoned.
-    fn at_rest<R>(&self, look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R) -> Option<R> {
+    fn at_rest<R>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R,
+    ) -> Option<R> {
         let right = self.gate.claim();
+        self.finish_marking(&right);
         self.finish_sweep();
         let (members, world) = self.stop_world(&right);
         let world = world?;
@@ -438,6 +380,7 @@ impl Shared {
         let objects = self.heap.counted();
         Stats {
             collections: cycles.collections,
+            steps: cycles.steps,
             allocated_objects: objects.allocated_objects,
             allocated_bytes: objects.allocated_bytes,
             freed_objects: objects.freed_objects,
@@ -469,15 +412,5 @@ impl Shared {
             drop_panics: core.drop_panics.get(),
             roots: self.roots.len() as u64,
         }
-    }
-}
-
-/// Ends the process when a panic would leave marking half done: the next cycle
-/// would take its marks for its own and free what is reachable.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        heap_core::corrupt!("a panic while marking");
     }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Stats {
     /// Collections completed.
     pub collections: u64,
+    /// Stops of the world for collections: as many, unless they mark in slices.
+    pub steps: u64,
     /// Objects allocated.
     pub allocated_objects: u64,
     /// Bytes allocated.
@@ -50,7 +52,7 @@ pub struct Stats {
     pub metadata_bytes: u64,
     /// Time spent marking.
     pub mark_time: Duration,
-    /// The longest marking.
+    /// The longest marking in one stop.
     pub mark_time_max: Duration,
     /// Time for which the world was stopped.
     pub pause_time: Duration,
@@ -82,6 +84,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CycleStats {
     pub(crate) collections: u64,
+    pub(crate) steps: u64,
     pub(crate) marked_objects: u64,
     pub(crate) marked_bytes: u64,
     pub(crate) mark_time: Spent,

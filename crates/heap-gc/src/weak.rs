@@ -4,8 +4,8 @@
 //! entries whose objects were not reached (the *after-marking hook*).
 //!
 //! * I1: while a mutator is inside, every entry names a live object.
-//! * I2: an entry found while a cycle is marking is kept: finding is reaching.
-//!   (Today marking is never under way while a mutator is inside.)
+//! * I2: an entry found while a marking is under way is kept: finding is reaching, so
+//!   the object is marked.
 //! * I3: the table is touched by a thread inside the heap, which holds the
 //!   `WeakTable`, or by the collector with the world stopped; never both.
 
@@ -128,9 +128,11 @@ impl WeakTable {
         // SAFETY: I3: a mutator of this heap is inside on this thread, and the
         // table is not `Sync`. A table that `same` re-enters is only read.
         let entries = unsafe { &*self.entries.0.get() };
-        entries
-            .find(spread(hash), |entry| entry.hash == hash && same(entry.object))
-            .map(|entry| entry.object)
+        let entry = entries.find(spread(hash), |entry| entry.hash == hash && same(entry.object))?;
+        if mutator.marking().is_some() {
+            mutator.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(entry.object)));
+        }
+        Some(entry.object)
     }
 
     /// Adds an entry.

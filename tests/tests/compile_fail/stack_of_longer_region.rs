@@ -8,7 +8,7 @@ fn main() {
         let long: Gc<'_, Stack<Gc<'static, u64>>> = cx.alloc(Stack::new());
         let root = cx.root(long);
         root.get(&cx).push(&cx, cx.alloc(42));
-        long.pop().unwrap()
+        long.last().unwrap()
     };
     cx.collect();
     println!("{stolen}");

@@ -7,5 +7,5 @@ fn main() {
     let stack = Stack::new();
     stack.push(&cx, cx.alloc(1_u64));
     cx.collect();
-    println!("{:?}", stack.pop());
+    println!("{:?}", stack.last());
 }

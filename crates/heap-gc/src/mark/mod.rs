@@ -12,7 +12,7 @@ mod termination;
 mod worker;
 
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use worker::mark;
+pub(crate) use worker::{MarkCounts, Marking, Seed};
 
 #[cfg(all(test, heap_loom))]
 pub(crate) use page_flag::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};

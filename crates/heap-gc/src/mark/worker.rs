@@ -17,6 +17,7 @@
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
+use std::time::Instant;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
@@ -24,7 +25,7 @@ use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAG
 use heap_core::kind::TraceBatchFn;
 use heap_core::marks::{Isa, grey_masks};
 use heap_core::tracer::{Batch, Neighbours, PIECE_BYTES, Piece, Tracer};
-use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use super::page_flag::{self, Alone, Sharing, Together};
@@ -42,7 +43,7 @@ pub(crate) struct MarkCounts {
 
 impl MarkCounts {
     #[inline(always)]
-    fn count(&mut self, objects: usize, slot_bytes: usize) {
+    pub(crate) fn count(&mut self, objects: usize, slot_bytes: usize) {
         self.objects += objects;
         self.bytes += objects * slot_bytes;
     }
@@ -78,16 +79,27 @@ struct MarkJob {
     /// Pieces of large objects that anybody may scan.
     pieces: Mutex<Vec<SharedPiece>>,
     pieces_len: AtomicUsize,
+    /// When to put the work by.
+    deadline: Deadline,
+    /// Pages that were put by.
+    left: Mutex<VecDeque<Page>>,
 }
 
 impl MarkJob {
-    fn new(isa: Isa, stealers: Vec<Stealer<Page>>) -> MarkJob {
+    fn new(
+        isa: Isa,
+        stealers: Vec<Stealer<Page>>,
+        pieces: Vec<SharedPiece>,
+        deadline: Deadline,
+    ) -> MarkJob {
         MarkJob {
             isa,
             stealers,
             termination: Termination::new(),
-            pieces: Mutex::new(Vec::new()),
-            pieces_len: AtomicUsize::new(0),
+            pieces_len: AtomicUsize::new(pieces.len()),
+            pieces: Mutex::new(pieces),
+            deadline,
+            left: Mutex::default(),
         }
     }
 
@@ -116,11 +128,20 @@ const OBJECTS_ALONE: usize = 1024;
 /// many: one worker follows it, without fences.
 const PAGES_TO_SHARE: usize = 2;
 
+/// Steps between two looks at the clock: some ten microseconds. In builds with assertions
+/// one step, so that the small heaps of tests are marked in many slices.
+const STEPS_TIMED: usize = if cfg!(debug_assertions) { 1 } else { 32 };
+
+/// A piece of a large object takes as long as so many pages.
+const STEPS_PER_PIECE: usize = 32;
+
 /// How much a worker does before it looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Budget {
     /// All there is at hand.
     Whole,
+    /// What is done before a look at the clock.
+    Timed,
     /// What is done alone before a look for work for others. A piece of a large object
     /// ends it: it is much work, and leads to more.
     Alone,
@@ -176,6 +197,9 @@ impl Queue for Deque<Page> {
         Deque::is_empty(self)
     }
 }
+
+/// Pages on which a chain is followed in one step.
+const CHAIN_MAX: usize = if cfg!(debug_assertions) { 4 } else { 256 };
 
 /// Batches up to this size go object by object while the queue is empty: chains
 /// (lists) would otherwise pay for a page scan per object.
@@ -311,6 +335,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             return;
         }
+        self.queue_fresh();
+    }
+
+    /// Queues the pages of the freshly marked objects.
+    #[inline]
+    fn queue_fresh(&mut self) {
         page_flag::announce_marks::<Q::Sharing>();
         for object in self.fresh.drain(..) {
             // SAFETY: as in `grey`.
@@ -391,9 +421,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Traces one object that this worker has just marked, and the chain that
     /// hangs on it: as long as it stays on the page, as part of the batch, and then,
     /// while there is just one edge and nothing else is to be done, on the page of
-    /// that edge's target.
-    fn scan_chain(&mut self, mut object: NonNull<u8>) {
+    /// that edge's target. Not for ever: somebody may look at the clock. Returns the
+    /// number of pages.
+    fn scan_chain(&mut self, mut object: NonNull<u8>) -> usize {
+        let mut pages = 0;
         loop {
+            pages += 1;
             let address = object.addr().get();
             // SAFETY: as in `grey`.
             let arena = unsafe { Arena::of(object) };
@@ -412,7 +445,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             self.counts.count(batch.count(), arena.slot_bytes(index));
             let &[next] = self.tracer.edges() else { break };
-            if self.has_more_to_do() {
+            if self.has_more_to_do() || pages == CHAIN_MAX {
                 break;
             }
             // SAFETY: as in `grey`.
@@ -423,11 +456,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             self.tracer.clear_edges();
             if arena.mark_byte(next.addr().get()).load(Ordering::Relaxed) != WHITE {
-                return;
+                return pages;
             }
             object = next;
         }
         self.drain_edges();
+        pages
     }
 
     /// Whether anything but the edges in the tracer waits for this worker.
@@ -475,24 +509,39 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.drain_edges();
     }
 
+    /// Turns what is at hand into pages in the queue and pieces in the list.
+    #[cold]
+    fn put_by(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.finish_page(taken);
+        }
+        self.drain_edges();
+        self.fresh.append(&mut self.direct);
+        self.queue_fresh();
+    }
+
     /// Works until nothing is at hand, or the budget is used up.
     fn drain(&mut self, budget: Budget) -> Drained {
         let (steps, objects) = match budget {
             Budget::Whole => (usize::MAX, usize::MAX),
+            Budget::Timed => (STEPS_TIMED, usize::MAX),
             Budget::Alone => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
         };
-        for _ in 0..steps {
+        let mut done = 0;
+        while done < steps {
             if self.counts.objects >= objects {
                 return Drained::Partly;
             }
+            done += 1;
             if let Some(object) = self.direct.pop() {
-                self.scan_chain(object);
+                done += self.scan_chain(object) - 1;
             } else if budget == Budget::Alone && self.job.has_pieces() {
                 return Drained::Partly;
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
                 // longer, the more of its objects are grey when its turn comes.
                 self.scan_piece(piece);
+                done += STEPS_PER_PIECE - 1;
             } else if let Some(page) = self.queue.pop() {
                 let taken = self.begin_page(page);
                 if let Some(before) = self.taken.replace(taken) {
@@ -517,12 +566,10 @@ impl Worker<'_, VecDeque<Page>> {
         pages >= PAGES_TO_SHARE || self.job.has_pieces() || cfg!(debug_assertions)
     }
 
-    /// Goes on as the first worker of a job that others take part in.
+    /// Goes on as the first worker of a job that others take part in, which has the
+    /// pieces already.
     fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
         self.queue.into_iter().for_each(|page| queue.push(page));
-        std::mem::swap(&mut *job.pieces.lock(), &mut *self.job.pieces.lock());
-        let pieces_len = self.job.pieces_len.load(Ordering::Relaxed);
-        job.pieces_len.store(pieces_len, Ordering::Relaxed);
         Worker {
             job,
             index: 0,
@@ -559,13 +606,25 @@ impl Worker<'_, Deque<Page>> {
     fn run(&mut self) {
         let job = self.job;
         loop {
-            let _ = self.drain(Budget::Whole);
+            let drained = self.drain(job.deadline.budget(Budget::Whole));
+            if job.deadline.is_over() {
+                self.leave_work();
+                return;
+            }
+            if drained == Drained::Partly {
+                continue;
+            }
             if let Some(page) = self.steal() {
                 self.taken = Some(self.begin_page(page));
                 continue;
             }
-            let sighted =
-                || job.has_pieces() || job.stealers.iter().any(|stealer| !stealer.is_empty());
+            // Whoever has put its work by is still counted as active: nobody would find
+            // marking over, and nobody need wait.
+            let sighted = || {
+                job.has_pieces()
+                    || job.stealers.iter().any(|stealer| !stealer.is_empty())
+                    || job.deadline.is_over()
+            };
             let relax = |spins: u32| {
                 if spins % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
             };
@@ -574,38 +633,144 @@ impl Worker<'_, Deque<Page>> {
             }
         }
     }
+
+    /// Leaves everything at hand for later.
+    #[cold]
+    fn leave_work(&mut self) {
+        self.put_by();
+        let mut left = self.job.left.lock();
+        left.extend(std::iter::from_fn(|| self.queue.pop()));
+    }
 }
 
-/// Marks everything reachable from `roots`.
-///
-/// The caller has stopped the world, and `roots` yields starts of live objects.
-///
-/// One worker begins. Others are called when there is work for them: a short marking
-/// is over before a sleeper is awake.
-pub(crate) fn mark(
-    isa: Isa,
-    pool: &MarkPool,
-    roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
-) -> MarkCounts {
-    let job = MarkJob::new(isa, Vec::new());
-    let mut worker = Worker::new(&job, 0, VecDeque::<Page>::with_capacity(1024));
-    roots(&mut |object| {
-        grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
-        worker.flush();
-    });
-    let budget = if pool.seats() == 0 { Budget::Whole } else { Budget::Alone };
-    while worker.drain(budget) == Drained::Partly {
-        if worker.has_work_for_others() {
-            return mark_together(worker, pool);
-        }
+/// When a step of marking ends.
+#[derive(Debug)]
+struct Deadline {
+    at: Option<Instant>,
+    /// Whether somebody has found it past; the others need not look at the clock.
+    passed: AtomicBool,
+}
+
+impl Deadline {
+    fn at(at: Option<Instant>) -> Deadline {
+        Deadline { at, passed: AtomicBool::new(false) }
     }
-    worker.counts
+
+    /// The budget until the next look at the clock, if there is one to look at.
+    fn budget(&self, otherwise: Budget) -> Budget {
+        if self.at.is_some() { Budget::Timed } else { otherwise }
+    }
+
+    /// Whether it is over. Once it is, it stays so.
+    fn is_over(&self) -> bool {
+        let Some(at) = self.at else { return false };
+        // ORDERING: Relaxed: a hint; what is put by is handed over under a lock.
+        if !self.passed.load(Ordering::Relaxed) {
+            if Instant::now() < at {
+                return false;
+            }
+            self.passed.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+}
+
+/// A marking: what it found, and what is left to do. It may be done in several steps,
+/// between which mutators run.
+#[derive(Debug)]
+pub(crate) struct Marking {
+    isa: Isa,
+    pages: VecDeque<Page>,
+    pieces: Vec<SharedPiece>,
+    counts: MarkCounts,
+}
+
+impl Marking {
+    /// A marking that has found nothing yet.
+    pub(crate) fn new(isa: Isa) -> Marking {
+        Marking { isa, pages: VecDeque::new(), pieces: Vec::new(), counts: MarkCounts::default() }
+    }
+
+    /// What was found so far.
+    pub(crate) fn counts(&self) -> MarkCounts {
+        self.counts
+    }
+
+    /// Counts what was marked by others.
+    pub(crate) fn count(&mut self, others: MarkCounts) {
+        self.counts += others;
+    }
+
+    /// Whether everything that can be reached is marked.
+    pub(crate) fn is_done(&self) -> bool {
+        self.pages.is_empty() && self.pieces.is_empty()
+    }
+
+    /// Marks everything reachable from `roots` and from what earlier steps have left, or
+    /// as much of it as can be done until the deadline; some in any case.
+    ///
+    /// The caller has stopped the world; roots are starts of live objects, white or
+    /// grey. One worker begins. Others are called when there is work for them: a short
+    /// marking is over before a sleeper is awake.
+    pub(crate) fn advance(
+        &mut self,
+        pool: &MarkPool,
+        deadline: Option<Instant>,
+        roots: impl FnOnce(&mut dyn FnMut(Seed)),
+    ) {
+        let pieces = std::mem::take(&mut self.pieces);
+        let job = MarkJob::new(self.isa, Vec::new(), pieces, Deadline::at(deadline));
+        let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
+        worker.counts = self.counts;
+        roots(&mut |seed| {
+            match seed {
+                Seed::Root(object) => {
+                    grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
+                }
+                Seed::Grey(object) => worker.fresh.push(object),
+            }
+            worker.flush();
+        });
+        let alone = match pool.seats() {
+            0 => job.deadline.budget(Budget::Whole),
+            _ => Budget::Alone,
+        };
+        while worker.drain(alone) == Drained::Partly {
+            if job.deadline.is_over() {
+                worker.put_by();
+                break;
+            }
+            if pool.seats() > 0 && worker.has_work_for_others() {
+                *self = mark_together(worker, pool, deadline);
+                return;
+            }
+        }
+        self.counts = worker.counts;
+        self.pages = worker.queue;
+        self.pieces = std::mem::take(&mut *job.pieces.lock());
+    }
+}
+
+/// Where marking begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seed {
+    /// An object in any state.
+    Root(NonNull<u8>),
+    /// An object that a mutator has made grey, and whose page may not be queued.
+    Grey(NonNull<u8>),
 }
 
 /// Does the rest of what `alone` has begun, with the helpers.
-fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> MarkCounts {
+fn mark_together(
+    alone: Worker<'_, VecDeque<Page>>,
+    pool: &MarkPool,
+    deadline: Option<Instant>,
+) -> Marking {
     let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
-    let job = MarkJob::new(alone.job.isa, deques.iter().map(Deque::stealer).collect());
+    let stealers = deques.iter().map(Deque::stealer).collect();
+    let pieces = std::mem::take(&mut *alone.job.pieces.lock());
+    let isa = alone.job.isa;
+    let job = MarkJob::new(isa, stealers, pieces, Deadline::at(deadline));
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
         deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
     let total = Mutex::new(MarkCounts::default());
@@ -625,5 +790,7 @@ fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> MarkCoun
     );
     let mut counts = worker.counts;
     counts += *total.lock();
-    counts
+    let pages = std::mem::take(&mut *job.left.lock());
+    let pieces = std::mem::take(&mut *job.pieces.lock());
+    Marking { isa, pages, pieces, counts }
 }

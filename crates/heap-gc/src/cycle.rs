@@ -1,0 +1,324 @@
+//! The collection cycle: what a collector does with a heap.
+//!
+//! The story of a cycle is told in the crate's documentation. A cycle is done in one stop
+//! of the world, or begun in one and gone on with in others ([`Extent`]).
+//!
+//! The caller has the right to collect, and is outside.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use heap_core::stats::SweepBy;
+use heap_sync::atomic::Ordering;
+
+use crate::gate::{Collector, WorldStopped};
+use crate::mark::{MarkCounts, Marking, Seed};
+use crate::mutator::Record;
+use crate::pacer::{self, Progress};
+use crate::shared::{MarkingId, Shared};
+
+/// A mutator waits for the collection that another one has begun when the heap is
+/// larger than it should be by this part.
+const OVERDUE_SHARE: usize = 8;
+
+/// How long a step is that somebody asks for, where nothing else is set.
+const SLICE_DEFAULT: Duration = Duration::from_millis(1);
+
+/// If there is less between the start of a marking and its goal, this part of the heap
+/// may come on top.
+const LATE_SHARE: usize = 16;
+
+/// How much of a collection to do in one stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What is left of it.
+    Whole,
+    /// As much marking as can be done in this time.
+    Step(Duration),
+}
+
+/// What a step has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The collection is complete.
+    Complete,
+    /// There is more to mark.
+    Underway,
+    /// The world could not be stopped (X2).
+    Refused,
+}
+
+/// A collection between two of its stops.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    marking: Marking,
+    /// Live bytes that it is to stay below.
+    goal: usize,
+    /// Bytes that it is likely to mark.
+    expected: usize,
+}
+
+impl Shared {
+    /// A full collection: what is unreachable now will be swept.
+    pub(crate) fn collect(self: &Arc<Self>) {
+        let right = self.gate.claim();
+        self.collect_whole(&right);
+    }
+
+    /// Begins a collection, or goes on with the one that is under way, for the time of a
+    /// slice. Says whether it is complete.
+    pub(crate) fn collect_step(self: &Arc<Self>) -> bool {
+        let right = self.gate.claim();
+        let slice = self.settings.mark_slice.unwrap_or(SLICE_DEFAULT);
+        self.step(&right, Extent::Step(slice)) != Outcome::Underway
+    }
+
+    /// A collection, or a step of one, if it is still wanted once the right to collect
+    /// is ours.
+    pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
+        let Some(right) = self.gate.try_claim() else {
+            // Somebody else collects; entering waits for them once they stop the
+            // world. If they are slow to do so, the heap must not outgrow its goal
+            // meanwhile. (This wait begins before there is anything to mark, and does
+            // not help.)
+            let trigger = self.trigger_bytes();
+            let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
+            if self.live_bytes.load(Ordering::Relaxed) > most {
+                drop(self.gate.claim());
+            }
+            return;
+        };
+        if !self.gate.poll() {
+            return;
+        }
+        match self.settings.mark_slice {
+            Some(slice) if !self.gate.is_wanted() => _ = self.step(&right, Extent::Step(slice)),
+            _ => self.collect_whole(&right),
+        }
+    }
+
+    /// A collection that begins now, after the one that is under way.
+    fn collect_whole(self: &Arc<Self>, right: &Collector<'_>) {
+        self.finish_marking(right);
+        let _ = self.step(right, Extent::Whole);
+    }
+
+    /// Completes the collection that is under way, if there is one.
+    pub(crate) fn finish_marking(self: &Arc<Self>, right: &Collector<'_>) {
+        if self.marking_id().is_some() {
+            let _ = self.step(right, Extent::Whole);
+        }
+    }
+
+    /// One stop of the world, for a collection or a part of one.
+    fn step(self: &Arc<Self>, right: &Collector<'_>, extent: Extent) -> Outcome {
+        let underway = self.underway.lock().take();
+        if underway.is_some() {
+            self.gate.stepped();
+        } else {
+            // Finish the previous sweep, while mutators run.
+            self.finish_sweep();
+            if !self.settings.background_sweep {
+                // Everything is swept: what is idle now is beyond what this cycle
+                // needed. With a background sweeper it has done so already.
+                self.trim();
+            }
+            // If the world cannot be stopped no collection answers the requests there
+            // are, but later ones must stay.
+            self.gate.satisfied();
+        }
+        let start = Instant::now();
+        let (members, world) = self.stop_world(right);
+        let Some(world) = world else {
+            // X2: handles of a leaked context may be anywhere, so nothing may be
+            // freed, perhaps for ever. Ask again only after the heap has doubled:
+            // the mutator may have been on its way out, in a thread that ended.
+            let live = self.live_bytes.load(Ordering::Relaxed);
+            self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
+            let pages = self.heap.pages_in_use();
+            self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
+            *self.underway.lock() = underway;
+            return Outcome::Refused;
+        };
+        let stopped = Instant::now();
+        // A panic from here on would leave the heap without its marks.
+        let armed = AbortOnUnwind;
+        let mut underway = match underway {
+            Some(underway) => underway,
+            None => self.begin(&world, &members),
+        };
+        let before = underway.marking.counts().bytes;
+        let marking = Instant::now();
+        self.mark(&world, &members, &mut underway, extent);
+        let mark_time = marking.elapsed();
+        let outcome = if underway.marking.is_done() {
+            self.complete(&world, &members, underway);
+            Outcome::Complete
+        } else {
+            self.put_by(underway, before);
+            Outcome::Underway
+        };
+        std::mem::forget(armed);
+        let mut cycles = self.cycles.lock();
+        cycles.steps += 1;
+        cycles.mark_time.add(mark_time);
+        cycles.stop_time.add(stopped - start);
+        cycles.pause_time.add(start.elapsed());
+        drop(cycles);
+        drop(world);
+        if outcome == Outcome::Complete && self.settings.background_sweep {
+            self.background.wake(self);
+        }
+        outcome
+    }
+
+    /// Makes the heap ready for marking.
+    fn begin(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) -> Underway {
+        // Caches back, sweep leftovers (a mutator may have swept on while we waited),
+        // bitmaps rotate.
+        self.flush_caches(world, members);
+        self.finish_sweep();
+        self.heap.before_mark();
+        // GA6: from here on a request is for the next collection. Not sooner: what the
+        // caches held is of this one, and counting it may ask.
+        self.gate.satisfied();
+        let live = self.live_bytes.load(Ordering::Relaxed);
+        let expected = match self.cycles.lock().marked_bytes as usize {
+            0 => live,
+            marked => marked,
+        };
+        let goal = self.goal_bytes.load(Ordering::Relaxed).max(live + live / LATE_SHARE);
+        Underway { marking: Marking::new(self.heap.isa()), goal, expected }
+    }
+
+    fn mark(
+        &self,
+        world: &WorldStopped<'_>,
+        members: &[Arc<Record>],
+        underway: &mut Underway,
+        extent: Extent,
+    ) {
+        let Underway { marking, goal, .. } = underway;
+        let deadline = match extent {
+            Extent::Whole => None,
+            Extent::Step(slice) => {
+                let live = self.live_bytes.load(Ordering::Relaxed);
+                // A time beyond the clock's is the end of the marking.
+                Instant::now().checked_add(pacer::step_time(slice, live, *goal))
+            }
+        };
+        let mut shaded = MarkCounts::default();
+        marking.advance(&self.pool, deadline, |visit| {
+            if self.marking_id().is_some() {
+                shaded = self.each_grey(world, members, visit);
+            } else {
+                self.each_root(world, members, &mut |object| visit(Seed::Root(object)));
+            }
+        });
+        marking.count(shaded);
+    }
+
+    /// Lets mutators run before marking is over. They report what they change from here
+    /// on (B2), and what they make counts as marked (M4).
+    fn put_by(&self, underway: Underway, before: usize) {
+        if self.marking_id().is_none() {
+            self.heap.keep_newborn();
+            // ORDERING: Relaxed: mutators look when they come inside, which synchronises
+            // with the end of the stop (GA3).
+            self.marking.store(MarkingId::next().get(), Ordering::Relaxed);
+        }
+        let live = self.live_bytes.load(Ordering::Relaxed);
+        let marked = underway.marking.counts().bytes;
+        let Underway { goal, expected, .. } = underway;
+        let progress = Progress { live, goal, marked, expected, step: marked - before };
+        let next = live.saturating_add(progress.allowance());
+        self.trigger_bytes.store(next, Ordering::Relaxed);
+        *self.underway.lock() = Some(underway);
+    }
+
+    /// Everything that is reachable is marked: the sweep begins.
+    fn complete(
+        self: &Arc<Self>,
+        world: &WorldStopped<'_>,
+        members: &[Arc<Record>],
+        underway: Underway,
+    ) {
+        let mut counts = underway.marking.counts();
+        let mut newborn = None;
+        if self.marking_id().is_some() {
+            self.flush_caches(world, members);
+            let (objects, bytes) = self.heap.take_newborn();
+            counts += MarkCounts { objects, bytes };
+            newborn = Some(bytes);
+            self.marking.store(0, Ordering::Relaxed);
+            // What the caches held is of this collection, and counting it may ask.
+            self.gate.stepped();
+        }
+        // Weak tables forget the dead.
+        self.weak.after_mark(world);
+        // Every span needs sweeping; set the price of allocation. Stacks may come and go
+        // between the two loads.
+        let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
+        self.heap.start_sweep();
+        self.live_bytes.store(counts.bytes, Ordering::Relaxed);
+        self.heap.settle_stacks();
+        self.set_triggers(counts.bytes, newborn);
+        let trigger = self.trigger_bytes.load(Ordering::Relaxed);
+        self.credit.set_terms(pages, counts.bytes, trigger);
+        let mut cycles = self.cycles.lock();
+        cycles.collections += 1;
+        cycles.marked_objects = counts.objects as u64;
+        cycles.marked_bytes = counts.bytes as u64;
+    }
+
+    /// Stops the world. Returns the mutators there are, and proof that they are
+    /// outside: `None` if one was abandoned.
+    pub(crate) fn stop_world<'c>(
+        &self,
+        right: &'c Collector<'_>,
+    ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
+        // Listed when the flag is up: who attaches later stays outside (GA1).
+        let stopping = right.raise();
+        let members: Vec<Arc<Record>> = self.members.lock().clone();
+        let world = stopping.wait(members.iter().map(|member| &member.presence));
+        (members, world)
+    }
+
+    pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
+        for member in members {
+            self.flush(member.cache_stopped(world), member.stacks_stopped(world));
+        }
+    }
+
+    /// Sweeps what is left and waits for other sweepers.
+    pub(crate) fn finish_sweep(&self) {
+        self.heap.sweep_rest(SweepBy::Collector);
+        while !self.heap.sweep_is_over() {
+            std::thread::yield_now();
+        }
+        self.credit.settle();
+    }
+
+    pub(crate) fn each_root(
+        &self,
+        world: &WorldStopped<'_>,
+        members: &[Arc<Record>],
+        visit: &mut dyn FnMut(NonNull<u8>),
+    ) {
+        self.roots.each(&mut *visit);
+        for member in members {
+            member.shadow_stopped(world).iter().for_each(|object| visit(*object));
+        }
+    }
+}
+
+/// Ends the process when a panic would leave marking half done: the next cycle
+/// would take its marks for its own and free what is reachable.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        heap_core::corrupt!("a panic while marking");
+    }
+}

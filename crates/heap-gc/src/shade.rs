@@ -1,0 +1,105 @@
+//! [`Shade`]: what a mutator makes grey while a marking is under way: the write barrier.
+//!
+//! A marking that is done in steps finds what was reachable when it began: a snapshot.
+//! Between two steps mutators change handles in objects that are not traced yet. Before
+//! the first change of a cell the barrier reports what it holds, and those objects turn
+//! grey: the snapshot is found though the cell has changed. (Yuasa, "Real-time garbage
+//! collection on general-purpose machines", 1990.)
+//!
+//! * B1: what a cell held when marking began is marked, or the cell still holds it, or it
+//!   is grey and in some mutator's list.
+//! * B2: a mutator knows whether a marking is under way: that changes only while it is
+//!   outside, and it looks when it comes inside.
+//!
+//! The owner, inside, adds; the collector, with the world stopped, takes (MU1).
+//!
+//! Model: `tests/loom_barrier.rs`.
+
+use std::ptr::NonNull;
+
+use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE};
+use heap_core::tracer::Tracer;
+use heap_sync::atomic::{AtomicU8, Ordering};
+
+use crate::mark::{MarkCounts, Seed};
+
+/// A mutator's list of objects that it has made grey.
+#[derive(Debug, Default)]
+pub(crate) struct Shade {
+    tracer: Tracer,
+    /// Grey; their pages may not be queued. Each was white before, so it is here once, or
+    /// in the lists of those who found it white at the same time.
+    grey: Vec<NonNull<u8>>,
+    /// What needed no tracing.
+    counts: MarkCounts,
+}
+
+// SAFETY: addresses of objects of the heap that the list belongs to.
+unsafe impl Send for Shade {}
+
+impl Shade {
+    /// Makes everything grey that `report` reports.
+    #[inline]
+    pub(crate) fn add(&mut self, report: impl FnOnce(&mut Tracer)) {
+        report(&mut self.tracer);
+        for object in self.tracer.edges() {
+            let address = object.addr().get();
+            // SAFETY: handles lead to live objects of this heap (K2).
+            let arena = unsafe { Arena::of(*object) };
+            let page = Arena::page_index(address);
+            let scanned = arena.queue_flag(page).load(Ordering::Relaxed) != NOSCAN_PAGE;
+            if !turn(arena.mark_byte(address), if scanned { GREY } else { BLACK }) {
+                continue;
+            }
+            if scanned {
+                self.grey.push(*object);
+            } else {
+                self.counts.count(1, arena.slot_bytes(page));
+            }
+        }
+        self.tracer.clear_edges();
+    }
+
+    /// Hands the objects to the collector.
+    pub(crate) fn take(&mut self, visit: &mut dyn FnMut(Seed)) -> MarkCounts {
+        for object in self.grey.drain(..) {
+            visit(Seed::Grey(object));
+        }
+        if self.grey.capacity() > KEEP {
+            self.grey = Vec::new();
+        }
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Takes over what another mutator has found.
+    pub(crate) fn append(&mut self, other: &mut Shade) {
+        self.grey.append(&mut other.grey);
+        self.counts += std::mem::take(&mut other.counts);
+    }
+
+    /// Whether there is nothing for the collector.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.grey.is_empty() && self.counts == MarkCounts::default()
+    }
+}
+
+/// A list with room for more is given back when it is empty.
+const KEEP: usize = 4096;
+
+/// Turns a white mark byte to another colour; says whether it did.
+#[inline]
+fn turn(mark: &AtomicU8, to: u8) -> bool {
+    // ORDERING: Relaxed: no marker is at work while a mutator is inside. Of two mutators
+    // that ask at the same time both may be told so; then the object is in both lists,
+    // and its page is queued once. The collector sees the mark because the mutator left
+    // before it looks (GA3).
+    let white = mark.load(Ordering::Relaxed) == WHITE;
+    if white {
+        mark.store(to, Ordering::Relaxed);
+    }
+    white
+}
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_barrier.rs"]
+mod loom_barrier;

@@ -1,0 +1,275 @@
+//! The write barrier of a marking in two steps under the model checker, whole and with
+//! one part broken.
+//!
+//! Every mutator has an object, a cell, which holds a handle to the one child. The
+//! collector begins in one stop: it marks what mutators have taken so far, and the
+//! cells' objects, which it does not trace yet. In a second stop it takes the lists of
+//! the barrier and traces the cells. In between, before or after, a mutator takes the
+//! child out of its cell and keeps it in a root of its own. If a mutator has the child in
+//! the end it must be marked, unless it took it after marking was over (B1).
+//!
+//! Cells, roots and lists are loom's: it reports two accesses that are not ordered. The
+//! gate is the real one, and so is what turns the mark.
+//!
+//! A [`Steps`] is the protocol as its parties use it. A mutant is a `Steps` in which one
+//! step lacks one line.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use heap_core::arena::{GREY, WHITE};
+use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use heap_sync::thread::spawn;
+use loom::cell::UnsafeCell;
+
+use super::turn;
+use crate::gate::{Gate, Presence, WorldStopped};
+use crate::tests::model::{UNORDERED, caught, check_bounded};
+
+/// The steps of the protocol.
+trait Steps: Sized + 'static {
+    /// Comes inside; says whether a marking is under way (B2).
+    fn enter(heap: &Heap<Self>, me: &Presence) -> bool {
+        heap.gate.enter(me);
+        heap.is_marking()
+    }
+
+    /// Whether the barrier reports what it finds.
+    const REPORTS: bool = true;
+    /// Whether the barrier is done before the mutator leaves.
+    const REPORTS_INSIDE: bool = true;
+    /// Whether the collector takes the lists of the barrier.
+    const TAKES_LISTS: bool = true;
+
+    /// Turns the mark of what a cell holds; says whether it was white.
+    fn turn(mark: &AtomicU8) -> bool {
+        turn(mark, GREY)
+    }
+
+    /// Says that a marking is under way, and resumes the world.
+    fn resume(heap: &Heap<Self>, world: WorldStopped<'_>) {
+        heap.marking.store(1, Ordering::Relaxed);
+        drop(world);
+    }
+}
+
+/// The protocol as it is.
+struct Sound;
+
+impl Steps for Sound {}
+
+/// Something of one mutator, or of the collector while the world is stopped.
+#[derive(Default)]
+struct Own<T>(UnsafeCell<T>);
+
+// SAFETY: loom checks every access.
+unsafe impl<T> Sync for Own<T> {}
+
+impl<T: Copy> Own<T> {
+    fn get(&self) -> T {
+        // SAFETY: that nobody writes is what the model checks.
+        self.0.with(|value| unsafe { *value })
+    }
+
+    fn set(&self, new: T) {
+        // SAFETY: that this is exclusive is what the model checks.
+        self.0.with_mut(|value| unsafe { *value = new });
+    }
+}
+
+#[derive(Default)]
+struct Member {
+    presence: Presence,
+    /// Whether its object's cell holds the child.
+    cell: Own<bool>,
+    /// Whether its root does.
+    root: Own<bool>,
+    /// Whether the barrier's list does.
+    listed: Own<bool>,
+}
+
+struct Heap<S> {
+    gate: Gate,
+    marking: AtomicU64,
+    /// The child's mark.
+    mark: AtomicU8,
+    members: Vec<Member>,
+    steps: PhantomData<fn() -> S>,
+}
+
+impl<S: Steps> Heap<S> {
+    fn new(members: usize) -> Arc<Heap<S>> {
+        let member = |_| {
+            let member = Member::default();
+            member.cell.set(true);
+            member
+        };
+        Arc::new(Heap {
+            gate: Gate::default(),
+            marking: AtomicU64::new(0),
+            mark: AtomicU8::new(WHITE),
+            members: (0..members).map(member).collect(),
+            steps: PhantomData,
+        })
+    }
+
+    fn is_marking(&self) -> bool {
+        self.marking.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes the child out of the cell, into the root.
+    fn take(&self, me: &Member) {
+        let marking = S::enter(self, &me.presence);
+        let report = || {
+            if marking && S::REPORTS && S::turn(&self.mark) {
+                me.listed.set(true);
+            }
+        };
+        if S::REPORTS_INSIDE {
+            report();
+        }
+        me.root.set(me.cell.get());
+        me.cell.set(false);
+        self.gate.leave(&me.presence);
+        if !S::REPORTS_INSIDE {
+            report();
+        }
+    }
+
+    /// A stop of the world.
+    fn stop(&self, act: impl FnOnce(WorldStopped<'_>)) {
+        let right = self.gate.claim();
+        let world = right.raise().wait(self.members.iter().map(|member| &member.presence));
+        act(world.expect("nobody is abandoned"));
+    }
+
+    /// A marking in two steps.
+    fn collect(&self) {
+        let mut traced = false;
+        self.stop(|world| {
+            traced = self.members.iter().any(|member| member.root.get());
+            S::resume(self, world);
+        });
+        self.stop(|world| {
+            for member in &self.members {
+                traced |= S::TAKES_LISTS && member.listed.get();
+                traced |= member.cell.get();
+            }
+            let rooted = self.members.iter().any(|member| member.root.get());
+            assert!(traced || !rooted, "B1: the child is lost");
+            self.marking.store(0, Ordering::Relaxed);
+            drop(world);
+        });
+    }
+}
+
+/// As many mutators take the child during a marking.
+fn what_a_cell_held_is_marked<S: Steps>(mutators: usize) {
+    check_bounded(3, move || {
+        let heap = Heap::<S>::new(mutators);
+        let threads: Vec<_> = (0..mutators)
+            .map(|index| {
+                let heap = Arc::clone(&heap);
+                spawn(move || heap.take(&heap.members[index]))
+            })
+            .collect();
+        heap.collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_what_a_cell_held_is_marked() {
+    what_a_cell_held_is_marked::<Sound>(1);
+}
+
+#[test]
+fn loom_what_two_cells_held_is_marked() {
+    what_a_cell_held_is_marked::<Sound>(2);
+}
+
+/// Forgets the barrier.
+struct NoBarrier;
+
+impl Steps for NoBarrier {
+    const REPORTS: bool = false;
+}
+
+#[test]
+fn loom_mutant_no_barrier() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<NoBarrier>(1));
+}
+
+/// Looks whether a marking is under way before it is inside.
+struct LooksOutside;
+
+impl Steps for LooksOutside {
+    fn enter(heap: &Heap<Self>, me: &Presence) -> bool {
+        // Moved: behind the entry.
+        let marking = heap.is_marking();
+        heap.gate.enter(me);
+        marking
+    }
+}
+
+#[test]
+fn loom_mutant_looks_outside() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<LooksOutside>(1));
+}
+
+/// Reports when it has left.
+struct ReportsLate;
+
+impl Steps for ReportsLate {
+    const REPORTS_INSIDE: bool = false;
+}
+
+#[test]
+fn loom_mutant_reports_late() {
+    caught(UNORDERED, || what_a_cell_held_is_marked::<ReportsLate>(1));
+}
+
+/// Says that a marking is under way when the world runs.
+struct SaysLate;
+
+impl Steps for SaysLate {
+    fn resume(heap: &Heap<Self>, world: WorldStopped<'_>) {
+        drop(world);
+        // Moved: before the end of the stop.
+        heap.marking.store(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn loom_mutant_says_late() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<SaysLate>(1));
+}
+
+/// Leaves the lists to nobody.
+struct NoLists;
+
+impl Steps for NoLists {
+    const TAKES_LISTS: bool = false;
+}
+
+#[test]
+fn loom_mutant_no_lists() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<NoLists>(1));
+}
+
+/// Turns the mark before it looks whether it was white: of two mutators that turn it at
+/// the same time each may leave the list to the other.
+struct TurnsFirst;
+
+impl Steps for TurnsFirst {
+    fn turn(mark: &AtomicU8) -> bool {
+        mark.store(GREY, Ordering::Relaxed);
+        // Moved: before the store.
+        mark.load(Ordering::Relaxed) == WHITE
+    }
+}
+
+#[test]
+fn loom_mutant_turns_first() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<TurnsFirst>(2));
+}

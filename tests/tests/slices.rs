@@ -1,0 +1,481 @@
+//! Collections in several steps, between which the program changes what is not marked
+//! yet: nothing that it can reach is lost, and what it cannot reach goes in the end.
+//!
+//! A slice of no length marks one piece of a large object at a time, so that a heap with
+//! an array of three pieces is never marked in one step.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use heap_api::{
+    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot, Stack, Trace,
+};
+use heap_tests::{Counted, Counter};
+
+/// Handles in an array of three pieces.
+const MANY: usize = 20_000;
+
+type Child<'gc> = Gc<'gc, Kid<'gc>>;
+
+/// Both it and what it leads to must be found.
+#[derive(Trace)]
+struct Kid<'gc> {
+    counted: Opaque<Counted>,
+    leaf: Gc<'gc, Opaque<Counted>>,
+}
+
+fn kid<'gc>(cx: &'gc Cx, counter: &Arc<Counter>, id: u64) -> Child<'gc> {
+    let leaf = cx.alloc(Opaque(counter.value(id)));
+    cx.alloc(Kid { counted: Opaque(counter.value(id)), leaf })
+}
+
+fn sliced() -> Config {
+    Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20)
+}
+
+fn finish(cx: &mut Cx) {
+    while !cx.collect_step() {}
+}
+
+/// An object with a child behind one of the cells that can change.
+#[derive(Trace)]
+enum Owner<'gc> {
+    Slot(Slot<Option<Child<'gc>>>),
+    Atomic(AtomicSlot<'gc, Kid<'gc>>),
+    Lock(Lock<Vec<Child<'gc>>>),
+    /// Cells outside the heap, which moves when the lock is open.
+    Inner(Lock<Vec<Slot<Option<Child<'gc>>>>>),
+    /// Cells outside the heap that change while nothing else does.
+    Boxed(Box<[Slot<Option<Child<'gc>>>]>),
+    Stack(Stack<Child<'gc>>),
+    Stacks(Lock<Vec<Stack<Child<'gc>>>>),
+}
+
+type Make = for<'gc> fn(&'gc Cx, Child<'gc>) -> Owner<'gc>;
+type Take = for<'gc> fn(&'gc Cx, &Owner<'gc>) -> Option<Child<'gc>>;
+
+fn slot<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Slot(Slot::new(Some(child)))
+}
+
+fn atomic<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Atomic(AtomicSlot::new(Some(child)))
+}
+
+fn lock<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Lock(Lock::new(vec![child]))
+}
+
+fn inner<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Inner(Lock::new(vec![Slot::new(Some(child))]))
+}
+
+fn boxed<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Boxed(Box::new([Slot::new(None), Slot::new(Some(child))]))
+}
+
+fn pushed<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Stack<Child<'gc>> {
+    let stack = Stack::new();
+    stack.push(cx, child);
+    stack
+}
+
+fn stack<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Stack(pushed(cx, child))
+}
+
+fn stacks<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    Owner::Stacks(Lock::new(vec![pushed(cx, child)]))
+}
+
+/// All ways to take the child out of an owner so that only the caller has it.
+const WAYS: [(&str, Make, Take); 16] = [
+    ("Slot::set", slot, |cx, owner| {
+        let Owner::Slot(slot) = owner else { unreachable!() };
+        let child = slot.get();
+        slot.set(cx, None);
+        child
+    }),
+    ("Slot::replace", slot, |cx, owner| {
+        let Owner::Slot(slot) = owner else { unreachable!() };
+        slot.replace(cx, None)
+    }),
+    ("AtomicSlot::set", atomic, |cx, owner| {
+        let Owner::Atomic(slot) = owner else { unreachable!() };
+        let child = slot.get();
+        slot.set(cx, None);
+        child
+    }),
+    ("AtomicSlot::swap", atomic, |cx, owner| {
+        let Owner::Atomic(slot) = owner else { unreachable!() };
+        slot.swap(cx, None)
+    }),
+    ("AtomicSlot::compare_exchange", atomic, |cx, owner| {
+        let Owner::Atomic(slot) = owner else { unreachable!() };
+        let child = slot.get();
+        assert!(slot.compare_exchange(cx, None, child).is_err());
+        assert!(slot.compare_exchange(cx, child, None).is_ok());
+        child
+    }),
+    ("Lock::borrow_mut", lock, |cx, owner| {
+        let Owner::Lock(children) = owner else { unreachable!() };
+        children.borrow_mut(cx).pop()
+    }),
+    ("Lock::borrow_mut, twice", lock, |cx, owner| {
+        let Owner::Lock(children) = owner else { unreachable!() };
+        let child = children.borrow_mut(cx).pop();
+        children.borrow_mut(cx).extend(child);
+        std::mem::take(&mut *children.borrow_mut(cx)).pop()
+    }),
+    ("a slot in a lock", inner, |cx, owner| {
+        let Owner::Inner(slots) = owner else { unreachable!() };
+        let child = slots.borrow()[0].replace(cx, None);
+        slots.borrow_mut(cx).clear();
+        child
+    }),
+    ("a lock around a slot", inner, |cx, owner| {
+        let Owner::Inner(slots) = owner else { unreachable!() };
+        slots.borrow_mut(cx).pop().unwrap().get()
+    }),
+    ("a slot in a box", boxed, |cx, owner| {
+        let Owner::Boxed(slots) = owner else { unreachable!() };
+        slots[1].replace(cx, None)
+    }),
+    ("Stack::pop", stack, |cx, owner| {
+        let Owner::Stack(stack) = owner else { unreachable!() };
+        stack.pop(cx)
+    }),
+    ("Stack::truncate", stack, |cx, owner| {
+        let Owner::Stack(stack) = owner else { unreachable!() };
+        let child = stack.last();
+        stack.truncate(cx, 0);
+        child
+    }),
+    ("Stack::set", stack, |cx, owner| {
+        let Owner::Stack(stack) = owner else { unreachable!() };
+        let child = stack.get(0);
+        stack.set(cx, 0, kid(cx, child.unwrap().counted.0.counter(), 7));
+        child
+    }),
+    ("Stack::try_resize", stack, |cx, owner| {
+        let Owner::Stack(stack) = owner else { unreachable!() };
+        let child = stack.last();
+        stack.try_resize(cx, 0, child.unwrap()).unwrap();
+        child
+    }),
+    ("Stack::window", stack, |cx, owner| {
+        let Owner::Stack(stack) = owner else { unreachable!() };
+        let other = kid(cx, stack.get(0).unwrap().counted.0.counter(), 7);
+        Some(stack.window(cx)[0].replace(other))
+    }),
+    ("a stack out of a lock", stacks, |cx, owner| {
+        let Owner::Stacks(stacks) = owner else { unreachable!() };
+        let stack = stacks.borrow_mut(cx).pop().unwrap();
+        stack.pop(cx)
+    }),
+];
+
+#[test]
+fn what_a_cell_held_when_marking_began_is_not_lost() {
+    for (name, make, take) in WAYS {
+        let counter = Counter::new();
+        let heap = Heap::new(sliced());
+        let mut cx = heap.enter();
+        let owners: Root<[Owner<'static>]> = {
+            let owners = cx.alloc_slice_fn(MANY, |i| make(&cx, kid(&cx, &counter, i as u64)));
+            cx.root(owners)
+        };
+        assert!(!cx.collect_step(), "{name}: marked in one step");
+        let taken: Root<[Child<'static>]> = {
+            let owners = owners.get(&cx);
+            let taken = cx.alloc_slice_fn(MANY, |i| take(&cx, &owners[i]).expect(name));
+            cx.root(taken)
+        };
+        drop(owners);
+        finish(&mut cx);
+        cx.verify().unwrap();
+        for (i, child) in taken.get(&cx).iter().enumerate() {
+            let ids = (child.counted.0.id(), child.leaf.0.id());
+            assert_eq!(ids, (i as u64, i as u64), "{name}");
+        }
+        assert_eq!(counter.dropped(), 0, "{name}");
+        drop(taken);
+        cx.collect();
+        cx.verify().unwrap();
+        counter.assert_balanced();
+    }
+}
+
+/// What there is to mark beside the things that a test is about.
+fn ballast(cx: &Cx) -> Root<[Slot<Option<Gc<'static, u64>>>]> {
+    cx.root(cx.alloc_slice_fn(MANY, |i| Slot::new(Some(cx.alloc(i as u64)))))
+}
+
+#[test]
+fn what_is_made_while_a_marking_is_under_way_lives_until_the_next() {
+    #[derive(Trace)]
+    struct Pair<'gc> {
+        counted: Opaque<Counted>,
+        next: Slot<Option<Gc<'gc, Pair<'gc>>>>,
+    }
+    let counter = Counter::new();
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let ballast = ballast(&cx);
+    // Spans that are partly filled, and half of it garbage.
+    let old = {
+        let pair = |i| Pair { counted: Opaque(counter.value(i)), next: Slot::new(None) };
+        let old = cx.alloc_slice_fn(1000, |i| {
+            let _ = cx.alloc(pair(1));
+            cx.alloc(pair(i as u64))
+        });
+        cx.root(old)
+    };
+    cx.collect();
+    let before = counter.made();
+    assert!(!cx.collect_step());
+    {
+        let pair = |i, next| Pair { counted: Opaque(counter.value(i)), next: Slot::new(next) };
+        let mut list = None;
+        (0..3000).for_each(|i| list = Some(cx.alloc(pair(i, list))));
+        // Of these nobody knows.
+        (0..3000).for_each(|i| _ = cx.alloc(pair(i, list)));
+        (0..100).for_each(|i| _ = cx.alloc([i; 4]));
+        // Nor of these: shared slots, and spans of their own.
+        (0..1000).for_each(|i| _ = cx.alloc([i as u8; 3]));
+        (0..3).for_each(|i| _ = cx.alloc_slice_fn(20_000, |_| Opaque(counter.value(i))));
+        // Old objects learn of new ones.
+        old.get(&cx).iter().for_each(|old| old.next.set(&cx, list));
+    }
+    let made = counter.made() - before;
+    assert_eq!(made, 3000 + 3000 + 60_000);
+    finish(&mut cx);
+    cx.verify().unwrap();
+    assert_eq!(counter.dropped(), 1000, "half of the old ones");
+    for old in &*old.get(&cx) {
+        let mut next = old.next.get();
+        assert_eq!(next.unwrap().counted.0.id(), 2999);
+        next = next.unwrap().next.get();
+        assert_eq!(next.unwrap().counted.0.id(), 2998);
+    }
+    cx.collect();
+    cx.verify().unwrap();
+    assert_eq!(counter.dropped(), 1000 + 63_000, "what nobody knew of");
+    drop((old, ballast));
+    cx.collect();
+    cx.verify().unwrap();
+    counter.assert_balanced();
+    let stats = heap.stats();
+    assert_eq!(stats.allocated_objects, stats.freed_objects);
+}
+
+/// A heap in the middle of a marking, and something that has become garbage since.
+fn garbage_during_a_marking(config: Config, then: impl FnOnce(&mut Cx)) {
+    let counter = Counter::new();
+    let heap = Heap::new(config);
+    let mut cx = heap.enter();
+    let ballast = ballast(&cx);
+    let root = cx.root(cx.alloc(Opaque(counter.value(1))));
+    assert!(!cx.collect_step());
+    drop(root);
+    then(&mut cx);
+    cx.verify().unwrap();
+    counter.assert_balanced();
+    drop(ballast);
+}
+
+#[test]
+fn a_whole_collection_finds_what_has_become_garbage_during_a_marking() {
+    garbage_during_a_marking(sliced(), Cx::collect);
+}
+
+#[test]
+fn a_request_is_not_answered_by_the_marking_that_is_under_way() {
+    garbage_during_a_marking(sliced(), |cx| {
+        cx.heap().request_collection();
+        assert!(cx.should_yield());
+        cx.safepoint();
+        assert!(!cx.should_yield());
+        assert_eq!(cx.heap().stats().collections, 2);
+    });
+}
+
+#[test]
+fn a_refused_allocation_finds_room_at_the_next_safepoint() {
+    let config = Config::new().mark_slice(Duration::ZERO).max_heap_bytes(8 << 20);
+    garbage_during_a_marking(config, |cx| {
+        let (mut refused, block) = (false, vec![0_u8; 1 << 20]);
+        for _ in 0..100 {
+            if cx.try_alloc_slice_copy(&block).is_err() {
+                refused = true;
+                cx.safepoint();
+                let _ = cx.try_alloc_slice_copy(&block).expect("all of it is garbage");
+            }
+        }
+        assert!(refused);
+    });
+}
+
+#[test]
+fn what_a_weak_table_gives_out_during_a_marking_is_kept() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let ballast = ballast(&cx);
+    let mut set = InternSet::<str>::new(&heap);
+    for i in 0..100 {
+        set.insert(&cx, i, cx.alloc_str(&format!("text {i}")));
+    }
+    assert!(!cx.collect_step());
+    let find =
+        |cx: &Cx, i| set.find(cx, i, |text| *text == *format!("text {i}")).map(|t| cx.root(t));
+    let kept: Vec<Root<str>> = (0..50).map(|i| find(&cx, i).unwrap()).collect();
+    finish(&mut cx);
+    assert_eq!(set.len(&cx), 50);
+    cx.verify().unwrap();
+    for (i, root) in kept.iter().enumerate() {
+        assert_eq!(*root.get(&cx), *format!("text {i}"));
+    }
+    drop(kept);
+    cx.collect();
+    assert_eq!(set.len(&cx), 0);
+    drop(ballast);
+}
+
+/// For several threads: what the array leads to leads to an object of another type, and
+/// that to a third. So they share no pages: what is lost is not found by its neighbour.
+#[derive(Trace, Share)]
+struct Holder<'gc>(AtomicSlot<'gc, Node<'gc>>);
+
+#[derive(Trace, Share)]
+struct Node<'gc> {
+    id: u64,
+    leaf: AtomicSlot<'gc, Leaf>,
+}
+
+#[derive(Trace, Share)]
+struct Leaf(u64);
+
+type Holders = Root<[Gc<'static, Holder<'static>>]>;
+type Nodes = Root<[Gc<'static, Node<'static>>]>;
+
+fn holders(cx: &Cx) -> Holders {
+    let holder = |i| {
+        let leaf = AtomicSlot::new(Some(cx.alloc(Leaf(i))));
+        cx.alloc(Holder(AtomicSlot::new(Some(cx.alloc(Node { id: i, leaf })))))
+    };
+    cx.root(cx.alloc_slice_fn(MANY, |i| holder(i as u64)))
+}
+
+/// Takes a part of what the holders hold.
+fn take(cx: &Cx, holders: &Holders, part: usize, parts: usize) -> Nodes {
+    let holders = holders.get(cx);
+    let take = |i: usize| holders[i * parts + part].0.swap(cx, None).unwrap();
+    cx.root(cx.alloc_slice_fn(MANY / parts, take))
+}
+
+fn check_taken(cx: &Cx, taken: &Nodes, part: usize, parts: usize) {
+    for (i, node) in taken.get(cx).iter().enumerate() {
+        let id = (i * parts + part) as u64;
+        assert_eq!((node.id, node.leaf.get().unwrap().0), (id, id));
+    }
+}
+
+#[test]
+fn mutators_may_come_and_go_during_a_marking() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let holders = holders(&cx);
+    assert!(!cx.collect_step());
+    let taken: Vec<Nodes> = cx.park(|| {
+        thread::scope(|scope| {
+            let take = |part| {
+                let (heap, holders) = (&heap, &holders);
+                scope.spawn(move || take(&heap.enter(), holders, part, 4))
+            };
+            let threads: Vec<_> = (0..4).map(take).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    });
+    finish(&mut cx);
+    cx.verify().unwrap();
+    taken.iter().enumerate().for_each(|(part, taken)| check_taken(&cx, taken, part, 4));
+}
+
+#[test]
+fn a_mutator_that_stood_aside_knows_of_the_marking() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let holders = holders(&cx);
+    let (ready, begin) = mpsc::channel();
+    let taken = thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut cx = heap.enter();
+            ready.send(()).unwrap();
+            while heap.stats().steps == 0 {
+                cx.safepoint();
+            }
+            take(&cx, &holders, 0, 1)
+        });
+        begin.recv().unwrap();
+        assert!(!cx.collect_step());
+        cx.park(|| other.join().unwrap())
+    });
+    finish(&mut cx);
+    cx.verify().unwrap();
+    check_taken(&cx, &taken, 0, 1);
+}
+
+#[test]
+fn a_marking_that_can_never_end_harms_nobody() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let ballast = ballast(&cx);
+    assert!(!cx.collect_step());
+    // A thread ends inside (X2).
+    cx.park(|| {
+        thread::scope(|scope| scope.spawn(|| std::mem::forget(heap.enter())).join().unwrap())
+    });
+    cx.collect();
+    assert!(cx.collect_step(), "nothing will come of it");
+    for i in 0..MANY {
+        ballast.get(&cx)[i].set(&cx, Some(cx.alloc(i as u64)));
+        cx.safepoint();
+    }
+    cx.verify().unwrap();
+    assert!((0..MANY).all(|i| ballast.get(&cx)[i].get().is_some_and(|value| *value == i as u64)));
+    assert_eq!(heap.stats().collections, 0);
+}
+
+#[test]
+fn due_collections_are_done_in_slices_and_end() {
+    for helpers in [0, 2] {
+        let config = Config::new().mark_slice(Duration::ZERO).helpers(helpers);
+        let heap = Heap::new(config.min_heap_bytes(1 << 20));
+        let mut cx = heap.enter();
+        let ballast = ballast(&cx);
+        for i in 0..2_000_000_u64 {
+            let value = cx.alloc(i);
+            if i % 64 == 0 {
+                ballast.get(&cx)[i as usize % MANY].set(&cx, Some(value));
+            }
+            cx.safepoint();
+        }
+        let stats = heap.stats();
+        // Sixteen megabytes were allocated; a quarter of one lives, beside an array.
+        assert!(stats.collections >= 3, "{stats:?}");
+        assert!(stats.steps >= 3 * stats.collections, "{stats:?}");
+        assert!(stats.heap_bytes_max < 6 << 20, "{stats:?}");
+        cx.verify().unwrap();
+    }
+}
+
+#[test]
+fn a_step_of_a_small_heap_is_a_collection() {
+    let heap = Heap::new(Config::new().mark_slice(Duration::from_secs(1)));
+    let mut cx = heap.enter();
+    let root = cx.root(cx.alloc(1_u64));
+    assert!(cx.collect_step());
+    assert_eq!((heap.stats().collections, heap.stats().steps), (1, 1));
+    assert_eq!(*root.get(&cx), 1);
+}
