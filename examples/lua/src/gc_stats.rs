@@ -24,6 +24,7 @@ fn peak_resident() -> Option<String> {
 pub(crate) fn report(stats: &Stats) -> String {
     let lines = [
         ("collections", stats.collections.to_string()),
+        ("stops for them", stats.steps.to_string()),
         ("objects allocated", stats.allocated_objects.to_string()),
         ("bytes allocated", bytes(stats.allocated_bytes)),
         ("live bytes", bytes(stats.live_bytes)),

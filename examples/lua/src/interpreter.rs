@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use heap_api::{Heap, Root};
 
@@ -47,6 +48,13 @@ impl Config {
     #[must_use]
     pub fn background_sweep(mut self, on: bool) -> Config {
         self.heap = self.heap.background_sweep(on);
+        self
+    }
+
+    /// How long a stop for the collection may be, about.
+    #[must_use]
+    pub fn mark_slice(mut self, slice: Duration) -> Config {
+        self.heap = self.heap.mark_slice(slice);
         self
     }
 

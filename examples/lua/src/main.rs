@@ -7,6 +7,7 @@ mod gc_stats;
 use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use lua::{Config, Interpreter, ScriptError};
@@ -38,6 +39,10 @@ struct Options {
     /// Threads that help marking
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_workers)]
     workers: usize,
+
+    /// Stop for the collection for no longer than about so many microseconds at a time
+    #[arg(long, value_name = "MICROSECONDS")]
+    gc_slice: Option<u64>,
 
     /// Sweep on a background thread
     #[arg(long)]
@@ -103,6 +108,9 @@ fn run(options: &Options) -> ExitCode {
         .output(Box::new(output));
     if let Some(bytes) = options.max_heap {
         config = config.max_heap_bytes(bytes);
+    }
+    if let Some(microseconds) = options.gc_slice {
+        config = config.mark_slice(Duration::from_micros(microseconds));
     }
     let mut interpreter = match Interpreter::new(config) {
         Ok(interpreter) => interpreter,

@@ -72,6 +72,18 @@ fn with_a_collection_at_every_safepoint() {
     }
 }
 
+/// Marking in many slices: one at every safepoint, and as they fall due.
+#[test]
+fn with_marking_in_slices() {
+    for case in cases().0 {
+        run(&case, &["--gc-stress", "--gc-slice", "0", "--verify-heap"]);
+    }
+    for case in cases_for_build() {
+        run(&case, &["--gc-slice", "0", "--verify-heap"]);
+        run(&case, &["--gc-slice", "50", "--workers", "1", "--verify-heap"]);
+    }
+}
+
 #[test]
 fn with_helper_threads_for_marking() {
     for case in cases_for_build() {

@@ -382,8 +382,10 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
     let option = task.enter(|call| {
         Ok(call.opt_string(0)?.map_or_else(|| "collect".to_owned(), |text| text.to_text()))
     })?;
+    let mut complete = false;
     match option.as_str() {
-        "collect" | "step" => task.runner().collect(),
+        "collect" => task.runner().collect(),
+        "step" => complete = task.runner().collect_step(),
         "stop" => task.runner().host.gc_stopped.set(true),
         "restart" => task.runner().host.gc_stopped.set(false),
         "count" | "isrunning" | "setpause" | "setstepmul" | "incremental" | "generational" => {}
@@ -398,7 +400,7 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
                 let bytes = call.ctx.cx.heap().stats().live_bytes;
                 Value::float(bytes as f64 / 1024.0)
             }
-            "step" => Value::True,
+            "step" => Value::from(complete),
             "isrunning" => Value::from(!call.ctx.host.gc_stopped.get()),
             "incremental" | "generational" => {
                 // The mode has a name, but no meaning for this heap.

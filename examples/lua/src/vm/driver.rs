@@ -62,6 +62,13 @@ impl Runner<'_> {
         self.renew_wish();
     }
 
+    /// A step of a collection; says whether the collection is complete.
+    pub fn collect_step(&mut self) -> bool {
+        let complete = self.cx.collect_step();
+        self.renew_wish();
+        complete
+    }
+
     /// Makes the script come to a safepoint if it is to stop: a collection may have withdrawn the
     /// wish for that (IN2).
     pub fn renew_wish(&self) {
