@@ -3,6 +3,7 @@ final class Churn {
     private Churn() {}
 
     static final int CHAIN_LENGTH = 64;
+    static final int CHAINS_PER_JOB = 1024;
 
     static final class Cell {
         final Cell next;
@@ -16,11 +17,12 @@ final class Churn {
 
     static Result run(Main.Options o) {
         int size = o.size();
-        long chains = (size + CHAIN_LENGTH - 1) / CHAIN_LENGTH;
-        return Result.of(Workers.parts(o.mutators(), m -> {
-            int hi = (int) (chains * (m + 1) / o.mutators());
+        int chains = (size + CHAIN_LENGTH - 1) / CHAIN_LENGTH;
+        int jobs = (chains + CHAINS_PER_JOB - 1) / CHAINS_PER_JOB;
+        return Result.of(Workers.jobs(o.mutators(), jobs, job -> {
+            int hi = Math.min((job + 1) * CHAINS_PER_JOB, chains);
             long sum = 0;
-            for (int c = (int) (chains * m / o.mutators()); c < hi; c++) {
+            for (int c = job * CHAINS_PER_JOB; c < hi; c++) {
                 Cell last = chain(c * CHAIN_LENGTH, Math.min((c + 1) * CHAIN_LENGTH, size));
                 sum += last.value;
                 if (last.next != null) {

@@ -1,5 +1,6 @@
 //! `churn`: N short-lived cells of a handle and a word. Sixty-four hang together
-//! in a chain; of each chain the last two are read back, then all is dropped.
+//! in a chain; of each chain the last two are read back, then all is dropped. The
+//! mutators take the chains [`JOB`] at a time.
 
 use std::ops::Range;
 
@@ -7,9 +8,11 @@ use heap_api::{Cx, Gc, Trace};
 
 use crate::args::RunArgs;
 use crate::measure::Outcome;
-use crate::session::{on_mutators, poll, share};
+use crate::session::{Jobs, on_mutators, poll};
 
 const CHAIN_LENGTH: usize = 64;
+/// Chains in a job: a megabyte.
+const JOB: usize = 1024;
 
 #[derive(Trace)]
 struct Cell<'gc> {
@@ -29,12 +32,17 @@ fn chain(cx: &Cx, values: Range<usize>) -> u64 {
 
 pub(super) fn run(args: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     let chains = size.div_ceil(CHAIN_LENGTH);
-    Outcome::of(on_mutators(cx, args.mutators, |mutator, cx| {
+    let jobs = Jobs::default();
+    Outcome::of(on_mutators(cx, args.mutators, |_, cx| {
         let mut sum = 0_u64;
-        for c in share(chains, mutator, args.mutators) {
-            let values = c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(size);
-            sum = sum.wrapping_add(chain(cx, values));
-            poll(cx);
+        while let first = jobs.take() * JOB
+            && first < chains
+        {
+            for c in first..(first + JOB).min(chains) {
+                let values = c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(size);
+                sum = sum.wrapping_add(chain(cx, values));
+                poll(cx);
+            }
         }
         sum
     }))
