@@ -76,6 +76,9 @@ pub(crate) struct RunArgs {
     /// Do not ask the system for huge pages
     #[arg(long)]
     pub(crate) small_pages: bool,
+    /// Mark in slices of so many microseconds, when a collection is due
+    #[arg(long)]
+    pub(crate) slice_us: Option<u64>,
 }
 
 /// What `compare` and `scale` run.

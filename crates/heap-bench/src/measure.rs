@@ -115,11 +115,12 @@ pub(crate) fn line(
     outcome: &Outcome,
 ) -> String {
     format!(
-        "workload={name} size={size} mutators={mutators} workers={workers} wall_ms={:.3} gcs={} \
+        "workload={name} size={size} mutators={mutators} workers={workers} wall_ms={:.3} gcs={} steps={} \
          max_pause_us={:.1} rss_peak_mb={:.1} heap_peak_mb={:.1} sum={}{} mark_ms={:.3} \
          sweep_ms={:.3} stop_ms={:.3} pause_ms={:.3}",
         millis(outcome.wall.unwrap_or(elapsed)),
         stats.collections,
+        stats.steps,
         stats.pause_time_max.as_secs_f64() * 1e6,
         peak_rss_mb(),
         mebibytes(stats.heap_bytes_max),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use heap_api::{Config, Cx};
 
@@ -21,6 +22,9 @@ pub(crate) fn config(args: &RunArgs, defaults: Config) -> Config {
     }
     if args.small_pages {
         config = config.huge_pages(false);
+    }
+    if let Some(microseconds) = args.slice_us {
+        config = config.mark_slice(Duration::from_micros(microseconds));
     }
     config
 }

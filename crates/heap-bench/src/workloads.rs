@@ -92,6 +92,7 @@ mod tests {
             min_heap: Some(64 << 10),
             growth: None,
             small_pages: false,
+            slice_us: None,
         };
         let line = run_once(name, &args);
         let sum = line.split(' ').find_map(|pair| pair.strip_prefix("sum="));
