@@ -90,7 +90,7 @@ fn stacks<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
 }
 
 /// All ways to take the child out of an owner so that only the caller has it.
-const WAYS: [(&str, Make, Take); 16] = [
+const WAYS: [(&str, Make, Take); 17] = [
     ("Slot::set", slot, |cx, owner| {
         let Owner::Slot(slot) = owner else { unreachable!() };
         let child = slot.get();
@@ -100,6 +100,12 @@ const WAYS: [(&str, Make, Take); 16] = [
     ("Slot::replace", slot, |cx, owner| {
         let Owner::Slot(slot) = owner else { unreachable!() };
         slot.replace(cx, None)
+    }),
+    ("Slot::open", boxed, |cx, owner| {
+        let Owner::Boxed(slots) = owner else { unreachable!() };
+        let cells = Slot::open(cx, slots);
+        cells[0].swap(&cells[1]);
+        cells[0].take()
     }),
     ("AtomicSlot::set", atomic, |cx, owner| {
         let Owner::Atomic(slot) = owner else { unreachable!() };

@@ -9,7 +9,8 @@
 //!   collector. While none is, the test for it is one predictable branch.
 //! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
 //!   whole when it is borrowed for the first time in a marking, as its stamp says; later
-//!   changes concern what was reported, or is new.
+//!   changes concern what was reported, or is new. Slots that are opened are reported each
+//!   time.
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
@@ -70,6 +71,32 @@ impl<T: Copy + Trace> Slot<T> {
     pub fn replace(&self, cx: &Cx, value: T) -> T {
         cx.before_change(self);
         self.0.replace(value)
+    }
+
+    /// Opens slots for many changes, such as the registers of a function: runs the write
+    /// barrier for all of them, and gives them out as cells that change without it. No
+    /// safepoint can come while they are in use.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap, Slot};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let slots = cx.alloc_slice_fn(100, |_| Slot::new(None));
+    /// let registers = Slot::open(&cx, &slots.as_ref()[10..20]);
+    /// registers[0].set(Some(cx.alloc_str("fast")));
+    /// registers[1].set(registers[0].get());
+    /// assert_eq!(&*slots[11].get().unwrap(), "fast");
+    /// ```
+    #[inline(always)]
+    pub fn open<'a>(cx: &'a Cx, slots: &'a [Slot<T>]) -> &'a [Cell<T>] {
+        if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
+            cx.report_all(slots);
+        }
+        // SAFETY: a slot is a transparent wrapper of a cell. B3: what the slots hold is
+        // reported if a marking is under way, and none begins before the next safepoint,
+        // which ends 'a.
+        unsafe { &*(core::ptr::from_ref(slots) as *const [Cell<T>]) }
     }
 }
 

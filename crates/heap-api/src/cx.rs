@@ -475,6 +475,13 @@ impl Cx {
         self.mutator.shade(|edges| crate::trace::report(cell, edges));
     }
 
+    /// The same for several cells.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn report_all<T: Trace>(&self, cells: &[T]) {
+        self.mutator.shade(|edges| cells.iter().for_each(|cell| crate::trace::report(cell, edges)));
+    }
+
     /// For an object that a cell has ceased to hold.
     #[inline]
     pub(crate) fn after_forgetting(&self, object: NonNull<u8>) {
