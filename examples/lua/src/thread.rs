@@ -43,7 +43,7 @@ const FIRST_STACK: usize = WINDOW + SPARE + 64;
 const FIRST_FRAMES: usize = 8;
 
 /// The registers of a frame. Indexing with a byte needs no bounds check.
-pub type Window<'gc> = [Slot<Value<'gc>>; WINDOW];
+pub type Window<'gc> = [Cell<Value<'gc>>; WINDOW];
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -270,10 +270,12 @@ impl<'gc> Thread<'gc> {
         &self.stack()[index]
     }
 
-    /// The registers of a frame (TH1).
-    #[inline(always)]
-    pub fn window(&self, base: usize) -> &'gc Window<'gc> {
-        match self.stack().get(base..).and_then(|rest| rest.first_chunk()) {
+    /// The registers of a frame (TH1), open for changes. Not inlined: that would take registers
+    /// from the interpreter's loop, up to a seventh more instructions in all.
+    #[inline(never)]
+    pub fn window(&self, ctx: Ctx<'gc>, base: usize) -> &'gc Window<'gc> {
+        let slots = self.stack().get(base..base + WINDOW);
+        match slots.and_then(|slots| Slot::open(ctx.cx, slots).first_chunk()) {
             Some(window) => window,
             None => unreachable!("TH1: the stack ends inside a frame's window"),
         }

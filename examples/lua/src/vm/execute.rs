@@ -54,17 +54,17 @@ impl<'gc> Running<'gc> {
     fn load(ctx: Ctx<'gc>) -> Running<'gc> {
         let thread = ctx.state.thread.get();
         match thread.top_frame() {
-            Some(frame) => Running::resume(thread, frame),
+            Some(frame) => Running::resume(ctx, thread, frame),
             None => unreachable!("VM2: a thread that runs has a frame"),
         }
     }
 
     /// A Lua frame that was entered before.
     #[inline(always)]
-    fn resume(thread: Gc<'gc, Thread<'gc>>, frame: &'gc Frame) -> Running<'gc> {
+    fn resume(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, frame: &'gc Frame) -> Running<'gc> {
         match thread.slot(frame.func.get() as usize).get() {
             Value::Function(closure) => {
-                Running::of(thread, frame, closure, frame.base.get() as usize)
+                Running::of(ctx, thread, frame, closure, frame.base.get() as usize)
             }
             _ => unreachable!("VM2: only Lua frames are run"),
         }
@@ -72,6 +72,7 @@ impl<'gc> Running<'gc> {
 
     #[inline(always)]
     fn of(
+        ctx: Ctx<'gc>,
         thread: Gc<'gc, Thread<'gc>>,
         frame: &'gc Frame,
         closure: Gc<'gc, Closure<'gc>>,
@@ -83,7 +84,7 @@ impl<'gc> Running<'gc> {
             thread,
             frame,
             base,
-            registers: thread.window(base),
+            registers: thread.window(ctx, base),
             upvalues: &closure.tail,
             proto,
             code: &proto.data.0.code,
@@ -145,7 +146,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     }
     macro_rules! set {
         ($r:expr, $value:expr) => {
-            running.registers[$r as usize].set(cx, $value)
+            running.registers[$r as usize].set($value)
         };
     }
     macro_rules! save {
@@ -410,7 +411,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     let entered = enter(ctx, running.thread, callee, func, count, on_return);
                     let frame = attempt!(entered);
                     let base = frame.base.get() as usize;
-                    running = Running::of(running.thread, frame, callee, base);
+                    running = Running::of(ctx, running.thread, frame, callee, base);
                     pc = 0;
                     poll!();
                 }
@@ -420,7 +421,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                         let action = match body(&Call::new(ctx, thread, func, count)) {
                             Ok(Done::Results(results)) => {
                                 store_results(ctx, thread, (func, results), func, wanted);
-                                running.registers = thread.window(running.base);
+                                running.registers = thread.window(ctx, running.base);
                                 poll!();
                                 continue;
                             }
@@ -447,7 +448,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             match (on_return, thread.pop_frame()) {
                 (OnReturn::Store(wanted), Some(caller)) if caller.kind.get().is_lua() => {
                     store_results(ctx, thread, (from, count), func, wanted);
-                    running = Running::resume(thread, caller);
+                    running = Running::resume(ctx, thread, caller);
                     pc = caller.pc.get() as usize;
                 }
                 _ => act!(Action::Return { from, count, func, on_return }),
@@ -826,7 +827,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 let to = running.base + dst as usize;
                 attempt!(running.thread.reserve(ctx, to + available));
                 store_results(ctx, running.thread, (from, available), to, count);
-                running.registers = running.thread.window(running.base);
+                running.registers = running.thread.window(ctx, running.base);
             }
             Op::Closure { dst, proto } => {
                 save!();
