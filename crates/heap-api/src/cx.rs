@@ -390,7 +390,8 @@ impl Cx {
     /// One step of a collection, now: begins one, or goes on with the one that is under
     /// way, for the time that [`Config::mark_slice`] says, a millisecond if it says
     /// nothing. Returns whether the collection is complete: unreachable objects are
-    /// known, and swept from here on. Objects that become unreachable after the first
+    /// known, and swept from here on (or never will be, because a context was leaked).
+    /// A step is longer if the heap has outgrown its goal meanwhile. Objects that become unreachable after the first
     /// step, and those that are made after it, wait for the next collection.
     ///
     /// For programs that know when they have time: between two frames, say.

@@ -25,10 +25,6 @@ const OVERDUE_SHARE: usize = 8;
 /// How long a step is that somebody asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
 
-/// If there is less between the start of a marking and its goal, this part of the heap
-/// may come on top.
-const LATE_SHARE: usize = 16;
-
 /// How much of a collection to do in one stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
@@ -188,7 +184,7 @@ impl Shared {
             0 => live,
             marked => marked,
         };
-        let goal = self.goal_bytes.load(Ordering::Relaxed).max(live + live / LATE_SHARE);
+        let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
         Underway { marking: Marking::new(self.heap.isa()), goal, expected }
     }
 

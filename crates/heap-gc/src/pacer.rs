@@ -73,6 +73,15 @@ pub fn start_of_runway(marked: usize, goal: usize) -> usize {
     (goal - goal.saturating_sub(marked) / RUNWAY_SHARE).max(marked.saturating_add(1))
 }
 
+/// If a marking begins late, or too close to its goal, the heap may be larger by this part.
+const RUNWAY_LEAST: usize = 16;
+
+/// The live bytes that a marking in several steps is to stay below, if it begins now.
+#[must_use]
+pub fn end_of_runway(live: usize, goal: usize) -> usize {
+    goal.max(live.saturating_add(live / RUNWAY_LEAST))
+}
+
 /// A step is twice as long for each such part by which the heap has outgrown its goal.
 const LATE_SHARE: usize = 16;
 

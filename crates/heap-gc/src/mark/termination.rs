@@ -10,6 +10,8 @@
 //!   gets it sees all that was done.
 //! * TE2: when there is no work any more, every worker gets `Verdict::Over`.
 //! * TE3: a worker that joined is waited for; one that comes too late is told.
+//! * TE4: a worker that leaves its work to a later slice stays active, so nobody gets
+//!   `Verdict::Over`; who idles must see by itself that the slice has ended.
 //!
 //! Model: `tests/loom_termination.rs`.
 

@@ -618,8 +618,8 @@ impl Worker<'_, Deque<Page>> {
                 self.taken = Some(self.begin_page(page));
                 continue;
             }
-            // Whoever has put its work by is still counted as active: nobody would find
-            // marking over, and nobody need wait.
+            // TE4: whoever has left its work is still counted as active, and nobody need
+            // wait for it.
             let sighted = || {
                 job.has_pieces()
                     || job.stealers.iter().any(|stealer| !stealer.is_empty())

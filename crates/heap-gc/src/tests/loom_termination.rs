@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use heap_sync::lock::Mutex;
 use heap_sync::thread::{spawn, yield_now};
 
 use super::{Termination, Verdict};
@@ -38,6 +39,12 @@ trait Steps: 'static {
 
     /// Whether a worker empties its own places before it says it is idle.
     const EMPTIES_OWN: bool = true;
+
+    /// Whether idle workers see that the slice has ended.
+    const SEES_THE_END: bool = true;
+
+    /// What a worker does that leaves its work to the next slice.
+    fn leave(_: &Termination) {}
 }
 
 /// The protocol as it is.
@@ -55,6 +62,9 @@ struct World<S> {
     children: &'static [&'static [usize]],
     /// Touched by whoever does the item.
     done: Vec<Witness>,
+    /// Whether the slice has ended, and the items that were left then.
+    ended: AtomicBool,
+    left: Mutex<Vec<usize>>,
     steps: std::marker::PhantomData<fn() -> S>,
 }
 
@@ -68,6 +78,8 @@ impl<S: Steps> World<S> {
                 .collect(),
             children,
             done: children.iter().map(|_| Witness::default()).collect(),
+            ended: AtomicBool::new(false),
+            left: Mutex::default(),
             steps: std::marker::PhantomData,
         };
         world.put(0, 0);
@@ -118,6 +130,33 @@ impl<S: Steps> World<S> {
         }
     }
 
+    /// Works until it is over, or until the slice ends, which it does when somebody has
+    /// done an item.
+    fn work_in_a_slice(&self, me: usize) {
+        if me != 0 && !S::join(&self.termination) {
+            return;
+        }
+        let other = 1 - me;
+        loop {
+            if let Some(item) = self.take(me).or_else(|| self.take(other)) {
+                self.done[item].touch();
+                self.children[item].iter().for_each(|child| self.put(me, *child));
+                self.ended.store(true, Ordering::Relaxed);
+            }
+            if self.ended.load(Ordering::Relaxed) {
+                S::leave(&self.termination);
+                self.left.lock().extend(std::iter::from_fn(|| self.take(me)));
+                return;
+            }
+            let ended = || S::SEES_THE_END && self.ended.load(Ordering::Relaxed);
+            if S::idle(&self.termination, || self.sighted() || ended()) == Verdict::Over {
+                let all_done = self.done.iter().all(|done| done.look() == 1);
+                assert!(all_done, "marking is taken for finished");
+                return;
+            }
+        }
+    }
+
     /// Everybody works until it is over; each sees all work done, and returns.
     fn run(self: Arc<Self>) {
         let helpers: Vec<_> = (1..self.places.len())
@@ -165,6 +204,30 @@ fn late_workers_are_waited_for_or_told<S: Steps>() {
         over.store(true, Ordering::Release);
         late.join().unwrap();
     });
+}
+
+/// Two workers on a fork, for the length of a slice: each returns, nobody takes marking for
+/// finished, and what was not done is left.
+fn a_slice_leaves_what_it_does_not_do<S: Steps>() {
+    check_bounded(4, || {
+        let world = World::<S>::new(2, 2, &[&[1, 2], &[], &[]]);
+        let helper = {
+            let world = Arc::clone(&world);
+            spawn(move || world.work_in_a_slice(1))
+        };
+        world.work_in_a_slice(0);
+        helper.join().unwrap();
+        let left = world.left.lock();
+        for (item, done) in world.done.iter().enumerate() {
+            let times = done.look() as usize + left.iter().filter(|left| **left == item).count();
+            assert_eq!(times, 1, "item {item} is neither done nor left");
+        }
+    });
+}
+
+#[test]
+fn loom_a_slice_leaves_what_it_does_not_do() {
+    a_slice_leaves_what_it_does_not_do::<Sound>();
 }
 
 #[test]
@@ -316,4 +379,32 @@ impl Steps for JoinsBlindly {
 #[test]
 fn loom_mutant_joins_blindly() {
     caught("after it was over", late_workers_are_waited_for_or_told::<JoinsBlindly>);
+}
+
+/// Waits, idle, for one who has left.
+struct WaitsForTheLeft;
+
+impl Steps for WaitsForTheLeft {
+    const SEES_THE_END: bool = false;
+}
+
+#[test]
+fn loom_mutant_waits_for_the_left() {
+    let endless = "exceeded maximum number of branches";
+    caught(endless, a_slice_leaves_what_it_does_not_do::<WaitsForTheLeft>);
+}
+
+/// Counts as idle when it leaves.
+struct LeavesIdle;
+
+impl Steps for LeavesIdle {
+    fn leave(termination: &Termination) {
+        // Added.
+        termination.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[test]
+fn loom_mutant_leaves_idle() {
+    caught("is taken for finished", a_slice_leaves_what_it_does_not_do::<LeavesIdle>);
 }
