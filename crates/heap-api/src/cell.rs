@@ -115,7 +115,7 @@ unsafe impl<T: Trace> Trace for Slot<T> {
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
         if T::NEEDS_TRACE {
-            // SAFETY: see the impl: no mutator is inside while marking.
+            // SAFETY: see the impl: nobody writes meanwhile.
             unsafe { (*self.0.as_ptr()).trace(tracer) }
         }
     }
@@ -335,9 +335,11 @@ impl<T> DerefMut for LockMut<'_, T> {
 }
 
 // SAFETY: reports its content. `Ref`/`LockMut` guards borrow the object for a
-// region without safepoints, so none is in use when the collector traces (and
-// nobody else can: T5), even if one was leaked and left the borrow flag set: the
-// raw read is exclusive with writers. Drop glue is the content's.
+// region without safepoints, so none is in use when the collector traces (T5),
+// even if one was leaked and left the borrow flag set. The write barrier traces a lock
+// inside another one only while it has borrowed the outer one mutably: then nobody has a
+// guard of the inner. So the raw read is exclusive with writers. Drop glue is the
+// content's.
 unsafe impl<T: Trace> Trace for Lock<T> {
     type At<'a> = Lock<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;

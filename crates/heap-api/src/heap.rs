@@ -76,7 +76,9 @@ impl Config {
     /// time (by default it stops until everything reachable is marked). Between two
     /// stops the program runs on: it pays for its changes to cells ([`Slot::set`] and
     /// the like report what they overwrite), and what dies meanwhile is kept until the
-    /// next collection. Each stop gets something done, however short the slice.
+    /// next collection. Each stop gets something done, however short the slice. A stop is
+    /// longer by what cannot be divided (roots, weak tables, one object without a tail), and
+    /// when the heap has outgrown its goal or comes near its limit.
     ///
     /// [`Cx::collect`] and a collection that is asked for, also by an allocation that was
     /// refused, stop until they are done.
@@ -183,7 +185,8 @@ impl Heap {
     /// What the heap holds, by type and size of slot, the most bytes first. The
     /// types without handles and without destructors share one row per size; those
     /// of them below 16 bytes share slots, which the row `tiny` counts. Garbage that
-    /// no collection has found yet counts. Waits until all mutators are at safepoints.
+    /// no collection has found yet counts. Waits until all mutators are at safepoints;
+    /// completes a collection that is under way.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -273,8 +276,8 @@ impl Heap {
         self.shared.release_idle()
     }
 
-    /// Checks every invariant of the heap. Waits until all mutators are at
-    /// safepoints; call it from a thread that is not inside, or through
+    /// Checks every invariant of the heap, after completing a collection that is under
+    /// way. Waits until all mutators are at safepoints; call it from a thread that is not inside, or through
     /// [`Cx::verify`].
     ///
     /// # Errors
@@ -290,7 +293,8 @@ impl Heap {
 }
 
 impl Cx {
-    /// Checks every invariant of the heap, at a safepoint.
+    /// Checks every invariant of the heap, at a safepoint, after completing a collection
+    /// that is under way.
     ///
     /// # Errors
     ///

@@ -63,7 +63,8 @@ impl<T: ?Sized + Payload> InternSet<T> {
         InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
     }
 
-    /// The object with this hash for which `same` holds.
+    /// The object with this hash for which `same` holds. While a marking is under way, what
+    /// `same` is shown is kept alive until the next collection (I2).
     ///
     /// # Panics
     ///

@@ -198,6 +198,13 @@ impl Tracer {
         self.edges.len()
     }
 
+    /// Edges for which there is room.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.edges.capacity()
+    }
+
     /// `true` when no edge is waiting.
     #[inline]
     #[must_use]

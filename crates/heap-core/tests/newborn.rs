@@ -26,7 +26,7 @@ fn is_marked(object: NonNull<u8>) -> bool {
 
 /// A kind whose objects have no destructor, so that a test need not write to them.
 fn kind(i: usize) -> &'static ObjectKind {
-    if i % 2 == 0 { &NOSCAN } else { KINDS[1] }
+    if i.is_multiple_of(2) { &NOSCAN } else { KINDS[1] }
 }
 
 fn alloc(heap: &MHeap, cache: &mut Cache, count: usize) -> Vec<(NonNull<u8>, usize)> {

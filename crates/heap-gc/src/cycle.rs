@@ -36,7 +36,7 @@ enum Extent {
 
 /// What a step has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     /// The collection is complete.
     Complete,
     /// There is more to mark.
@@ -53,6 +53,8 @@ pub(crate) struct Underway {
     goal: usize,
     /// Bytes that it is likely to mark.
     expected: usize,
+    /// Time that marking has taken so far.
+    mark_time: Duration,
 }
 
 impl Shared {
@@ -73,7 +75,13 @@ impl Shared {
     /// A collection, or a step of one, if it is still wanted once the right to collect
     /// is ours.
     pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
-        let Some(right) = self.gate.try_claim() else {
+        let mut right = self.gate.try_claim();
+        if right.is_none() && self.gate.is_wanted() {
+            // Somebody else collects, and has not answered this request: it will do so, or
+            // what it does began before.
+            right = Some(self.gate.claim());
+        }
+        let Some(right) = right else {
             // Somebody else collects; entering waits for them once they stop the
             // world. If they are slow to do so, the heap must not outgrow its goal
             // meanwhile. (This wait begins before there is anything to mark, and does
@@ -96,23 +104,24 @@ impl Shared {
 
     /// A collection that begins now, after the one that is under way.
     fn collect_whole(self: &Arc<Self>, right: &Collector<'_>) {
-        self.finish_marking(right);
-        let _ = self.step(right, Extent::Whole);
-    }
-
-    /// Completes the collection that is under way, if there is one.
-    pub(crate) fn finish_marking(self: &Arc<Self>, right: &Collector<'_>) {
-        if self.marking_id().is_some() {
+        if self.finish_marking(right) == Outcome::Complete {
             let _ = self.step(right, Extent::Whole);
         }
     }
 
-    /// One stop of the world, for a collection or a part of one.
-    fn step(self: &Arc<Self>, right: &Collector<'_>, extent: Extent) -> Outcome {
+    /// Completes the collection that is under way, if there is one.
+    pub(crate) fn finish_marking(self: &Arc<Self>, right: &Collector<'_>) -> Outcome {
+        match self.marking_id() {
+            Some(_) => self.step(right, Extent::Whole),
+            None => Outcome::Complete,
+        }
+    }
+
+    /// One stop of the world, for a collection or a part of one. If somebody asks for a
+    /// whole collection meanwhile, the part is what is left of it.
+    fn step(self: &Arc<Self>, right: &Collector<'_>, mut extent: Extent) -> Outcome {
         let underway = self.underway.lock().take();
-        if underway.is_some() {
-            self.gate.stepped();
-        } else {
+        if underway.is_none() {
             // Finish the previous sweep, while mutators run.
             self.finish_sweep();
             if !self.settings.background_sweep {
@@ -120,10 +129,10 @@ impl Shared {
                 // needed. With a background sweeper it has done so already.
                 self.trim();
             }
-            // If the world cannot be stopped no collection answers the requests there
-            // are, but later ones must stay.
-            self.gate.satisfied();
         }
+        // If the world cannot be stopped no collection answers the requests there are, but
+        // later ones must stay.
+        let mut wanted = self.gate.satisfied();
         let start = Instant::now();
         let (members, world) = self.stop_world(right);
         let Some(world) = world else {
@@ -140,14 +149,26 @@ impl Shared {
         let stopped = Instant::now();
         // A panic from here on would leave the heap without its marks.
         let armed = AbortOnUnwind;
-        let mut underway = match underway {
-            Some(underway) => underway,
-            None => self.begin(&world, &members),
+        let mut underway = if let Some(underway) = underway {
+            if wanted {
+                // GA6: a collection that has begun before does not answer it.
+                self.gate.want_from_now();
+            }
+            wanted |= self.gate.is_wanted();
+            underway
+        } else {
+            let (underway, wanted_since) = self.begin(&world, &members);
+            wanted |= wanted_since;
+            underway
         };
+        if wanted || self.is_tight() {
+            extent = Extent::Whole;
+        }
         let before = underway.marking.counts().bytes;
         let marking = Instant::now();
         self.mark(&world, &members, &mut underway, extent);
         let mark_time = marking.elapsed();
+        underway.mark_time += mark_time;
         let outcome = if underway.marking.is_done() {
             self.complete(&world, &members, underway);
             Outcome::Complete
@@ -169,8 +190,9 @@ impl Shared {
         outcome
     }
 
-    /// Makes the heap ready for marking.
-    fn begin(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) -> Underway {
+    /// Makes the heap ready for marking. Says also whether somebody has asked for a whole
+    /// collection since the world was to stop.
+    fn begin(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) -> (Underway, bool) {
         // Caches back, sweep leftovers (a mutator may have swept on while we waited),
         // bitmaps rotate.
         self.flush_caches(world, members);
@@ -178,14 +200,15 @@ impl Shared {
         self.heap.before_mark();
         // GA6: from here on a request is for the next collection. Not sooner: what the
         // caches held is of this one, and counting it may ask.
-        self.gate.satisfied();
+        let wanted = self.gate.satisfied();
         let live = self.live_bytes.load(Ordering::Relaxed);
         let expected = match self.cycles.lock().marked_bytes as usize {
             0 => live,
             marked => marked,
         };
         let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
-        Underway { marking: Marking::new(self.heap.isa()), goal, expected }
+        let marking = Marking::new(self.heap.isa());
+        (Underway { marking, goal, expected, mark_time: Duration::ZERO }, wanted)
     }
 
     fn mark(
@@ -204,15 +227,13 @@ impl Shared {
                 Instant::now().checked_add(pacer::step_time(slice, live, *goal))
             }
         };
-        let mut shaded = MarkCounts::default();
         marking.advance(&self.pool, deadline, |visit| {
             if self.marking_id().is_some() {
-                shaded = self.each_grey(world, members, visit);
-            } else {
-                self.each_root(world, members, &mut |object| visit(Seed::Root(object)));
+                return self.each_grey(world, members, visit);
             }
+            self.each_root(world, members, &mut |object| visit(Seed::Root(object)));
+            MarkCounts::default()
         });
-        marking.count(shaded);
     }
 
     /// Lets mutators run before marking is over. They report what they change from here
@@ -241,12 +262,12 @@ impl Shared {
         underway: Underway,
     ) {
         let mut counts = underway.marking.counts();
-        let mut newborn = None;
+        let mut newborn = 0;
         if self.marking_id().is_some() {
             self.flush_caches(world, members);
             let (objects, bytes) = self.heap.take_newborn();
             counts += MarkCounts { objects, bytes };
-            newborn = Some(bytes);
+            newborn = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may ask.
             self.gate.stepped();
@@ -259,7 +280,8 @@ impl Shared {
         self.heap.start_sweep();
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.heap.settle_stacks();
-        self.set_triggers(counts.bytes, newborn);
+        let in_steps = self.settings.mark_slice.is_some_and(|slice| underway.mark_time > slice);
+        self.set_triggers(counts.bytes, newborn, in_steps);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);
         let mut cycles = self.cycles.lock();

@@ -150,7 +150,8 @@ impl Gate {
         }
     }
 
-    /// Asks for a collection at the next safepoint; one that is on its way will do.
+    /// Asks for a whole collection at the next safepoint; one that has not begun to mark
+    /// will do.
     pub fn want(&self) {
         // ORDERING: Relaxed: a hint.
         if self.poll.load(Ordering::Relaxed) & WANTED == 0 {
@@ -182,10 +183,11 @@ impl Gate {
     }
 
     /// Withdraws the requests so far, which a collection is about to answer: the
-    /// collector calls it before it looks at anything (GA6).
-    pub fn satisfied(&self) {
+    /// collector calls it before it looks at anything (GA6). Says whether a whole one was
+    /// asked for.
+    pub fn satisfied(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `want_from_now`.
-        self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire);
+        self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0
     }
 
     /// Withdraws the requests for a step. Those for a whole collection stay: one that
@@ -435,7 +437,7 @@ mod tests {
         gate.want();
         assert!(gate.poll());
         assert_eq!(gate.request(), Request::Collect);
-        gate.satisfied();
+        assert!(gate.satisfied());
         assert_eq!(gate.request(), Request::None);
         gate.want_step();
         assert_eq!(gate.request(), Request::Collect);
@@ -443,7 +445,9 @@ mod tests {
         gate.want_from_now();
         gate.stepped();
         assert!(gate.is_wanted() && gate.poll(), "GA6: a step answers no request");
-        gate.satisfied();
+        assert!(gate.satisfied());
+        gate.want_step();
+        assert!(!gate.satisfied());
         let right = gate.claim();
         assert!(gate.try_claim().is_none(), "GA2");
         let stopped = right.raise().wait(std::iter::empty()).unwrap();

@@ -204,6 +204,10 @@ impl Mutator {
                 let shared = &*self.shared;
                 shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
                 self.marking.set(shared.marking_id());
+                // A step that had begun before it does not answer a request of ours.
+                if shared.gate.is_wanted() {
+                    self.outside(Shared::collect_if_wanted);
+                }
             }
             // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),

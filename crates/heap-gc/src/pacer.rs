@@ -30,16 +30,12 @@ pub struct Pacer {
     pub max_heap_bytes: Option<usize>,
 }
 
-/// What is made during a marking leaves this part of the growth in any case.
-const NEWBORN_SHARE: usize = 2;
-
 impl Pacer {
-    /// The number of live bytes at which the next collection is due, when the
-    /// last one kept `marked` bytes, of which `newborn` bytes because they were made
+    /// The number of live bytes that the heap may reach, when the last collection kept `marked` bytes, of which `newborn` bytes because they were made
     /// while it was under way. Those are not known to be live, so the heap need not grow
     /// in proportion to them: they take some of its growth.
     #[must_use]
-    pub fn trigger(&self, marked: usize, newborn: usize) -> usize {
+    pub fn goal(&self, marked: usize, newborn: usize) -> usize {
         let traced = marked.saturating_sub(newborn);
         let growth = traced as u128 * u128::from(self.growth_percent) / 100;
         let growth = usize::try_from(growth).unwrap_or(usize::MAX);
@@ -56,7 +52,21 @@ impl Pacer {
         };
         goal.max(marked + 1)
     }
+
+    /// The number of live bytes at which the next collection is due: the goal, or earlier
+    /// if it will take several steps.
+    #[must_use]
+    pub fn trigger(&self, marked: usize, goal: usize, in_steps: bool) -> usize {
+        if !in_steps {
+            return goal;
+        }
+        let start = goal - goal.saturating_sub(marked) / RUNWAY_SHARE;
+        start.max(marked.saturating_add(1)).max(self.min_heap_bytes.min(goal))
+    }
 }
+
+/// What is made during a marking leaves this part of the growth in any case.
+const NEWBORN_SHARE: usize = 2;
 
 /// The part of the growth that is left for a marking in several steps.
 const RUNWAY_SHARE: usize = 8;
@@ -66,12 +76,6 @@ const STEP_BYTES_MIN: usize = 64 << 10;
 
 /// A marking that has found what was expected may find so much more of it.
 const SURPRISE_SHARE: usize = 16;
-
-/// Where a marking in several steps begins, so that it is done at the goal.
-#[must_use]
-pub fn start_of_runway(marked: usize, goal: usize) -> usize {
-    (goal - goal.saturating_sub(marked) / RUNWAY_SHARE).max(marked.saturating_add(1))
-}
 
 /// If a marking begins late, or too close to its goal, the heap may be larger by this part.
 const RUNWAY_LEAST: usize = 16;
@@ -135,21 +139,21 @@ mod tests {
     #[test]
     fn the_heap_doubles_by_default_and_small_heaps_wait_for_the_minimum() {
         let pacer = Pacer { growth_percent: 100, min_heap_bytes: 4 << 20, max_heap_bytes: None };
-        assert_eq!(pacer.trigger(0, 0), 4 << 20);
-        assert_eq!(pacer.trigger(10 << 20, 0), 20 << 20);
+        assert_eq!(pacer.goal(0, 0), 4 << 20);
+        assert_eq!(pacer.goal(10 << 20, 0), 20 << 20);
     }
 
     /// A mutator with a constant live set and a constant allocation rate, in
     /// closed loop with the pacer.
     fn simulate(pacer: Pacer, live: usize, total_allocated: usize) -> (usize, usize) {
-        let (mut heap, mut trigger, mut cycles, mut peak) = (0, pacer.trigger(0, 0), 0, 0);
+        let (mut heap, mut trigger, mut cycles, mut peak) = (0, pacer.goal(0, 0), 0, 0);
         for _ in 0..total_allocated / 4096 {
             heap += 4096;
             peak = peak.max(heap);
             if heap >= trigger {
                 cycles += 1;
                 heap = live.min(heap);
-                trigger = pacer.trigger(heap, 0);
+                trigger = pacer.goal(heap, 0);
             }
         }
         (cycles, peak)
@@ -182,11 +186,14 @@ mod tests {
             limit in proptest::option::of(1usize..1 << 40),
         ) {
             let pacer = Pacer { growth_percent: growth, min_heap_bytes: min, max_heap_bytes: limit };
-            let trigger = pacer.trigger(marked, newborn.min(marked));
-            prop_assert!(trigger > marked, "PA1");
-            match limit {
-                None => prop_assert!(trigger >= min, "PA2"),
-                Some(limit) => prop_assert!(trigger <= limit.max(marked + 1), "PA2"),
+            let goal = pacer.goal(marked, newborn.min(marked));
+            for in_steps in [false, true] {
+                let trigger = pacer.trigger(marked, goal, in_steps);
+                prop_assert!(trigger > marked && trigger <= goal, "PA1");
+                match limit {
+                    None => prop_assert!(trigger >= min, "PA2"),
+                    Some(limit) => prop_assert!(trigger <= limit.max(marked + 1), "PA2"),
+                }
             }
         }
     }
@@ -233,15 +240,6 @@ mod tests {
             let progress = Progress { live, goal, marked, expected, step };
             prop_assert!(progress.allowance() >= STEP_BYTES_MIN, "PA3");
             prop_assert!(progress.allowance() <= STEP_BYTES_MIN.max(goal.saturating_sub(live)));
-        }
-
-        #[test]
-        fn the_runway_begins_between_the_live_bytes_and_the_goal(
-            marked in 0usize..1 << 40,
-            more in 1usize..1 << 40,
-        ) {
-            let start = start_of_runway(marked, marked + more);
-            prop_assert!(start > marked && start <= marked + more, "PA1");
         }
     }
 }

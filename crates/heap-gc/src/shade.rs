@@ -26,7 +26,8 @@ use crate::mark::{MarkCounts, Seed};
 /// A mutator's list of objects that it has made grey.
 #[derive(Debug, Default)]
 pub(crate) struct Shade {
-    tracer: Tracer,
+    /// What cells report to; made when it is needed.
+    tracer: Option<Box<Tracer>>,
     /// Grey; their pages may not be queued. Each was white before, so it is here once, or
     /// in the lists of those who found it white at the same time.
     grey: Vec<NonNull<u8>>,
@@ -41,8 +42,9 @@ impl Shade {
     /// Makes everything grey that `report` reports.
     #[inline]
     pub(crate) fn add(&mut self, report: impl FnOnce(&mut Tracer)) {
-        report(&mut self.tracer);
-        for object in self.tracer.edges() {
+        let tracer = self.tracer.get_or_insert_default();
+        report(tracer);
+        for object in tracer.edges() {
             let address = object.addr().get();
             // SAFETY: handles lead to live objects of this heap (K2).
             let arena = unsafe { Arena::of(*object) };
@@ -57,7 +59,7 @@ impl Shade {
                 self.counts.count(1, arena.slot_bytes(page));
             }
         }
-        self.tracer.clear_edges();
+        tracer.clear_edges();
     }
 
     /// Hands the objects to the collector.
@@ -68,6 +70,8 @@ impl Shade {
         if self.grey.capacity() > KEEP {
             self.grey = Vec::new();
         }
+        // A large cell may have been reported.
+        self.tracer.take_if(|tracer| tracer.capacity() > KEEP);
         std::mem::take(&mut self.counts)
     }
 

@@ -17,11 +17,11 @@ use heap_sync::lock::Mutex;
 
 use crate::background::BackgroundSweeper;
 use crate::credit::SweepCredit;
-use crate::cycle::Underway;
+use crate::cycle::{Outcome, Underway};
 use crate::gate::{Gate, WorldStopped};
 use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
 use crate::mutator::Record;
-use crate::pacer::{self, Pacer};
+use crate::pacer::Pacer;
 use crate::roots::RootSet;
 use crate::shade::Shade;
 use crate::stats::{CycleStats, Stats};
@@ -168,16 +168,17 @@ impl Shared {
             heap: HeapOwner::new(config, os),
             settings,
         };
-        shared.set_triggers(0, None);
+        shared.set_triggers(0, 0, false);
         if shared.settings.stress {
             shared.gate.want_always();
         }
         Arc::new(shared)
     }
 
-    /// Says when the next collection is due. The last one has marked so many bytes, of
-    /// which `newborn` bytes because they are new, if it took several steps.
-    pub(crate) fn set_triggers(&self, marked: usize, newborn: Option<usize>) {
+    /// Says when the next collection is due, when the last one has marked so many bytes, of
+    /// which `newborn` bytes because they are new. `in_steps`: whether the next one is
+    /// expected to take several.
+    pub(crate) fn set_triggers(&self, marked: usize, newborn: usize, in_steps: bool) {
         // What stacks have is not there for objects.
         let stacks = self.heap.stack_pages();
         let limit = self.settings.max_heap_bytes;
@@ -187,14 +188,10 @@ impl Shared {
             min_heap_bytes: self.settings.min_heap_bytes,
             max_heap_bytes: limit,
         };
-        let goal = pacer.trigger(marked, newborn.unwrap_or(0));
-        let trigger = match newborn {
-            Some(_) => pacer::start_of_runway(marked, goal),
-            None => goal,
-        };
+        let goal = pacer.goal(marked, newborn);
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.goal_bytes.store(goal, Ordering::Relaxed);
-        self.trigger_bytes.store(trigger, Ordering::Relaxed);
+        self.trigger_bytes.store(pacer.trigger(marked, goal, in_steps), Ordering::Relaxed);
         if let Some(limit) = limit {
             // Pages run out before bytes do when spans are partly filled. Half
             // of what is left may be taken before the next collection, so that
@@ -214,6 +211,14 @@ impl Shared {
     /// Live bytes at which the next collection is due.
     pub(crate) fn trigger_bytes(&self) -> usize {
         self.trigger_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a heap with a limit is where room may run out before a marking in steps
+    /// ends.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.settings.max_heap_bytes.is_some()
+            && (self.live_bytes.load(Ordering::Relaxed) > self.goal_bytes.load(Ordering::Relaxed)
+                || self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
 
     /// Counts bytes granted to a mutator; asks for a collection when due.
@@ -356,7 +361,9 @@ impl Shared {
         look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R,
     ) -> Option<R> {
         let right = self.gate.claim();
-        self.finish_marking(&right);
+        if self.finish_marking(&right) == Outcome::Refused {
+            return None;
+        }
         self.finish_sweep();
         let (members, world) = self.stop_world(&right);
         let world = world?;

@@ -23,13 +23,15 @@ pub struct Stats {
     pub freed_objects: u64,
     /// Bytes of those.
     pub freed_bytes: u64,
-    /// Objects that the last collection marked (an upper bound with helpers).
+    /// Objects that the last collection marked (an upper bound with helpers or several
+    /// mutators).
     pub marked_objects: u64,
     /// Bytes that the last collection marked (likewise).
     pub marked_bytes: u64,
     /// Bytes granted to mutators and not known to be dead.
     pub live_bytes: u64,
-    /// Live bytes at which the next collection is due.
+    /// Live bytes at which the next collection is due, or the next step of the one that is
+    /// under way.
     pub trigger_bytes: u64,
     /// Bytes of pages that objects and stacks occupy.
     pub heap_bytes: u64,

@@ -4,8 +4,9 @@
 //! entries whose objects were not reached (the *after-marking hook*).
 //!
 //! * I1: while a mutator is inside, every entry names a live object.
-//! * I2: an entry found while a marking is under way is kept: finding is reaching, so
-//!   the object is marked.
+//! * I2: an entry that is shown while a marking is under way is kept, whether it is the
+//!   one that is looked for or not: who sees an object may keep what it leads to. So it is
+//!   marked before it is shown.
 //! * I3: the table is touched by a thread inside the heap, which holds the
 //!   `WeakTable`, or by the collector with the world stopped; never both.
 
@@ -128,11 +129,15 @@ impl WeakTable {
         // SAFETY: I3: a mutator of this heap is inside on this thread, and the
         // table is not `Sync`. A table that `same` re-enters is only read.
         let entries = unsafe { &*self.entries.0.get() };
-        let entry = entries.find(spread(hash), |entry| entry.hash == hash && same(entry.object))?;
-        if mutator.marking().is_some() {
-            mutator.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(entry.object)));
-        }
-        Some(entry.object)
+        let mut show = |object| {
+            if mutator.marking().is_some() {
+                mutator.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object)));
+            }
+            same(object)
+        };
+        entries
+            .find(spread(hash), |entry| entry.hash == hash && show(entry.object))
+            .map(|entry| entry.object)
     }
 
     /// Adds an entry.

@@ -696,11 +696,6 @@ impl Marking {
         self.counts
     }
 
-    /// Counts what was marked by others.
-    pub(crate) fn count(&mut self, others: MarkCounts) {
-        self.counts += others;
-    }
-
     /// Whether everything that can be reached is marked.
     pub(crate) fn is_done(&self) -> bool {
         self.pages.is_empty() && self.pieces.is_empty()
@@ -710,19 +705,19 @@ impl Marking {
     /// as much of it as can be done until the deadline; some in any case.
     ///
     /// The caller has stopped the world; roots are starts of live objects, white or
-    /// grey. One worker begins. Others are called when there is work for them: a short
+    /// grey; it returns what mutators have marked that needs no tracing. One worker begins. Others are called when there is work for them: a short
     /// marking is over before a sleeper is awake.
     pub(crate) fn advance(
         &mut self,
         pool: &MarkPool,
         deadline: Option<Instant>,
-        roots: impl FnOnce(&mut dyn FnMut(Seed)),
+        roots: impl FnOnce(&mut dyn FnMut(Seed)) -> MarkCounts,
     ) {
         let pieces = std::mem::take(&mut self.pieces);
         let job = MarkJob::new(self.isa, Vec::new(), pieces, Deadline::at(deadline));
         let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
         worker.counts = self.counts;
-        roots(&mut |seed| {
+        let marked = roots(&mut |seed| {
             match seed {
                 Seed::Root(object) => {
                     grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
@@ -731,17 +726,21 @@ impl Marking {
             }
             worker.flush();
         });
+        worker.counts += marked;
         let alone = match pool.seats() {
             0 => job.deadline.budget(Budget::Whole),
             _ => Budget::Alone,
         };
-        while worker.drain(alone) == Drained::Partly {
+        // Something is done in every step: this budget does not end before a piece.
+        let mut budget = job.deadline.budget(alone);
+        while worker.drain(budget) == Drained::Partly {
+            budget = alone;
             if job.deadline.is_over() {
                 worker.put_by();
                 break;
             }
             if pool.seats() > 0 && worker.has_work_for_others() {
-                *self = mark_together(worker, pool, deadline);
+                *self = mark_together(worker, pool);
                 return;
             }
         }
@@ -761,16 +760,12 @@ pub(crate) enum Seed {
 }
 
 /// Does the rest of what `alone` has begun, with the helpers.
-fn mark_together(
-    alone: Worker<'_, VecDeque<Page>>,
-    pool: &MarkPool,
-    deadline: Option<Instant>,
-) -> Marking {
+fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
     let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
     let stealers = deques.iter().map(Deque::stealer).collect();
     let pieces = std::mem::take(&mut *alone.job.pieces.lock());
-    let isa = alone.job.isa;
-    let job = MarkJob::new(isa, stealers, pieces, Deadline::at(deadline));
+    let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
+    let job = MarkJob::new(isa, stealers, pieces, Deadline::at(at));
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
         deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
     let total = Mutex::new(MarkCounts::default());
