@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use heap_api::{
-    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot, Stack, Trace,
+    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot, Stack, Stamp,
+    Tailed, Trace,
 };
 use heap_tests::{Counted, Counter};
 
@@ -48,6 +49,8 @@ enum Owner<'gc> {
     Inner(Lock<Vec<Slot<Option<Child<'gc>>>>>),
     /// Cells outside the heap that change while nothing else does.
     Boxed(Box<[Slot<Option<Child<'gc>>>]>),
+    /// Slots that are opened at once.
+    Opened(Gc<'gc, Tailed<Stamp, Slot<Option<Child<'gc>>>>>),
     Stack(Stack<Child<'gc>>),
     Stacks(Lock<Vec<Stack<Child<'gc>>>>),
 }
@@ -75,6 +78,11 @@ fn boxed<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
     Owner::Boxed(Box::new([Slot::new(None), Slot::new(Some(child))]))
 }
 
+fn opened<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
+    let slot = |i| Slot::new((i == 1).then_some(child));
+    Owner::Opened(cx.try_alloc_tailed_fn(Stamp::new(), 2, slot).map_err(drop).unwrap())
+}
+
 fn pushed<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Stack<Child<'gc>> {
     let stack = Stack::new();
     stack.push(cx, child);
@@ -90,7 +98,7 @@ fn stacks<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
 }
 
 /// All ways to take the child out of an owner so that only the caller has it.
-const WAYS: [(&str, Make, Take); 17] = [
+const WAYS: [(&str, Make, Take); 18] = [
     ("Slot::set", slot, |cx, owner| {
         let Owner::Slot(slot) = owner else { unreachable!() };
         let child = slot.get();
@@ -101,11 +109,16 @@ const WAYS: [(&str, Make, Take); 17] = [
         let Owner::Slot(slot) = owner else { unreachable!() };
         slot.replace(cx, None)
     }),
-    ("Slot::open", boxed, |cx, owner| {
-        let Owner::Boxed(slots) = owner else { unreachable!() };
-        let cells = Slot::open(cx, slots);
+    ("Tailed::open", opened, |cx, owner| {
+        let Owner::Opened(slots) = owner else { unreachable!() };
+        let cells = slots.open(cx);
         cells[0].swap(&cells[1]);
         cells[0].take()
+    }),
+    ("Tailed::open, twice", opened, |cx, owner| {
+        let Owner::Opened(slots) = owner else { unreachable!() };
+        slots.open(cx)[0].swap(&slots.open(cx)[1]);
+        slots.open(cx)[0].take()
     }),
     ("AtomicSlot::set", atomic, |cx, owner| {
         let Owner::Atomic(slot) = owner else { unreachable!() };
@@ -582,6 +595,42 @@ fn due_collections_are_done_in_slices_and_end() {
         assert!(stats.heap_bytes_max < 6 << 20, "{stats:?}");
         cx.verify().unwrap();
     }
+}
+
+#[test]
+fn a_heap_far_from_its_limit_is_marked_in_slices_from_the_first() {
+    let config = Config::new().mark_slice(Duration::ZERO).max_heap_bytes(1 << 30);
+    let heap = Heap::new(config.min_heap_bytes(1 << 20));
+    let mut cx = heap.enter();
+    let _ballast = ballast(&cx);
+    let block = vec![0_u8; 1 << 20];
+    while heap.stats().collections == 0 {
+        cx.alloc_slice_copy(&block);
+        cx.safepoint();
+    }
+    assert!(heap.stats().steps >= 2, "{:?}", heap.stats());
+}
+
+#[test]
+fn a_due_safepoint_completes_what_steps_have_begun() {
+    // Without slices of its own: steps take a millisecond.
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    let mut kept = Vec::new();
+    let before = loop {
+        kept.extend((0..20).map(|_| ballast(&cx)));
+        let before = heap.stats();
+        if !cx.collect_step() {
+            break before;
+        }
+    };
+    while !cx.should_yield() {
+        let _ = cx.alloc([0_u64; 4]);
+    }
+    cx.safepoint();
+    let stats = heap.stats();
+    assert_eq!(stats.collections, before.collections + 1);
+    assert_eq!(stats.steps, before.steps + 2);
 }
 
 #[test]

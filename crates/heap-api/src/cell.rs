@@ -9,8 +9,7 @@
 //!   collector. While none is, the test for it is one predictable branch.
 //! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
 //!   whole when it is borrowed for the first time in a marking, as its stamp says; later
-//!   changes concern what was reported, or is new. Slots that are opened are reported each
-//!   time.
+//!   changes concern what was reported, or is new. So it is with slots behind a [`Stamp`].
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::cx::Cx;
 use crate::gc::Gc;
-use crate::trace::{Payload, Share, Trace, Tracer};
+use crate::trace::{Payload, Share, Tailed, Trace, Tracer};
 
 /// A `Cell` for values that may hold handles. One mutator at a time.
 ///
@@ -71,32 +70,6 @@ impl<T: Copy + Trace> Slot<T> {
     pub fn replace(&self, cx: &Cx, value: T) -> T {
         cx.before_change(self);
         self.0.replace(value)
-    }
-
-    /// Opens slots for many changes, such as the registers of a function: runs the write
-    /// barrier for all of them, and gives them out as cells that change without it. No
-    /// safepoint can come while they are in use.
-    ///
-    /// ```
-    /// use heap_api::{Config, Heap, Slot};
-    ///
-    /// let heap = Heap::new(Config::new());
-    /// let cx = heap.enter();
-    /// let slots = cx.alloc_slice_fn(100, |_| Slot::new(None));
-    /// let registers = Slot::open(&cx, &slots.as_ref()[10..20]);
-    /// registers[0].set(Some(cx.alloc_str("fast")));
-    /// registers[1].set(registers[0].get());
-    /// assert_eq!(&*slots[11].get().unwrap(), "fast");
-    /// ```
-    #[inline(always)]
-    pub fn open<'a>(cx: &'a Cx, slots: &'a [Slot<T>]) -> &'a [Cell<T>] {
-        if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
-            cx.report_all(slots);
-        }
-        // SAFETY: a slot is a transparent wrapper of a cell. B3: what the slots hold is
-        // reported if a marking is under way, and none begins before the next safepoint,
-        // which ends 'a.
-        unsafe { &*(core::ptr::from_ref(slots) as *const [Cell<T>]) }
     }
 }
 
@@ -255,12 +228,17 @@ pub struct Lock<T> {
     value: RefCell<T>,
 }
 
-/// The marking in which the contents of a cell were last reported (B3).
+/// The marking in which what a cell or an object holds was last reported (B3).
+///
+/// As the header of an object with a tail of slots it allows to open them for many changes
+/// at once: see [`Tailed::open`].
 #[derive(Debug, Default)]
-pub(crate) struct Stamp(Cell<u64>);
+pub struct Stamp(Cell<u64>);
 
 impl Stamp {
-    pub(crate) const fn new() -> Stamp {
+    /// One of no marking.
+    #[must_use]
+    pub const fn new() -> Stamp {
         Stamp(Cell::new(0))
     }
 
@@ -269,6 +247,50 @@ impl Stamp {
     #[inline(always)]
     pub(crate) fn is_due(&self, cx: &Cx) -> bool {
         cx.mutator().marking().is_some_and(|marking| self.0.replace(marking.get()) != marking.get())
+    }
+}
+
+// SAFETY: a number.
+unsafe impl Trace for Stamp {
+    type At<'a> = Stamp;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+
+impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
+    /// Opens the slots for many changes, such as those of an interpreter's registers: runs
+    /// the write barrier for all of them, once in a marking, and gives them out as cells
+    /// that change without it. No safepoint can come while they are in use.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap, Slot, Stamp};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let stack = cx.try_alloc_tailed_fn(Stamp::new(), 100, |_| Slot::new(None)).unwrap();
+    /// let registers = &stack.as_ref().open(&cx)[10..20];
+    /// registers[0].set(Some(cx.alloc_str("fast")));
+    /// registers[1].set(registers[0].get());
+    /// assert_eq!(&*stack.tail[11].get().unwrap(), "fast");
+    /// ```
+    #[inline(always)]
+    pub fn open<'a>(&'a self, cx: &'a Cx) -> &'a [Cell<T>] {
+        if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
+            self.report_once(cx);
+        }
+        // SAFETY: a slot is a transparent wrapper of a cell. B3: what the slots hold was
+        // reported if a marking is under way, by this header that is always theirs, and
+        // none begins before the next safepoint, which ends 'a.
+        unsafe { &*(core::ptr::from_ref(&self.tail) as *const [Cell<T>]) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_once(&self, cx: &Cx) {
+        if self.header.is_due(cx) {
+            cx.report_all(&self.tail);
+        }
     }
 }
 

@@ -391,8 +391,9 @@ impl Cx {
     /// way, for the time that [`Config::mark_slice`] says, a millisecond if it says
     /// nothing. Returns whether the collection is complete: unreachable objects are
     /// known, and swept from here on (or never will be, because a context was leaked).
-    /// A step is longer if the heap has outgrown its goal meanwhile. Objects that become unreachable after the first
-    /// step, and those that are made after it, wait for the next collection.
+    /// A step is longer if the heap has outgrown its goal meanwhile. Objects that become
+    /// unreachable after the first step, and those that are made after it, wait for the next
+    /// collection. What is left when a collection is due is done at the next safepoint.
     ///
     /// For programs that know when they have time: between two frames, say.
     ///

@@ -277,8 +277,8 @@ impl Heap {
     }
 
     /// Checks every invariant of the heap, after completing a collection that is under
-    /// way. Waits until all mutators are at safepoints; call it from a thread that is not inside, or through
-    /// [`Cx::verify`].
+    /// way. Waits until all mutators are at safepoints; call it from a thread that is not
+    /// inside, or through [`Cx::verify`].
     ///
     /// # Errors
     ///

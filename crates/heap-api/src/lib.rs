@@ -59,7 +59,7 @@ pub mod os {
 }
 
 pub use bytemuck::Zeroable;
-pub use cell::{AtomicSlot, Lock, LockMut, Slot};
+pub use cell::{AtomicSlot, Lock, LockMut, Slot, Stamp};
 pub use cx::Cx;
 pub use error::{AllocError, OutOfMemory, VerifyError};
 pub use gc::Gc;

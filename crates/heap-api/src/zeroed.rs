@@ -10,7 +10,7 @@
 
 use bytemuck::{Zeroable, ZeroableInOption};
 
-use crate::cell::{AtomicSlot, Slot};
+use crate::cell::{AtomicSlot, Slot, Stamp};
 use crate::cx::{Cx, or_panic};
 use crate::error::AllocError;
 use crate::gc::Gc;
@@ -22,6 +22,9 @@ unsafe impl<T: ?Sized> ZeroableInOption for Gc<'_, T> {}
 
 // SAFETY: a transparent wrapper of a `Cell` of the content.
 unsafe impl<T: Zeroable> Zeroable for Slot<T> {}
+
+// SAFETY: a number: no marking.
+unsafe impl Zeroable for Stamp {}
 
 // SAFETY: one atomic pointer, for which null stands for no handle.
 unsafe impl<T: ?Sized> Zeroable for AtomicSlot<'_, T> {}

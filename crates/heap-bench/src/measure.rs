@@ -115,8 +115,8 @@ pub(crate) fn line(
     outcome: &Outcome,
 ) -> String {
     format!(
-        "workload={name} size={size} mutators={mutators} workers={workers} wall_ms={:.3} gcs={} steps={} \
-         max_pause_us={:.1} rss_peak_mb={:.1} heap_peak_mb={:.1} sum={}{} mark_ms={:.3} \
+        "workload={name} size={size} mutators={mutators} workers={workers} wall_ms={:.3} gcs={} \
+         steps={} max_pause_us={:.1} rss_peak_mb={:.1} heap_peak_mb={:.1} sum={}{} mark_ms={:.3} \
          sweep_ms={:.3} stop_ms={:.3} pause_ms={:.3}",
         millis(outcome.wall.unwrap_or(elapsed)),
         stats.collections,

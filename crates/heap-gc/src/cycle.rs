@@ -3,6 +3,11 @@
 //! The story of a cycle is told in the crate's documentation. A cycle is done in one stop
 //! of the world, or begun in one and gone on with in others ([`Extent`]).
 //!
+//! * CY1: between two stops there is an [`Underway`] exactly while mutators are told that a
+//!   marking is under way (B2) and new objects are kept (M4).
+//! * CY2: a request for a whole collection that is heard before the world stands makes the
+//!   step whole. If the collection had begun before, the request stays for the next (GA6).
+//!
 //! The caller has the right to collect, and is outside.
 
 use std::ptr::NonNull;
@@ -12,7 +17,7 @@ use std::time::{Duration, Instant};
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 
-use crate::gate::{Collector, WorldStopped};
+use crate::gate::{Collector, Stopping, WorldStopped};
 use crate::mark::{MarkCounts, Marking, Seed};
 use crate::mutator::Record;
 use crate::pacer::{self, Progress};
@@ -73,15 +78,9 @@ impl Shared {
     }
 
     /// A collection, or a step of one, if it is still wanted once the right to collect
-    /// is ours.
-    pub(crate) fn collect_if_wanted(self: &Arc<Self>) {
-        let mut right = self.gate.try_claim();
-        if right.is_none() && self.gate.is_wanted() {
-            // Somebody else collects, and has not answered this request: it will do so, or
-            // what it does began before.
-            right = Some(self.gate.claim());
-        }
-        let Some(right) = right else {
+    /// is ours. `false` if somebody else has it.
+    pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> bool {
+        let Some(right) = self.gate.try_claim() else {
             // Somebody else collects; entering waits for them once they stop the
             // world. If they are slow to do so, the heap must not outgrow its goal
             // meanwhile. (This wait begins before there is anything to mark, and does
@@ -91,15 +90,15 @@ impl Shared {
             if self.live_bytes.load(Ordering::Relaxed) > most {
                 drop(self.gate.claim());
             }
-            return;
+            return false;
         };
-        if !self.gate.poll() {
-            return;
+        if self.gate.is_wanted() {
+            self.collect_whole(&right);
+        } else if self.gate.poll() {
+            let extent = self.settings.mark_slice.map_or(Extent::Whole, Extent::Step);
+            let _ = self.step(&right, extent);
         }
-        match self.settings.mark_slice {
-            Some(slice) if !self.gate.is_wanted() => _ = self.step(&right, Extent::Step(slice)),
-            _ => self.collect_whole(&right),
-        }
+        true
     }
 
     /// A collection that begins now, after the one that is under way.
@@ -130,11 +129,12 @@ impl Shared {
                 self.trim();
             }
         }
+        let start = Instant::now();
+        let stopping = right.raise();
         // If the world cannot be stopped no collection answers the requests there are, but
         // later ones must stay.
         let mut wanted = self.gate.satisfied();
-        let start = Instant::now();
-        let (members, world) = self.stop_world(right);
+        let (members, world) = self.wait_for_mutators(stopping);
         let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
             // freed, perhaps for ever. Ask again only after the heap has doubled:
@@ -202,11 +202,12 @@ impl Shared {
         // caches held is of this one, and counting it may ask.
         let wanted = self.gate.satisfied();
         let live = self.live_bytes.load(Ordering::Relaxed);
-        let expected = match self.cycles.lock().marked_bytes as usize {
+        let expected = match self.cycles.lock().traced_bytes {
             0 => live,
-            marked => marked,
+            traced => traced,
         };
         let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
+        let goal = goal.min(self.tight_bytes.load(Ordering::Relaxed)).max(live);
         let marking = Marking::new(self.heap.isa());
         (Underway { marking, goal, expected, mark_time: Duration::ZERO }, wanted)
     }
@@ -288,16 +289,16 @@ impl Shared {
         cycles.collections += 1;
         cycles.marked_objects = counts.objects as u64;
         cycles.marked_bytes = counts.bytes as u64;
+        cycles.traced_bytes = counts.bytes - newborn;
     }
 
-    /// Stops the world. Returns the mutators there are, and proof that they are
-    /// outside: `None` if one was abandoned.
-    pub(crate) fn stop_world<'c>(
+    /// Waits until the world stands. Returns the mutators there are, and proof that they
+    /// are outside: `None` if one was abandoned.
+    pub(crate) fn wait_for_mutators<'c>(
         &self,
-        right: &'c Collector<'_>,
+        stopping: Stopping<'c>,
     ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
         // Listed when the flag is up: who attaches later stays outside (GA1).
-        let stopping = right.raise();
         let members: Vec<Arc<Record>> = self.members.lock().clone();
         let world = stopping.wait(members.iter().map(|member| &member.presence));
         (members, world)

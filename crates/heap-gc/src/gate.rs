@@ -20,7 +20,9 @@
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
 //! * GA6: a request is withdrawn only by a collection that sees what was done before
-//!   it, or that was tried in vain after it (X2); one that comes after stays.
+//!   it, or that was tried in vain after it (X2); one that comes after stays. It is
+//!   withdrawn while the stop flag is up, so a mutator that has asked finds at its safepoint
+//!   that it should collect, or stand aside for somebody who does.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -87,7 +89,7 @@ pub enum Request {
     None,
     /// Step outside: a collector waits.
     StepAside,
-    /// Collect.
+    /// Collect, or do a step of a collection.
     Collect,
 }
 
@@ -178,16 +180,23 @@ impl Gate {
     /// Whether somebody asks for a whole collection.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        // ORDERING: Relaxed: a hint.
+        // ORDERING: Relaxed: for others a hint. A mutator sees its own request, unless it
+        // was withdrawn; and a collector that has stopped the world sees those of the
+        // mutators that it waited for (GA3).
         self.poll.load(Ordering::Relaxed) & WANTED != 0
     }
 
     /// Withdraws the requests so far, which a collection is about to answer: the
-    /// collector calls it before it looks at anything (GA6). Says whether a whole one was
-    /// asked for.
+    /// collector calls it before it looks at anything, and when the stop flag is up (GA6).
+    /// Says whether a whole one was asked for.
     pub fn satisfied(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `want_from_now`.
-        self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0
+        let wanted = self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0;
+        if wanted {
+            // For those who wait in `try_claim`.
+            self.wake();
+        }
+        wanted
     }
 
     /// Withdraws the requests for a step. Those for a whole collection stay: one that
@@ -303,12 +312,13 @@ impl Gate {
         Collector { gate: self }
     }
 
-    /// Takes the right to collect, unless somebody else has it. Waits for those who
-    /// stand aside (GA5): the world runs, or will do so once somebody else has
-    /// collected.
+    /// Takes the right to collect, unless somebody else has it and answers all requests.
+    /// Waits for those who stand aside (GA5): the world runs, or will do so once somebody
+    /// else has collected; and while there is a request that whoever has the right may have
+    /// been too early to hear.
     pub fn try_claim(&self) -> Option<Collector<'_>> {
         let mut queue = self.queue.lock();
-        while !queue.held && queue.aside > 0 {
+        while if queue.held { self.is_wanted() } else { queue.aside > 0 } {
             queue = self.sleep(queue);
         }
         if queue.held {

@@ -196,21 +196,22 @@ impl Mutator {
     /// A safepoint. The caller holds no bare handle.
     #[cold]
     pub fn safepoint(&mut self) {
-        match self.shared.gate.request() {
-            Request::None => {}
+        let heard = match self.shared.gate.request() {
+            Request::None => true,
             Request::StepAside => {
                 // As in `step_out`.
                 check_not_in_destructor();
                 let shared = &*self.shared;
                 shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
                 self.marking.set(shared.marking_id());
-                // A step that had begun before it does not answer a request of ours.
-                if shared.gate.is_wanted() {
-                    self.outside(Shared::collect_if_wanted);
-                }
+                false
             }
-            // Somebody else's collection serves as well.
             Request::Collect => self.outside(Shared::collect_if_wanted),
+        };
+        // Somebody else's collection serves as well, but not a step of one that had begun
+        // before we asked for a whole one (CY2).
+        if !heard && self.shared.gate.is_wanted() {
+            self.outside(Shared::collect_if_wanted);
         }
     }
 

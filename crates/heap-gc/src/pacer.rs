@@ -30,10 +30,20 @@ pub struct Pacer {
     pub max_heap_bytes: Option<usize>,
 }
 
+/// What is made during a marking leaves this part of the growth in any case.
+const NEWBORN_SHARE: usize = 2;
+
+/// Room below a limit for what is allocated between the trigger and the next safepoint, and
+/// for partly filled spans.
+fn headroom(limit: usize) -> usize {
+    (limit / 8).max(64 << 10).min(limit / 2)
+}
+
 impl Pacer {
-    /// The number of live bytes that the heap may reach, when the last collection kept `marked` bytes, of which `newborn` bytes because they were made
-    /// while it was under way. Those are not known to be live, so the heap need not grow
-    /// in proportion to them: they take some of its growth.
+    /// The number of live bytes that the heap may reach, when the last collection kept
+    /// `marked` bytes, of which `newborn` bytes because they were made while it was under
+    /// way. Those are not known to be live, so the heap need not grow in proportion to
+    /// them: they take some of its growth.
     #[must_use]
     pub fn goal(&self, marked: usize, newborn: usize) -> usize {
         let traced = marked.saturating_sub(newborn);
@@ -44,13 +54,18 @@ impl Pacer {
         let goal = match self.max_heap_bytes {
             None => goal,
             Some(limit) => {
-                // Room for what is allocated between the trigger and the next
-                // safepoint, and for partly filled spans.
-                let headroom = (limit / 8).max(64 << 10).min(limit / 2);
-                goal.min(limit - headroom).max(marked + limit.saturating_sub(marked) / 4)
+                goal.min(limit - headroom(limit)).max(marked + limit.saturating_sub(marked) / 4)
             }
         };
         goal.max(marked + 1)
+    }
+
+    /// The number of live bytes beyond which the next collection had better be done in one
+    /// stop, so that nobody is refused meanwhile.
+    #[must_use]
+    pub fn tight(&self, marked: usize) -> usize {
+        let most = self.max_heap_bytes.map(|limit| limit - headroom(limit));
+        most.map_or(usize::MAX, |most| most.max(marked.saturating_add(1)))
     }
 
     /// The number of live bytes at which the next collection is due: the goal, or earlier
@@ -64,9 +79,6 @@ impl Pacer {
         start.max(marked.saturating_add(1)).max(self.min_heap_bytes.min(goal))
     }
 }
-
-/// What is made during a marking leaves this part of the growth in any case.
-const NEWBORN_SHARE: usize = 2;
 
 /// The part of the growth that is left for a marking in several steps.
 const RUNWAY_SHARE: usize = 8;
@@ -197,6 +209,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_marking_in_steps_ends_at_the_goal() {
         // Steps find more or less than the one before, in turn.

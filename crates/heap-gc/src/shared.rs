@@ -49,7 +49,7 @@ pub struct Settings {
     pub helpers: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
-    /// How long a stop for marking may be. `None`: a collection that is due is done in
+    /// How long a stop for marking may be. `None`: what is due of a collection is done in
     /// one.
     pub mark_slice: Option<Duration>,
     /// Collect at every safepoint, poison what is freed.
@@ -115,6 +115,8 @@ pub struct Shared {
     pub(crate) trigger_bytes: AtomicUsize,
     /// Live bytes that a collection in several steps is to stay below.
     pub(crate) goal_bytes: AtomicUsize,
+    /// Live bytes beyond which a heap with a limit is [tight](Shared::is_tight).
+    pub(crate) tight_bytes: AtomicUsize,
     /// Pages in use at which a collection is due, in a heap with a limit.
     pub(crate) trigger_pages: AtomicUsize,
     /// Live bytes below which `trigger_pages` does not count.
@@ -158,6 +160,7 @@ impl Shared {
             live_bytes: AtomicUsize::new(0),
             trigger_bytes: AtomicUsize::new(0),
             goal_bytes: AtomicUsize::new(0),
+            tight_bytes: AtomicUsize::new(usize::MAX),
             trigger_pages: AtomicUsize::new(usize::MAX),
             trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
@@ -191,6 +194,7 @@ impl Shared {
         let goal = pacer.goal(marked, newborn);
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.goal_bytes.store(goal, Ordering::Relaxed);
+        self.tight_bytes.store(pacer.tight(marked), Ordering::Relaxed);
         self.trigger_bytes.store(pacer.trigger(marked, goal, in_steps), Ordering::Relaxed);
         if let Some(limit) = limit {
             // Pages run out before bytes do when spans are partly filled. Half
@@ -213,12 +217,12 @@ impl Shared {
         self.trigger_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether a heap with a limit is where room may run out before a marking in steps
-    /// ends.
+    /// Whether a heap with a limit is so near to it that mutators may be refused before a
+    /// marking in steps ends.
     pub(crate) fn is_tight(&self) -> bool {
-        self.settings.max_heap_bytes.is_some()
-            && (self.live_bytes.load(Ordering::Relaxed) > self.goal_bytes.load(Ordering::Relaxed)
-                || self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
+        self.live_bytes.load(Ordering::Relaxed) > self.tight_bytes.load(Ordering::Relaxed)
+            || (self.settings.max_heap_bytes.is_some()
+                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
 
     /// Counts bytes granted to a mutator; asks for a collection when due.
@@ -365,7 +369,7 @@ impl Shared {
             return None;
         }
         self.finish_sweep();
-        let (members, world) = self.stop_world(&right);
+        let (members, world) = self.wait_for_mutators(right.raise());
         let world = world?;
         self.flush_caches(&world, &members);
         self.finish_sweep();

@@ -89,6 +89,8 @@ pub(crate) struct CycleStats {
     pub(crate) steps: u64,
     pub(crate) marked_objects: u64,
     pub(crate) marked_bytes: u64,
+    /// Of those, what is not only marked because it was new.
+    pub(crate) traced_bytes: usize,
     pub(crate) mark_time: Spent,
     pub(crate) pause_time: Spent,
     pub(crate) stop_time: Spent,

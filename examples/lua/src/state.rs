@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
-use crate::thread::{Status, Thread};
+use crate::thread::{Stack, Status, Thread, new_stack};
 use crate::value::{Type, Value};
 
 /// What code inside a region works with: the heap, the state, the host.
@@ -83,6 +83,8 @@ const EVENTS: usize = Event::NAMES.len();
 pub struct State<'gc> {
     /// What empty tables share.
     pub no_parts: EmptyParts<'gc>,
+    /// What threads that have ended share.
+    pub no_stack: Gc<'gc, Stack<'gc>>,
     /// The table of global variables.
     pub globals: Gc<'gc, Table<'gc>>,
     /// The loaded modules, by name.
@@ -124,6 +126,7 @@ impl<'gc> State<'gc> {
         }
         Ok(cx.try_alloc(State {
             no_parts,
+            no_stack: new_stack(cx, 0, |_| Value::Nil)?,
             globals,
             loaded,
             thread: Slot::new(main_thread),

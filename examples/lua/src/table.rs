@@ -150,11 +150,6 @@ impl<'gc> EmptyParts<'gc> {
             nodes: cx.try_alloc_tailed_fn(head, 1, |_| Node::empty())?,
         })
     }
-
-    /// The array part without elements; a stack without slots, too.
-    pub fn array(&self) -> Gc<'gc, [Slot<Value<'gc>>]> {
-        self.array
-    }
 }
 
 /// A table.

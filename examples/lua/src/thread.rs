@@ -12,7 +12,7 @@
 
 use core::cell::Cell;
 
-use heap_api::{Gc, Slot, Trace};
+use heap_api::{Cx, Gc, Slot, Stamp, Tailed, Trace};
 
 use crate::error::{Fail, Failure, NoMemory, fail};
 use crate::function::{Upval, UpvalState};
@@ -41,6 +41,22 @@ const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
 
 const FIRST_STACK: usize = WINDOW + SPARE + 64;
 const FIRST_FRAMES: usize = 8;
+
+/// The values of a thread.
+pub type Stack<'gc> = Tailed<Stamp, Slot<Value<'gc>>>;
+
+/// A stack of so many values.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn new_stack<'gc>(
+    cx: &'gc Cx,
+    len: usize,
+    value: impl Fn(usize) -> Value<'gc>,
+) -> Result<Gc<'gc, Stack<'gc>>, NoMemory> {
+    Ok(cx.try_alloc_tailed_fn(Stamp::new(), len, |i| Slot::new(value(i)))?)
+}
 
 /// The registers of a frame. Indexing with a byte needs no bounds check.
 pub type Window<'gc> = [Cell<Value<'gc>>; WINDOW];
@@ -211,7 +227,7 @@ impl Status {
 /// A coroutine.
 #[derive(Trace)]
 pub struct Thread<'gc> {
-    stack: Slot<Gc<'gc, [Slot<Value<'gc>>]>>,
+    stack: Slot<Gc<'gc, Stack<'gc>>>,
     frames: Slot<Gc<'gc, [Frame]>>,
     open_upvals: Slot<Option<Gc<'gc, Upval<'gc>>>>,
     /// Who resumed this thread and waits for it.
@@ -235,8 +251,8 @@ impl<'gc> Thread<'gc> {
     /// # Errors
     ///
     /// If the heap has no memory for it.
-    pub fn new(cx: &'gc heap_api::Cx) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
-        let stack = cx.try_alloc_slice_fn(FIRST_STACK, |_| Slot::new(Value::Nil))?;
+    pub fn new(cx: &'gc Cx) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
+        let stack = new_stack(cx, FIRST_STACK, |_| Value::Nil)?;
         let frames = cx.try_alloc_slice_fn(FIRST_FRAMES, |_| Frame::unused())?;
         Ok(cx.try_alloc(Thread {
             stack: Slot::new(stack),
@@ -257,7 +273,7 @@ impl<'gc> Thread<'gc> {
     /// The whole stack.
     #[inline(always)]
     pub fn stack(&self) -> &'gc [Slot<Value<'gc>>] {
-        self.stack.get().as_ref()
+        &self.stack.get().as_ref().tail
     }
 
     /// One slot.
@@ -274,8 +290,8 @@ impl<'gc> Thread<'gc> {
     /// from the interpreter's loop, up to a seventh more instructions in all.
     #[inline(never)]
     pub fn window(&self, ctx: Ctx<'gc>, base: usize) -> &'gc Window<'gc> {
-        let slots = self.stack().get(base..base + WINDOW);
-        match slots.and_then(|slots| Slot::open(ctx.cx, slots).first_chunk()) {
+        let cells = self.stack.get().as_ref().open(ctx.cx);
+        match cells.get(base..base + WINDOW).and_then(|registers| registers.first_chunk()) {
             Some(window) => window,
             None => unreachable!("TH1: the stack ends inside a frame's window"),
         }
@@ -315,8 +331,7 @@ impl<'gc> Thread<'gc> {
         }
         let old = self.stack();
         let len = need.max(old.len() * 2).min(limit);
-        let fill = |i: usize| Slot::new(old.get(i).map_or(Value::Nil, Slot::get));
-        let new = ctx.cx.try_alloc_slice_fn(len, fill).map_err(NoMemory::from)?;
+        let new = new_stack(ctx.cx, len, |i| old.get(i).map_or(Value::Nil, Slot::get))?;
         self.stack.set(ctx.cx, new);
         Ok(())
     }
@@ -327,9 +342,8 @@ impl<'gc> Thread<'gc> {
         let stack = self.stack();
         let keep = from + WINDOW + SPARE;
         if stack.len() > 8 * FIRST_STACK && keep < stack.len() / 4 {
-            let fill =
-                |i: usize| if i < from { Slot::new(stack[i].get()) } else { Slot::new(Value::Nil) };
-            if let Ok(smaller) = ctx.cx.try_alloc_slice_fn(stack.len() / 2, fill) {
+            let value = |i: usize| if i < from { stack[i].get() } else { Value::Nil };
+            if let Ok(smaller) = new_stack(ctx.cx, stack.len() / 2, value) {
                 self.stack.set(ctx.cx, smaller);
                 return;
             }
@@ -541,6 +555,6 @@ impl<'gc> Thread<'gc> {
         self.close_upvals(ctx, 0);
         self.cut_frames(0);
         self.status.set(Status::Dead);
-        self.stack.set(ctx.cx, ctx.state.no_parts.array());
+        self.stack.set(ctx.cx, ctx.state.no_stack);
     }
 }

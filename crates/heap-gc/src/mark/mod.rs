@@ -6,13 +6,16 @@
 //! after Go's Green Tea collector; pages are the unit here because spans of
 //! small objects are a page, and larger ones are scanned page by page.)
 
+mod deadline;
+mod marking;
 mod page_flag;
 mod pool;
 mod termination;
 mod worker;
 
+pub(crate) use marking::{Marking, Seed};
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use worker::{MarkCounts, Marking, Seed};
+pub(crate) use worker::MarkCounts;
 
 #[cfg(all(test, heap_loom))]
 pub(crate) use page_flag::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};

@@ -1,5 +1,5 @@
-//! One marking worker: takes pages, scans their grey objects, greys what they
-//! point at.
+//! [`Worker`]: takes pages, scans their grey objects, greys what they point at; and
+//! [`MarkJob`], what workers share.
 //!
 //! Which pages need queueing is the protocol of `page_flag`.
 //!
@@ -17,7 +17,6 @@
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::time::Instant;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
@@ -25,11 +24,11 @@ use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAG
 use heap_core::kind::TraceBatchFn;
 use heap_core::marks::{Isa, grey_masks};
 use heap_core::tracer::{Batch, Neighbours, PIECE_BYTES, Piece, Tracer};
-use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
+use super::deadline::Deadline;
 use super::page_flag::{self, Alone, Sharing, Together};
-use super::pool::MarkPool;
 use super::termination::{Termination, Verdict};
 
 /// What marking found.
@@ -58,35 +57,35 @@ impl std::ops::AddAssign for MarkCounts {
 
 /// A page with grey objects: its address.
 #[derive(Clone, Copy, Debug)]
-struct Page(NonNull<u8>);
+pub(super) struct Page(NonNull<u8>);
 
 // SAFETY: an address of the heap being marked; the heap outlives marking.
 unsafe impl Send for Page {}
 
 /// A piece of a large object, for the shared list.
 #[derive(Debug)]
-struct SharedPiece(Piece);
+pub(super) struct SharedPiece(Piece);
 
 // SAFETY: as for `Page`.
 unsafe impl Send for SharedPiece {}
 
 /// What the workers of a cycle share.
 #[derive(Debug)]
-struct MarkJob {
-    isa: Isa,
+pub(super) struct MarkJob {
+    pub(super) isa: Isa,
     stealers: Vec<Stealer<Page>>,
-    termination: Termination,
+    pub(super) termination: Termination,
     /// Pieces of large objects that anybody may scan.
-    pieces: Mutex<Vec<SharedPiece>>,
+    pub(super) pieces: Mutex<Vec<SharedPiece>>,
     pieces_len: AtomicUsize,
     /// When to put the work by.
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
     /// Pages that were put by.
-    left: Mutex<VecDeque<Page>>,
+    pub(super) left: Mutex<VecDeque<Page>>,
 }
 
 impl MarkJob {
-    fn new(
+    pub(super) fn new(
         isa: Isa,
         stealers: Vec<Stealer<Page>>,
         pieces: Vec<SharedPiece>,
@@ -112,7 +111,7 @@ impl MarkJob {
 
 /// How much of the work at hand a worker has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drained {
+pub(super) enum Drained {
     Whole,
     Partly,
 }
@@ -137,7 +136,7 @@ const STEPS_PER_PIECE: usize = 32;
 
 /// How much a worker does before it looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Budget {
+pub(super) enum Budget {
     /// All there is at hand.
     Whole,
     /// What is done before a look at the clock.
@@ -147,8 +146,15 @@ enum Budget {
     Alone,
 }
 
+impl Budget {
+    /// Until the next look at the clock, if there is one to look at.
+    pub(super) fn until(deadline: &Deadline, otherwise: Budget) -> Budget {
+        if deadline.at.is_some() { Budget::Timed } else { otherwise }
+    }
+}
+
 /// Where a worker keeps its pages.
-trait Queue {
+pub(super) trait Queue {
     /// Whether other workers mark at the same time.
     type Sharing: Sharing;
     fn push(&mut self, page: Page);
@@ -246,7 +252,11 @@ impl NeighbourCount {
 
 /// Marks an object if it is white.
 #[inline(always)]
-fn grey<S: Sharing>(object: NonNull<u8>, fresh: &mut Vec<NonNull<u8>>, counts: &mut MarkCounts) {
+pub(super) fn grey<S: Sharing>(
+    object: NonNull<u8>,
+    fresh: &mut Vec<NonNull<u8>>,
+    counts: &mut MarkCounts,
+) {
     let address = object.addr().get();
     // SAFETY: edges are handles to live objects of this heap (K2).
     let arena = unsafe { Arena::of(object) };
@@ -269,10 +279,10 @@ fn grey<S: Sharing>(object: NonNull<u8>, fresh: &mut Vec<NonNull<u8>>, counts: &
     }
 }
 
-struct Worker<'j, Q> {
-    job: &'j MarkJob,
+pub(super) struct Worker<'j, Q> {
+    pub(super) job: &'j MarkJob,
     index: usize,
-    queue: Q,
+    pub(super) queue: Q,
     /// Objects to be traced one by one; bounded by `DIRECT_MAX`.
     direct: Vec<NonNull<u8>>,
     /// The page whose objects' memory is on its way.
@@ -286,12 +296,12 @@ struct Worker<'j, Q> {
     chain: Batch,
     tracer: Tracer,
     /// Freshly marked objects of the current batch.
-    fresh: Vec<NonNull<u8>>,
-    counts: MarkCounts,
+    pub(super) fresh: Vec<NonNull<u8>>,
+    pub(super) counts: MarkCounts,
 }
 
 impl<'j, Q: Queue> Worker<'j, Q> {
-    fn new(job: &'j MarkJob, index: usize, queue: Q) -> Self {
+    pub(super) fn new(job: &'j MarkJob, index: usize, queue: Q) -> Self {
         Worker {
             job,
             index,
@@ -324,7 +334,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Queues the pages of the freshly marked objects, or takes the objects
     /// straight on if they are few and there is nothing else to do.
     #[inline]
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if self.fresh.len() + self.direct.len() <= DIRECT_MAX
             && self.queue.is_empty()
             && self.taken.is_none()
@@ -511,7 +521,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 
     /// Turns what is at hand into pages in the queue and pieces in the list.
     #[cold]
-    fn put_by(&mut self) {
+    pub(super) fn put_by(&mut self) {
         if let Some(taken) = self.taken.take() {
             self.finish_page(taken);
         }
@@ -521,7 +531,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     }
 
     /// Works until nothing is at hand, or the budget is used up.
-    fn drain(&mut self, budget: Budget) -> Drained {
+    pub(super) fn drain(&mut self, budget: Budget) -> Drained {
         let (steps, objects) = match budget {
             Budget::Whole => (usize::MAX, usize::MAX),
             Budget::Timed => (STEPS_TIMED, usize::MAX),
@@ -561,14 +571,14 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 
 impl Worker<'_, VecDeque<Page>> {
     /// Whether another worker would find something to do.
-    fn has_work_for_others(&self) -> bool {
+    pub(super) fn has_work_for_others(&self) -> bool {
         let pages = self.queue.len() + usize::from(self.taken.is_some());
         pages >= PAGES_TO_SHARE || self.job.has_pieces() || cfg!(debug_assertions)
     }
 
     /// Goes on as the first worker of a job that others take part in, which has the
     /// pieces already.
-    fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
+    pub(super) fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
         self.queue.into_iter().for_each(|page| queue.push(page));
         Worker {
             job,
@@ -603,10 +613,10 @@ impl Worker<'_, Deque<Page>> {
         None
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         let job = self.job;
         loop {
-            let drained = self.drain(job.deadline.budget(Budget::Whole));
+            let drained = self.drain(Budget::until(&job.deadline, Budget::Whole));
             if job.deadline.is_over() {
                 self.leave_work();
                 return;
@@ -641,151 +651,4 @@ impl Worker<'_, Deque<Page>> {
         let mut left = self.job.left.lock();
         left.extend(std::iter::from_fn(|| self.queue.pop()));
     }
-}
-
-/// When a step of marking ends.
-#[derive(Debug)]
-struct Deadline {
-    at: Option<Instant>,
-    /// Whether somebody has found it past; the others need not look at the clock.
-    passed: AtomicBool,
-}
-
-impl Deadline {
-    fn at(at: Option<Instant>) -> Deadline {
-        Deadline { at, passed: AtomicBool::new(false) }
-    }
-
-    /// The budget until the next look at the clock, if there is one to look at.
-    fn budget(&self, otherwise: Budget) -> Budget {
-        if self.at.is_some() { Budget::Timed } else { otherwise }
-    }
-
-    /// Whether it is over. Once it is, it stays so.
-    fn is_over(&self) -> bool {
-        let Some(at) = self.at else { return false };
-        // ORDERING: Relaxed: a hint; what is put by is handed over under a lock.
-        if !self.passed.load(Ordering::Relaxed) {
-            if Instant::now() < at {
-                return false;
-            }
-            self.passed.store(true, Ordering::Relaxed);
-        }
-        true
-    }
-}
-
-/// A marking: what it found, and what is left to do. It may be done in several steps,
-/// between which mutators run.
-#[derive(Debug)]
-pub(crate) struct Marking {
-    isa: Isa,
-    pages: VecDeque<Page>,
-    pieces: Vec<SharedPiece>,
-    counts: MarkCounts,
-}
-
-impl Marking {
-    /// A marking that has found nothing yet.
-    pub(crate) fn new(isa: Isa) -> Marking {
-        Marking { isa, pages: VecDeque::new(), pieces: Vec::new(), counts: MarkCounts::default() }
-    }
-
-    /// What was found so far.
-    pub(crate) fn counts(&self) -> MarkCounts {
-        self.counts
-    }
-
-    /// Whether everything that can be reached is marked.
-    pub(crate) fn is_done(&self) -> bool {
-        self.pages.is_empty() && self.pieces.is_empty()
-    }
-
-    /// Marks everything reachable from `roots` and from what earlier steps have left, or
-    /// as much of it as can be done until the deadline; some in any case.
-    ///
-    /// The caller has stopped the world; roots are starts of live objects, white or
-    /// grey; it returns what mutators have marked that needs no tracing. One worker begins. Others are called when there is work for them: a short
-    /// marking is over before a sleeper is awake.
-    pub(crate) fn advance(
-        &mut self,
-        pool: &MarkPool,
-        deadline: Option<Instant>,
-        roots: impl FnOnce(&mut dyn FnMut(Seed)) -> MarkCounts,
-    ) {
-        let pieces = std::mem::take(&mut self.pieces);
-        let job = MarkJob::new(self.isa, Vec::new(), pieces, Deadline::at(deadline));
-        let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
-        worker.counts = self.counts;
-        let marked = roots(&mut |seed| {
-            match seed {
-                Seed::Root(object) => {
-                    grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
-                }
-                Seed::Grey(object) => worker.fresh.push(object),
-            }
-            worker.flush();
-        });
-        worker.counts += marked;
-        let alone = match pool.seats() {
-            0 => job.deadline.budget(Budget::Whole),
-            _ => Budget::Alone,
-        };
-        // Something is done in every step: this budget does not end before a piece.
-        let mut budget = job.deadline.budget(alone);
-        while worker.drain(budget) == Drained::Partly {
-            budget = alone;
-            if job.deadline.is_over() {
-                worker.put_by();
-                break;
-            }
-            if pool.seats() > 0 && worker.has_work_for_others() {
-                *self = mark_together(worker, pool);
-                return;
-            }
-        }
-        self.counts = worker.counts;
-        self.pages = worker.queue;
-        self.pieces = std::mem::take(&mut *job.pieces.lock());
-    }
-}
-
-/// Where marking begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Seed {
-    /// An object in any state.
-    Root(NonNull<u8>),
-    /// An object that a mutator has made grey, and whose page may not be queued.
-    Grey(NonNull<u8>),
-}
-
-/// Does the rest of what `alone` has begun, with the helpers.
-fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
-    let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
-    let stealers = deques.iter().map(Deque::stealer).collect();
-    let pieces = std::mem::take(&mut *alone.job.pieces.lock());
-    let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
-    let job = MarkJob::new(isa, stealers, pieces, Deadline::at(at));
-    let slots: Vec<Mutex<Option<Deque<Page>>>> =
-        deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
-    let total = Mutex::new(MarkCounts::default());
-    let first = slots[0].lock().take().expect("nobody has taken a deque yet");
-    let mut worker = alone.together(&job, first);
-    pool.run(
-        &|index| {
-            if !job.termination.join() {
-                return;
-            }
-            let deque = slots[index].lock().take().expect("a seat is taken once");
-            let mut worker = Worker::new(&job, index, deque);
-            worker.run();
-            *total.lock() += worker.counts;
-        },
-        || worker.run(),
-    );
-    let mut counts = worker.counts;
-    counts += *total.lock();
-    let pages = std::mem::take(&mut *job.left.lock());
-    let pieces = std::mem::take(&mut *job.pieces.lock());
-    Marking { isa, pages, pieces, counts }
 }

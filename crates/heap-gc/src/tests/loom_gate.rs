@@ -67,6 +67,13 @@ trait Steps: 'static {
         look();
     }
 
+    /// Raises the flag and withdraws the requests there are.
+    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
+        let stopping = right.raise();
+        gate.satisfied();
+        stopping
+    }
+
     /// Whether mutators are listed after the flag was raised.
     const LISTS_LATE: bool = true;
 }
@@ -827,4 +834,89 @@ impl Steps for AnswersLate {
 #[test]
 fn loom_mutant_answers_late() {
     caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersLate>);
+}
+
+/// A mutator that asks for a collection and comes to a safepoint finds something to do
+/// there, also if its request is withdrawn meanwhile.
+fn a_request_is_not_passed_by<S: Steps>() {
+    check(|| {
+        let gate = Arc::new(Gate::default());
+        let me = Arc::new(Presence::default());
+        // Somebody has asked before.
+        gate.want();
+        let asker = {
+            let (gate, me) = (Arc::clone(&gate), Arc::clone(&me));
+            thread::spawn(move || {
+                gate.enter(&me);
+                gate.want();
+                assert!(gate.poll(), "GA6: passed by");
+                gate.leave(&me);
+            })
+        };
+        let right = gate.claim();
+        drop(S::begin(&gate, &right).wait([&*me].into_iter()));
+        drop(right);
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_request_is_not_passed_by() {
+    a_request_is_not_passed_by::<Sound>();
+}
+
+/// Withdraws requests before the flag is up.
+struct WithdrawsEarly;
+
+impl Steps for WithdrawsEarly {
+    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
+        // Moved: behind the flag.
+        gate.satisfied();
+        right.raise()
+    }
+}
+
+#[test]
+fn loom_mutant_withdraws_early() {
+    caught("GA6: passed by", a_request_is_not_passed_by::<WithdrawsEarly>);
+}
+
+/// Who waits while somebody else collects, because of a request, is woken when it is
+/// withdrawn, or when the other one is done (GA4).
+fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
+    check_bounded(3, || {
+        let gate = Arc::new(Gate::default());
+        gate.want();
+        let right = gate.claim();
+        let waiter = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || drop(gate.try_claim()))
+        };
+        let stopped = S::begin(&gate, &right).wait(std::iter::empty());
+        waiter.join().unwrap();
+        drop(stopped);
+        drop(right);
+    });
+}
+
+#[test]
+fn loom_a_withdrawn_request_is_waited_for_no_longer() {
+    a_withdrawn_request_is_waited_for_no_longer::<Sound>();
+}
+
+/// Withdraws requests and tells nobody.
+struct WithdrawsSilently;
+
+impl Steps for WithdrawsSilently {
+    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
+        let stopping = right.raise();
+        // Removed: self.wake().
+        gate.poll.fetch_and(!WANTED, Ordering::Acquire);
+        stopping
+    }
+}
+
+#[test]
+fn loom_mutant_withdraws_silently() {
+    caught(DEADLOCK, a_withdrawn_request_is_waited_for_no_longer::<WithdrawsSilently>);
 }

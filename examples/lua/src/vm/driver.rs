@@ -64,6 +64,7 @@ impl Runner<'_> {
 
     /// A step of a collection; says whether the collection is complete.
     pub fn collect_step(&mut self) -> bool {
+        self.trim();
         let complete = self.cx.collect_step();
         self.renew_wish();
         complete
