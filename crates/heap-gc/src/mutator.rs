@@ -1,8 +1,8 @@
 //! [`Mutator`]: a thread's side of a heap: its allocation cache, its shadow
 //! stack, and the one loop that turns a failed fast path into memory.
 //!
-//! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner while it is
-//!   inside, or by a collector while the world is stopped; never both (GA1).
+//! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
+//!   while it is inside, or by a collector while the world is stopped; never both (GA1).
 //! * MU2: an allocation never collects; it may sweep.
 
 use std::cell::{Cell, UnsafeCell};

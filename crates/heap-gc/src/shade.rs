@@ -44,6 +44,7 @@ impl Shade {
     pub(crate) fn add(&mut self, report: impl FnOnce(&mut Tracer)) {
         let tracer = self.tracer.get_or_insert_default();
         report(tracer);
+        debug_assert!(!tracer.has_pieces(), "only whole objects defer pieces");
         for object in tracer.edges() {
             let address = object.addr().get();
             // SAFETY: handles lead to live objects of this heap (K2).
