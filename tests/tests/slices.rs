@@ -612,6 +612,21 @@ fn a_heap_far_from_its_limit_is_marked_in_slices_from_the_first() {
 }
 
 #[test]
+fn a_heap_near_its_limit_is_marked_whole() {
+    let heap = Heap::new(Config::new().mark_slice(Duration::ZERO).max_heap_bytes(16 << 20));
+    let mut cx = heap.enter();
+    let _ballast = ballast(&cx);
+    assert!(!cx.collect_step(), "there is room yet");
+    finish(&mut cx);
+    let block = vec![0_u8; 1 << 20];
+    let mut kept = Vec::new();
+    while heap.stats().live_bytes <= 14 << 20 {
+        kept.push(cx.root(cx.alloc_slice_copy(&block)));
+    }
+    assert!(cx.collect_step(), "an eighth of the limit is left");
+}
+
+#[test]
 fn a_due_safepoint_completes_what_steps_have_begun() {
     // Without slices of its own: steps take a millisecond.
     let heap = Heap::new(Config::new());
