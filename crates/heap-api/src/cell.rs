@@ -184,7 +184,7 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     #[inline]
     fn after_change(cx: &Cx, old: *mut u8) {
         if let Some(object) = NonNull::new(old) {
-            cx.after_forgetting(object);
+            cx.mutator().shade_object(object);
         }
     }
 }
@@ -289,7 +289,7 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     #[inline(never)]
     fn report_once(&self, cx: &Cx) {
         if self.header.is_due(cx) {
-            cx.report_all(&self.tail);
+            cx.report(&self.tail);
         }
     }
 }
@@ -323,7 +323,7 @@ impl<T: Trace> Lock<T> {
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            cx.report(&*guard);
+            cx.report(core::slice::from_ref(&*guard));
         }
         LockMut { guard, cx: core::marker::PhantomData }
     }

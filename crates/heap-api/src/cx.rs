@@ -465,31 +465,16 @@ impl Cx {
     #[inline(always)]
     pub(crate) fn before_change<T: Trace>(&self, cell: &T) {
         if T::NEEDS_TRACE && self.mutator.marking().is_some() {
-            self.report(cell);
+            self.report(core::slice::from_ref(cell));
         }
     }
 
-    /// Reports what a cell holds, while a marking is under way. Nobody writes to it
+    /// Reports what cells hold, while a marking is under way. Nobody writes to them
     /// meanwhile.
     #[cold]
     #[inline(never)]
-    pub(crate) fn report<T: Trace>(&self, cell: &T) {
-        self.mutator.shade(|edges| crate::trace::report(cell, edges));
-    }
-
-    /// The same for several cells.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn report_all<T: Trace>(&self, cells: &[T]) {
-        self.mutator.shade(|edges| cells.iter().for_each(|cell| crate::trace::report(cell, edges)));
-    }
-
-    /// For an object that a cell has ceased to hold.
-    #[inline]
-    pub(crate) fn after_forgetting(&self, object: NonNull<u8>) {
-        if self.mutator.marking().is_some() {
-            self.mutator.shade(|edges| edges.with_cursor(|cursor| cursor.edge(object)));
-        }
+    pub(crate) fn report<T: Trace>(&self, cells: &[T]) {
+        self.mutator.shade(|edges| crate::trace::report(cells, edges));
     }
 }
 

@@ -90,15 +90,16 @@ impl Tracer {
     }
 }
 
-/// Reports the handles that a cell holds, for the write barrier. The caller has the cell
-/// to itself: a `Slot` or a stack, which no other thread can reach, or the contents of a
+/// Reports the handles that cells hold, for the write barrier. The caller has the cells
+/// to itself: `Slot`s or a stack, which no other thread can reach, or the contents of a
 /// `Lock` that it has just borrowed mutably, and with them everything in them.
-pub(crate) fn report<T: Trace>(cell: &T, edges: &mut Edges) {
+pub(crate) fn report<T: Trace>(cells: &[T], edges: &mut Edges) {
     edges.with_cursor(|cursor| {
         // SAFETY: T5: what holds handles and can be written through `&T` is a cell of
         // this crate. Those that are not `Share` are reached by this thread only, which
         // is here; atomic ones may be read at any time.
-        cell.trace(unsafe { Tracer::of(cursor) });
+        let tracer = unsafe { Tracer::of(cursor) };
+        cells.iter().for_each(|cell| cell.trace(tracer));
     });
 }
 

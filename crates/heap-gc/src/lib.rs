@@ -44,7 +44,7 @@ mod mark;
 mod mutator;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
-#[allow(unsafe_code, reason = "marks objects that handles lead to")]
+#[allow(unsafe_code, reason = "lists of objects move between threads")]
 mod shade;
 mod shared;
 mod stats;

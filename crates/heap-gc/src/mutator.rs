@@ -459,6 +459,15 @@ impl Mutator {
         unsafe { &mut *self.record.shade.get() }.add(report);
     }
 
+    /// The same for an object that a cell has ceased to hold, or that a weak table shows, if
+    /// a marking is under way.
+    #[inline]
+    pub fn shade_object(&self, object: NonNull<u8>) {
+        if self.marking().is_some() {
+            self.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object)));
+        }
+    }
+
     // ---- roots ---------------------------------------------------------------
 
     /// Roots an object.

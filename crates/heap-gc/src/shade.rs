@@ -17,11 +17,9 @@
 
 use std::ptr::NonNull;
 
-use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE};
 use heap_core::tracer::Tracer;
-use heap_sync::atomic::{AtomicU8, Ordering};
 
-use crate::mark::{MarkCounts, Seed};
+use crate::mark::{MarkCounts, Seed, Together, grey};
 
 /// A mutator's list of objects that it has made grey.
 #[derive(Debug, Default)]
@@ -46,19 +44,10 @@ impl Shade {
         report(tracer);
         debug_assert!(!tracer.has_pieces(), "only whole objects defer pieces");
         for object in tracer.edges() {
-            let address = object.addr().get();
-            // SAFETY: handles lead to live objects of this heap (K2).
-            let arena = unsafe { Arena::of(*object) };
-            let page = Arena::page_index(address);
-            let scanned = arena.queue_flag(page).load(Ordering::Relaxed) != NOSCAN_PAGE;
-            if !turn(arena.mark_byte(address), if scanned { GREY } else { BLACK }) {
-                continue;
-            }
-            if scanned {
-                self.grey.push(*object);
-            } else {
-                self.counts.count(1, arena.slot_bytes(page));
-            }
+            // Of two mutators that do this to an object at the same time both may find it
+            // white; then it is in both lists, and its page is queued once. (`Together`: a
+            // mutator does not ask whether the page is queued.)
+            grey::<Together>(*object, &mut self.grey, &mut self.counts);
         }
         tracer.clear_edges();
     }
@@ -90,20 +79,6 @@ impl Shade {
 
 /// A list with room for more is given back when it is empty.
 const KEEP: usize = 4096;
-
-/// Turns a white mark byte to another colour; says whether it did.
-#[inline]
-fn turn(mark: &AtomicU8, to: u8) -> bool {
-    // ORDERING: Relaxed: no marker is at work while a mutator is inside. Of two mutators
-    // that ask at the same time both may be told so; then the object is in both lists,
-    // and its page is queued once. The collector sees the mark because the mutator left
-    // before it looks (GA3).
-    let white = mark.load(Ordering::Relaxed) == WHITE;
-    if white {
-        mark.store(to, Ordering::Relaxed);
-    }
-    white
-}
 
 #[cfg(all(test, heap_loom))]
 #[path = "tests/loom_barrier.rs"]

@@ -130,9 +130,7 @@ impl WeakTable {
         // table is not `Sync`. A table that `same` re-enters is only read.
         let entries = unsafe { &*self.entries.0.get() };
         let mut show = |object| {
-            if mutator.marking().is_some() {
-                mutator.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object)));
-            }
+            mutator.shade_object(object);
             same(object)
         };
         entries

@@ -17,8 +17,9 @@
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::arena::{Arena, BLACK, WHITE};
+use crate::arena::Arena;
 use crate::mspan::Body;
+use crate::tracer::blacken_if_white;
 
 /// Whether new objects are marked, and how many were.
 #[derive(Debug, Default)]
@@ -57,13 +58,9 @@ impl Newborn {
             // SAFETY: a slot of this heap, which is mapped.
             let arena = unsafe { Arena::of(start) };
             let mark = arena.mark_byte(start.addr().get());
-            // ORDERING: Relaxed: nobody marks while mutators run, but for those that
-            // make an object grey; and what is grey already will be traced, which is
-            // enough.
-            if mark.load(Ordering::Relaxed) == WHITE {
-                mark.store(BLACK, Ordering::Relaxed);
-                objects += 1;
-            }
+            // Nobody marks while mutators run, but for those that make an object grey;
+            // and what is grey already will be traced, which is enough.
+            objects += usize::from(blacken_if_white(mark));
         }
         self.objects.fetch_add(objects, Ordering::Relaxed);
         self.bytes.fetch_add(objects * body.slot_bytes, Ordering::Relaxed);

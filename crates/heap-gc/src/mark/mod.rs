@@ -14,8 +14,9 @@ mod termination;
 mod worker;
 
 pub(crate) use marking::{Marking, Seed};
+pub(crate) use page_flag::Together;
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use worker::MarkCounts;
+pub(crate) use worker::{MarkCounts, grey};
 
 #[cfg(all(test, heap_loom))]
-pub(crate) use page_flag::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};
+pub(crate) use page_flag::{Alone, Sharing, announce_marks, begin_scan, must_queue};

@@ -252,7 +252,7 @@ impl NeighbourCount {
 
 /// Marks an object if it is white.
 #[inline(always)]
-pub(super) fn grey<S: Sharing>(
+pub(crate) fn grey<S: Sharing>(
     object: NonNull<u8>,
     fresh: &mut Vec<NonNull<u8>>,
     counts: &mut MarkCounts,

@@ -9,7 +9,8 @@
 //! the end it must be marked, unless it took it after marking was over (B1).
 //!
 //! Cells, roots and lists are loom's: it reports two accesses that are not ordered. The
-//! gate is the real one, and so is what turns the mark.
+//! gate is the real one. A mark turns as `mark::grey` turns it; the one function that does
+//! so without an arena makes it black, which is the same here: not white.
 //!
 //! A [`Steps`] is the protocol as its parties use it. A mutant is a `Steps` in which one
 //! step lacks one line.
@@ -18,11 +19,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use heap_core::arena::{GREY, WHITE};
+use heap_core::tracer::blacken_if_white;
 use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
 
-use super::turn;
 use crate::gate::{Gate, Presence, WorldStopped};
 use crate::tests::model::{UNORDERED, caught, check_bounded};
 
@@ -43,7 +44,7 @@ trait Steps: Sized + 'static {
 
     /// Turns the mark of what a cell holds; says whether it was white.
     fn turn(mark: &AtomicU8) -> bool {
-        turn(mark, GREY)
+        blacken_if_white(mark)
     }
 
     /// Says that a marking is under way, and resumes the world.
