@@ -289,7 +289,7 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     #[inline(never)]
     fn report_once(&self, cx: &Cx) {
         if self.header.is_due(cx) {
-            cx.report(&self.tail);
+            cx.report_all(&self.tail);
         }
     }
 }
@@ -323,7 +323,7 @@ impl<T: Trace> Lock<T> {
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            cx.report(core::slice::from_ref(&*guard));
+            cx.report(&*guard);
         }
         LockMut { guard, cx: core::marker::PhantomData }
     }

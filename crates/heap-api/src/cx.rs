@@ -465,15 +465,22 @@ impl Cx {
     #[inline(always)]
     pub(crate) fn before_change<T: Trace>(&self, cell: &T) {
         if T::NEEDS_TRACE && self.mutator.marking().is_some() {
-            self.report(core::slice::from_ref(cell));
+            self.report(cell);
         }
     }
 
-    /// Reports what cells hold, while a marking is under way. Nobody writes to them
-    /// meanwhile.
+    /// Reports what a cell holds, while a marking is under way. Nobody writes to it
+    /// meanwhile. (A call with a slice would take one register more from its callers, which
+    /// are the hot loops of interpreters.)
     #[cold]
     #[inline(never)]
-    pub(crate) fn report<T: Trace>(&self, cells: &[T]) {
+    pub(crate) fn report<T: Trace>(&self, cell: &T) {
+        self.report_all(core::slice::from_ref(cell));
+    }
+
+    /// The same for several cells.
+    #[cold]
+    pub(crate) fn report_all<T: Trace>(&self, cells: &[T]) {
         self.mutator.shade(|edges| crate::trace::report(cells, edges));
     }
 }

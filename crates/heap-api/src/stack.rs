@@ -210,7 +210,7 @@ impl<T: Trace> Stack<T> {
     #[inline(always)]
     fn before_change(&self, cx: &Cx) {
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            cx.report(core::slice::from_ref(self));
+            cx.report(self);
         }
     }
 }
