@@ -11,9 +11,9 @@
 //! Owner: one mutator; never locked. The collector touches it only while the
 //! owner is at a safepoint.
 //!
-//! Spans come and go in batches. A batch is a sixteenth of what the entry took since
+//! Spans come and go in batches. A batch is a quarter of what the entry took since
 //! the last collection, or between that one and the one before, and
-//! [`SPAN_BATCH`] at most: so spare spans are a small part of those that are used.
+//! [`SPAN_BATCH`] at most: so what is rarely allocated has no spare spans.
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
@@ -36,7 +36,11 @@ use crate::stats::{SweepBy, Tally};
 mod tiny;
 
 /// A batch is this part of the spans that were taken before it.
-const TAKEN_PER_BATCH: usize = 16;
+const TAKEN_PER_BATCH: usize = 4;
+
+/// Spans in a batch at most, if sweeping one runs destructors: the allocation that takes a
+/// batch has to wait for all of them.
+const DROPPING_BATCH: usize = 16;
 
 /// Places in the window table.
 const WINDOWS: usize = 256;
@@ -72,10 +76,11 @@ struct Entry {
 /// which is looked at for every run.
 #[derive(Debug, Default)]
 struct Stock {
-    /// Spans to use next, the first one last.
-    spare: SpanBatch,
-    /// Spans without free slots, on their way back.
-    used: SpanBatch,
+    /// The entry's last batch, without the span that the window is in: first those without
+    /// free slots, on their way back, then those to use next.
+    batch: SpanBatch,
+    /// How many of the batch have no free slots.
+    used: usize,
     /// Spans that were taken since the last flush.
     taken: usize,
     /// And between it and the one before.
@@ -219,22 +224,23 @@ impl Cache {
             if self.open_run(index).is_some() {
                 continue;
             }
-            let entry = &mut self.entries[index];
-            if entry.span.is_none() {
+            let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+            let Some(span) = &mut entry.span else { break };
+            let Some(next) = stock.batch.get_mut(stock.used) else {
+                // There is room: it was a part of this batch.
+                stock.batch.extend(entry.span.take());
                 break;
-            }
-            // There is room: a batch is returned before the next one comes.
-            let stock = &mut self.stocks[index];
-            stock.used.extend(entry.span.take());
-            entry.span = stock.spare.pop();
-            if entry.span.is_some() {
-                self.count_opened(index);
-            }
+            };
+            core::mem::swap(span, next);
+            stock.used += 1;
+            self.count_opened(index);
         }
         let stock = &mut self.stocks[index];
-        heap.release_full_spans(self.home, &mut stock.used);
+        heap.release_full_spans(self.home, &mut stock.batch);
+        stock.used = 0;
         // Long spans come in smaller batches, or one by one.
-        let most = (SPAN_BATCH / class.span_pages()).max(1);
+        let most = if kind.drop_in_place.is_some() { DROPPING_BATCH } else { SPAN_BATCH };
+        let most = (most / class.span_pages()).max(1);
         let wanted = (stock.taken.max(stock.taken_before) / TAKEN_PER_BATCH).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
         let central = unsafe { self.entries[index].central.as_ref() };
@@ -242,14 +248,14 @@ impl Cache {
     }
 
     /// Makes `spans` the ones that their kind and class allocate from, in order.
-    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, mut spans: SpanBatch) {
+    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, spans: SpanBatch) {
         let index = self.by_key[&(kind.address() + class.index())];
         let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
-        debug_assert!(entry.span.is_none() && stock.spare.is_empty(), "all spans were used");
+        debug_assert!(entry.span.is_none() && stock.batch.is_empty(), "all spans were used");
         stock.taken += spans.len();
-        spans.reverse();
-        entry.span = spans.pop();
-        stock.spare = spans;
+        let mut spans = spans.into_iter();
+        entry.span = spans.next();
+        stock.batch.extend(spans);
         self.count_opened(index);
     }
 
@@ -336,11 +342,12 @@ impl Cache {
         for index in 0..self.entries.len() {
             self.retire_run(index);
             let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
-            heap.release_full_spans(self.home, &mut stock.used);
             unused_bytes += entry.span.as_ref().map_or(0, free_bytes);
-            for span in entry.span.take().into_iter().chain(stock.spare.drain(..)) {
+            for span in entry.span.take().into_iter().chain(stock.batch.drain(stock.used..)) {
                 heap.release_span(self.home, span);
             }
+            heap.release_full_spans(self.home, &mut stock.batch);
+            stock.used = 0;
             stock.taken_before = core::mem::take(&mut stock.taken);
         }
         heap.stats.add(&mut self.tally, SweepBy::Allocation);

@@ -75,7 +75,7 @@ const PATIENCE: usize = 1000;
 const LOOK_BEFORE_ZEROING: usize = 1024;
 
 /// Spans that a mutator takes or returns at a time, at most.
-pub const SPAN_BATCH: usize = 16;
+pub const SPAN_BATCH: usize = 64;
 
 /// Spans of one kind and class on their way to or from a mutator.
 pub type SpanBatch = ArrayVec<CachedSpan, SPAN_BATCH>;
@@ -239,7 +239,8 @@ impl MHeap {
 
     /// Spans with free slots for the caller's cache, at least one and at most as many
     /// as wanted: swept ones, ones that sweeping finds room in, or one of fresh
-    /// pages, in this order. The caller pays its sweep credit first.
+    /// pages, in this order. The caller pays the sweep credit that it owes for them
+    /// before it uses them.
     ///
     /// Several at once cost little more than one, in instructions that other
     /// threads must wait for. Fresh ones come singly: memory is taken when it is

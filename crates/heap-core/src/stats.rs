@@ -13,7 +13,7 @@ pub use class_counts::{ClassCounts, Counted};
 pub enum SweepBy {
     /// An allocation that looked for a span with free slots.
     Allocation,
-    /// A mutator paying sweep credit before it takes a span.
+    /// A mutator paying sweep credit for what it takes.
     Credit,
     /// The background sweeper.
     Background,

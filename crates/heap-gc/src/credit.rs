@@ -1,5 +1,6 @@
-//! Sweep credit: a mutator pays for a span, before it takes one, by sweeping in
-//! proportion. (Go: proportional sweep in `mgcsweep.go`.)
+//! Sweep credit: a mutator pays for a span, before it uses it, by sweeping in
+//! proportion. (Go: proportional sweep in `mgcsweep.go`, where it pays before it looks
+//! for one. Here the search comes first: what it sweeps counts.)
 //!
 //! At the start of the sweep phase there are so many pages to sweep, and so many
 //! bytes may be allocated before the next collection is due. Their ratio is the
@@ -16,6 +17,9 @@
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+/// This part of the distance to the trigger is left free.
+pub(crate) const MARGIN: usize = 256;
+
 /// The price of allocation in the current sweep phase.
 #[derive(Debug, Default)]
 pub struct SweepCredit {
@@ -29,11 +33,11 @@ impl SweepCredit {
     /// Sets the terms: `pages` to sweep before `live` bytes grow to `trigger`.
     /// With the world stopped (CR2).
     pub fn set_terms(&self, pages: usize, live: usize, trigger: usize) {
-        // A sixty-fourth of the distance is left free, so that the sweep is over a
-        // little before it must be. Not more: a span that is swept for credit and
-        // found empty goes back to the pages, which costs more than reusing it.
+        // A little is left free, so that the sweep is over before it must be. Not more: a
+        // span that is swept for credit and found empty goes back to the pages, which
+        // costs more than reusing it.
         let distance = trigger.saturating_sub(live);
-        let distance = (distance - distance / 64).max(1);
+        let distance = (distance - distance / MARGIN).max(1);
         let ratio = pages as f64 / distance as f64;
         // ORDERING: Relaxed: published by leaving the safepoint (CR2).
         self.pages_per_byte.store(ratio.to_bits(), Ordering::Relaxed);

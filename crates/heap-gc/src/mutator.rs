@@ -30,12 +30,14 @@ use crate::shared::{MarkingId, Shared};
 
 mod tiny;
 
-/// A mutator takes no more spans at a time than this part of what may be granted
+/// All mutators together take no more spans ahead than this part of what may be granted
 /// before the next collection.
-const SPARE_SHARE: usize = 16;
+const SPARE_SHARE: usize = 2;
 
 /// A mutator counts its spans as granted when they make up this many bytes.
 const GRANT_BYTES: usize = 64 << 10;
+/// Or this part of what may be granted before the next collection.
+const GRANT_SHARE: usize = 16;
 
 /// What the collector knows of a mutator.
 #[derive(Debug)]
@@ -130,6 +132,7 @@ impl Mutator {
         let record = Arc::new(Record::at(shared.heap.next_home()));
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         shared.members.lock().push(Arc::clone(&record));
+        shared.mutators.fetch_add(1, Ordering::Relaxed);
         shared.gate.enter(&record.presence);
         let refused = Cell::new(OutOfMemory::System);
         let marking = Cell::new(shared.marking_id());
@@ -291,8 +294,8 @@ impl Mutator {
         slot.or_else(|| self.alloc_in_span(kind, class))
     }
 
-    /// The one retry loop: what the cache has, else pay credit and take spans. Apart
-    /// from `alloc_slow`, which needs no large frame.
+    /// The one retry loop: what the cache has, else take spans and pay the credit that is
+    /// owed for them. Apart from `alloc_slow`, which needs no large frame.
     #[cold]
     #[inline(never)]
     fn alloc_in_span(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
@@ -321,7 +324,6 @@ impl Mutator {
             };
             let span_bytes = class.span_pages() * PAGE_SIZE;
             request.wanted = shared.affordable(request.wanted, span_bytes);
-            shared.pay_credit(request.wanted * span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
             let acquired = shared.heap.acquire_spans(request, &mut tally);
@@ -335,6 +337,10 @@ impl Mutator {
                     return None;
                 }
             };
+            // Not before: spans that were swept just now are a part of the payment, and
+            // those that are swept for nothing else are likely to lose their pages. Here too
+            // destructors may run.
+            shared.pay_credit(spans.len() * span_bytes);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.install(kind, class, spans);
         }
@@ -535,6 +541,7 @@ impl Drop for Mutator {
         self.shared.flush(cache, stacks);
         self.shared.inherit(shade);
         self.leave();
+        self.shared.mutators.fetch_sub(1, Ordering::Relaxed);
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));
     }
@@ -556,7 +563,9 @@ impl Shared {
     /// not make up the heap.
     fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        wanted.min(1 + left / (SPARE_SHARE * span_bytes))
+        // ORDERING: Relaxed: a hint.
+        let each = left / (SPARE_SHARE * self.mutators.load(Ordering::Relaxed).max(1));
+        wanted.min(1 + each / span_bytes)
     }
 
     /// Whether it is time to count what a cache has opened as granted: not for
@@ -564,7 +573,7 @@ impl Shared {
     /// but before it is much compared to what is left.
     fn should_count(&self, opened_bytes: usize) -> bool {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        opened_bytes >= GRANT_BYTES.min(left / SPARE_SHARE)
+        opened_bytes >= GRANT_BYTES.min(left / GRANT_SHARE)
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.

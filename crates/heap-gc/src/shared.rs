@@ -105,6 +105,8 @@ pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) gate: Gate,
     pub(crate) members: Mutex<Vec<Arc<Record>>>,
+    /// How many mutators there are.
+    pub(crate) mutators: AtomicUsize,
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: WeakTables,
     pub(crate) credit: SweepCredit,
@@ -154,6 +156,7 @@ impl Shared {
             pool: MarkPool::new(settings.helpers),
             gate: Gate::default(),
             members: Mutex::new(Vec::new()),
+            mutators: AtomicUsize::new(0),
             roots: Arc::new(RootSet::default()),
             weak: WeakTables::default(),
             credit: SweepCredit::default(),

@@ -1,7 +1,8 @@
 //! Sweep credit under the model checker: several mutators pay and sweep at once.
 //!
 //! The terms and the formula are the real ones; paying is the loop of the
-//! mutators' slow path over a counter of unswept pages. What a mutator has been
+//! mutators' slow path over a counter of unswept pages (what a mutator sweeps while it looks
+//! for a span makes the payment smaller, and is left out). What a mutator has been
 //! granted stands in a shared counter that it raises *after* paying, so two that
 //! pay at the same time do not see each other's span. The debt of all together is
 //! therefore at most one span for each mutator but one. It never grows beyond
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use crate::credit::SweepCredit;
+use crate::credit::{MARGIN, SweepCredit};
 use crate::tests::model::{caught, check_bounded};
 
 /// Bytes of a span.
@@ -58,8 +59,7 @@ impl<S: Steps> World<S> {
     /// A heap with `pages` to sweep and the price of `PAGES_PER_SPAN` per span.
     fn new(pages: usize) -> Arc<World<S>> {
         let credit = SweepCredit::default();
-        // A part of the distance is left free.
-        let distance = pages * SPAN / PAGES_PER_SPAN * 64 / 63;
+        let distance = pages * SPAN / PAGES_PER_SPAN * MARGIN / (MARGIN - 1);
         credit.set_terms(pages, LIVE, LIVE + distance);
         assert_eq!(credit.owed(SPAN, LIVE, 0), PAGES_PER_SPAN, "the price of a span");
         Arc::new(World {
