@@ -18,7 +18,7 @@ use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::arena::{Arena, BLACK};
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
@@ -90,10 +90,11 @@ impl Spans {
                 Refill::Slot(slot) => break slot,
                 Refill::NoMemory => panic!("no memory"),
                 Refill::NeedSpans(request) => {
-                    let mut tally = Tally::default();
-                    let spans = self.heap.acquire_spans(request, &mut tally);
+                    let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
+                    let acquired = self.heap.acquire_spans(request, &mut spans, &mut tally);
                     self.cache.count(&tally);
-                    self.cache.install(&NOSCAN, self.class, spans.expect("memory"));
+                    acquired.expect("memory");
+                    self.cache.install(&NOSCAN, self.class, &mut spans);
                 }
             }
         }

@@ -88,9 +88,11 @@ struct Stock {
 }
 
 /// A mutator's windows and spans.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Cache {
-    /// In place, not boxed: the fast path starts here.
+    /// In place, not boxed, and first: the fast path starts here, and an offset would cost it
+    /// an instruction.
     windows: [Window; WINDOWS],
     entries: Vec<Entry>,
     /// For each entry.
@@ -247,13 +249,14 @@ impl Cache {
         Refill::NeedSpans(SpanRequest { central, home: self.home, wanted })
     }
 
-    /// Makes `spans` the ones that their kind and class allocate from, in order.
-    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, spans: SpanBatch) {
+    /// Makes `spans` the ones that their kind and class allocate from, in order, and leaves
+    /// the batch empty.
+    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, spans: &mut SpanBatch) {
         let index = self.by_key[&(kind.address() + class.index())];
         let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
         debug_assert!(entry.span.is_none() && stock.batch.is_empty(), "all spans were used");
         stock.taken += spans.len();
-        let mut spans = spans.into_iter();
+        let mut spans = spans.drain(..);
         entry.span = spans.next();
         stock.batch.extend(spans);
         self.count_opened(index);

@@ -237,10 +237,10 @@ impl MHeap {
 
     // ---- spans for mutators ----------------------------------------------
 
-    /// Spans with free slots for the caller's cache, at least one and at most as many
-    /// as wanted: swept ones, ones that sweeping finds room in, or one of fresh
-    /// pages, in this order. The caller pays the sweep credit that it owes for them
-    /// before it uses them.
+    /// Puts spans with free slots for the caller's cache into `spans`, which is empty: at
+    /// least one and at most as many as wanted; swept ones, ones that sweeping finds room in,
+    /// or one of fresh pages, in this order. The caller pays the sweep credit that it owes
+    /// for them before it uses them.
     ///
     /// Several at once cost little more than one, in instructions that other
     /// threads must wait for. Fresh ones come singly: memory is taken when it is
@@ -252,51 +252,54 @@ impl MHeap {
     pub fn acquire_spans(
         &self,
         request: SpanRequest<'_>,
+        spans: &mut SpanBatch,
         tally: &mut Tally,
-    ) -> Result<SpanBatch, OutOfMemory> {
+    ) -> Result<(), OutOfMemory> {
+        debug_assert!(spans.is_empty(), "there is room for a batch");
         let SpanRequest { central, home, wanted } = request;
-        let wanted = wanted.clamp(1, SPAN_BATCH);
+        let request = SpanRequest { wanted: wanted.clamp(1, SPAN_BATCH), ..request };
         let now = self.now();
-        let swept = Self::take_swept(central, home, now, wanted);
-        if !swept.is_empty() {
-            return Ok(swept);
+        Self::take_swept(request, now, spans);
+        if !spans.is_empty() {
+            return Ok(());
         }
         if let Some(ticket) = self.active.begin() {
-            let spans = self.sweep_for_room(&ticket, central, home, now, wanted, tally);
+            self.sweep_for_room(&ticket, request, now, spans, tally);
             if !spans.is_empty() {
-                return Ok(spans);
+                return Ok(());
             }
         }
         match self.fresh_span(central, central.class().span_pages()) {
-            Ok(span) => Ok(SpanBatch::from_iter([span])),
+            Ok(span) => spans.push(span),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
                 // this very list.
-                let swept = Self::take_swept(central, home, now, 1);
-                if swept.is_empty() { Err(refusal) } else { Ok(swept) }
+                Self::take_swept(SpanRequest { central, home, wanted: 1 }, now, spans);
+                if spans.is_empty() {
+                    return Err(refusal);
+                }
             }
         }
+        Ok(())
     }
 
-    fn take_swept(central: &Central, home: Home, now: SweepGen, wanted: usize) -> SpanBatch {
-        let mut spans = SpanBatch::new();
+    fn take_swept(request: SpanRequest<'_>, now: SweepGen, spans: &mut SpanBatch) {
+        let SpanRequest { central, home, wanted } = request;
         central.partial_swept(now).pop_many(home, wanted, |span| {
             // SAFETY: just popped from a swept list.
             spans.push(unsafe { CachedSpan::from_swept(span, now) });
         });
-        spans
     }
 
     fn sweep_for_room(
         &self,
         ticket: &Ticket<'_>,
-        central: &Central,
-        home: Home,
+        request: SpanRequest<'_>,
         now: SweepGen,
-        wanted: usize,
+        spans: &mut SpanBatch,
         tally: &mut Tally,
-    ) -> SpanBatch {
-        let mut spans = SpanBatch::new();
+    ) {
+        let SpanRequest { central, home, wanted } = request;
         let mut budget = SWEEP_BUDGET;
         while spans.is_empty() && budget > 0 {
             let mut claims = ArrayVec::<SweepClaim<'_>, SPAN_BATCH>::new();
@@ -319,7 +322,7 @@ impl MHeap {
             let slots = central.class().objects_per_span();
             let mut bitmaps = self.bits.alloc_many(slots, claims.len());
             let mut freed = 0;
-            for mut claim in claims {
+            for mut claim in claims.drain(..) {
                 let counts = self.sweep_claimed(&mut claim, bitmaps.next(), tally);
                 freed += counts.freed_objects;
                 if counts.live_objects < claim.body().nelems {
@@ -330,7 +333,6 @@ impl MHeap {
             }
             central.counts().freed(freed, central.class().object_size());
         }
-        spans
     }
 
     /// Takes spans of one kind and class back of which every slot was handed out.
@@ -340,18 +342,16 @@ impl MHeap {
         // SAFETY: Y3.
         let central = unsafe { first.body().central.as_ref() };
         let (mut handed_out, slot_bytes) = (0, first.body().slot_bytes);
-        let spans: ArrayVec<NonNull<Span>, SPAN_BATCH> = spans
-            .drain(..)
-            .map(|mut span| {
-                debug_assert_eq!(span.free_slots(), 0);
-                self.mark_newborn(&span);
-                debug_assert_eq!(span.body().central, NonNull::from(central));
-                handed_out += span.count();
-                span.uncache(now)
-            })
-            .collect();
+        let mut released = ArrayVec::<NonNull<Span>, SPAN_BATCH>::new();
+        for mut span in spans.drain(..) {
+            debug_assert_eq!(span.free_slots(), 0);
+            self.mark_newborn(&span);
+            debug_assert_eq!(span.body().central, NonNull::from(central));
+            handed_out += span.count();
+            released.push(span.uncache(now));
+        }
         central.counts().allocated(handed_out, slot_bytes);
-        central.full_swept(now).at(home).push_many(&spans);
+        central.full_swept(now).at(home).push_many(&released);
     }
 
     /// Takes a span back from a mutator's cache.

@@ -18,7 +18,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::MHeap;
+use heap_core::mheap::{MHeap, SpanBatch};
 use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
 use heap_core::size_class::SizeClass;
@@ -285,16 +285,18 @@ fn any_one_allocation_on_the_way_to_a_slot_may_fail() {
                 Refill::NeedSpans(request) => request,
                 _ => panic!("memory has returned"),
             };
-            let mut tally = Tally::default();
-            let (span, failed) = with_failing(n, || raw.heap.acquire_spans(again, &mut tally));
-            assert_eq!(span.is_err(), failed);
+            let (mut span, mut tally) = (SpanBatch::new(), Tally::default());
+            let (acquired, failed) =
+                with_failing(n, || raw.heap.acquire_spans(again, &mut span, &mut tally));
+            assert_eq!(acquired.is_err(), failed);
             spans += usize::from(failed);
             came_to_it |= failed;
-            let span = span.unwrap_or_else(|reason| {
+            acquired.unwrap_or_else(|reason| {
                 assert_eq!(reason, OutOfMemory::System);
-                raw.heap.acquire_spans(again, &mut tally).expect("memory has returned")
+                let acquired = raw.heap.acquire_spans(again, &mut span, &mut tally);
+                acquired.expect("memory has returned");
             });
-            raw.cache.install(&NOSCAN, class, span);
+            raw.cache.install(&NOSCAN, class, &mut span);
             raw.grow(3, class.object_size());
         }
         raw.collect();

@@ -14,7 +14,7 @@ use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
-use heap_core::mheap::Order;
+use heap_core::mheap::{Order, SpanBatch};
 use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
@@ -300,6 +300,7 @@ impl Mutator {
     #[inline(never)]
     fn alloc_in_span(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let shared = &*self.shared;
+        let mut spans = SpanBatch::new();
         loop {
             // The borrow of the cache ends before anything that can run user
             // code (destructors, when sweeping).
@@ -326,23 +327,20 @@ impl Mutator {
             request.wanted = shared.affordable(request.wanted, span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
-            let acquired = shared.heap.acquire_spans(request, &mut tally);
+            let acquired = shared.heap.acquire_spans(request, &mut spans, &mut tally);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
-            let spans = match acquired {
-                Ok(spans) => spans,
-                Err(reason) => {
-                    shared.gate.want();
-                    self.refused.set(reason);
-                    return None;
-                }
-            };
+            if let Err(reason) = acquired {
+                shared.gate.want();
+                self.refused.set(reason);
+                return None;
+            }
             // Not before: spans that were swept just now are a part of the payment, and
             // those that are swept for nothing else are likely to lose their pages. Here too
             // destructors may run.
             shared.pay_credit(spans.len() * span_bytes);
             // SAFETY: MU1, as in `alloc_small`.
-            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, spans);
+            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, &mut spans);
         }
     }
 

@@ -11,7 +11,7 @@ use std::mem::forget;
 
 use heap_sync::atomic::Ordering;
 
-use super::{CoreConfig, MHeap, SpanRequest};
+use super::{CoreConfig, MHeap, SpanBatch, SpanRequest};
 use crate::arena::{Arena, BLACK, GREY, QUEUED, WHITE};
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
@@ -125,6 +125,12 @@ impl Sample {
     }
 }
 
+fn acquire(heap: &MHeap, request: SpanRequest<'_>) -> SpanBatch {
+    let mut spans = SpanBatch::new();
+    heap.acquire_spans(request, &mut spans, &mut Tally::default()).expect("memory");
+    spans
+}
+
 fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
     let class = SizeClass::for_size(bytes).expect("a small object");
     loop {
@@ -132,8 +138,7 @@ fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
             Refill::Slot(slot) => return slot,
             Refill::NoMemory => panic!("no memory"),
             Refill::NeedSpans(request) => {
-                let spans = heap.acquire_spans(request, &mut Tally::default());
-                cache.install(&SCAN, class, spans.expect("memory"));
+                cache.install(&SCAN, class, &mut acquire(heap, request));
             }
         }
     }
@@ -171,12 +176,12 @@ fn broken(invariant: &str, state: State, damage: impl FnOnce(&mut Sample)) {
 fn a_span_in_a_cache_is_seen() {
     broken("C1", State::Swept, |s| {
         let request = one_from(s.central(0));
-        let _lost = s.heap.acquire_spans(request, &mut Tally::default()).expect("memory");
+        let _lost = acquire(&s.heap, request);
     });
     // One that was in a cache when the clock advanced.
     broken("C1", State::Swept, |s| {
         let request = one_from(s.central(0));
-        let span = s.heap.acquire_spans(request, &mut Tally::default()).expect("memory");
+        let span = acquire(&s.heap, request);
         s.heap.before_mark();
         s.live.iter().for_each(|object| set_mark(*object, BLACK));
         s.heap.start_sweep();

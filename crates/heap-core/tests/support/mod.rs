@@ -18,7 +18,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
 use heap_core::os::{Os, SystemOs};
 use heap_core::size_class::SizeClass;
 use heap_core::specials::{AddError, Special, SpecialKind};
@@ -129,10 +129,11 @@ pub(crate) fn refill(
             Refill::Slot(slot) => return Ok(slot),
             Refill::NoMemory => return Err(OutOfMemory::System),
             Refill::NeedSpans(request) => {
-                let mut tally = Tally::default();
-                let spans = heap.acquire_spans(request, &mut tally);
+                let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
+                let acquired = heap.acquire_spans(request, &mut spans, &mut tally);
                 cache.count(&tally);
-                cache.install(kind, class, spans?);
+                acquired?;
+                cache.install(kind, class, &mut spans);
             }
         }
     }
