@@ -42,8 +42,12 @@ const TAKEN_PER_BATCH: usize = 4;
 /// batch has to wait for all of them.
 const DROPPING_BATCH: usize = 16;
 
+/// Places at which the windows of a kind begin.
+const KIND_PLACES: usize = 256;
 /// Places in the window table.
-const WINDOWS: usize = 256;
+const WINDOWS: usize = KIND_PLACES + CLASS_PLACES;
+/// Places after the one at which a kind begins.
+const CLASS_PLACES: usize = 128;
 
 /// The run of free slots that allocations of one key come from.
 #[repr(C)]
@@ -124,10 +128,11 @@ pub enum Refill<'h> {
 
 #[inline(always)]
 const fn place(key: usize) -> usize {
-    // The kind's address without its alignment, plus the class: kinds of one
-    // crate lie next to each other and so do not collide; the classes of one
-    // kind spread likewise.
-    ((key >> 7).wrapping_add(key & 127)) & (WINDOWS - 1)
+    // Where the kind begins, from its address without its alignment, plus the class:
+    // kinds of one crate lie next to each other and so do not collide; the classes of
+    // one kind spread likewise. Without wrapping: the class of a fixed type then is part
+    // of a constant offset.
+    (key >> 7) % KIND_PLACES + key % CLASS_PLACES
 }
 
 fn free_bytes(span: &CachedSpan) -> usize {
