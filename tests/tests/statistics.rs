@@ -121,3 +121,38 @@ fn samples_of_a_running_heap_add_up() {
         assert_eq!(live, walked as u64, "{row:?}");
     }
 }
+
+#[test]
+fn who_looks_for_spans_sweeps_them_and_pays_little_more() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    // All is garbage: each cycle has as many spans to sweep as the next needs.
+    while heap.stats().collections < 20 {
+        for i in 0..1000_u64 {
+            cx.alloc([i, i]);
+        }
+        cx.safepoint();
+    }
+    let stats = heap.stats();
+    let (by_allocation, by_credit) = (stats.pages_swept_by_allocation, stats.pages_swept_by_credit);
+    assert!(by_allocation > 4000, "{by_allocation}");
+    assert!(by_credit * 64 < by_allocation, "{by_credit} for credit, {by_allocation} not");
+}
+
+#[test]
+fn who_allocates_something_else_pays_for_it_by_sweeping() {
+    let heap = Heap::new(Config::new().min_heap_bytes(8 << 20));
+    let mut cx = heap.enter();
+    for i in 0..(3 << 20) / 32 {
+        cx.alloc([i as u64; 4]);
+    }
+    let pages = heap.stats().heap_bytes / 8192;
+    cx.collect();
+    let before = heap.stats();
+    // Half of the way to the next collection, without a safepoint.
+    for i in 0..before.trigger_bytes / 2 / 64 {
+        cx.alloc([i; 8]);
+    }
+    let swept = heap.stats().pages_swept_by_credit - before.pages_swept_by_credit;
+    assert!(swept >= pages * 2 / 5, "{swept} of {pages} pages");
+}

@@ -16,16 +16,16 @@
 //! 4. When the span is used up the cache goes on with a spare one. When there is none,
 //!    all that are used up go back to their [`mcentral::Central`], and the caller is
 //!    told that it needs spans: a batch, the larger the more were taken before.
-//! 5. The caller (the collector's slow path, not this crate) first pays its
-//!    sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
-//! 6. [`mheap::MHeap::acquire_spans`] takes swept spans with room if there are
+//! 5. [`mheap::MHeap::acquire_spans`] takes swept spans with room if there are
 //!    any.
-//! 7. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
+//! 6. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
 //!    class ([`sweep`]), a batch at a time, until some have room: a bounded number.
-//! 8. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit;
-//! 9. which reserves another [`arena`] from the [`os`] when it has none.
-//! 10. The span's record comes from [`fixalloc`]; its pages are entered in the
-//!     arena's tables.
+//! 7. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit;
+//! 8. which reserves another [`arena`] from the [`os`] when it has none.
+//! 9. The span's record comes from [`fixalloc`]; its pages are entered in the
+//!    arena's tables.
+//! 10. The caller (the collector's slow path, not this crate) pays the rest of its
+//!     sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
 //! 11. [`mcache::Cache::install`] makes the batch, or this one, the spans to allocate
 //!     from, and the slot is the first of the first one's first run.
 //! 12. After the next marking the object's mark byte becomes an allocation bit

@@ -12,8 +12,10 @@
 //! owner is at a safepoint.
 //!
 //! Spans come and go in batches. A batch is a quarter of what the entry took since
-//! the last collection, or between that one and the one before, and
-//! [`SPAN_BATCH`] at most: so what is rarely allocated has no spare spans.
+//! the last flush, or between that one and the one before (collections flush; one in
+//! slices twice), and [`SPAN_BATCH`] spans of a page at most, fewer if they are longer
+//! or have destructors: so what is rarely allocated has few spare spans. The caller may
+//! want fewer.
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
@@ -38,16 +40,19 @@ mod tiny;
 /// A batch is this part of the spans that were taken before it.
 const TAKEN_PER_BATCH: usize = 4;
 
-/// Spans in a batch at most, if sweeping one runs destructors: the allocation that takes a
-/// batch has to wait for all of them.
+/// Spans in a batch at most, if sweeping one runs destructors: the allocation that looks for
+/// a batch has to wait for all of them.
 const DROPPING_BATCH: usize = 16;
 
 /// Places at which the windows of a kind begin.
 const KIND_PLACES: usize = 256;
+/// Places for the classes of a kind, from there on.
+const CLASS_PLACES: usize = 128;
 /// Places in the window table.
 const WINDOWS: usize = KIND_PLACES + CLASS_PLACES;
-/// Places after the one at which a kind begins.
-const CLASS_PLACES: usize = 128;
+
+// A key is the sum of both, and can be taken apart again.
+const _: () = assert!(align_of::<ObjectKind>().is_multiple_of(CLASS_PLACES));
 
 /// The run of free slots that allocations of one key come from.
 #[repr(C)]
@@ -132,7 +137,7 @@ const fn place(key: usize) -> usize {
     // kinds of one crate lie next to each other and so do not collide; the classes of
     // one kind spread likewise. Without wrapping: the class of a fixed type then is part
     // of a constant offset.
-    (key >> 7) % KIND_PLACES + key % CLASS_PLACES
+    key / CLASS_PLACES % KIND_PLACES + key % CLASS_PLACES
 }
 
 fn free_bytes(span: &CachedSpan) -> usize {

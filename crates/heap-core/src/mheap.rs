@@ -248,7 +248,7 @@ impl MHeap {
     ///
     /// # Errors
     ///
-    /// When the limit or the system refuses fresh pages.
+    /// When the limit or the system refuses fresh pages; `spans` stays empty.
     pub fn acquire_spans(
         &self,
         request: SpanRequest<'_>,
@@ -471,22 +471,30 @@ impl MHeap {
     }
 
     /// A span record and fresh pages for it, charged against the limit (Y2); calls
-    /// `count` under the page lock.
+    /// `count` under the page lock. Refuses only when everything is swept.
     fn take_run(
         &self,
         npages: usize,
-        count: impl FnOnce(),
+        count: impl Fn(),
+    ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
+        // Asked first: what others sweep meanwhile would be missed.
+        let is_swept = self.sweep_is_over();
+        self.try_take_run(npages, &count).or_else(|refusal| {
+            if is_swept || refusal == OutOfMemory::TooLarge {
+                return Err(refusal);
+            }
+            self.sweep_for_pages();
+            self.try_take_run(npages, &count)
+        })
+    }
+
+    fn try_take_run(
+        &self,
+        npages: usize,
+        count: &impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         let mut pages = self.pages.lock();
-        match self.charge(npages) {
-            Err(OutOfMemory::Limit) => {
-                drop(pages);
-                self.sweep_for_pages();
-                pages = self.pages.lock();
-                self.charge(npages)?;
-            }
-            charged => charged?,
-        }
+        self.charge(npages)?;
         let taken = pages.spans.alloc(Span::dead).and_then(|record| {
             let run = pages.take(&*self.os, self.config.huge_pages, npages);
             if run.is_none() {

@@ -198,8 +198,9 @@ fn any_one_call_to_the_system_may_fail() {
         assert_eq!(os.reserved(), toy.heap.memory().mapped);
         after_the_failure(toy);
     }
-    // A refused arena is made up for by a smaller one; a huge object cannot be.
-    assert!(refused >= 3, "{refused}");
+    // A refused arena is made up for by a smaller one; a huge object is asked for once
+    // more, if there was something to sweep.
+    assert!(refused >= 1, "{refused}");
 }
 
 #[test]

@@ -9,10 +9,11 @@
 //!
 //! * CR1: when `owed` returns zero for a span, `pages swept >= ratio * (bytes
 //!   granted + span)`, or everything is swept: a mutator alone is never in debt.
-//!   Mutators that pay at the same time do not see each other's spans yet, so the
-//!   debt may reach one payment per mutator (a batch of spans); the next one to
-//!   pay clears it. What a mutator has opened and not counted yet is not seen
-//!   either; it is bounded (see `Shared::should_count`).
+//!   Mutators that pay at the same time do not see each other's spans yet, nor what a
+//!   mutator has paid for and not begun to use: so the debt may reach one payment (a
+//!   batch of spans) per kind and class of each mutator; the next one to pay clears it.
+//!   What a mutator has opened and not counted yet is not seen either; it is bounded (see
+//!   `Shared::should_count`). What is left unpaid the collector sweeps.
 //! * CR2: the terms change only with the world stopped.
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -49,6 +50,14 @@ impl SweepCredit {
         self.pages_per_byte.store(0, Ordering::Relaxed);
     }
 
+    /// Bytes that so many pages pay for.
+    #[must_use]
+    pub fn worth(&self, pages: usize) -> usize {
+        let ratio = f64::from_bits(self.pages_per_byte.load(Ordering::Relaxed));
+        // Nothing is owed: any number of bytes. (The conversion saturates.)
+        (pages as f64 / ratio) as usize
+    }
+
     /// Pages that must still be swept before `span_bytes` may be granted, when
     /// `live` bytes are granted and `swept` pages were swept in this phase.
     #[must_use]
@@ -78,6 +87,18 @@ mod tests {
             live += 8192;
             assert!(live < trigger, "the sweep must be over before the trigger");
         }
+    }
+
+    #[test]
+    fn a_part_of_the_distance_is_free() {
+        let credit = SweepCredit::default();
+        assert_eq!(credit.worth(1), usize::MAX, "nothing is owed");
+        let (pages, live, distance) = (1000, 8 << 20, 4 << 20);
+        credit.set_terms(pages, live, live + distance);
+        assert_eq!(credit.owed(distance - distance / MARGIN, live, 0), pages);
+        // And not much more.
+        assert!(credit.owed(distance / 2, live, 0) <= pages / 2 + pages / MARGIN);
+        assert_eq!(credit.worth(pages), distance - distance / MARGIN);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mcentral::Home;
-use heap_core::mheap::{Order, SpanBatch};
+use heap_core::mheap::{Order, SPAN_BATCH, SpanBatch};
 use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
@@ -30,9 +30,12 @@ use crate::shared::{MarkingId, Shared};
 
 mod tiny;
 
-/// All mutators together take no more spans ahead than this part of what may be granted
-/// before the next collection.
+/// A mutator takes no more spans of one kind and class at a time than its share of this
+/// part of what may be granted before the next collection.
 const SPARE_SHARE: usize = 2;
+/// Nor than its share of this part of the heap's limit: what lies in a cache is no use to
+/// other kinds, and is not found by who looks for pages.
+const SPARE_LIMIT_SHARE: usize = 32;
 
 /// A mutator counts its spans as granted when they make up this many bytes.
 const GRANT_BYTES: usize = 64 << 10;
@@ -337,7 +340,8 @@ impl Mutator {
             }
             // Not before: spans that were swept just now are a part of the payment, and
             // those that are swept for nothing else are likely to lose their pages. Here too
-            // destructors may run.
+            // destructors may run, while these spans are in no cache; the clock stands, as we
+            // are inside (C1).
             shared.pay_credit(spans.len() * span_bytes);
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.install(kind, class, &mut spans);
@@ -558,12 +562,16 @@ fn check_not_in_destructor() {
 impl Shared {
     /// How many of `wanted` spans a mutator may take at once: all of them while
     /// the next collection is far, so that the spare spans of many mutators do
-    /// not make up the heap.
+    /// not make up the heap; and as many beside the first as a batch of pages pays for, so
+    /// that where garbage is plenty and room is scarce nobody sweeps half of the heap at
+    /// once.
     fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        // ORDERING: Relaxed: a hint.
-        let each = left / (SPARE_SHARE * self.mutators.load(Ordering::Relaxed).max(1));
-        wanted.min(1 + each / span_bytes)
+        let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
+        let spare = (left / SPARE_SHARE).min(limit / SPARE_LIMIT_SHARE);
+        // ORDERING: Relaxed: a hint; the caller has counted itself.
+        let each = spare / self.mutators.load(Ordering::Relaxed);
+        wanted.min(1 + each.min(self.credit.worth(SPAN_BATCH)) / span_bytes)
     }
 
     /// Whether it is time to count what a cache has opened as granted: not for
@@ -589,5 +597,54 @@ impl Shared {
             }
         }
         self.heap.stats.add(&mut tally, SweepBy::Credit);
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+    use crate::shared::Settings;
+
+    /// What may be taken beside the first span, in bytes.
+    fn spare(shared: &Shared) -> usize {
+        shared.affordable(usize::MAX, 1) - 1
+    }
+
+    #[test]
+    fn mutators_share_what_they_may_take_ahead() {
+        let shared = Shared::new(Settings::default());
+        let left = shared.trigger_bytes();
+        let one = Mutator::attach(&shared);
+        assert_eq!(spare(&shared), left / SPARE_SHARE);
+        let others = [(); 3].map(|()| Mutator::attach(&shared));
+        assert_eq!(spare(&shared), left / SPARE_SHARE / 4);
+        drop(others);
+        assert_eq!(spare(&shared), left / SPARE_SHARE);
+        assert_eq!(shared.affordable(5, PAGE_SIZE), 5);
+        // Nothing is left, and one span is needed all the same.
+        shared.live_bytes.store(left, Ordering::Relaxed);
+        assert_eq!(shared.affordable(5, PAGE_SIZE), 1);
+        drop(one);
+    }
+
+    #[test]
+    fn a_mutator_takes_little_ahead_of_a_small_limit() {
+        let limit = 2 << 20;
+        let settings = Settings { max_heap_bytes: Some(limit), ..Settings::default() };
+        let shared = Shared::new(settings);
+        let _one = Mutator::attach(&shared);
+        assert_eq!(spare(&shared), limit / SPARE_LIMIT_SHARE);
+    }
+
+    #[test]
+    fn a_mutator_takes_ahead_what_it_can_pay_for() {
+        let shared = Shared::new(Settings::default());
+        let _one = Mutator::attach(&shared);
+        let left = shared.trigger_bytes();
+        // Eight pages are to be swept for each.
+        shared.credit.set_terms(8 * left / PAGE_SIZE, 0, left);
+        let spans = shared.affordable(SPAN_BATCH, PAGE_SIZE);
+        assert_eq!(spans, SPAN_BATCH / 8);
+        assert!(shared.credit.owed(spans * PAGE_SIZE, 0, 0) <= SPAN_BATCH + 8);
     }
 }
