@@ -5,14 +5,17 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::ptr::NonNull;
 
+use heap_core::geometry::PAGE_SIZE;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
-use support::{config, refill};
+use heap_core::stats::SweepBy;
+use support::{config, refill, verify_at_rest};
 
 fn drop_nothing(_object: NonNull<u8>) {}
 
@@ -27,16 +30,20 @@ fn class_of(bytes: usize) -> SizeClass {
     SizeClass::for_size(bytes).expect("a small size")
 }
 
+fn fill(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind, class: SizeClass, n: usize) {
+    for _ in 0..n {
+        let slot = cache.alloc(kind, class);
+        slot.unwrap_or_else(|| refill(heap, cache, kind, class).expect("memory"));
+    }
+}
+
 /// What a cache asks for first after it has filled so many spans, was flushed, filled so
 /// many more, and so on.
 fn wanted(kind: &'static ObjectKind, bytes: usize, filled: &[usize]) -> usize {
     let heap = MHeap::new(config(), Box::new(SystemOs));
     let (mut cache, class) = (Cache::default(), class_of(bytes));
     for spans in filled {
-        for _ in 0..spans * class.objects_per_span() {
-            let slot = cache.alloc(kind, class);
-            slot.unwrap_or_else(|| refill(&heap, &mut cache, kind, class).expect("memory"));
-        }
+        fill(&heap, &mut cache, kind, class, spans * class.objects_per_span());
         cache.flush(&heap);
     }
     match cache.refill(&heap, kind, class) {
@@ -65,4 +72,32 @@ fn a_full_batch_at_most() {
     assert!(pages > 1);
     assert_eq!(wanted(&NOSCAN, 9472, &[400]), SPAN_BATCH / pages);
     assert_eq!(wanted(&DROPS, 9472, &[400]), 16 / pages);
+}
+
+/// Every slot of a batch is handed out once, and all of its spans come back, used up or
+/// not.
+#[test]
+fn a_batch_is_used_span_by_span() {
+    const SPANS: usize = 40;
+    let heap = MHeap::new(config(), Box::new(SystemOs));
+    let (mut cache, class) = (Cache::default(), class_of(1024));
+    let per_span = class.objects_per_span();
+    fill(&heap, &mut cache, &NOSCAN, class, SPANS * per_span);
+    // All of them die: the next cycle begins with batches of ten.
+    for used in [3 * per_span, SPANS * per_span, 12 * per_span + 1] {
+        cache.flush(&heap);
+        heap.sweep_rest(SweepBy::Collector);
+        heap.before_mark();
+        heap.start_sweep();
+        let mut slots = HashSet::new();
+        for _ in 0..used {
+            let slot = cache.alloc(&NOSCAN, class);
+            let slot =
+                slot.unwrap_or_else(|| refill(&heap, &mut cache, &NOSCAN, class).expect("memory"));
+            assert!(slots.insert(slot), "C2: a slot is handed out once");
+        }
+        cache.flush(&heap);
+        assert_eq!(heap.memory().in_use, SPANS * PAGE_SIZE, "no span is lost");
+        verify_at_rest(&heap);
+    }
 }
