@@ -32,8 +32,7 @@ fn class_of(bytes: usize) -> SizeClass {
 
 fn fill(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind, class: SizeClass, n: usize) {
     for _ in 0..n {
-        let slot = cache.alloc(kind, class);
-        slot.unwrap_or_else(|| refill(heap, cache, kind, class).expect("memory"));
+        refill(heap, cache, kind, class).expect("memory");
     }
 }
 
@@ -91,9 +90,7 @@ fn a_batch_is_used_span_by_span() {
         heap.start_sweep();
         let mut slots = HashSet::new();
         for _ in 0..used {
-            let slot = cache.alloc(&NOSCAN, class);
-            let slot =
-                slot.unwrap_or_else(|| refill(&heap, &mut cache, &NOSCAN, class).expect("memory"));
+            let slot = refill(&heap, &mut cache, &NOSCAN, class).expect("memory");
             assert!(slots.insert(slot), "C2: a slot is handed out once");
         }
         cache.flush(&heap);

@@ -105,7 +105,7 @@ pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) gate: Gate,
     pub(crate) members: Mutex<Vec<Arc<Record>>>,
-    /// How many mutators there are, those that are outside included.
+    /// The length of `members`, for who cannot wait for its lock.
     pub(crate) mutators: AtomicUsize,
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: WeakTables,
