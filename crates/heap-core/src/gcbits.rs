@@ -5,6 +5,9 @@
 //! in them must be dead: once all spans are swept, nothing points at bitmaps
 //! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
 //!
+//! Every home has its own ([`HomeBits`]): what a sweeper writes it has written before, two
+//! cycles ago.
+//!
 //! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
 //!   of the last completed sweep; `previous` is kept one cycle more, for late
 //!   readers; then it is `free`. No span in use has a bitmap in `free`, and no two
@@ -14,8 +17,11 @@
 use core::ptr::NonNull;
 use std::alloc::Layout;
 
+use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
+
+use crate::home::{HOMES_MAX, Home};
 
 /// Words of a chunk (64 KiB with the header).
 const CHUNK_WORDS: usize = 8192 - 1;
@@ -115,7 +121,7 @@ struct Generations {
     total: usize,
 }
 
-/// The bitmaps of a heap.
+/// The bitmaps of one home.
 #[derive(Debug)]
 pub struct GcBits {
     /// The chunk of `next` that is being filled.
@@ -290,6 +296,52 @@ impl GcBits {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.generations.lock().total * size_of::<Chunk>()
+    }
+}
+
+/// The bitmaps of a heap.
+#[derive(Debug, Default)]
+pub struct HomeBits([CachePadded<GcBits>; HOMES_MAX]);
+
+impl HomeBits {
+    /// Those of one home.
+    #[must_use]
+    pub fn at(&self, home: Home) -> &GcBits {
+        &self.0[home.index()]
+    }
+
+    fn all(&self) -> impl Iterator<Item = &GcBits> {
+        self.0.iter().map(|bits| &**bits)
+    }
+
+    /// See [`GcBits::rotate`].
+    pub fn rotate(&self) {
+        self.all().for_each(GcBits::rotate);
+    }
+
+    /// See [`GcBits::kept`].
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.all().any(GcBits::kept)
+    }
+
+    /// See [`GcBits::release_free`].
+    pub fn release_free(&self) -> usize {
+        self.all().map(GcBits::release_free).sum()
+    }
+
+    /// See [`GcBits::in_use`].
+    #[must_use]
+    pub fn in_use(&self) -> Vec<(usize, usize)> {
+        let mut ranges: Vec<_> = self.all().flat_map(GcBits::in_use).collect();
+        ranges.sort_unstable();
+        ranges
+    }
+
+    /// See [`GcBits::bytes`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.all().map(GcBits::bytes).sum()
     }
 }
 

@@ -20,7 +20,8 @@
 //!    any.
 //! 6. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
 //!    class ([`sweep`]), a batch at a time, until some have room: a bounded number.
-//! 7. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit;
+//! 7. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit,
+//!    at the mutator's [`home`] if there are some near;
 //! 8. which reserves another [`arena`] from the [`os`] when it has none.
 //! 9. The span's record comes from [`fixalloc`]; its pages are entered in the
 //!    arena's tables.
@@ -37,7 +38,8 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: geometry asan error size_class sweep_gen ticket gcbits span_set fixalloc os specials
+//! layers: geometry asan error size_class sweep_gen ticket home gcbits span_set fixalloc os
+//! layers: specials
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
 //! ```
@@ -53,6 +55,7 @@ pub mod fixalloc;
 #[allow(unsafe_code, reason = "raw memory of bitmaps")]
 pub mod gcbits;
 pub mod geometry;
+pub mod home;
 pub mod kind;
 #[allow(unsafe_code, reason = "vector kernels over mark bytes")]
 pub mod marks;

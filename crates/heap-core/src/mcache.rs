@@ -28,8 +28,9 @@ use core::ptr::NonNull;
 use rustc_hash::FxHashMap;
 
 use crate::asan;
+use crate::home::Home;
 use crate::kind::ObjectKind;
-use crate::mcentral::{Central, Home};
+use crate::mcentral::Central;
 use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch, SpanRequest};
 use crate::mspan::CachedSpan;
 use crate::size_class::SizeClass;
@@ -248,7 +249,7 @@ impl Cache {
             self.count_opened(index);
         }
         let stock = &mut self.stocks[index];
-        heap.release_full_spans(self.home, &mut stock.batch);
+        heap.release_full_spans(&mut stock.batch);
         stock.used = 0;
         // Long spans come in smaller batches, or one by one.
         let most = if kind.drop_in_place.is_some() { DROPPING_BATCH } else { SPAN_BATCH };
@@ -357,14 +358,25 @@ impl Cache {
             let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
             unused_bytes += entry.span.as_ref().map_or(0, free_bytes);
             for span in entry.span.take().into_iter().chain(stock.batch.drain(stock.used..)) {
-                heap.release_span(self.home, span);
+                heap.release_span(span);
             }
-            heap.release_full_spans(self.home, &mut stock.batch);
+            heap.release_full_spans(&mut stock.batch);
             stock.used = 0;
             stock.taken_before = core::mem::take(&mut stock.taken);
         }
         heap.stats.add(&mut self.tally, SweepBy::Allocation);
         unused_bytes
+    }
+
+    /// Whether any span was taken since the last flush.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.stocks.iter().any(|stock| stock.taken > 0)
+    }
+
+    /// Gives the owner another home.
+    pub fn move_to(&mut self, home: Home) {
+        self.home = home;
     }
 
     /// Counts what the owner has swept on behalf of its allocations.

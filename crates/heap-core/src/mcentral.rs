@@ -7,9 +7,8 @@
 //! about the order in which the spans were swept: fullest, emptiest and lowest
 //! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
-//! Each list is in shards. A mutator puts spans into the shard that is its home, and
-//! looks for spans there first: so a span tends to stay with the mutator, and its
-//! memory in that processor's cache, and mutators get less in each other's way.
+//! Each list is in shards, one for each [`Home`]. A span is in the shard that its pages
+//! belong to, or did when it was listed; a mutator looks in that of its own home first.
 //!
 //! * N1: a span in a swept half has phase `Swept`; in an unswept half it has
 //!   phase `NeedsSweep`.
@@ -19,6 +18,7 @@ use core::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
 
+use crate::home::{HOMES_MAX, Home};
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
 use crate::size_class::SizeClass;
@@ -26,33 +26,18 @@ use crate::span_set::SpanSet;
 use crate::stats::ClassCounts;
 use crate::sweep_gen::SweepGen;
 
-/// Shards of a list.
-pub(crate) const SHARDS: usize = 4;
-
-/// The shard that a mutator prefers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Home(usize);
-
-impl Home {
-    /// The home of the `n`th mutator.
-    #[must_use]
-    pub fn of_mutator(n: usize) -> Home {
-        Home(n % SHARDS)
-    }
-}
-
-/// A list in shards.
+/// A list in shards, which different mutators change all the time.
 #[derive(Debug)]
-pub(crate) struct Shards([SpanSet<Span>; SHARDS]);
+pub(crate) struct Shards([CachePadded<SpanSet<Span>>; HOMES_MAX]);
 
 impl Shards {
     fn new() -> Shards {
-        Shards(core::array::from_fn(|_| SpanSet::new()))
+        Shards(core::array::from_fn(|_| CachePadded::new(SpanSet::new())))
     }
 
     /// One of the shards.
     pub(crate) fn at(&self, home: Home) -> &SpanSet<Span> {
-        &self.0[home.0]
+        &self.0[home.index()]
     }
 
     /// Takes up to `most` spans out of the first shard that has any, beginning at
@@ -63,7 +48,7 @@ impl Shards {
         most: usize,
         mut sink: impl FnMut(NonNull<Span>),
     ) -> usize {
-        let (before, from_home) = self.0.split_at(home.0);
+        let (before, from_home) = self.0.split_at(home.index());
         let mut shards = from_home.iter().chain(before);
         shards
             .find_map(|shard| Some(shard.pop_many(most, &mut sink)).filter(|n| *n > 0))
@@ -72,7 +57,7 @@ impl Shards {
 
     /// The shards.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SpanSet<Span>> {
-        self.0.iter()
+        self.0.iter().map(|shard| &**shard)
     }
 }
 

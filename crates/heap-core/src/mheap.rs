@@ -46,11 +46,12 @@ use crate::arena::Arena;
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::fixalloc::try_box;
-use crate::gcbits::{Bitmap, GcBits};
+use crate::gcbits::{Bitmap, HomeBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::home::{HOMES_MAX, Home, Homes};
 use crate::kind::ObjectKind;
 use crate::marks::Isa;
-use crate::mcentral::{Central, Home, SHARDS};
+use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::{Os, Reservation};
 use crate::size_class::SizeClass;
@@ -110,14 +111,14 @@ pub struct MHeap {
     isa: Isa,
     clock: AtomicU32,
     active: CachePadded<ActiveSweep>,
-    bits: CachePadded<GcBits>,
+    bits: HomeBits,
     pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
     stacks: CachePadded<Mutex<StackPool>>,
     /// Where `sweep_one` looks first: the number of a central's shard.
     cursor: AtomicUsize,
-    /// Mutators there have been.
-    mutators: AtomicUsize,
+    /// The [`Homes`] there are.
+    homes: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
     /// Objects made while a marking is under way.
@@ -153,12 +154,12 @@ impl MHeap {
             isa: Isa::detect(),
             clock: AtomicU32::new(0),
             active: CachePadded::new(ActiveSweep::closed()),
-            bits: CachePadded::default(),
+            bits: HomeBits::default(),
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             stacks: CachePadded::default(),
             cursor: AtomicUsize::new(0),
-            mutators: AtomicUsize::new(0),
+            homes: AtomicUsize::new(Homes::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             newborn: Newborn::default(),
             fired: Mutex::new(Vec::new()),
@@ -188,10 +189,17 @@ impl MHeap {
         SweepGen::from_raw(self.clock.load(Ordering::Relaxed))
     }
 
-    /// A home for a new mutator.
+    /// The division of the heap among its mutators.
     #[must_use]
-    pub fn next_home(&self) -> Home {
-        Home::of_mutator(self.mutators.fetch_add(1, Ordering::Relaxed))
+    pub fn homes(&self) -> Homes {
+        // ORDERING: Relaxed: a hint; any division will do.
+        Homes::from_raw(self.homes.load(Ordering::Relaxed))
+    }
+
+    /// Divides the heap among so many mutators from now on.
+    pub fn divide(&self, mutators: usize) {
+        // ORDERING: as `homes`.
+        self.homes.store(Homes::for_mutators(mutators).to_raw(), Ordering::Relaxed);
     }
 
     // ---- central lists ---------------------------------------------------
@@ -269,7 +277,7 @@ impl MHeap {
                 return Ok(());
             }
         }
-        match self.fresh_span(central, central.class().span_pages()) {
+        match self.fresh_span(central, central.class().span_pages(), home) {
             Ok(span) => spans.push(span),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
@@ -320,14 +328,15 @@ impl MHeap {
             }
             self.count_pages_swept(claims.iter().map(|claim| claim.body().npages).sum());
             let slots = central.class().objects_per_span();
-            let mut bitmaps = self.bits.alloc_many(slots, claims.len());
-            let mut freed = 0;
+            let mut bitmaps = self.bits.at(home).alloc_many(slots, claims.len());
+            let (mut freed, homes) = (0, self.homes());
             for mut claim in claims.drain(..) {
                 let counts = self.sweep_claimed(&mut claim, bitmaps.next(), tally);
                 freed += counts.freed_objects;
                 if counts.live_objects < claim.body().nelems {
                     spans.push(claim.into_cached());
                 } else {
+                    let home = claim.body().home(homes);
                     central.full_swept(now).at(home).push(claim.release());
                 }
             }
@@ -336,9 +345,10 @@ impl MHeap {
     }
 
     /// Takes spans of one kind and class back of which every slot was handed out.
-    pub fn release_full_spans(&self, home: Home, spans: &mut SpanBatch) {
+    pub fn release_full_spans(&self, spans: &mut SpanBatch) {
         let Some(first) = spans.first() else { return };
-        let now = self.now();
+        let (now, homes) = (self.now(), self.homes());
+        let mut home = first.body().home(homes);
         // SAFETY: Y3.
         let central = unsafe { first.body().central.as_ref() };
         let (mut handed_out, slot_bytes) = (0, first.body().slot_bytes);
@@ -348,6 +358,12 @@ impl MHeap {
             self.mark_newborn(&span);
             debug_assert_eq!(span.body().central, NonNull::from(central));
             handed_out += span.count();
+            let next_home = span.body().home(homes);
+            if next_home != home {
+                central.full_swept(now).at(home).push_many(&released);
+                released.clear();
+                home = next_home;
+            }
             released.push(span.uncache(now));
         }
         central.counts().allocated(handed_out, slot_bytes);
@@ -355,11 +371,12 @@ impl MHeap {
     }
 
     /// Takes a span back from a mutator's cache.
-    pub fn release_span(&self, home: Home, mut span: CachedSpan) {
+    pub fn release_span(&self, mut span: CachedSpan) {
         let now = self.now();
         self.mark_newborn(&span);
         let handed_out = span.count();
         let full = span.free_slots() == 0;
+        let home = span.body().home(self.homes());
         // SAFETY: Y3.
         let central = unsafe { span.body().central.as_ref() };
         central.counts().allocated(handed_out, span.body().slot_bytes);
@@ -390,7 +407,7 @@ impl MHeap {
             return Err(OutOfMemory::TooLarge);
         }
         let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
-        let mut span = self.fresh_span(central, pages_for(bytes))?;
+        let mut span = self.fresh_span(central, pages_for(bytes), Home::default())?;
         let Body { base: object, slot_bytes, .. } = *span.body();
         central.counts().allocated(span.count(), slot_bytes);
         asan::unpoison(object.as_ptr(), bytes);
@@ -436,8 +453,13 @@ impl MHeap {
 
     /// A span of fresh pages. The slot of a large object counts as allocated from the
     /// start.
-    fn fresh_span(&self, central: &Central, npages: usize) -> Result<CachedSpan, OutOfMemory> {
-        let (span, run) = self.take_run(npages, || central.counts().grew(npages))?;
+    fn fresh_span(
+        &self,
+        central: &Central,
+        npages: usize,
+        home: Home,
+    ) -> Result<CachedSpan, OutOfMemory> {
+        let (span, run) = self.take_run(npages, home, || central.counts().grew(npages))?;
         let Run { base, needs_zero } = run;
         let class = central.class();
         let (nelems, slot_bytes, allocated) = match class {
@@ -470,33 +492,37 @@ impl MHeap {
         Ok(cached)
     }
 
-    /// A span record and fresh pages for it, charged against the limit (Y2); calls
-    /// `count` under the page lock. Refuses only when everything is swept.
+    /// A span record and fresh pages for it, charged against the limit (Y2), at `home` if
+    /// there are some near; calls `count` under the page lock. Refuses only when everything
+    /// is swept.
     fn take_run(
         &self,
         npages: usize,
+        home: Home,
         count: impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         // Asked first: what others sweep meanwhile would be missed.
         let is_swept = self.sweep_is_over();
-        self.try_take_run(npages, &count).or_else(|refusal| {
+        self.try_take_run(npages, home, &count).or_else(|refusal| {
             if is_swept || refusal == OutOfMemory::TooLarge {
                 return Err(refusal);
             }
             self.sweep_for_pages();
-            self.try_take_run(npages, &count)
+            self.try_take_run(npages, home, &count)
         })
     }
 
     fn try_take_run(
         &self,
         npages: usize,
+        home: Home,
         count: &impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         let mut pages = self.pages.lock();
         self.charge(npages)?;
         let taken = pages.spans.alloc(Span::dead).and_then(|record| {
-            let run = pages.take(&*self.os, self.config.huge_pages, npages);
+            let from = self.homes().first_page(home);
+            let run = pages.take(&*self.os, self.config.huge_pages, npages, from);
             if run.is_none() {
                 pages.spans.free(record);
             }
@@ -614,11 +640,11 @@ impl MHeap {
         let now = self.now();
         loop {
             let index = self.cursor.load(Ordering::Relaxed);
-            let Some(central) = self.central_at(index / SHARDS) else {
+            let Some(central) = self.central_at(index / HOMES_MAX) else {
                 ticket.close();
                 return None;
             };
-            let home = Home::of_mutator(index % SHARDS);
+            let home = Home::of_mutator(index % HOMES_MAX);
             let full = central.full_unswept(now).at(home);
             let popped = full.pop().or_else(|| central.partial_unswept(now).at(home).pop());
             let Some(span) = popped else {
@@ -632,7 +658,7 @@ impl MHeap {
                 continue;
             };
             if let Some(claim) = SweepClaim::try_claim(&ticket, span, now) {
-                return Some(self.sweep_and_settle(claim, central, home, now, tally));
+                return Some(self.sweep_and_settle(claim, central, now, tally));
             }
         }
     }
@@ -641,13 +667,13 @@ impl MHeap {
         &self,
         mut claim: SweepClaim<'_>,
         central: &Central,
-        home: Home,
         now: SweepGen,
         tally: &mut Tally,
     ) -> usize {
-        let npages = claim.body().npages;
+        let Body { npages, nelems, .. } = *claim.body();
+        let home = claim.body().home(self.homes());
         self.count_pages_swept(npages);
-        let bitmap = self.bits.alloc(claim.body().nelems);
+        let bitmap = self.bits.at(home).alloc(nelems);
         let counts = self.sweep_claimed(&mut claim, bitmap, tally);
         central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
         if counts.live_objects == 0 {

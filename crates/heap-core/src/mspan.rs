@@ -28,6 +28,7 @@ use heap_sync::atomic::{AtomicU8, Ordering};
 
 use crate::gcbits::Bitmap;
 use crate::geometry::PAGE_SIZE;
+use crate::home::{Home, Homes};
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
 use crate::size_class::SizeClass;
@@ -49,8 +50,10 @@ pub enum SpanState {
     Manual,
 }
 
-/// A span record.
+/// A span record. On cache lines of its own, and by pairs, as processors fetch them: the
+/// next record may be another mutator's.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Span {
     stamp: SpanStamp,
     state: AtomicU8,
@@ -134,6 +137,13 @@ impl Body {
             self.is_allocated(i)
                 && (self.kind.shares_slots() || self.slot(i).addr().get() == address)
         })
+    }
+
+    /// Whose pages it has.
+    #[inline]
+    #[must_use]
+    pub fn home(&self, homes: Homes) -> Home {
+        homes.of_page(self.base.addr().get())
     }
 
     /// Bytes of the span's pages.

@@ -174,13 +174,25 @@ impl PageAlloc {
     /// # Panics
     /// If `npages` is 0.
     pub fn alloc(&mut self, npages: usize) -> Option<PageRun> {
+        self.alloc_from(npages, 0)
+    }
+
+    /// The same, but if the stripe of 64 pages with the lowest free page has a run
+    /// that begins at its page `from` or after, the lowest of those. So whoever prefers
+    /// a part of each stripe gets it, and the heap stays as dense.
+    ///
+    /// # Panics
+    /// If `npages` is 0, or `from` is no page of a stripe.
+    pub fn alloc_from(&mut self, npages: usize, from: usize) -> Option<PageRun> {
         assert!(npages > 0, "a run of no pages");
+        assert!(from < WORD, "page {from} of a stripe of {WORD}");
         let (arena, page) = self.first_free()?;
         let word = self.arenas[arena].free[page / WORD];
         let found = if npages <= WORD
-            && let Some(bit) = find_run(word, npages)
+            && let Some(bit) =
+                find_run(word & u64::MAX << from, npages).or_else(|| find_run(word, npages))
         {
-            // The first free page is in this word, so no run begins before.
+            // The first free page is in this word, so no run begins before the word.
             (arena, page / WORD * WORD + bit)
         } else {
             let arena =

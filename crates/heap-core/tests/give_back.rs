@@ -100,7 +100,8 @@ fn idle_memory_is_released_on_request(huge_pages: bool) {
     toy.heap.release_idle();
     let memory = toy.heap.memory();
     assert_eq!((memory.mapped, memory.regions), (0, 0));
-    assert_about("unmapped", resident() as isize - before, 0, 8 * MIB as isize);
+    // What stays: the span records, 256 bytes for each page there ever was.
+    assert_about("unmapped", resident() as isize - before, 0, 10 * MIB as isize);
     toy.alloc(0, 0, 8192).expect("a heap without arenas can grow again");
     toy.verify_flushed();
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
+use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
@@ -94,7 +95,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
     let heap = MHeap::new(config, Box::new(os.clone()));
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
         .map(|seed| Mutator {
-            cache: Cache::at(heap.next_home()),
+            cache: Cache::at(Home::of_mutator(seed as usize)),
             objects: Vec::new(),
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             counted: 0,

@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use heap_core::home::Home;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 
@@ -305,8 +306,18 @@ impl Shared {
     }
 
     pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
+        let mut busy = 0;
         for member in members {
-            self.flush(member.cache_stopped(world), member.stacks_stopped(world));
+            let cache = member.cache_stopped(world);
+            if cache.is_in_use() {
+                // Who does not allocate needs no home.
+                cache.move_to(Home::of_mutator(busy));
+                busy += 1;
+            }
+            self.flush(cache, member.stacks_stopped(world));
+        }
+        if busy > 0 {
+            self.heap.divide(busy);
         }
     }
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
+use heap_core::home::Home;
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mcentral::Home;
 use heap_core::mheap::{Order, SPAN_BATCH, SpanBatch};
 use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
@@ -108,6 +108,9 @@ pub struct Mutator {
     refused: Cell<OutOfMemory>,
     /// The marking that is under way, as it was when we came inside (B2).
     marking: Cell<Option<MarkingId>>,
+    /// When so many bytes are opened they count as granted. Known here, so that opening a
+    /// span reads nothing that other mutators write; and 0 after a stop, which sets it anew.
+    count_at: Cell<usize>,
 }
 
 /// Tells the heap when a thread ends while its mutator is inside. Kept in a
@@ -132,14 +135,21 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<Shared>) -> Mutator {
-        let record = Arc::new(Record::at(shared.heap.next_home()));
+        let record = {
+            let mut members = shared.members.lock();
+            // Until a collection sees who allocates.
+            let record = Arc::new(Record::at(Home::of_mutator(members.len())));
+            members.push(Arc::clone(&record));
+            shared.mutators.store(members.len(), Ordering::Relaxed);
+            shared.heap.divide(members.len());
+            record
+        };
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
-        shared.members.lock().push(Arc::clone(&record));
-        shared.mutators.fetch_add(1, Ordering::Relaxed);
         shared.gate.enter(&record.presence);
         let refused = Cell::new(OutOfMemory::System);
         let marking = Cell::new(shared.marking_id());
-        Mutator { shared: Arc::clone(shared), record, cache, refused, marking }
+        let count_at = Cell::new(0);
+        Mutator { shared: Arc::clone(shared), record, cache, refused, marking, count_at }
     }
 
     /// The heap.
@@ -189,7 +199,13 @@ impl Mutator {
     /// Steps inside; waits while the world is stopped.
     pub fn enter(&self) {
         self.shared.gate.enter_meanwhile(&self.record.presence, || self.shared.watch_marking());
+        self.look_around();
+    }
+
+    /// Learns what may have changed while we were outside.
+    fn look_around(&self) {
         self.marking.set(self.shared.marking_id());
+        self.count_at.set(0);
     }
 
     /// Whether a safepoint is wanted: one relaxed load.
@@ -209,7 +225,7 @@ impl Mutator {
                 check_not_in_destructor();
                 let shared = &*self.shared;
                 shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
-                self.marking.set(shared.marking_id());
+                self.look_around();
                 false
             }
             Request::Collect => self.outside(Shared::collect_if_wanted),
@@ -314,9 +330,10 @@ impl Mutator {
                     // SAFETY: MU1, as in `alloc_small`.
                     let cache = unsafe { &mut *self.cache.as_ptr() };
                     if let Some(opened_bytes) = cache.newly_opened_bytes()
-                        && shared.should_count(opened_bytes)
+                        && opened_bytes >= self.count_at.get()
                     {
-                        shared.grant(cache.take_opened_bytes());
+                        let live = shared.grant(cache.take_opened_bytes());
+                        self.count_at.set(shared.count_next(live));
                     }
                     return Some(slot);
                 }
@@ -543,9 +560,9 @@ impl Drop for Mutator {
         self.shared.flush(cache, stacks);
         self.shared.inherit(shade);
         self.leave();
-        self.shared.mutators.fetch_sub(1, Ordering::Relaxed);
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));
+        self.shared.mutators.store(members.len(), Ordering::Relaxed);
     }
 }
 
@@ -574,12 +591,11 @@ impl Shared {
         wanted.min(1 + each.min(self.credit.worth(SPAN_BATCH)) / span_bytes)
     }
 
-    /// Whether it is time to count what a cache has opened as granted: not for
-    /// every span, which would make all mutators write to one place all the time,
-    /// but before it is much compared to what is left.
-    fn should_count(&self, opened_bytes: usize) -> bool {
-        let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        opened_bytes >= GRANT_BYTES.min(left / GRANT_SHARE)
+    /// How many bytes a cache may open before they count as granted, when `live` bytes
+    /// are: not none, which would make all mutators write to one place for every span,
+    /// but not much compared to what is left.
+    fn count_next(&self, live: usize) -> usize {
+        GRANT_BYTES.min(self.trigger_bytes().saturating_sub(live) / GRANT_SHARE)
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.
@@ -604,6 +620,8 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::shared::Settings;
+    use heap_core::home::Homes;
+    use heap_core::kind::NOSCAN;
 
     /// What may be taken beside the first span, in bytes.
     fn spare(shared: &Shared) -> usize {
@@ -625,6 +643,46 @@ mod tests {
         shared.live_bytes.store(left, Ordering::Relaxed);
         assert_eq!(shared.affordable(5, PAGE_SIZE), 1);
         drop(one);
+    }
+
+    fn alloc(mutator: &Mutator) {
+        // Nothing reads the bytes.
+        mutator.alloc_small(&NOSCAN, SizeClass::for_size(16).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn who_does_not_allocate_has_no_home() {
+        let shared = Shared::new(Settings::default());
+        let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
+        assert_eq!(shared.heap.homes(), Homes::for_mutators(3));
+        let [idle, busy @ ..] = &mut mutators;
+        busy.iter().for_each(alloc);
+        busy.iter().for_each(Mutator::leave);
+        idle.collect();
+        assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
+        // Nobody has allocated since.
+        idle.collect();
+        assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
+        busy[0].enter();
+        alloc(&busy[0]);
+        busy[0].leave();
+        idle.collect();
+        assert_eq!(shared.heap.homes(), Homes::for_mutators(1));
+    }
+
+    #[test]
+    fn opened_spans_count_more_often_the_less_is_left() {
+        let shared = Shared::new(Settings::default());
+        let mut one = Mutator::attach(&shared);
+        assert_eq!(one.count_at.get(), 0, "the first span counts at once");
+        alloc(&one);
+        assert_eq!(one.count_at.get(), GRANT_BYTES);
+        let trigger = shared.trigger_bytes();
+        assert_eq!(shared.count_next(trigger - GRANT_SHARE), 1);
+        assert_eq!(shared.count_next(trigger + 1), 0);
+        // What is left has changed.
+        one.collect();
+        assert_eq!(one.count_at.get(), 0);
     }
 
     #[test]

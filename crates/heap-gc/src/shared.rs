@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
@@ -103,7 +104,8 @@ pub struct Shared {
     /// The marking helpers; likewise.
     pub(crate) pool: MarkPool,
     pub(crate) settings: Settings,
-    pub(crate) gate: Gate,
+    /// On lines that nobody writes to while mutators run: they poll it.
+    pub(crate) gate: CachePadded<Gate>,
     pub(crate) members: Mutex<Vec<Arc<Record>>>,
     /// The length of `members`, for who cannot wait for its lock.
     pub(crate) mutators: AtomicUsize,
@@ -112,7 +114,7 @@ pub struct Shared {
     pub(crate) credit: SweepCredit,
     /// Bytes granted to mutators and not known to be dead; an over-estimate
     /// between collections.
-    pub(crate) live_bytes: AtomicUsize,
+    pub(crate) live_bytes: CachePadded<AtomicUsize>,
     /// Live bytes at which a collection is due.
     pub(crate) trigger_bytes: AtomicUsize,
     /// Live bytes that a collection in several steps is to stay below.
@@ -154,13 +156,13 @@ impl Shared {
         let shared = Shared {
             background: BackgroundSweeper::default(),
             pool: MarkPool::new(settings.helpers),
-            gate: Gate::default(),
+            gate: CachePadded::default(),
             members: Mutex::new(Vec::new()),
             mutators: AtomicUsize::new(0),
             roots: Arc::new(RootSet::default()),
             weak: WeakTables::default(),
             credit: SweepCredit::default(),
-            live_bytes: AtomicUsize::new(0),
+            live_bytes: CachePadded::new(AtomicUsize::new(0)),
             trigger_bytes: AtomicUsize::new(0),
             goal_bytes: AtomicUsize::new(0),
             tight_bytes: AtomicUsize::new(usize::MAX),
@@ -228,8 +230,9 @@ impl Shared {
                 && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
 
-    /// Counts bytes granted to a mutator; asks for a collection when due.
-    pub(crate) fn grant(&self, bytes: usize) {
+    /// Counts bytes granted to a mutator; asks for a collection when due. Returns how many
+    /// are granted now.
+    pub(crate) fn grant(&self, bytes: usize) -> usize {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live >= self.trigger_bytes.load(Ordering::Relaxed)
             || (live >= self.trigger_floor.load(Ordering::Relaxed)
@@ -240,6 +243,7 @@ impl Shared {
         {
             self.gate.want_step();
         }
+        live
     }
 
     /// The same for blocks for stacks. Those that their owners have returned are

@@ -65,16 +65,23 @@ pub(super) struct Run {
 }
 
 impl Pages {
-    /// Takes `npages` pages, from a new region if need be.
-    pub(super) fn take(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<Run> {
+    /// Takes `npages` pages, from a new region if need be; `from`: see
+    /// [`PageAlloc::alloc_from`].
+    pub(super) fn take(
+        &mut self,
+        os: &dyn Os,
+        huge_pages: bool,
+        npages: usize,
+        from: usize,
+    ) -> Option<Run> {
         if npages > LONGEST_RUN {
             return self.take_huge(os, huge_pages, npages);
         }
-        let run = match self.alloc.alloc(npages) {
+        let run = match self.alloc.alloc_from(npages, from) {
             Some(run) => run,
             None => {
                 self.add_arena(os, huge_pages, npages)?;
-                self.alloc.alloc(npages)?
+                self.alloc.alloc_from(npages, from)?
             }
         };
         Some(Run { base: self.pointer(run.base), needs_zero: self.needs_zero(&run) })

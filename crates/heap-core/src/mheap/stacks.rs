@@ -32,6 +32,7 @@ use crate::asan;
 use crate::corrupt;
 use crate::error::{OutOfMemory, VerifyError, ensure};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::home::Home;
 use crate::mspan::ManualSpan;
 use crate::os::Reservation;
 use crate::sweep::{POISON, is_dropping};
@@ -444,7 +445,7 @@ impl MHeap {
 
     /// Fresh pages, charged against the limit (Y2).
     fn manual_span(&self, npages: usize) -> Result<ManualSpan, OutOfMemory> {
-        let (record, run) = self.take_run(npages, || {
+        let (record, run) = self.take_run(npages, Home::default(), || {
             // ORDERING: Relaxed: a count, changed under the page lock only.
             self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
         })?;

@@ -42,6 +42,24 @@ fn nothing_comes_from_an_empty_allocator() {
     check(&pages);
 }
 
+#[test]
+fn each_who_looks_elsewhere_first_gets_neighbouring_pages() {
+    let mut pages = one_arena();
+    let mut next = |from| (pages.alloc_from(1, from).unwrap().base - BASE) / PAGE_SIZE;
+    for page in 0..32 {
+        assert_eq!((next(0), next(32)), (page, 32 + page));
+    }
+    // Of the next stripe three quarters are one's; the other takes what is left.
+    assert_eq!((0..32).map(|_| next(32)).collect::<Vec<_>>(), (96..128).collect::<Vec<_>>());
+    assert_eq!((0..16).map(|_| next(32)).collect::<Vec<_>>(), (64..80).collect::<Vec<_>>());
+    assert_eq!((0..16).map(|_| next(0)).collect::<Vec<_>>(), (80..96).collect::<Vec<_>>());
+    // A run that does not fit there is as low as it can be.
+    assert_eq!(pages.alloc_from(40, 32).unwrap().base, at(128));
+    assert_eq!(pages.alloc_from(8, 60).unwrap().base, at(168));
+    assert_eq!(pages.alloc_from(1, 63).unwrap().base, at(191));
+    check(&pages);
+}
+
 /// Growth: what is mapped, free and scavenged after adding arenas in any order.
 #[test]
 fn arenas_are_kept_in_address_order() {

@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
+use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mcentral::Home;
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
 use heap_core::os::{Os, SystemOs};
 use heap_core::size_class::SizeClass;
@@ -159,8 +159,10 @@ pub(crate) fn verify_at_rest(heap: &MHeap) {
 
 impl Toy {
     pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
+        let heap = HeapOwner::new(config, os);
+        heap.divide(mutators);
         Toy {
-            heap: ManuallyDrop::new(HeapOwner::new(config, os)),
+            heap: ManuallyDrop::new(heap),
             caches: (0..mutators).map(|n| Cache::at(Home::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
@@ -223,7 +225,8 @@ impl Toy {
 
     /// A new mutator.
     pub(crate) fn attach(&mut self) {
-        self.caches.push(Cache::default());
+        self.caches.push(Cache::at(Home::of_mutator(self.caches.len())));
+        self.heap.divide(self.caches.len());
     }
 
     /// A mutator ends, and gives its spans back.

@@ -23,16 +23,23 @@ impl Page {
 struct Shadow(std::collections::BTreeMap<usize, Vec<Page>>);
 
 impl Shadow {
-    /// First fit by looking at every page.
-    fn alloc(&mut self, npages: usize) -> Option<PageRun> {
-        let (base, page) = self.0.iter().find_map(|(&base, arena)| {
-            let mut run = 0;
-            let end = arena.iter().position(|page| {
-                run = if page.is_free() { run + 1 } else { 0 };
-                run == npages
-            })?;
-            Some((base, end + 1 - npages))
-        })?;
+    /// First fit by looking at every page; before that, a fit inside the stripe of the
+    /// first free page, from its page `from` on.
+    fn alloc_from(&mut self, npages: usize, from: usize) -> Option<PageRun> {
+        let fit = |pages: &[Page]| {
+            pages.windows(npages).position(|run| run.iter().all(|page| page.is_free()))
+        };
+        let near = self.0.iter().find_map(|(&base, arena)| {
+            let free = arena.iter().position(|page| page.is_free())?;
+            Some((base, arena, free / WORD * WORD))
+        });
+        let preferred = near.and_then(|(base, arena, stripe)| {
+            let end = (stripe + WORD).min(arena.len());
+            let pages = arena.get(stripe + from..end)?;
+            Some((base, stripe + from + fit(pages)?))
+        });
+        let first = || self.0.iter().find_map(|(&base, arena)| Some((base, fit(arena)?)));
+        let (base, page) = preferred.or_else(first)?;
         Some(self.take(base + page * PAGE_SIZE, npages))
     }
 
@@ -105,7 +112,8 @@ impl Shadow {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Alloc(usize),
+    /// Pages, and where to look first.
+    Alloc(usize, usize),
     Free(prop::sample::Index),
     /// Frees only a part of a run, as nothing forbids.
     FreePart(prop::sample::Index, prop::sample::Index),
@@ -137,10 +145,14 @@ fn lengths() -> impl Strategy<Value = usize> {
     prop_oneof![6 => 1..20_usize, 3 => 1..130_usize, 2 => 130..1200_usize, 1 => 1200..8300_usize]
 }
 
+fn starts() -> impl Strategy<Value = usize> {
+    prop_oneof![2 => Just(0), 2 => prop::sample::select(vec![16, 32, 48]), 1 => 0..WORD]
+}
+
 fn ops() -> impl Strategy<Value = Op> {
     let arena_pages = prop_oneof![2 => Just(ARENA_PAGES), 3 => 1..700_usize];
     prop_oneof![
-        12 => lengths().prop_map(Op::Alloc),
+        12 => (lengths(), starts()).prop_map(|(npages, from)| Op::Alloc(npages, from)),
         8 => any::<prop::sample::Index>().prop_map(Op::Free),
         4 => any::<(prop::sample::Index, prop::sample::Index)>().prop_map(|(a, b)| Op::FreePart(a, b)),
         2 => (0..6_usize, 0..20_usize, arena_pages)
@@ -162,9 +174,9 @@ struct Both {
 impl Both {
     fn step(&mut self, op: Op) -> Result<(), TestCaseError> {
         match op {
-            Op::Alloc(npages) => {
-                let run = self.real.alloc(npages);
-                prop_assert_eq!(run, self.shadow.alloc(npages));
+            Op::Alloc(npages, from) => {
+                let run = self.real.alloc_from(npages, from);
+                prop_assert_eq!(run, self.shadow.alloc_from(npages, from));
                 self.runs.extend(run.map(|run| (run.base, run.npages)));
             }
             Op::Free(which) if !self.runs.is_empty() => {
