@@ -8,6 +8,7 @@
 
 mod build;
 mod case;
+mod line;
 mod peer;
 mod report;
 mod run;

@@ -6,6 +6,10 @@
 //! of what the machine gives, by N processes at the same time, which share nothing,
 //! each with one mutator and all the work.
 //!
+//! Where the processors are matters as much ([`line`]): it is measured before and after
+//! the run on one heap, and if it changed by more than a factor of two, the rounds in which
+//! they were near each other have a row of their own, and the others as well.
+//!
 //! * C4: a speed-up is the median of the ratios within a round, so that a slow minute
 //!   of the machine counts on both sides; and the order of the three turns from round to
 //!   round (C1).
@@ -16,6 +20,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::case::{Case, Scales};
+use super::line;
 use super::peer::{Peer, Program};
 use super::report::{self, median, short};
 use super::run::{self, CANNOT, End};
@@ -28,6 +33,9 @@ struct Round {
     together: f64,
     /// Of the slowest process, where that measures something.
     apart: Option<f64>,
+    /// Nanoseconds that a line took from one processor to the next, before or after the run
+    /// on one heap: the longer.
+    hop_ns: Option<f64>,
 }
 
 impl Round {
@@ -64,10 +72,10 @@ pub(crate) fn run(args: &CompareArgs) -> ExitCode {
             print!("{}", head(together, procs));
             for peer in &peers {
                 match rounds(peer, one, together, args) {
-                    Ok(rounds) => print!("{}", row(peer, &rounds, procs)),
+                    Ok(rounds) => print!("{}", rows(peer, &rounds, procs)),
                     Err(why) => {
                         let label = super::peer::label(peer.name);
-                        println!("| {label} | {} ||||||", why.replace('|', "/"));
+                        println!("| {label} | {} |||||||", why.replace('|', "/"));
                         all_ran &= why == CANNOT;
                     }
                 }
@@ -89,11 +97,16 @@ fn rounds(
     let mut rounds = Vec::new();
     for number in 0..args.runs {
         eprint!("\r\x1b[K{together} round {} {}", number + 1, super::peer::label(peer.name));
-        let mut round = Round { one: 0.0, together: 0.0, apart: None };
+        let mut round = Round { one: 0.0, together: 0.0, apart: None, hop_ns: None };
         let turns: Result<(), String> = (0..3).try_for_each(|turn| {
             match (number + turn) % 3 {
                 0 => round.one = measure(peer, one, 1, &mut sum_one, args)?,
-                1 => round.together = measure(peer, together, 1, &mut sum_together, args)?,
+                1 => {
+                    let before = line::hop_ns(together.procs());
+                    round.together = measure(peer, together, 1, &mut sum_together, args)?;
+                    let after = line::hop_ns(together.procs());
+                    round.hop_ns = before.zip(after).map(|(before, after)| before.max(after));
+                }
                 _ if one.scales() == Scales::Mutators => {
                     let processes = together.procs();
                     round.apart = Some(measure(peer, one, processes, &mut sum_one, args)?);
@@ -143,24 +156,44 @@ fn head(together: &Case, procs: usize) -> String {
     let _ = writeln!(
         text,
         "| peer | {metric}, 1 | {procs} on one heap | speed-up | {procs} processes | speed-up | \
-         of that |\n|---|--:|--:|--:|--:|--:|--:|"
+         of that | hop, ns |\n|---|--:|--:|--:|--:|--:|--:|--:|"
     );
     text
 }
 
-fn row(peer: &Peer, rounds: &[Round], procs: usize) -> String {
+/// The row of a program; and of its rounds with near and with far processors, if there
+/// were both.
+fn rows(peer: &Peer, rounds: &[Round], procs: usize) -> String {
+    let label = super::peer::label(peer.name).to_string();
+    let mut text = row(&label, rounds, procs);
+    let nearest = rounds.iter().filter_map(|round| round.hop_ns).fold(f64::INFINITY, f64::min);
+    let (near, far): (Vec<Round>, Vec<Round>) = rounds
+        .iter()
+        .filter(|round| round.hop_ns.is_some())
+        .partition(|round| round.hop_ns < Some(FAR * nearest));
+    if !far.is_empty() {
+        text += &row(&format!("{label}, near, {}", near.len()), &near, procs);
+        text += &row(&format!("{label}, far, {}", far.len()), &far, procs);
+    }
+    text
+}
+
+/// Processors are far from each other if a line takes so many times as long as it may.
+const FAR: f64 = 2.0;
+
+fn row(label: &str, rounds: &[Round], procs: usize) -> String {
     let of =
         |number: &dyn Fn(&Round) -> Option<f64>| median(rounds.iter().filter_map(number).collect());
     let ratio = |number: Option<f64>| number.map_or("-".to_owned(), |n| format!("{n:.2}"));
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} |\n",
-        super::peer::label(peer.name),
+        "| {label} | {} | {} | {} | {} | {} | {} | {} |\n",
         short(of(&|round| Some(round.one))),
         short(of(&|round| Some(round.together))),
         ratio(of(&|round| Some(round.speedup()))),
         short(of(&|round| round.apart)),
         ratio(of(&|round| round.speedup_apart(procs))),
         ratio(of(&|round| Some(round.speedup() / round.speedup_apart(procs)?))),
+        of(&|round| round.hop_ns).map_or("-".to_owned(), |ns| format!("{ns:.0}")),
     )
 }
 
@@ -177,19 +210,38 @@ mod tests {
         }
     }
 
+    /// A round with near processors.
+    fn round(one: f64, together: f64, apart: f64) -> Round {
+        Round { one, together, apart: Some(apart), hop_ns: Some(30.0) }
+    }
+
     #[test]
     fn speedups_are_medians_of_the_ratios_of_a_round() {
-        let round = |one, together, apart| Round { one, together, apart: Some(apart) };
         // The machine is half as fast in the second round; the third one is odd.
         let rounds =
             [round(100.0, 60.0, 110.0), round(200.0, 120.0, 220.0), round(100.0, 100.0, 110.0)];
-        let row = row(&heap(), &rounds, 2);
-        assert_eq!(row, "| heap | 100 | 100 | 1.67 | 110 | 1.82 | 0.92 |\n");
+        assert_eq!(
+            rows(&heap(), &rounds, 2),
+            "| heap | 100 | 100 | 1.67 | 110 | 1.82 | 0.92 | 30 |\n"
+        );
+    }
+
+    #[test]
+    fn far_processors_have_a_row_of_their_own() {
+        let far = Round { hop_ns: Some(61.0), ..round(100.0, 100.0, 110.0) };
+        let unknown = Round { hop_ns: None, ..far };
+        let rounds = [round(100.0, 50.0, 110.0), far, unknown];
+        assert_eq!(
+            rows(&heap(), &rounds, 2),
+            "| heap | 100 | 100 | 1.00 | 110 | 1.82 | 0.55 | 46 |\n\
+             | heap, near, 1 | 100 | 50 | 2.00 | 110 | 1.82 | 1.10 | 30 |\n\
+             | heap, far, 1 | 100 | 100 | 1.00 | 110 | 1.82 | 0.55 | 61 |\n"
+        );
     }
 
     #[test]
     fn marking_is_not_done_apart() {
-        let rounds = [Round { one: 30.0, together: 20.0, apart: None }];
-        assert_eq!(row(&heap(), &rounds, 2), "| heap | 30 | 20 | 1.50 | - | - | - |\n");
+        let rounds = [Round { one: 30.0, together: 20.0, apart: None, hop_ns: None }];
+        assert_eq!(rows(&heap(), &rounds, 2), "| heap | 30 | 20 | 1.50 | - | - | - | - |\n");
     }
 }
