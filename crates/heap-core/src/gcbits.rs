@@ -178,12 +178,17 @@ impl GcBits {
                 return Some(words);
             }
             if self.add_chunk(filling).is_none() {
-                // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2),
-                // and who asks for `kept` while they are not learns of the past.
-                self.kept.store(true, Ordering::Relaxed);
+                self.keep();
                 return None;
             }
         }
+    }
+
+    /// Some span keeps an older bitmap.
+    fn keep(&self) {
+        // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2), and who
+        // asks for `kept` while they are not learns of the past.
+        self.kept.store(true, Ordering::Relaxed);
     }
 
     fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
@@ -316,6 +321,11 @@ impl HomeBits {
 
     /// See [`GcBits::rotate`].
     pub fn rotate(&self) {
+        // A span whose sweep had no memory for a bitmap in one home may have its old one
+        // in another.
+        if self.kept() {
+            self.all().for_each(GcBits::keep);
+        }
         self.all().for_each(GcBits::rotate);
     }
 

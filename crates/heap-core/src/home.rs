@@ -5,8 +5,8 @@
 //! takes them out of the cache of whoever writes there. So the pages of a heap are
 //! divided into homes by address, in runs as long as possible; fresh pages for a
 //! mutator come from its home if there are free ones near the lowest; a span is listed
-//! with the home that its pages belong to, whoever has used it last; and its bitmap lies
-//! among those of that home's mutator.
+//! with the home that its pages belong to, whoever has used it last; and who sweeps spans
+//! to allocate from writes bitmaps in memory of their own home.
 //!
 //! A home is a preference, not a right: who finds nothing at home takes what others have,
 //! so a heap never grows because of it. When the number of mutators changes so does the

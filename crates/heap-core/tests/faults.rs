@@ -15,7 +15,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use heap_core::error::OutOfMemory;
+use heap_core::gcbits::HomeBits;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
+use heap_core::home::Home;
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SpanBatch};
@@ -259,6 +261,27 @@ fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
         toy.collect();
         toy.grow(100, 16);
     }
+}
+
+/// A span is swept by whoever needs it, with a bitmap of their home. If there is none to be
+/// had, it keeps one that may be of another home, where nothing is amiss (GB1).
+#[test]
+fn bitmaps_are_kept_while_another_home_has_no_new_ones() {
+    let _serial = SERIAL.lock();
+    let bits = HomeBits::default();
+    let [own, other] = [0, 1].map(Home::of_mutator);
+    let (first, end) = bits.at(own).alloc(64).expect("memory").range();
+    bits.rotate();
+    for _ in 0..5 {
+        NO_BITMAPS.store(true, Ordering::Relaxed);
+        assert!(bits.at(other).alloc(64).is_none() && bits.kept());
+        NO_BITMAPS.store(false, Ordering::Relaxed);
+        bits.rotate();
+        let in_use = bits.in_use();
+        assert!(in_use.iter().any(|range| range.0 <= first && end <= range.1), "GB1: {in_use:?}");
+    }
+    (0..3).for_each(|_| bits.rotate());
+    assert!(bits.in_use().is_empty() && bits.release_free() > 0);
 }
 
 /// The tables that a heap takes from the program's allocator on the way to a slot,
