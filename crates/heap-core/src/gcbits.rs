@@ -5,8 +5,8 @@
 //! in them must be dead: once all spans are swept, nothing points at bitmaps
 //! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
 //!
-//! Every home has its own ([`HomeBits`]): what a sweeper writes it has written before, two
-//! cycles ago.
+//! Every home has its own ([`HomeBits`]): what a mutator writes that sweeps for room it has
+//! written before, three cycles ago.
 //!
 //! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
 //!   of the last completed sweep; `previous` is kept one cycle more, for late
@@ -178,17 +178,12 @@ impl GcBits {
                 return Some(words);
             }
             if self.add_chunk(filling).is_none() {
-                self.keep();
+                // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2),
+                // and who asks for `kept` while they are not learns of the past.
+                self.kept.store(true, Ordering::Relaxed);
                 return None;
             }
         }
-    }
-
-    /// Some span keeps an older bitmap.
-    fn keep(&self) {
-        // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2), and who
-        // asks for `kept` while they are not learns of the past.
-        self.kept.store(true, Ordering::Relaxed);
     }
 
     fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
@@ -234,15 +229,16 @@ impl GcBits {
         Some(())
     }
 
-    /// Starts a new generation (GB1). Only when every span is swept, with the
-    /// world stopped (GB2).
-    pub fn rotate(&self) {
+    /// Starts a new generation (GB1); `kept`: some span of the heap keeps an older bitmap.
+    /// Only when every span is swept, with the world stopped (GB2).
+    fn rotate(&self, kept: bool) {
         let mut generations = self.generations.lock();
         let generations = &mut *generations;
         // A span whose sweep found no memory keeps its old bitmap for another
         // cycle, so nothing is recycled in this one (GB1).
         // ORDERING: Relaxed: nobody sweeps (GB2).
-        if !self.kept.swap(false, Ordering::Relaxed) {
+        self.kept.store(false, Ordering::Relaxed);
+        if !kept {
             generations.free.append(&mut generations.previous);
         }
         generations.previous.append(&mut generations.current);
@@ -253,8 +249,7 @@ impl GcBits {
 
     /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed
     /// nothing of its span.
-    #[must_use]
-    pub fn kept(&self) -> bool {
+    fn kept(&self) -> bool {
         // ORDERING: Relaxed: see `alloc_words`.
         self.kept.load(Ordering::Relaxed)
     }
@@ -319,17 +314,17 @@ impl HomeBits {
         self.0.iter().map(|bits| &**bits)
     }
 
-    /// See [`GcBits::rotate`].
+    /// Starts a new generation (GB1). Only when every span is swept, with the world
+    /// stopped (GB2).
     pub fn rotate(&self) {
         // A span whose sweep had no memory for a bitmap in one home may have its old one
         // in another.
-        if self.kept() {
-            self.all().for_each(GcBits::keep);
-        }
-        self.all().for_each(GcBits::rotate);
+        let kept = self.kept();
+        self.all().for_each(|bits| bits.rotate(kept));
     }
 
-    /// See [`GcBits::kept`].
+    /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed
+    /// nothing of its span.
     #[must_use]
     pub fn kept(&self) -> bool {
         self.all().any(GcBits::kept)

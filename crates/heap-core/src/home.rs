@@ -8,9 +8,10 @@
 //! with the home that its pages belong to, whoever has used it last; and who sweeps spans
 //! to allocate from writes bitmaps in memory of their own home.
 //!
-//! A home is a preference, not a right: who finds nothing at home takes what others have,
-//! so a heap never grows because of it. When the number of mutators changes so does the
-//! division ([`Homes`]); a span listed elsewhere moves when it next comes back.
+//! A home is a preference, not a right: who finds nothing at home takes what others have.
+//! Each collection divides the heap anew ([`Homes`]), among the mutators that have allocated;
+//! a span listed elsewhere moves when it next comes back. Of four homes of three mutators
+//! one is nobody's: they share it.
 //!
 //! Evidence: `docs/decisions/009-homes-by-address.md`.
 
@@ -19,8 +20,10 @@ use crate::geometry::PAGE_SIZE;
 /// Homes there can be at most: a power of two. Further mutators share them.
 pub const HOMES_MAX: usize = 4;
 
-/// Pages in which every home has a run, of half a megabyte.
+/// Pages in which every home has a run: half a megabyte.
 pub(crate) const STRIPE_PAGES: usize = 64;
+
+const _: () = assert!(HOMES_MAX.is_power_of_two() && HOMES_MAX <= STRIPE_PAGES);
 
 /// The part of the heap that a mutator prefers, and its shard of every list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,19 +73,21 @@ impl Homes {
     #[inline]
     #[must_use]
     pub fn of_page(self, address: usize) -> Home {
-        Home(address / PAGE_SIZE % STRIPE_PAGES / self.run_pages())
+        Home(address / PAGE_SIZE % STRIPE_PAGES * self.0 / STRIPE_PAGES)
     }
 
-    /// Where the run of a home begins in each stripe, in pages. (A mutator whose home there
-    /// is not uses somebody else's.)
+    /// The home itself, or somebody else's for a mutator whose home is not there.
+    #[inline]
+    #[must_use]
+    pub(crate) fn nearest(self, home: Home) -> Home {
+        Home(home.0 % self.0)
+    }
+
+    /// Where the run of a home begins in each stripe, in pages.
     #[inline]
     #[must_use]
     pub fn first_page(self, home: Home) -> usize {
-        home.0 % self.0 * self.run_pages()
-    }
-
-    fn run_pages(self) -> usize {
-        STRIPE_PAGES / self.0
+        self.nearest(home).0 * STRIPE_PAGES / self.0
     }
 }
 

@@ -368,10 +368,16 @@ impl Cache {
         unused_bytes
     }
 
-    /// Whether any span was taken since the last flush.
+    /// Whether any span was taken since the last flush, or between it and the one before.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.stocks.iter().any(|stock| stock.taken > 0)
+        self.stocks.iter().any(|stock| stock.taken > 0 || stock.taken_before > 0)
+    }
+
+    /// The owner's home.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        self.home
     }
 
     /// Gives the owner another home.

@@ -116,7 +116,7 @@ pub struct MHeap {
     centrals: RwLock<Centrals>,
     stacks: CachePadded<Mutex<StackPool>>,
     /// Where `sweep_one` looks first: the number of a central's shard.
-    cursor: AtomicUsize,
+    cursor: CachePadded<AtomicUsize>,
     /// The [`Homes`] there are.
     homes: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
@@ -158,7 +158,7 @@ impl MHeap {
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             stacks: CachePadded::default(),
-            cursor: AtomicUsize::new(0),
+            cursor: CachePadded::new(AtomicUsize::new(0)),
             homes: AtomicUsize::new(Homes::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             newborn: Newborn::default(),
@@ -265,7 +265,8 @@ impl MHeap {
     ) -> Result<(), OutOfMemory> {
         debug_assert!(spans.is_empty(), "there is room for a batch");
         let SpanRequest { central, home, wanted } = request;
-        let request = SpanRequest { wanted: wanted.clamp(1, SPAN_BATCH), ..request };
+        let home = self.homes().nearest(home);
+        let request = SpanRequest { central, home, wanted: wanted.clamp(1, SPAN_BATCH) };
         let now = self.now();
         Self::take_swept(request, now, spans);
         if !spans.is_empty() {

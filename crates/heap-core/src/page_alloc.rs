@@ -179,7 +179,7 @@ impl PageAlloc {
 
     /// The same, but if the stripe of 64 pages with the lowest free page has a run
     /// that begins at its page `from` or after, the lowest of those. So whoever prefers
-    /// a part of each stripe gets it, and the heap stays as dense.
+    /// a part of each stripe gets it, and the heap stays about as dense.
     ///
     /// # Panics
     /// If `npages` is 0, or `from` is no page of a stripe.

@@ -93,6 +93,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
     let os = SimOs::new();
     let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
     let heap = MHeap::new(config, Box::new(os.clone()));
+    heap.divide(MUTATORS);
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
         .map(|seed| Mutator {
             cache: Cache::at(Home::of_mutator(seed as usize)),
@@ -113,6 +114,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
             threads.push(scope.spawn(|| heap.sweep_rest(SweepBy::Background)));
             threads.push(scope.spawn(|| {
                 for i in 0..40 {
+                    heap.divide(i % MUTATORS + 1);
                     match i % 4 {
                         0 => heap.release_idle(),
                         1 => heap.trim(1 << 20),

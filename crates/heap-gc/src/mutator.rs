@@ -39,7 +39,7 @@ const SPARE_LIMIT_SHARE: usize = 32;
 
 /// A mutator counts its spans as granted when they make up this many bytes.
 const GRANT_BYTES: usize = 64 << 10;
-/// Or this part of what may be granted before the next collection.
+/// Or its share of this part of what may be granted before the next collection.
 const GRANT_SHARE: usize = 16;
 
 /// What the collector knows of a mutator.
@@ -135,15 +135,13 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<Shared>) -> Mutator {
-        let record = {
-            let mut members = shared.members.lock();
-            // Until a collection sees who allocates.
-            let record = Arc::new(Record::at(Home::of_mutator(members.len())));
-            members.push(Arc::clone(&record));
-            shared.mutators.store(members.len(), Ordering::Relaxed);
-            shared.heap.divide(members.len());
-            record
-        };
+        // Until a collection sees who allocates, one home is as good as another.
+        let home = Home::of_mutator(shared.mutators.load(Ordering::Relaxed));
+        let record = Arc::new(Record::at(home));
+        let mut members = shared.members.lock();
+        members.push(Arc::clone(&record));
+        shared.mutators.store(members.len(), Ordering::Relaxed);
+        drop(members);
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         shared.gate.enter(&record.presence);
         let refused = Cell::new(OutOfMemory::System);
@@ -593,9 +591,11 @@ impl Shared {
 
     /// How many bytes a cache may open before they count as granted, when `live` bytes
     /// are: not none, which would make all mutators write to one place for every span,
-    /// but not much compared to what is left.
+    /// but little compared to what is left, for all mutators together.
     fn count_next(&self, live: usize) -> usize {
-        GRANT_BYTES.min(self.trigger_bytes().saturating_sub(live) / GRANT_SHARE)
+        let left = self.trigger_bytes().saturating_sub(live);
+        // ORDERING: Relaxed: a hint; the caller has counted itself.
+        GRANT_BYTES.min(left / GRANT_SHARE / self.mutators.load(Ordering::Relaxed))
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.
@@ -654,18 +654,21 @@ mod tests {
     fn who_does_not_allocate_has_no_home() {
         let shared = Shared::new(Settings::default());
         let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
-        assert_eq!(shared.heap.homes(), Homes::for_mutators(3));
         let [idle, busy @ ..] = &mut mutators;
         busy.iter().for_each(alloc);
         busy.iter().for_each(Mutator::leave);
-        idle.collect();
-        assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
-        // Nobody has allocated since.
-        idle.collect();
-        assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
-        busy[0].enter();
-        alloc(&busy[0]);
-        busy[0].leave();
+        // The second and the third, from then on in the first two homes. Nobody has to
+        // allocate in every cycle, and nothing is known of a cycle in which nobody does.
+        for _ in 0..4 {
+            idle.collect();
+            assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
+            // SAFETY: MU1: all of them are on this thread, and none does anything.
+            let homes = busy.each_ref().map(|one| unsafe { one.cache.as_ref() }.home());
+            assert_eq!(homes, [0, 1].map(Home::of_mutator));
+        }
+        busy[1].enter();
+        alloc(&busy[1]);
+        busy[1].leave();
         idle.collect();
         assert_eq!(shared.heap.homes(), Homes::for_mutators(1));
     }
@@ -679,6 +682,11 @@ mod tests {
         assert_eq!(one.count_at.get(), GRANT_BYTES);
         let trigger = shared.trigger_bytes();
         assert_eq!(shared.count_next(trigger - GRANT_SHARE), 1);
+        // Mutators do not see what others have opened.
+        let far = shared.count_next(trigger - 8 * GRANT_SHARE);
+        let other = Mutator::attach(&shared);
+        assert_eq!((far, shared.count_next(trigger - 8 * GRANT_SHARE)), (8, 4));
+        other.leave();
         assert_eq!(shared.count_next(trigger + 1), 0);
         // What is left has changed.
         one.collect();
