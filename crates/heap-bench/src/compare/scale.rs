@@ -6,7 +6,7 @@
 //! of what the machine gives, by N processes at the same time, which share nothing,
 //! each with one mutator and all the work.
 //!
-//! Where the processors are matters as much ([`line`]): it is measured before and after
+//! Where the processors are matters as much ([`mod@line`]): it is measured before and after
 //! the run on one heap, and if it changed by more than a factor of two, the rounds in which
 //! they were near each other have a row of their own, and the others as well.
 //!
