@@ -299,6 +299,18 @@ impl GcBits {
     }
 }
 
+impl Drop for GcBits {
+    fn drop(&mut self) {
+        let generations = core::mem::take(&mut *self.generations.lock());
+        let lists = [generations.current, generations.previous, generations.free, generations.next];
+        for chunk in lists.into_iter().flatten() {
+            // SAFETY: allocated in `add_chunk` with this layout; each chunk is
+            // in exactly one list.
+            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
+        }
+    }
+}
+
 /// The bitmaps of a heap.
 #[derive(Debug, Default)]
 pub struct HomeBits([CachePadded<GcBits>; HOMES_MAX]);
@@ -347,17 +359,5 @@ impl HomeBits {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.all().map(GcBits::bytes).sum()
-    }
-}
-
-impl Drop for GcBits {
-    fn drop(&mut self) {
-        let generations = core::mem::take(&mut *self.generations.lock());
-        let lists = [generations.current, generations.previous, generations.free, generations.next];
-        for chunk in lists.into_iter().flatten() {
-            // SAFETY: allocated in `add_chunk` with this layout; each chunk is
-            // in exactly one list.
-            unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
-        }
     }
 }

@@ -408,14 +408,11 @@ impl MHeap {
             return Err(OutOfMemory::TooLarge);
         }
         let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
-        let mut span = self.fresh_span(central, pages_for(bytes), Home::default())?;
+        let span = self.fresh_span(central, pages_for(bytes), Home::default())?;
         let Body { base: object, slot_bytes, .. } = *span.body();
-        central.counts().allocated(span.count(), slot_bytes);
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
-        let now = self.now();
-        self.mark_newborn(&span);
-        central.full_swept(now).at(Home::default()).push(span.uncache(now));
+        self.release_span(span);
         Ok(object)
     }
 

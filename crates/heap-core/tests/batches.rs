@@ -14,8 +14,7 @@ use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
-use heap_core::stats::SweepBy;
-use support::{config, refill, verify_at_rest};
+use support::{collect_everything, config, refill, verify_at_rest};
 
 fn drop_nothing(_object: NonNull<u8>) {}
 
@@ -85,9 +84,7 @@ fn a_batch_is_used_span_by_span() {
     // All of them die: the next cycle begins with batches of ten.
     for used in [3 * per_span, SPANS * per_span, 12 * per_span + 1] {
         cache.flush(&heap);
-        heap.sweep_rest(SweepBy::Collector);
-        heap.before_mark();
-        heap.start_sweep();
+        collect_everything(&heap);
         let mut slots = HashSet::new();
         for _ in 0..used {
             let slot = refill(&heap, &mut cache, &NOSCAN, class).expect("memory");

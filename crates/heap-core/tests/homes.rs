@@ -12,8 +12,7 @@ use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
-use heap_core::stats::SweepBy;
-use support::{config, refill, verify_at_rest};
+use support::{collect_everything, config, refill, verify_at_rest};
 
 const BYTES: usize = 1024;
 
@@ -35,9 +34,7 @@ impl Pair {
     fn cycle(&mut self, spans: [usize; 2]) -> [Vec<usize>; 2] {
         let class = SizeClass::for_size(BYTES).expect("a small size");
         self.caches.iter_mut().for_each(|cache| _ = cache.flush(&self.heap));
-        self.heap.sweep_rest(SweepBy::Collector);
-        self.heap.before_mark();
-        self.heap.start_sweep();
+        collect_everything(&self.heap);
         let mut firsts = [Vec::new(), Vec::new()];
         for turn in 0..spans[0].max(spans[1]) {
             for n in [0, 1] {

@@ -4,6 +4,8 @@
 //! On a machine with several level-3 caches, or several sockets, that depends on where the
 //! threads happen to run, and in a virtual machine it changes from one second to the
 //! next. Whatever threads share costs as much more; so a speed-up says little without it.
+//! What is timed are threads of this process: on a machine with more processors than are
+//! used they need not be where another process runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,27 +32,25 @@ pub(crate) fn hop_ns(threads: usize) -> Option<f64> {
         return None;
     }
     let number = Number(AtomicUsize::new(0));
+    let end = Instant::now() + PATIENCE;
     let samples = std::thread::scope(|scope| {
         // Whatever happens, nobody waits for ever.
         let game = Game(&number);
         for thread in 1..threads {
             let number = &number;
-            let wait = move || {
-                while let Some(mine) = wait(number, thread, threads) {
+            let play = move || {
+                while let Some(mine) = wait(number, thread, threads, end) {
                     number.pass(mine);
                 }
             };
-            std::thread::Builder::new().spawn_scoped(scope, wait).ok()?;
+            std::thread::Builder::new().spawn_scoped(scope, play).ok()?;
         }
-        let begin = Instant::now();
         let mut samples = Vec::new();
-        for _ in 0..SAMPLES {
+        'game: for _ in 0..SAMPLES {
             let start = Instant::now();
             for _ in 0..LAPS {
-                if begin.elapsed() > PATIENCE {
-                    return Some(samples);
-                }
-                number.pass(wait(&number, 0, threads)?);
+                let Some(mine) = wait(&number, 0, threads, end) else { break 'game };
+                number.pass(mine);
             }
             samples.push(start.elapsed().as_secs_f64() * 1e9 / (LAPS * threads) as f64);
         }
@@ -79,8 +79,8 @@ impl Drop for Game<'_> {
     }
 }
 
-/// Waits for a number that is `thread`'s; `None` at the end.
-fn wait(number: &Number, thread: usize, threads: usize) -> Option<usize> {
+/// Waits for a number that is `thread`'s; `None` when the game or the patience is over.
+fn wait(number: &Number, thread: usize, threads: usize, end: Instant) -> Option<usize> {
     loop {
         for _ in 0..SPINS {
             match number.0.load(Ordering::Acquire) {
@@ -88,6 +88,10 @@ fn wait(number: &Number, thread: usize, threads: usize) -> Option<usize> {
                 mine if mine % threads == thread => return Some(mine),
                 _ => std::hint::spin_loop(),
             }
+        }
+        // Only now: a look at the clock takes as long as the line.
+        if Instant::now() > end {
+            return None;
         }
         std::thread::yield_now();
     }

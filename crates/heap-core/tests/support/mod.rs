@@ -150,6 +150,13 @@ pub(crate) fn mark(object: NonNull<u8>) {
     mark_byte(object).store(BLACK, Ordering::Relaxed);
 }
 
+/// Begins a cycle that has marked nothing: all objects are dead. The caches are flushed.
+pub(crate) fn collect_everything(heap: &MHeap) {
+    heap.sweep_rest(SweepBy::Collector);
+    heap.before_mark();
+    heap.start_sweep();
+}
+
 /// Every invariant of a heap at rest.
 #[track_caller]
 pub(crate) fn verify_at_rest(heap: &MHeap) {
