@@ -241,6 +241,32 @@ fn mutators_at_the_limit_do_not_harm_each_other() {
     counter.assert_balanced();
 }
 
+/// Hardly anything lives, and everyone comes to safepoints. Mutators that go on while
+/// another one has begun a collection, and does not get a processor, must not use up what
+/// is left.
+#[test]
+fn nobody_is_refused_because_another_is_slow_to_collect() {
+    for round in 0..3 {
+        let heap = heap(1 << 20);
+        let (mutators, cells) = (16, if cfg!(debug_assertions) { 60_000 } else { 200_000 });
+        std::thread::scope(|scope| {
+            for _ in 0..mutators {
+                scope.spawn(|| {
+                    let mut cx = heap.enter();
+                    for cell in 0..cells {
+                        if cx.should_yield() {
+                            cx.safepoint();
+                        }
+                        let made = cx.try_alloc((cell, None::<Gc<'_, u64>>));
+                        assert!(made.is_ok(), "round {round}: refused at cell {cell}");
+                    }
+                });
+            }
+        });
+        heap.verify().unwrap();
+    }
+}
+
 #[test]
 fn extreme_settings_are_survived() {
     for growth in [0, 1, u32::MAX] {

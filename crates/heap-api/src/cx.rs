@@ -431,6 +431,11 @@ impl Cx {
     /// Runs `blocking` outside the heap, so that this thread delays no
     /// collection meanwhile. The closure may enter other heaps.
     ///
+    /// Who waits for threads that use the same heap must be parked, or they wait for each
+    /// other when one of them collects. `std::thread::scope` waits for its threads also
+    /// while it unwinds: if the thread that calls it has a context, the whole of it belongs
+    /// into a `park`, or nothing in it may panic while that context is inside.
+    ///
     /// # Panics
     ///
     /// If the closure returns a `Cx` (which is then dropped). If a destructor of a heap

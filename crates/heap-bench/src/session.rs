@@ -1,6 +1,7 @@
 //! The heap of one run, its mutator threads, and the safepoint poll.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub(crate) fn poll(cx: &mut Cx) {
 }
 
 /// Runs `part(mutator, cx)` on all mutators, the calling thread being the first,
-/// and adds up what they return. While it waits for the others, it is parked.
+/// and adds up what they return. While it waits for the others, it is parked: also when a
+/// part has panicked, since the others may need a collection before they end.
 pub(crate) fn on_mutators(
     cx: &mut Cx,
     mutators: usize,
@@ -50,14 +52,10 @@ pub(crate) fn on_mutators(
         let others: Vec<_> = (1..mutators)
             .map(|mutator| scope.spawn(move || part(mutator, &mut heap.enter())))
             .collect();
-        let mut sum = part(0, cx);
-        cx.park(|| {
-            for other in others {
-                let more = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                sum = sum.wrapping_add(more);
-            }
-        });
-        sum
+        let first = catch_unwind(AssertUnwindSafe(|| part(0, cx)));
+        let others: Vec<_> = cx.park(|| others.into_iter().map(|other| other.join()).collect());
+        let sums = std::iter::once(first).chain(others);
+        sums.map(|sum| sum.unwrap_or_else(|panic| resume_unwind(panic))).fold(0, u64::wrapping_add)
     })
 }
 
@@ -88,6 +86,8 @@ pub(crate) fn batches(n: usize) -> impl Iterator<Item = Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use heap_api::Heap;
+
     use super::*;
 
     #[test]
@@ -97,6 +97,25 @@ mod tests {
                 let parts: Vec<usize> = (0..all).flat_map(|m| share(n, m, all)).collect();
                 assert_eq!(parts, (0..n).collect::<Vec<_>>());
             }
+        }
+    }
+
+    /// One mutator panics, the others go on, and need collections that all take part in.
+    #[test]
+    fn a_panic_of_one_mutator_ends_the_run_and_not_the_others() {
+        for panicking in 0..3 {
+            let heap = Heap::new(Config::new());
+            let ended = AtomicUsize::new(0);
+            let part = |mutator, cx: &mut Cx| {
+                assert_ne!(mutator, panicking, "a mutator panics, and this is a test of it");
+                for _ in 0..3 {
+                    cx.collect();
+                }
+                ended.fetch_add(1, Ordering::Relaxed) as u64
+            };
+            let run = AssertUnwindSafe(|| on_mutators(&mut heap.enter(), 3, part));
+            assert!(catch_unwind(run).is_err());
+            assert_eq!(ended.into_inner(), 2);
         }
     }
 

@@ -84,11 +84,11 @@ impl Shared {
         let Some(right) = self.gate.try_claim() else {
             // Somebody else collects; entering waits for them once they stop the
             // world. If they are slow to do so, the heap must not outgrow its goal
-            // meanwhile. (This wait begins before there is anything to mark, and does
-            // not help.)
+            // meanwhile, and nobody may be refused because its owner's thread does not
+            // run. (This wait begins before there is anything to mark, and does not help.)
             let trigger = self.trigger_bytes();
             let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
-            if self.live_bytes.load(Ordering::Relaxed) > most {
+            if self.live_bytes.load(Ordering::Relaxed) > most || self.is_tight() {
                 drop(self.gate.claim());
             }
             return false;
