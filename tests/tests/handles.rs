@@ -239,6 +239,7 @@ fn a_leaked_context_keeps_everything_alive() {
         }
     });
     assert_eq!(hear.recv_timeout(FOREVER), Ok("leaked"));
+    let before = heap.stats().collections;
     let collector = std::thread::spawn({
         let (heap, counter) = (heap.clone(), counter.clone());
         move || {
@@ -256,7 +257,7 @@ fn a_leaked_context_keeps_everything_alive() {
     leaker.join().unwrap();
     assert_eq!(hear.recv_timeout(FOREVER), Ok("returned"));
     collector.join().unwrap();
-    assert_eq!(heap.stats().collections, 0);
+    assert_eq!(heap.stats().collections, before);
     drop(heap);
     assert_eq!(counter.dropped(), 0, "the leak keeps the heap");
 }
@@ -306,8 +307,9 @@ fn a_thread_may_end_with_its_context_in_a_thread_local() {
         assert_eq!(hear.recv_timeout(FOREVER), Ok(true), "first: {first}");
         heap.verify().unwrap();
     }
+    let mut cx = heap.enter();
     let before = heap.stats().collections;
-    heap.enter().collect();
+    cx.collect();
     assert_eq!(heap.stats().collections, before + 1, "nobody is inside any more");
 }
 
@@ -590,6 +592,46 @@ fn a_destructor_that_finds_a_context_does_no_harm() {
     drop(cx);
     drop(heap);
     counter.assert_balanced();
+}
+
+/// Nobody polls. A heap whose minimum is a megabyte does not become larger than two.
+#[test]
+fn entering_and_parking_are_safepoints() {
+    let work = |cx: &Cx| (0..100_u64).for_each(|i| assert_eq!(cx.alloc([i; 8])[7], i));
+    let heap = || Heap::new(Config::new().min_heap_bytes(1 << 20));
+    let parks: fn(&mut Cx) = |cx| cx.park(|| ());
+    let parks_in_scope: fn(&mut Cx) = |cx| cx.scope(|scope| scope.park(|| ()));
+    for park in [parks, parks_in_scope] {
+        let heap = heap();
+        let mut cx = heap.enter();
+        for _ in 0..5000 {
+            work(&cx);
+            park(&mut cx);
+        }
+        assert!(heap.stats().collections > 10);
+        assert!(heap.stats().heap_bytes_max < 2 << 20);
+    }
+    let heap = heap();
+    for _ in 0..5000 {
+        work(&heap.enter());
+    }
+    assert!(heap.stats().collections > 10);
+    assert!(heap.stats().heap_bytes_max < 2 << 20);
+}
+
+/// What a thread asks for is done before it blocks, and by who enters next.
+#[test]
+fn a_request_is_heard_by_who_parks_and_by_who_enters() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    heap.request_collection();
+    cx.park(|| assert_eq!(heap.stats().collections, 1));
+    assert_eq!(heap.stats().collections, 1);
+    drop(cx);
+    heap.request_collection();
+    assert_eq!(heap.stats().collections, 1);
+    drop(heap.enter());
+    assert_eq!(heap.stats().collections, 2);
 }
 
 #[test]

@@ -71,7 +71,9 @@ impl Cx {
         let mutator = Mutator::attach(heap.shared());
         TETHER.with(|tether| tether.replace(Some(mutator.tether())));
         core::mem::forget(undo);
-        Cx { mutator, not_send: PhantomData }
+        let mut cx = Cx { mutator, not_send: PhantomData };
+        cx.safepoint();
+        cx
     }
 
     #[inline(always)]
@@ -429,7 +431,8 @@ impl Cx {
     }
 
     /// Runs `blocking` outside the heap, so that this thread delays no
-    /// collection meanwhile. The closure may enter other heaps.
+    /// collection meanwhile. The closure may enter other heaps. A collection that is due is
+    /// done before: not when what is waited for has come.
     ///
     /// Who waits for threads that use the same heap must be parked, or they wait for each
     /// other when one of them collects. `std::thread::scope` waits for its threads also
@@ -447,6 +450,7 @@ impl Cx {
     /// this context can never step back inside (X1), and must not be seen again
     /// by anyone who catches the panic.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
+        self.safepoint();
         self.mutator.step_out();
         INSIDE.with(|inside| inside.set(false));
         let back = Reenter(self);

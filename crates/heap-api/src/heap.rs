@@ -158,7 +158,7 @@ impl Heap {
     }
 
     /// Enters the heap: this thread becomes a mutator until the [`Cx`] drops.
-    /// Waits while a collection is under way.
+    /// A safepoint: a collection that is due is done first, or waited for.
     ///
     /// # Panics
     ///
