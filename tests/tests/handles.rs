@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::mem;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use heap_api::{
@@ -619,19 +619,56 @@ fn entering_and_parking_are_safepoints() {
     assert!(heap.stats().heap_bytes_max < 2 << 20);
 }
 
-/// What a thread asks for is done before it blocks, and by who enters next.
+/// A request is heard by who comes back from a `park`, and by who enters next.
 #[test]
 fn a_request_is_heard_by_who_parks_and_by_who_enters() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
     heap.request_collection();
-    cx.park(|| assert_eq!(heap.stats().collections, 1));
+    cx.park(|| assert_eq!(heap.stats().collections, 0, "others may need what we wait for"));
     assert_eq!(heap.stats().collections, 1);
+    assert!(!cx.should_yield());
     drop(cx);
     heap.request_collection();
     assert_eq!(heap.stats().collections, 1);
     drop(heap.enter());
     assert_eq!(heap.stats().collections, 2);
+}
+
+/// A thread may wait in a `park` with a lock that it gives up while it waits, although
+/// another mutator that takes the lock is inside and a collection is due.
+#[test]
+fn parking_waits_for_nobody() {
+    let (done, outcome) = mpsc::channel();
+    std::thread::spawn(move || {
+        let heap = heap();
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let mut cx = heap.enter();
+        let (inside, is_inside) = mpsc::channel();
+        let other = std::thread::spawn({
+            let (heap, shared) = (heap.clone(), Arc::clone(&shared));
+            move || {
+                let _cx = heap.enter();
+                inside.send(()).unwrap();
+                let (state, changed) = &*shared;
+                while *state.lock().unwrap() == 0 {
+                    std::thread::yield_now();
+                }
+                *state.lock().unwrap() = 2;
+                changed.notify_all();
+            }
+        });
+        is_inside.recv().unwrap();
+        let (state, changed) = &*shared;
+        let mut guard = state.lock().unwrap();
+        *guard = 1;
+        heap.request_collection();
+        cx.park(move || drop(changed.wait_while(guard, |state| *state != 2).unwrap()));
+        assert_eq!(heap.stats().collections, 1);
+        other.join().unwrap();
+        done.send(()).unwrap();
+    });
+    outcome.recv_timeout(FOREVER).expect("no hang, no panic");
 }
 
 #[test]

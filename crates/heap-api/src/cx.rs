@@ -3,7 +3,8 @@
 //! While a `Cx` exists its thread is a *mutator* of the heap: it may hold
 //! handles, and no collection can complete. Shared access (`&Cx`) allocates
 //! and never collects; exclusive access (`&mut Cx`) is what a safepoint needs,
-//! and the borrow checker grants it only when no handle is left.
+//! and the borrow checker grants it only when no handle is left. A thread that enters
+//! has none either (X1): that is a safepoint too.
 //!
 //! * X1: a thread is inside at most one heap at a time (a thread-local flag;
 //!   [`Cx::park`] steps out for the length of a closure). So of all the
@@ -64,6 +65,13 @@ fn claim_thread() {
 
 impl Cx {
     pub(crate) fn enter(heap: &Heap) -> Cx {
+        let mut cx = Cx::attach(heap);
+        cx.safepoint();
+        cx
+    }
+
+    /// Enters without a look at whether a collection is due.
+    pub(crate) fn attach(heap: &Heap) -> Cx {
         claim_thread();
         // If one of the next two steps fails by panic, the thread is outside
         // again. (`TETHER` is gone when a thread is nearly at its end.)
@@ -71,9 +79,7 @@ impl Cx {
         let mutator = Mutator::attach(heap.shared());
         TETHER.with(|tether| tether.replace(Some(mutator.tether())));
         core::mem::forget(undo);
-        let mut cx = Cx { mutator, not_send: PhantomData };
-        cx.safepoint();
-        cx
+        Cx { mutator, not_send: PhantomData }
     }
 
     #[inline(always)]
@@ -431,8 +437,9 @@ impl Cx {
     }
 
     /// Runs `blocking` outside the heap, so that this thread delays no
-    /// collection meanwhile. The closure may enter other heaps. A collection that is due is
-    /// done before: not when what is waited for has come.
+    /// collection meanwhile. The closure may enter other heaps. When it has returned this is
+    /// a [`safepoint`](Cx::safepoint): have no lock then that other mutators or destructors
+    /// take.
     ///
     /// Who waits for threads that use the same heap must be parked, or they wait for each
     /// other when one of them collects. `std::thread::scope` waits for its threads also
@@ -450,7 +457,6 @@ impl Cx {
     /// this context can never step back inside (X1), and must not be seen again
     /// by anyone who catches the panic.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
-        self.safepoint();
         self.mutator.step_out();
         INSIDE.with(|inside| inside.set(false));
         let back = Reenter(self);
@@ -460,6 +466,7 @@ impl Cx {
             "Cx::park: the closure left the thread inside another heap"
         );
         drop(back);
+        self.safepoint();
         result
     }
 

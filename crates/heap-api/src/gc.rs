@@ -2,7 +2,8 @@
 //!
 //! * H1: a `Gc<'gc, T>` exists only while its thread is inside the heap: `'gc`
 //!   borrows the [`Cx`](crate::Cx), and every way to reach a safepoint takes
-//!   `&mut Cx`. So its object is alive whenever the handle can be named.
+//!   `&mut Cx`, or makes the first `Cx` of the thread that can be named (X1). So its
+//!   object is alive whenever the handle can be named.
 //! * H2: it is neither `Send` nor `Sync`, and nothing that holds one is: a
 //!   thread never sees handles of two heaps.
 //! * H3: its pointer is derived from the arena's mapping, never from a

@@ -158,7 +158,8 @@ impl Heap {
     }
 
     /// Enters the heap: this thread becomes a mutator until the [`Cx`] drops.
-    /// A safepoint: a collection that is due is done first, or waited for.
+    /// The beginning is a [`safepoint`](Cx::safepoint): have no lock then that other mutators
+    /// or destructors take.
     ///
     /// # Panics
     ///
@@ -205,7 +206,7 @@ impl Heap {
     /// If the calling thread is inside a heap (it would wait for itself).
     #[must_use]
     pub fn census(&self) -> Vec<CensusRow> {
-        drop(self.enter());
+        drop(Cx::attach(self));
         self.shared.census()
     }
 
@@ -235,7 +236,8 @@ impl Heap {
     /// the heap say so in [`Cx::should_yield`] from now on, until one of them
     /// collects. One that has begun to mark does not count: what was dropped before
     /// this call will be garbage. Also the way to make a mutator look up from its
-    /// work.
+    /// work: it looks after each safepoint at what is asked of it, entering and parking
+    /// included, since they collect too and [`Cx::should_yield`] says no afterwards.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -288,7 +290,7 @@ impl Heap {
     ///
     /// If the calling thread is inside this heap (it would wait for itself).
     pub fn verify(&self) -> Result<(), VerifyError> {
-        self.enter().verify()
+        Cx::attach(self).verify()
     }
 }
 

@@ -49,10 +49,13 @@ pub(crate) fn on_mutators(
     let heap = cx.heap();
     std::thread::scope(|scope| {
         let (heap, part) = (&heap, &part);
-        let others: Vec<_> = (1..mutators)
-            .map(|mutator| scope.spawn(move || part(mutator, &mut heap.enter())))
-            .collect();
-        let first = catch_unwind(AssertUnwindSafe(|| part(0, cx)));
+        let mut others = Vec::new();
+        let first = catch_unwind(AssertUnwindSafe(|| {
+            for mutator in 1..mutators {
+                others.push(scope.spawn(move || part(mutator, &mut heap.enter())));
+            }
+            part(0, cx)
+        }));
         let others: Vec<_> = cx.park(|| others.into_iter().map(|other| other.join()).collect());
         let sums = std::iter::once(first).chain(others);
         sums.map(|sum| sum.unwrap_or_else(|panic| resume_unwind(panic))).fold(0, u64::wrapping_add)

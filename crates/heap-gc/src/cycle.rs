@@ -24,8 +24,8 @@ use crate::mutator::Record;
 use crate::pacer::{self, Progress};
 use crate::shared::{MarkingId, Shared};
 
-/// A mutator waits for the collection that another one has begun when the heap is
-/// larger than it should be by this part.
+/// A mutator waits for the stop of a collection that another one has begun when the heap
+/// is larger than it should be by this part.
 const OVERDUE_SHARE: usize = 8;
 
 /// How long a step is that somebody asks for, where nothing else is set.
@@ -81,18 +81,17 @@ impl Shared {
     /// A collection, or a step of one, if it is still wanted once the right to collect
     /// is ours. `false` if somebody else has it.
     pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> bool {
-        let Some(right) = self.gate.try_claim() else {
-            // Somebody else collects; entering waits for them once they stop the
-            // world. If they are slow to do so, the heap must not outgrow its goal
-            // meanwhile, and nobody may be refused because its owner's thread does not
-            // run. (This wait begins before there is anything to mark, and does not help.)
-            let trigger = self.trigger_bytes();
-            let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
-            if self.live_bytes.load(Ordering::Relaxed) > most || self.is_tight() {
-                drop(self.gate.claim());
-            }
-            return false;
+        // If somebody else collects, entering waits for them once they stop the world. If
+        // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
+        // be refused because the collector's thread does not run.
+        let trigger = self.trigger_bytes();
+        let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
+        let right = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_tight() {
+            self.gate.claim_before_stop()
+        } else {
+            self.gate.try_claim()
         };
+        let Some(right) = right else { return false };
         if self.gate.is_wanted() {
             self.collect_whole(&right);
         } else if self.gate.poll() {

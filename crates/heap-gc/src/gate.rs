@@ -317,8 +317,20 @@ impl Gate {
     /// else has collected; and while there is a request that whoever has the right may have
     /// been too early to hear.
     pub fn try_claim(&self) -> Option<Collector<'_>> {
+        self.claim_unless(|| !self.is_wanted())
+    }
+
+    /// The same; but if somebody else has the right, waits until the stop flag is up, so that
+    /// the caller stands aside when it comes inside, and uses up no memory before.
+    pub fn claim_before_stop(&self) -> Option<Collector<'_>> {
+        self.claim_unless(|| self.request() == Request::StepAside && !self.is_wanted())
+    }
+
+    /// Takes the right to collect, unless somebody else has it and `gives_up` says so, which
+    /// is asked under the lock, and again when something has changed.
+    fn claim_unless(&self, gives_up: impl Fn() -> bool) -> Option<Collector<'_>> {
         let mut queue = self.queue.lock();
-        while if queue.held { self.is_wanted() } else { queue.aside > 0 } {
+        while if queue.held { !gives_up() } else { queue.aside > 0 } {
             queue = self.sleep(queue);
         }
         if queue.held {
@@ -388,6 +400,8 @@ impl<'c> Stopping<'c> {
             spin_loop();
         }
         let mut queue = gate.queue.lock();
+        // For those who wait in `claim_before_stop`.
+        gate.notify(&queue);
         loop {
             if members.clone().any(Presence::is_abandoned) {
                 // Lowering the flag takes the lock, to wake those who stepped

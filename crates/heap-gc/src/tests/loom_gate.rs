@@ -54,8 +54,16 @@ trait Steps: 'static {
         right.raise()
     }
 
+    fn wait<'c>(stopping: Stopping<'c>, members: &[Arc<Member>]) -> Option<WorldStopped<'c>> {
+        stopping.wait(members.iter().map(|member| &member.presence))
+    }
+
     fn resume(world: WorldStopped<'_>) {
         drop(world);
+    }
+
+    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+        gate.claim_before_stop()
     }
 
     fn ask(gate: &Gate) {
@@ -161,7 +169,7 @@ impl<S: Steps> World<S> {
             self.stops.fetch_add(1, Ordering::Relaxed);
             self.raised.store(true, Ordering::Relaxed);
             let members = if S::LISTS_LATE { self.list() } else { early };
-            match stopping.wait(members.iter().map(|member| &member.presence)) {
+            match S::wait(stopping, &members) {
                 Some(world) => {
                     // Those that attached since, too: they must be outside.
                     for member in self.list() {
@@ -892,7 +900,9 @@ fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
             let gate = Arc::clone(&gate);
             thread::spawn(move || drop(gate.try_claim()))
         };
-        let stopped = S::begin(&gate, &right).wait(std::iter::empty());
+        let stopped = right.raise().wait(std::iter::empty());
+        // Withdrawn here, as the request may be from after the flag went up.
+        S::answer(&gate, || ());
         waiter.join().unwrap();
         drop(stopped);
         drop(right);
@@ -908,15 +918,105 @@ fn loom_a_withdrawn_request_is_waited_for_no_longer() {
 struct WithdrawsSilently;
 
 impl Steps for WithdrawsSilently {
-    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
-        let stopping = right.raise();
+    fn answer(gate: &Gate, look: impl FnOnce()) {
         // Removed: self.wake().
         gate.poll.fetch_and(!WANTED, Ordering::Acquire);
-        stopping
+        look();
     }
 }
 
 #[test]
 fn loom_mutant_withdraws_silently() {
     caught(DEADLOCK, a_withdrawn_request_is_waited_for_no_longer::<WithdrawsSilently>);
+}
+
+// ---- who waits for a stop -------------------------------------------------------
+
+/// Near a limit a mutator that finds somebody else collecting does not go on before the
+/// world is to stop, and then is let go, so that it can help to mark: here, the collector
+/// waits for that with the world stopped.
+fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(0);
+        let right = S::claim(&world.gate);
+        let waiter = world.spawn(|w| {
+            assert!(S::claim_before_stop(&w.gate).is_none(), "GA2: somebody has the right");
+            assert_eq!(w.gate.request(), Request::StepAside, "goes on before the stop");
+        });
+        let stopped = S::wait(S::raise(&right), &[]).expect("nobody is abandoned");
+        waiter.join().unwrap();
+        S::resume(stopped);
+        S::give_back(right);
+    });
+}
+
+/// Who waits for the stop of somebody who gives the right back without one gets it.
+fn who_waits_for_a_stop_is_let_go_without_one<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(0);
+        let right = S::claim(&world.gate);
+        let waiter = world.spawn(|w| S::claim_before_stop(&w.gate).is_some());
+        S::give_back(right);
+        assert!(waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_who_waits_for_a_stop_is_let_go_by_it() {
+    who_waits_for_a_stop_is_let_go_by_it::<Sound>();
+}
+
+#[test]
+fn loom_who_waits_for_a_stop_is_let_go_without_one() {
+    who_waits_for_a_stop_is_let_go_without_one::<Sound>();
+    caught(DEADLOCK, who_waits_for_a_stop_is_let_go_without_one::<GivesBackSilently>);
+}
+
+/// Stops the world without a word to those who wait for that.
+struct StopsSilently;
+
+impl Steps for StopsSilently {
+    fn wait<'c>(stopping: Stopping<'c>, _: &[Arc<Member>]) -> Option<WorldStopped<'c>> {
+        let _queue = stopping.stopped.gate.queue.lock();
+        // Removed: gate.notify(&queue);
+        Some(stopping.stopped)
+    }
+}
+
+#[test]
+fn loom_mutant_stops_silently() {
+    caught(DEADLOCK, who_waits_for_a_stop_is_let_go_by_it::<StopsSilently>);
+}
+
+/// Looks for the flag before it takes the lock under which it goes to sleep.
+struct LooksUnlocked;
+
+impl Steps for LooksUnlocked {
+    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+        while gate.request() != Request::StepAside {
+            // Changed: the look, to before the lock.
+            drop(gate.sleep(gate.queue.lock()));
+        }
+        None
+    }
+}
+
+#[test]
+fn loom_mutant_looks_unlocked() {
+    caught(DEADLOCK, who_waits_for_a_stop_is_let_go_by_it::<LooksUnlocked>);
+}
+
+/// Goes on as it does far from a limit.
+struct GoesOn;
+
+impl Steps for GoesOn {
+    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+        // Changed: gate.claim_before_stop().
+        gate.try_claim()
+    }
+}
+
+#[test]
+fn loom_mutant_goes_on() {
+    caught("goes on before the stop", who_waits_for_a_stop_is_let_go_by_it::<GoesOn>);
 }
