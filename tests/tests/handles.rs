@@ -638,7 +638,7 @@ fn a_request_is_heard_by_who_parks_and_by_who_enters() {
 /// A thread may wait in a `park` with a lock that it gives up while it waits, although
 /// another mutator that takes the lock is inside and a collection is due.
 #[test]
-fn parking_waits_for_nobody() {
+fn a_thread_may_park_with_a_lock_that_it_gives_up() {
     let (done, outcome) = mpsc::channel();
     std::thread::spawn(move || {
         let heap = heap();

@@ -236,8 +236,8 @@ impl Heap {
     /// the heap say so in [`Cx::should_yield`] from now on, until one of them
     /// collects. One that has begun to mark does not count: what was dropped before
     /// this call will be garbage. Also the way to make a mutator look up from its
-    /// work: it looks after each safepoint at what is asked of it, entering and parking
-    /// included, since they collect too and [`Cx::should_yield`] says no afterwards.
+    /// work. Who uses it so reads what is asked of it after whatever collects, entering and
+    /// parking included: [`Cx::should_yield`] says no afterwards.
     ///
     /// ```
     /// use heap_api::{Config, Heap};

@@ -122,6 +122,8 @@ struct Queue {
     aside: usize,
     /// Threads that sleep until something changes (GA4).
     asleep: usize,
+    /// How often the world was told to stop. May wrap.
+    stops: usize,
 }
 
 impl Default for Gate {
@@ -193,7 +195,7 @@ impl Gate {
         // ORDERING: Acquire pairs with the Release in `want_from_now`.
         let wanted = self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0;
         if wanted {
-            // For those who wait in `try_claim`.
+            // For those who wait to claim.
             self.wake();
         }
         wanted
@@ -317,20 +319,25 @@ impl Gate {
     /// else has collected; and while there is a request that whoever has the right may have
     /// been too early to hear.
     pub fn try_claim(&self) -> Option<Collector<'_>> {
-        self.claim_unless(|| !self.is_wanted())
+        self.claim_unless(|_| !self.is_wanted())
     }
 
-    /// The same; but if somebody else has the right, waits until the stop flag is up, so that
-    /// the caller stands aside when it comes inside, and uses up no memory before.
+    /// The same; but if somebody else has the right, waits until they stop the world or give
+    /// the right back, and uses up no memory before. Who is let go by the stop stands aside
+    /// when it comes inside, unless it was slow to wake up and the stop is over.
     pub fn claim_before_stop(&self) -> Option<Collector<'_>> {
-        self.claim_unless(|| self.request() == Request::StepAside && !self.is_wanted())
+        self.claim_unless(|stopped| {
+            (stopped || self.request() == Request::StepAside) && !self.is_wanted()
+        })
     }
 
-    /// Takes the right to collect, unless somebody else has it and `gives_up` says so, which
-    /// is asked under the lock, and again when something has changed.
-    fn claim_unless(&self, gives_up: impl Fn() -> bool) -> Option<Collector<'_>> {
+    /// Takes the right to collect, unless somebody else has it and `gives_up` says so, when
+    /// told whether the world was stopped since the call. It is asked under the lock, and
+    /// again when something has changed.
+    fn claim_unless(&self, gives_up: impl Fn(bool) -> bool) -> Option<Collector<'_>> {
         let mut queue = self.queue.lock();
-        while if queue.held { !gives_up() } else { queue.aside > 0 } {
+        let stops = queue.stops;
+        while if queue.held { !gives_up(queue.stops != stops) } else { queue.aside > 0 } {
             queue = self.sleep(queue);
         }
         if queue.held {
@@ -401,6 +408,7 @@ impl<'c> Stopping<'c> {
         }
         let mut queue = gate.queue.lock();
         // For those who wait in `claim_before_stop`.
+        queue.stops = queue.stops.wrapping_add(1);
         gate.notify(&queue);
         loop {
             if members.clone().any(Presence::is_abandoned) {

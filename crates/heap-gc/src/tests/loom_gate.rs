@@ -890,7 +890,7 @@ fn loom_mutant_withdraws_early() {
 }
 
 /// Who waits while somebody else collects, because of a request, is woken when it is
-/// withdrawn, or when the other one is done (GA4).
+/// withdrawn (GA4).
 fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
     check_bounded(3, || {
         let gate = Arc::new(Gate::default());
@@ -933,8 +933,8 @@ fn loom_mutant_withdraws_silently() {
 // ---- who waits for a stop -------------------------------------------------------
 
 /// Near a limit a mutator that finds somebody else collecting does not go on before the
-/// world is to stop, and then is let go, so that it can help to mark: here, the collector
-/// waits for that with the world stopped.
+/// world is to stop, and then is let go: here, the collector waits for that with the world
+/// stopped.
 fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
@@ -959,6 +959,48 @@ fn who_waits_for_a_stop_is_let_go_without_one<S: Steps>() {
         S::give_back(right);
         assert!(waiter.join().unwrap());
     });
+}
+
+/// Who sleeps when the world is told to stop is let go, even if it wakes up when the stop is
+/// over and the same collector still has the right.
+fn who_slept_through_a_stop_is_let_go<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(0);
+        let right = S::claim(&world.gate);
+        let waiter = world.spawn(|w| drop(S::claim_before_stop(&w.gate)));
+        let asleep = world.gate.queue.lock().asleep == 1;
+        S::resume(S::wait(S::raise(&right), &[]).expect("nobody is abandoned"));
+        if asleep {
+            waiter.join().unwrap();
+            S::give_back(right);
+        } else {
+            S::give_back(right);
+            waiter.join().unwrap();
+        }
+    });
+}
+
+/// Who has asked, and waits for a stop, is not let go by one that is no collection's (GA6).
+fn a_stop_that_answers_nobody_lets_nobody_go<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(0);
+        world.gate.want();
+        let right = S::claim(&world.gate);
+        let waiter = world.spawn(|w| S::claim_before_stop(&w.gate).is_some());
+        S::resume(S::wait(S::raise(&right), &[]).expect("nobody is abandoned"));
+        S::give_back(right);
+        assert!(waiter.join().unwrap(), "GA6: passed by");
+    });
+}
+
+#[test]
+fn loom_who_slept_through_a_stop_is_let_go() {
+    who_slept_through_a_stop_is_let_go::<Sound>();
+}
+
+#[test]
+fn loom_a_stop_that_answers_nobody_lets_nobody_go() {
+    a_stop_that_answers_nobody_lets_nobody_go::<Sound>();
 }
 
 #[test]
@@ -1019,4 +1061,34 @@ impl Steps for GoesOn {
 #[test]
 fn loom_mutant_goes_on() {
     caught("goes on before the stop", who_waits_for_a_stop_is_let_go_by_it::<GoesOn>);
+}
+
+/// Waits for the flag, and does not count stops.
+struct CountsNoStops;
+
+impl Steps for CountsNoStops {
+    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+        // Removed: stopped ||.
+        gate.claim_unless(|_| gate.request() == Request::StepAside && !gate.is_wanted())
+    }
+}
+
+#[test]
+fn loom_mutant_counts_no_stops() {
+    caught(DEADLOCK, who_slept_through_a_stop_is_let_go::<CountsNoStops>);
+}
+
+/// Is let go by any stop.
+struct ForgetsItsRequest;
+
+impl Steps for ForgetsItsRequest {
+    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+        // Removed: && !gate.is_wanted().
+        gate.claim_unless(|stopped| stopped || gate.request() == Request::StepAside)
+    }
+}
+
+#[test]
+fn loom_mutant_forgets_its_request() {
+    caught("GA6: passed by", a_stop_that_answers_nobody_lets_nobody_go::<ForgetsItsRequest>);
 }
