@@ -41,6 +41,8 @@ const SPARE_LIMIT_SHARE: usize = 32;
 const GRANT_BYTES: usize = 64 << 10;
 /// Or its share of this part of what may be granted before the next collection.
 const GRANT_SHARE: usize = 16;
+/// In a heap with a limit, no more than this part of it for each.
+const GRANT_LIMIT_SHARE: usize = 256;
 
 /// What the collector knows of a mutator.
 #[derive(Debug)]
@@ -594,8 +596,11 @@ impl Shared {
     /// but little compared to what is left, for all mutators together.
     fn count_next(&self, live: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(live);
+        let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
         // ORDERING: Relaxed: a hint; the caller has counted itself.
-        GRANT_BYTES.min(left / GRANT_SHARE / self.mutators.load(Ordering::Relaxed))
+        let each = left / GRANT_SHARE / self.mutators.load(Ordering::Relaxed);
+        // Many may have counted themselves when they were few.
+        GRANT_BYTES.min(each).min(limit / GRANT_LIMIT_SHARE)
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.
@@ -700,6 +705,7 @@ mod tests {
         let shared = Shared::new(settings);
         let _one = Mutator::attach(&shared);
         assert_eq!(spare(&shared), limit / SPARE_LIMIT_SHARE);
+        assert_eq!(shared.count_next(0), limit / GRANT_LIMIT_SHARE);
     }
 
     #[test]
