@@ -247,7 +247,7 @@ fn mutators_at_the_limit_do_not_harm_each_other() {
 /// Hardly anything lives, and everyone comes to safepoints. Mutators that go on while
 /// another one has begun a collection, and does not get a processor, must not use up what
 /// is left. (It may happen now and then that one asks for memory when all others have just
-/// taken theirs; without that wait it happened 10 to 66 times in twenty runs.)
+/// taken theirs; without that wait it happened 10 to 66 times in each of twenty runs.)
 #[test]
 fn nobody_is_refused_because_another_is_slow_to_collect() {
     let refused = AtomicUsize::new(0);

@@ -158,8 +158,8 @@ impl Heap {
     }
 
     /// Enters the heap: this thread becomes a mutator until the [`Cx`] drops.
-    /// The beginning is a [`safepoint`](Cx::safepoint): have no lock then that other mutators
-    /// or destructors take.
+    /// Entering is a [`safepoint`](Cx::safepoint): have no lock then that other mutators or
+    /// destructors take.
     ///
     /// # Panics
     ///

@@ -306,12 +306,7 @@ impl Gate {
     /// Takes the right to collect; waits while somebody else has it, and for those
     /// who stand aside (GA5). The caller is outside.
     pub fn claim(&self) -> Collector<'_> {
-        let mut queue = self.queue.lock();
-        while queue.held || queue.aside > 0 {
-            queue = self.sleep(queue);
-        }
-        queue.held = true;
-        Collector { gate: self }
+        self.claim_unless(|_| false).expect("who does not give up gets the right")
     }
 
     /// Takes the right to collect, unless somebody else has it and answers all requests.
