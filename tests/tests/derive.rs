@@ -79,6 +79,12 @@ macro_rules! declare {
         struct $name<$life> { $($field: $ty),*, __tracer: Gc<$life, u8> }
     };
 }
+#[derive(Trace, Share)]
+enum NamesOfOurs<'gc> {
+    At(Gc<'gc, u8>),
+    Trace,
+}
+
 declare!(FromMacro, 'x, a: Gc<'x, u64>, b: Option<Gc<'x, str>>);
 
 #[test]
@@ -168,4 +174,203 @@ fn share_is_what_all_fields_are() {
     share::<Chain<'static>>();
     share::<shadows::Plain>();
     share::<Opaque<std::sync::Mutex<u8>>>();
+}
+
+/// Types that hold themselves, not only through a handle: what they need is not computed from
+/// themselves (DR4).
+mod recursive {
+    use heap_api::{Gc, Lock, Slot, Trace};
+    use std::collections::VecDeque;
+
+    #[derive(Trace)]
+    pub(crate) enum Sum {
+        Number(f64),
+        Add(Box<Sum>, Box<Sum>),
+    }
+
+    #[derive(Trace)]
+    pub(crate) enum SelfFirst<'gc> {
+        Add(Box<SelfFirst<'gc>>, Box<SelfFirst<'gc>>),
+        Text(Gc<'gc, str>),
+    }
+
+    #[derive(Trace)]
+    pub(crate) enum HandleFirst<'gc> {
+        Text(Gc<'gc, str>),
+        Add(Box<HandleFirst<'gc>>, Box<HandleFirst<'gc>>),
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Even<'gc> {
+        pub(crate) odd: Option<Box<Odd<'gc>>>,
+        pub(crate) text: Slot<Option<Gc<'gc, str>>>,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Odd<'gc> {
+        pub(crate) even: Vec<Even<'gc>>,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Block<'gc> {
+        pub(crate) parent: Option<Box<Block<'gc>>>,
+        pub(crate) names: Lock<Vec<Gc<'gc, str>>>,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Tree<'gc> {
+        pub(crate) children: Vec<Tree<'gc>>,
+        pub(crate) text: Gc<'gc, str>,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Rose<T> {
+        pub(crate) value: T,
+        pub(crate) children: VecDeque<Rose<T>>,
+        pub(crate) next: Option<Box<Rose<T>>>,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct Ping(pub(crate) Option<Box<Pong>>);
+    #[derive(Trace)]
+    pub(crate) struct Pong(pub(crate) Vec<Ping>, pub(crate) Result<Box<Ping>, u8>);
+}
+
+#[test]
+fn types_that_hold_themselves_are_traced() {
+    use recursive::{Block, Even, HandleFirst, Odd, Ping, Pong, Rose, SelfFirst, Sum, Tree};
+
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let roots = {
+        let text = |text: &str| cx.alloc_str(text);
+        let even = |odd, name: &str| Even { odd, text: Slot::new(Some(text(name))) };
+        let block =
+            |parent, name: &str| Block { parent, names: Lock::new(vec![text(name), text(name)]) };
+        let tree = |children, name: &str| Tree { children, text: text(name) };
+        let rose = |value| Rose { value: text(value), children: [].into(), next: None };
+        let left = SelfFirst::Text(text("left"));
+        let right = HandleFirst::Text(text("right"));
+        (
+            cx.root(cx.alloc(Sum::Add(Sum::Number(1.0).into(), Sum::Number(2.0).into()))),
+            cx.root(cx.alloc(SelfFirst::Add(left.into(), SelfFirst::Text(text("l2")).into()))),
+            cx.root(cx.alloc(HandleFirst::Add(right.into(), HandleFirst::Text(text("r2")).into()))),
+            cx.root(cx.alloc(even(Some(Odd { even: vec![even(None, "e2")] }.into()), "e1"))),
+            cx.root(cx.alloc(block(Some(block(None, "b2").into()), "b1"))),
+            cx.root(cx.alloc(tree(vec![tree(vec![], "t2"), tree(vec![], "t3")], "t1"))),
+            cx.root(cx.alloc(Rose {
+                value: text("v1"),
+                children: [rose("v2"), rose("v3")].into(),
+                next: Some(rose("v4").into()),
+            })),
+            cx.root(cx.alloc(Ping(Some(Pong(vec![Ping(None)], Err(3)).into())))),
+        )
+    };
+    for _ in 0..3 {
+        cx.safepoint();
+        for _ in 0..2000 {
+            let _ = cx.alloc_str("overwrites what was freed");
+        }
+    }
+    cx.verify().unwrap();
+
+    let Sum::Add(a, b) = &*roots.0.get(&cx) else { panic!("another variant") };
+    assert!(matches!((&**a, &**b), (Sum::Number(1.0), Sum::Number(2.0))));
+    let SelfFirst::Add(a, b) = &*roots.1.get(&cx) else { panic!("another variant") };
+    assert!(matches!((&**a, &**b), (SelfFirst::Text(a), SelfFirst::Text(b))
+        if (&**a, &**b) == ("left", "l2")));
+    let HandleFirst::Add(a, b) = &*roots.2.get(&cx) else { panic!("another variant") };
+    assert!(matches!((&**a, &**b), (HandleFirst::Text(a), HandleFirst::Text(b))
+        if (&**a, &**b) == ("right", "r2")));
+    let even = roots.3.get(&cx);
+    let inner = &even.odd.as_ref().unwrap().even[0];
+    assert_eq!((&*even.text.get().unwrap(), &*inner.text.get().unwrap()), ("e1", "e2"));
+    let block = roots.4.get(&cx);
+    let parent = block.parent.as_ref().unwrap();
+    assert_eq!((&*block.names.borrow()[1], &*parent.names.borrow()[1]), ("b1", "b2"));
+    let tree = roots.5.get(&cx);
+    assert_eq!((&*tree.text, &*tree.children[1].text), ("t1", "t3"));
+    let rose = roots.6.get(&cx);
+    let next = rose.next.as_ref().unwrap();
+    assert_eq!((&*rose.value, &*rose.children[1].value, &*next.value), ("v1", "v3", "v4"));
+    let pong = roots.7.get(&cx);
+    assert!(matches!(pong.0.as_deref(), Some(Pong(pings, Err(3))) if pings.len() == 1));
+
+    fn needs_trace<T: Trace>() -> bool {
+        T::NEEDS_TRACE
+    }
+    assert!(!needs_trace::<Sum>() && !needs_trace::<Ping>() && !needs_trace::<Rose<u8>>());
+    assert!(needs_trace::<Rose<Gc<'static, u8>>>() && needs_trace::<Odd<'static>>());
+}
+
+/// What the derive sees of these types is not what they are (DR1).
+mod disguised {
+    use heap_api::{Gc, Share, Trace};
+    use hostile_macros::{first_then, item_becomes};
+
+    #[derive(Trace, Share)]
+    pub(crate) struct Big(pub(crate) [u64; 4]);
+
+    #[derive(Trace)]
+    #[item_becomes(pub(crate) struct Attribute<'gc> {
+        pub(crate) own: Gc<'gc, u64>,
+        pub(crate) hidden: Gc<'gc, Big>,
+    })]
+    struct Attribute<'gc> {
+        own: Gc<'gc, u64>,
+        hidden: Big,
+    }
+
+    #[derive(Trace)]
+    pub(crate) struct HandleThenPlain<'gc> {
+        pub(crate) own: Gc<'gc, u64>,
+        pub(crate) hidden: first_then!(Gc<'gc, Big>; Big),
+    }
+
+    #[derive(Trace, Share)]
+    pub(crate) struct PlainThenHandle<'gc> {
+        pub(crate) own: Gc<'gc, u64>,
+        pub(crate) hidden: first_then!(Big; Gc<'gc, Big>),
+    }
+
+    // Uses up the first expansions, so that the next two types get the second ones.
+    pub(crate) struct Before<'gc>(
+        first_then!(u8; Gc<'gc, Big>),
+        core::marker::PhantomData<&'gc ()>,
+    );
+
+    #[derive(Trace)]
+    pub(crate) struct AfterAnother<'gc> {
+        pub(crate) own: Gc<'gc, u64>,
+        pub(crate) hidden: first_then!(u8; Gc<'gc, Big>),
+    }
+}
+
+#[test]
+fn fields_are_traced_as_what_they_are() {
+    use disguised::{AfterAnother, Attribute, Big, HandleThenPlain, PlainThenHandle};
+
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let roots = {
+        let big = |n| cx.alloc(Big([n; 4]));
+        let own = cx.alloc(1);
+        (
+            cx.root(cx.alloc(Attribute { own, hidden: big(2) })),
+            cx.root(cx.alloc(HandleThenPlain { own, hidden: big(3) })),
+            cx.root(cx.alloc(PlainThenHandle { own, hidden: Big([4; 4]) })),
+            cx.root(cx.alloc(AfterAnother { own, hidden: big(5) })),
+        )
+    };
+    for _ in 0..3 {
+        cx.safepoint();
+        for i in 0..2000 {
+            let _ = cx.alloc(Big([i; 4]));
+        }
+    }
+    cx.verify().unwrap();
+    assert_eq!((roots.0.get(&cx).hidden.0, *roots.0.get(&cx).own), ([2; 4], 1));
+    assert_eq!((roots.1.get(&cx).hidden.0, *roots.1.get(&cx).own), ([3; 4], 1));
+    assert_eq!((roots.2.get(&cx).hidden.0, *roots.2.get(&cx).own), ([4; 4], 1));
+    assert_eq!((roots.3.get(&cx).hidden.0, *roots.3.get(&cx).own), ([5; 4], 1));
 }

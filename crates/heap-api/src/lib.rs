@@ -68,6 +68,8 @@ pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};
 pub use stack::{Stack, StackBlock, StackWindow};
+#[doc(hidden)]
+pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData};
 pub use trace::{Opaque, Payload, Share, Tailed, Trace, Tracer};
 
 /// The README's example, compiled and run.

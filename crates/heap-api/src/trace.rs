@@ -15,6 +15,7 @@
 //!   it, so `trace` may read what a mutator may be writing at other times
 //!   ([`Lock`](crate::Lock)): no mutator is inside, or one reports a cell that it has to
 //!   itself ([`report`]).
+//! * T6: a type whose `NEEDS_TRACE` is false is the same in all regions.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -47,7 +48,9 @@ use crate::gc::Gc;
 /// * T1: [`Trace::trace`] reports, through the field types' own `trace`, every
 ///   `Gc` reachable from `self` without going through another `Gc`.
 /// * T2: `At<'a>` is `Self` with the heap lifetime replaced: same layout, same
-///   invariants. `NEEDS_TRACE` may be `false` only if there is no handle.
+///   invariants.
+/// * T6: `NEEDS_TRACE` may be `false` only if there is no handle and `At<'a>` is the
+///   same type for every `'a`.
 /// * T3: the type has no `Drop` of its own unless it holds no handle (then it
 ///   is `'static`).
 /// * T4: dropping a value on another thread than the one that made it is sound.
@@ -66,7 +69,50 @@ pub unsafe trait Trace {
 
     /// Reports the handles that `self` holds.
     fn trace(&self, tracer: &mut Tracer);
+
+    /// Never called. In derived implementations its body has the compiler check what it must
+    /// of the type and of each field.
+    #[doc(hidden)]
+    fn check_fields<'a>(_: &mut Self::At<'a>) {}
+
+    /// What a derived implementation for a leaf asserts (T3, T4).
+    #[doc(hidden)]
+    fn assert_leaf()
+    where
+        Self: Sized + Send + 'static,
+    {
+    }
+
+    /// What every other derived implementation asserts (T3).
+    #[doc(hidden)]
+    fn assert_no_drop()
+    where
+        Self: Sized + HeapObjectsMustNotImplementDrop<OwnDrop = ()>,
+    {
+    }
 }
+
+/// What `#[trace(leaf)]` asks for, as a bound that a derived implementation can name.
+#[doc(hidden)]
+pub trait LeafData: Send + 'static {}
+impl<T: Send + 'static + ?Sized> LeafData for T {}
+
+/// Implemented for the types that implement `Drop`; the derive implements it for its types, too.
+/// So a derived type that implements `Drop` has two implementations, which the compiler refuses.
+#[doc(hidden)]
+pub trait HeapObjectsMustNotImplementDrop {
+    /// `()` where there is no `Drop`.
+    type OwnDrop;
+}
+#[allow(drop_bounds, reason = "exactly the types with a destructor of their own")]
+impl<T: ?Sized + Drop> HeapObjectsMustNotImplementDrop for T {
+    type OwnDrop = HasDrop;
+}
+
+/// The type implements `Drop`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct HasDrop;
 
 /// Where [`Trace::trace`] reports handles. Only the collector has one, and the write
 /// barrier (T5).
@@ -113,7 +159,11 @@ pub(crate) fn report<T: Trace>(cells: &[T], edges: &mut Edges) {
 ///
 /// All access through `&Self` is free of data races; every handle leads to a
 /// `Share` type.
-pub unsafe trait Share {}
+pub unsafe trait Share {
+    /// Never called. In derived implementations its body has the compiler check each field.
+    #[doc(hidden)]
+    fn check_fields(&self) {}
+}
 
 // SAFETY: a handle is copied by value and leads to a shareable object.
 unsafe impl<T: ?Sized + Payload + Share> Share for Gc<'_, T> {}

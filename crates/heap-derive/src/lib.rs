@@ -1,12 +1,32 @@
 //! `#[derive(Trace)]` and `#[derive(Share)]` for `heap-api`, which re-exports
 //! them and documents the traits.
+//!
+//! The output is `unsafe impl`, so it must hold whatever the program around it does: attribute
+//! macros that change the item after the derive has seen it, type macros that expand to something
+//! else each time, a crate that calls itself `core` or `heap_api`.
+//!
+//! * DR1: everything about a field is inferred from the field, which a pattern binds by
+//!   reference. No token of its type is repeated.
+//! * DR2: what the compiler has to check is asked for by a method of the very trait that is
+//!   implemented: by its own bounds (`assert_leaf`, `assert_no_drop`), or by bounds on the same
+//!   path as the implementation's, in a method of the implementation, under its bounds. Other
+//!   names are there for convenience: whatever they mean, the check is complete without them.
+//! * DR3: a field is of the region that its type is of: a type without a lifetime has no
+//!   handles, and one with a lifetime has no `'static` ones. Otherwise a handle could go to
+//!   another thread with its object, in a region that is not that thread's, and from there
+//!   into another heap. The check looks at the type in any region `'a`, so that type parameters
+//!   are `P::At<'a>`, of which `Trace` says that they are of `'a`.
+//! * DR4: `NEEDS_TRACE` is computed from the type's parameters: true if there is a lifetime,
+//!   else if it is true of a type parameter. A type without a lifetime, whose parameters are the
+//!   same in all regions (T6), has fields that are the same in all regions, and by DR3 they
+//!   are of every region: they hold no handle.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime, LifetimeParam, Type,
-    WherePredicate, parse_macro_input,
+    Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime, Type, WherePredicate,
+    parse_macro_input,
 };
 
 /// Derives `heap_api::Trace`.
@@ -61,6 +81,7 @@ fn only_on_types(data: &Data) -> Result<(), Error> {
     }
 }
 
+/// The name of each variant (of a struct: none) and its fields.
 fn variants(data: &Data) -> Result<Vec<(Option<&syn::Ident>, &Fields)>, Error> {
     match data {
         Data::Struct(data) => Ok(vec![(None, &data.fields)]),
@@ -72,12 +93,38 @@ fn variants(data: &Data) -> Result<Vec<(Option<&syn::Ident>, &Fields)>, Error> {
     }
 }
 
-fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
+/// A `match` over the place `this` that does `visit` with every field of every variant (DR1).
+///
+/// `binding` is `ref` or `ref mut`: `visit` gets a reference to exactly the field, of a type that
+/// is nowhere written. The patterns name every field, so a type that differs from what the
+/// derive saw does not compile, or each of its fields is visited all the same.
+fn each_field(
+    input: &DeriveInput,
+    this: &TokenStream,
+    binding: &TokenStream,
+    visit: impl Fn(&Ident) -> TokenStream,
+) -> Result<TokenStream, Error> {
     let name = &input.ident;
+    let mut arms = Vec::new();
+    for (variant, fields) in variants(&input.data)? {
+        let path = variant.map_or_else(|| quote!(#name), |variant| quote!(#name::#variant));
+        // Errors are shown at the field; names mean what they mean where the derive stands.
+        let bound = fields.iter().enumerate().map(|(i, field)| {
+            let span = Span::call_site().located_at(field.ty.span());
+            Ident::new(&format!("__heap_field_{i}"), span)
+        });
+        let bound: Vec<Ident> = bound.collect();
+        let members = fields.members();
+        let visits = bound.iter().map(&visit);
+        arms.push(quote!(#path { #(#members: #binding #bound),* } => { #(#visits)* }));
+    }
+    Ok(quote!(match #this { #(#arms)* }))
+}
+
+fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
     let leaf = is_leaf(input)?;
     only_on_types(&input.data)?;
-    let variants = variants(&input.data)?;
-
+    variants(&input.data)?;
     let lifetimes: Vec<&Lifetime> = input.generics.lifetimes().map(|l| &l.lifetime).collect();
     if let Some(extra) = lifetimes.get(1) {
         return Err(Error::new(
@@ -85,153 +132,113 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
             "a heap object has one lifetime, that of the heap's handles",
         ));
     }
-    if leaf && let Some(lifetime) = lifetimes.first() {
-        return Err(Error::new(lifetime.span(), "a leaf holds no handles and has no lifetime"));
+    match (leaf, lifetimes.first()) {
+        (true, Some(lifetime)) => {
+            Err(Error::new(lifetime.span(), "a leaf holds no handles and has no lifetime"))
+        }
+        (true, None) => Ok(expand_leaf(input)),
+        (false, _) => expand_fields(input),
     }
+}
 
+/// `'static` data, whose fields need not be `Trace`.
+fn expand_leaf(input: &DeriveInput) -> TokenStream {
+    let name = &input.ident;
+    let (impl_generics, type_generics, _) = input.generics.split_for_impl();
+    let bounds = trace_bounds(&input.generics);
+    quote! {
+        // SAFETY: `'static` data that is `Send` holds no handle (handles are
+        // not `Send`) and may be dropped on any thread; `assert_leaf`, of the
+        // trait that is implemented here, asks for both (DR2).
+        #[automatically_derived]
+        unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
+        where #(#bounds,)* Self: ::heap_api::LeafData
+        {
+            type At<'__at> = #name #type_generics;
+            const NEEDS_TRACE: bool = false;
+            #[inline(always)]
+            fn trace(&self, _: &mut ::heap_api::Tracer) {}
+            fn check_fields<'__at>(_: &mut <Self as ::heap_api::Trace>::At<'__at>) {
+                <Self as ::heap_api::Trace>::assert_leaf();
+            }
+        }
+    }
+}
+
+/// A type that holds what its fields hold.
+fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
+    let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let bounds = trace_bounds(&input.generics);
-    let any_region = Lifetime::new("'__gc", Span::call_site());
-    let region = lifetimes.first().copied().unwrap_or(&any_region);
     let at = in_region(input, &Lifetime::new("'__at", Span::call_site()));
-
-    let generic = input.generics.type_params().next().is_some();
-    let mut needs_trace = Vec::new();
-    let mut region_checks = Vec::new();
-    let mut arms = Vec::new();
-    for (variant, fields) in &variants {
-        let path = variant.map_or_else(|| quote!(#name), |variant| quote!(#name::#variant));
-        let names: Vec<_> = (0..fields.len()).map(|i| format_ident!("field_{i}")).collect();
-        let pattern = match fields {
-            Fields::Named(named) => {
-                let idents = named.named.iter().map(|f| &f.ident);
-                quote!(#path { #(#idents: #names),* })
-            }
-            Fields::Unnamed(_) => quote!(#path(#(#names),*)),
-            Fields::Unit => quote!(#path),
-        };
-        let types: Vec<_> = fields.iter().map(|f| &f.ty).collect();
-        needs_trace.extend(types.iter().map(|ty| quote!(<#ty as ::heap_api::Trace>::NEEDS_TRACE)));
-        // Without type parameters the types can be named as they are, at their
-        // own place in the source: a field that is not `Trace` is then reported
-        // once.
-        let checks = names.iter().zip(&types).map(|(field, ty)| match generic {
-            true => quote_spanned!(ty.span()=> infer_region::<#region, '_, _>(#field);),
-            false => quote!(of_one_region::<#region, #ty>();),
-        });
-        region_checks.push(quote!(#pattern => { #(#checks)* }));
-        arms.push(quote! {
-            #pattern => { #(<#types as ::heap_api::Trace>::trace(#names, __tracer);)* }
-        });
-    }
-    let body =
-        if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) };
-
-    if leaf {
-        // A leaf's fields need not be traceable: it is `'static` data.
-        return Ok(quote! {
-            // SAFETY: `'static` data that is `Send` holds no handle (handles are
-            // not `Send`) and may be dropped on any thread; both are checked
-            // below.
-            #[automatically_derived]
-            unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
-            where #(#bounds,)* #name #type_generics: ::core::marker::Send + 'static
-            {
-                type At<'__at> = #name #type_generics;
-                const NEEDS_TRACE: bool = false;
-                #[inline(always)]
-                fn trace(&self, _: &mut ::heap_api::Tracer) {}
-            }
-        });
-    }
-
-    let one_region = one_region_check(input, region, &bounds, &region_checks);
+    let needs_trace = needs_trace(&input.generics);
+    let trace = each_field(
+        input,
+        &quote!(*self),
+        &quote!(ref),
+        |field| quote_spanned!(field.span()=> ::heap_api::Trace::trace(#field, __heap_tracer);),
+    )?;
+    let check = each_field(
+        input,
+        &quote!(*__heap_this),
+        &quote!(ref mut),
+        |field| quote_spanned!(field.span()=> __heap_of_region::<'__at, '_, _>(#field);),
+    )?;
     Ok(quote! {
         // SAFETY: every field of every variant reports its handles; `At` replaces
         // the one lifetime and the type parameters' own, and thereby every region
-        // in the fields (checked below); there is no `Drop` (checked below); drop
-        // glue is that of the fields.
+        // in the fields; there is no `Drop`; drop glue is that of the fields.
+        // `check_fields` has the compiler check the last three (DR2, DR3).
         #[automatically_derived]
         unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
         where #(#bounds,)*
         {
             type At<'__at> = #at;
-            const NEEDS_TRACE: bool = false #(|| #needs_trace)*;
+            const NEEDS_TRACE: bool = #needs_trace;
             #[inline]
             #[allow(unused_variables, reason = "a type without fields has nothing to trace")]
-            fn trace(&self, __tracer: &mut ::heap_api::Tracer) {
-                #body
+            fn trace(&self, __heap_tracer: &mut ::heap_api::Tracer) {
+                #trace
+            }
+            // Behind `&mut`, so that no region is shortened to fit.
+            #[allow(unused_variables, reason = "a type without fields has none to check")]
+            fn check_fields<'__at>(
+                __heap_this: &mut <Self as ::heap_api::Trace>::At<'__at>,
+            ) {
+                #[allow(dead_code, reason = "a type without fields has none to check")]
+                fn __heap_of_region<'__gc, '__borrow: '__borrow, __HeapField>(
+                    _: &'__borrow mut __HeapField,
+                ) where
+                    __HeapField: ::heap_api::Trace<At<'__gc> = __HeapField>,
+                {
+                }
+                <Self as ::heap_api::Trace>::assert_no_drop();
+                #check
             }
         }
 
-        const _: () = {
-            // Two implementations apply to a type that implements `Drop`: its
-            // destructor could reach neighbours that were freed before it. Wrap
-            // what must be dropped in a field of its own that holds no handles.
-            trait HeapObjectsMustNotImplementDrop {}
-            #[allow(drop_bounds, reason = "exactly the types with a destructor of their own")]
-            impl<T: ::core::ops::Drop + ?Sized> HeapObjectsMustNotImplementDrop for T {}
-            #[automatically_derived]
-            impl #impl_generics HeapObjectsMustNotImplementDrop for #name #type_generics
-            #where_clause {}
-        };
-
-        #one_region
+        // Two implementations apply to a type that implements `Drop`: its
+        // destructor could reach neighbours that were freed before it. Wrap
+        // what must be dropped in a field of its own that holds no handles.
+        #[automatically_derived]
+        impl #impl_generics ::heap_api::HeapObjectsMustNotImplementDrop for #name #type_generics
+        #where_clause
+        {
+            type OwnDrop = ();
+        }
     })
 }
 
-/// Checks that every field is of the region that the type is of: a type without
-/// a lifetime has no handles, and one with a lifetime has no `'static` ones.
+/// Whether the type may hold handles, from its parameters alone (DR4).
 ///
-/// Otherwise a handle could go to another thread with its object, in a region
-/// that is not that thread's, and from there into another heap.
-///
-/// The check looks at the type in its own region, so that type parameters are
-/// `P::At<'gc>`, of which [`Trace`](derive_trace) says that they are of `'gc`.
-/// Behind `&mut`, so that no region is shortened to fit.
-fn one_region_check(
-    input: &DeriveInput,
-    region: &Lifetime,
-    bounds: &[TokenStream],
-    arms: &[TokenStream],
-) -> TokenStream {
-    let name = &input.ident;
-    let (_, type_generics, _) = input.generics.split_for_impl();
-    let mut generics = input.generics.clone();
-    if generics.lifetimes().next().is_none() {
-        let any = LifetimeParam::new(region.clone());
-        generics.params.insert(0, GenericParam::Lifetime(any));
+/// From the fields' types it would have to be computed from itself when the type holds itself
+/// through a `Box`, a `Vec` or another type.
+fn needs_trace(generics: &Generics) -> TokenStream {
+    if generics.lifetimes().next().is_some() {
+        return quote!(true);
     }
-    let (impl_generics, ..) = generics.split_for_impl();
-    let this = in_region(input, region);
-    let body =
-        if arms.is_empty() { quote!(match *this {}) } else { quote!(match this { #(#arms)* }) };
-    quote! {
-        const _: () = {
-            fn of_one_region<'__gc, F: ::heap_api::Trace<At<'__gc> = F>>() {}
-            #[allow(dead_code, reason = "for generic types")]
-            fn infer_region<'__gc, '__borrow: '__borrow, F>(_: &'__borrow mut F)
-            where
-                F: ::heap_api::Trace<At<'__gc> = F>,
-            {
-                of_one_region::<'__gc, F>();
-            }
-            #[allow(dead_code, reason = "never called: its type check is the point")]
-            trait FieldsAreOfOneRegion<'__gc, This> {
-                fn check(this: &mut This);
-            }
-            // A trait's method, so that fields can say `Self`.
-            #[automatically_derived]
-            impl #impl_generics FieldsAreOfOneRegion<#region, #this> for #name #type_generics
-            where #(#bounds,)*
-            {
-                #[allow(unused_variables, reason = "not every check looks at its field")]
-                fn check(this: &mut #this) {
-                    #body
-                }
-            }
-        };
-    }
+    let parameters = generics.type_params().map(|param| &param.ident);
+    quote!(false #(|| <#parameters as ::heap_api::Trace>::NEEDS_TRACE)*)
 }
 
 /// The type with `region` for its lifetime and its parameters' types in that
@@ -310,36 +317,25 @@ fn rename_lifetime(tokens: TokenStream, own: Option<&Lifetime>) -> TokenStream {
 fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let predicates = where_clause.map(|clause| clause.predicates.iter().collect::<Vec<_>>());
-    let mut bounds: Vec<TokenStream> =
-        predicates.into_iter().flatten().map(|p| quote!(#p)).collect();
-    for param in input.generics.type_params() {
-        let ident = &param.ident;
-        bounds.push(quote!(#ident: ::heap_api::Share));
-    }
-    let types: Vec<_> =
-        variants(&input.data)?.into_iter().flat_map(|(_, f)| f.iter().map(|f| &f.ty)).collect();
-    let checks = types.iter().map(|ty| quote!(assert_share::<#ty>();));
+    let own = where_clause.iter().flat_map(|clause| &clause.predicates);
+    let parameters = input.generics.type_params().map(|param| &param.ident);
+    let check = each_field(
+        input,
+        &quote!(*self),
+        &quote!(ref),
+        |field| quote_spanned!(field.span()=> __heap_is_share(#field);),
+    )?;
     Ok(quote! {
-        // SAFETY: every field is `Share`, checked below.
+        // SAFETY: every field is `Share`, which `check_fields` has the compiler check (DR2).
         #[automatically_derived]
         unsafe impl #impl_generics ::heap_api::Share for #name #type_generics
-        where #(#bounds,)* {}
-
-        const _: () = {
-            fn assert_share<T: ::heap_api::Share + ?Sized>() {}
-            #[allow(dead_code, reason = "never called: its type check is the point")]
-            trait FieldsAreShare {
-                fn check();
+        where #(#own,)* #(#parameters: ::heap_api::Share,)*
+        {
+            fn check_fields(&self) {
+                #[allow(dead_code, reason = "a type without fields has none to check")]
+                fn __heap_is_share<__HeapField: ::heap_api::Share + ?Sized>(_: &__HeapField) {}
+                #check
             }
-            #[automatically_derived]
-            impl #impl_generics FieldsAreShare for #name #type_generics
-            where #(#bounds,)*
-            {
-                fn check() {
-                    #(#checks)*
-                }
-            }
-        };
+        }
     })
 }
