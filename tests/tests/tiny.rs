@@ -307,7 +307,7 @@ fn bytes_are_those_of_slots() {
     drop(cx);
     let stats = heap.stats();
     assert_eq!((stats.allocated_objects, stats.allocated_bytes), (500, 8000));
-    let census = heap.census();
+    let census = heap.census().unwrap();
     assert_eq!((census[0].kind, census[0].objects, census[0].bytes), ("tiny", 500, 8000));
     heap.verify().unwrap();
     let cx = heap.enter();

@@ -73,11 +73,10 @@ impl Cx {
     /// Enters without a look at whether a collection is due.
     pub(crate) fn attach(heap: &Heap) -> Cx {
         claim_thread();
-        // If one of the next two steps fails by panic, the thread is outside
-        // again. (`TETHER` is gone when a thread is nearly at its end.)
+        // If attaching fails by panic, the thread is outside again.
         let undo = OnUnwind(|| INSIDE.with(|inside| inside.set(false)));
         let mutator = Mutator::attach(heap.shared());
-        TETHER.with(|tether| tether.replace(Some(mutator.tether())));
+        drop(tie(&mutator));
         core::mem::forget(undo);
         Cx { mutator, not_send: PhantomData }
     }
@@ -527,16 +526,28 @@ impl Drop for Reenter<'_> {
             stranded();
         }
         let mutator = &self.0.mutator;
-        let tether = mutator.tether();
-        // Replaced while outside: a tether that drops inside abandons the
-        // mutator.
-        let tied = TETHER.try_with(|slot| slot.replace(Some(tether))).is_ok();
+        // While outside: it replaces a tether of this very mutator.
+        let untied = tie(mutator);
         mutator.enter();
-        if !tied {
-            // The thread is nearly at its end and will not tell anyone when it
-            // is: say so now (X2). This context can still be used and dropped.
-            drop(mutator.tether());
+        drop(untied);
+    }
+}
+
+/// Has the heap told if the thread ends while the mutator is inside (X2).
+///
+/// In a destructor of a thread-local there may be no place for the tether any more: the thread is
+/// nearly at its end, and will not tell anyone when it is. Then the tether comes back, for the
+/// caller to drop while inside, which says so now. The context can be used and dropped all the
+/// same; while it is inside, others do not collect.
+#[must_use]
+fn tie(mutator: &Mutator) -> Option<Tether> {
+    let mut tether = Some(mutator.tether());
+    match TETHER.try_with(|slot| slot.replace(tether.take())) {
+        Ok(replaced) => {
+            drop(replaced);
+            None
         }
+        Err(_) => tether,
     }
 }
 

@@ -1,9 +1,8 @@
-//! What can go wrong: running out of memory, and configurations that make no
-//! sense.
+//! What can go wrong: running out of memory, and a heap that is not whole.
 
 use core::fmt;
 
-pub use heap_gc::{OutOfMemory, VerifyError};
+pub use heap_gc::{BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 
 /// An allocation that the heap's limit or the operating system refused. It
 /// carries the value that could not be allocated.

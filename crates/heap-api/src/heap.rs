@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heap_core::os::Os;
 pub use heap_gc::{CensusRow, ClassRow, MemoryStats, Snapshot, Stats};
-use heap_gc::{Settings, Shared, VerifyError};
+use heap_gc::{ContextLeaked, Settings, Shared, VerifyError};
 
 use crate::cx::Cx;
 
@@ -196,16 +196,19 @@ impl Heap {
     /// let cx = heap.enter();
     /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
     /// drop(cx);
-    /// let census = heap.census();
+    /// let census = heap.census().unwrap();
     /// assert_eq!((census[0].objects, census[0].bytes), (1000, 32_000));
     /// assert_eq!(census[0].bytes as u64, heap.stats().allocated_bytes);
     /// ```
     ///
+    /// # Errors
+    ///
+    /// If a context of the heap was leaked: what its thread has in its caches is not known.
+    ///
     /// # Panics
     ///
     /// If the calling thread is inside a heap (it would wait for itself).
-    #[must_use]
-    pub fn census(&self) -> Vec<CensusRow> {
+    pub fn census(&self) -> Result<Vec<CensusRow>, ContextLeaked> {
         drop(Cx::attach(self));
         self.shared.census()
     }
@@ -284,11 +287,12 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// Says which invariant is broken, and where.
+    /// Says which invariant is broken, and where; or that nothing was checked, because a
+    /// context of the heap was leaked.
     ///
     /// # Panics
     ///
-    /// If the calling thread is inside this heap (it would wait for itself).
+    /// If the calling thread is inside a heap (it would wait for itself).
     pub fn verify(&self) -> Result<(), VerifyError> {
         Cx::attach(self).verify()
     }
@@ -300,7 +304,8 @@ impl Cx {
     ///
     /// # Errors
     ///
-    /// Says which invariant is broken, and where.
+    /// Says which invariant is broken, and where; or that nothing was checked, because a
+    /// context of the heap was leaked.
     pub fn verify(&mut self) -> Result<(), VerifyError> {
         self.verify_now()
     }

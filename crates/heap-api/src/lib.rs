@@ -61,7 +61,7 @@ pub mod os {
 pub use bytemuck::Zeroable;
 pub use cell::{AtomicSlot, Lock, LockMut, Slot, Stamp};
 pub use cx::Cx;
-pub use error::{AllocError, OutOfMemory, VerifyError};
+pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 pub use gc::Gc;
 pub use heap::{CensusRow, ClassRow, Config, Heap, MemoryStats, Snapshot, Stats};
 pub use heap_derive::{Share, Trace};

@@ -51,7 +51,8 @@ const INSIDE: u32 = 1;
 #[derive(Debug)]
 pub struct Presence {
     state: AtomicU32,
-    /// Its thread ended while inside: it will never leave (X2).
+    /// Its thread will not tell when it ends, or has ended: if it is inside it may never
+    /// leave (X2).
     abandoned: AtomicBool,
 }
 
@@ -70,15 +71,17 @@ impl Presence {
         self.state.load(Ordering::Acquire) == INSIDE
     }
 
-    /// Says that the mutator's thread ended while inside.
+    /// Says that the mutator's thread has ended while inside, or is about to end and will not
+    /// say so. A mutator that can still step outside does no harm while it is there.
     pub fn abandon(&self, gate: &Gate) {
         // ORDERING: Release; read under the lock that `wake` takes.
         self.abandoned.store(true, Ordering::Release);
         gate.wake();
     }
 
+    /// Whether the mutator is inside and may stay there for good.
     fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire)
+        self.abandoned.load(Ordering::Acquire) && self.is_inside()
     }
 }
 
@@ -387,8 +390,8 @@ pub struct Stopping<'c> {
 
 impl<'c> Stopping<'c> {
     /// Waits until every mutator of `members` is outside; `members` was listed
-    /// after the flag was raised. `None` if one never will be, because its
-    /// thread ended inside.
+    /// after the flag was raised. `None` if one that is inside may never be, because its
+    /// thread has ended or will not tell.
     #[must_use]
     pub fn wait<'p>(
         self,

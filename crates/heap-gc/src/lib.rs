@@ -29,7 +29,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
+//! layers: error gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
 //! ```
 
 pub mod credit;
@@ -38,6 +38,7 @@ pub mod pacer;
 
 mod background;
 mod cycle;
+mod error;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
@@ -53,12 +54,12 @@ mod verify;
 #[allow(unsafe_code, reason = "inside-or-stopped access to weak tables")]
 mod weak;
 
+pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_dropping as is_sweeping_thread;
 pub use heap_core::tracer::Tracer;
-pub use heap_core::verify::VerifyError;
 pub use mutator::{Mutator, Tether};
 pub use roots::RootEntry;
 pub use shared::{MarkingId, Settings, Shared};

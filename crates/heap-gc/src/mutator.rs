@@ -20,9 +20,9 @@ use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::sweep::is_dropping;
 use heap_core::tracer::Tracer;
-use heap_core::verify::VerifyError;
 use heap_sync::atomic::Ordering;
 
+use crate::error::VerifyError;
 use crate::gate::{Presence, Request, WorldStopped};
 use crate::roots::RootEntry;
 use crate::shade::Shade;
@@ -266,7 +266,7 @@ impl Mutator {
     ///
     /// # Errors
     ///
-    /// The first broken invariant.
+    /// The first broken invariant; or that nothing was checked.
     pub fn verify(&mut self) -> Result<(), VerifyError> {
         self.outside(Shared::verify)
     }

@@ -12,13 +12,13 @@ use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::SweepBy;
-use heap_core::verify::VerifyError;
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use crate::background::BackgroundSweeper;
 use crate::credit::SweepCredit;
 use crate::cycle::{Outcome, Underway};
+use crate::error::{ContextLeaked, VerifyError};
 use crate::gate::{Gate, WorldStopped};
 use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
 use crate::mutator::Record;
@@ -337,18 +337,19 @@ impl Shared {
 
     /// Checks every invariant. The calling thread is outside.
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
-        // An abandoned mutator's cache cannot be looked into.
         self.at_rest(|world, members| {
             verify::verify(self, world, |visit| self.each_root(world, members, visit))
-        })
-        .unwrap_or(Ok(()))
+        })?
+        .map_err(VerifyError::from)
     }
 
     /// What the heap holds, by kind and size class. The calling thread is outside.
-    /// Empty if a mutator was abandoned: its cache cannot be looked into.
-    #[must_use]
-    pub fn census(self: &Arc<Self>) -> Vec<CensusRow> {
-        self.at_rest(|world, _| verify::census(self, world)).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// If a mutator was abandoned.
+    pub fn census(self: &Arc<Self>) -> Result<Vec<CensusRow>, ContextLeaked> {
+        self.at_rest(|world, _| verify::census(self, world))
     }
 
     /// Breaks PA1, for tests of the verifier.
@@ -366,21 +367,24 @@ impl Shared {
     }
 
     /// Looks in with the world stopped, all caches flushed, everything swept.
-    /// `None` if a mutator was abandoned.
+    ///
+    /// # Errors
+    ///
+    /// If a mutator was abandoned: its cache cannot be looked into.
     fn at_rest<R>(
         self: &Arc<Self>,
         look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R,
-    ) -> Option<R> {
+    ) -> Result<R, ContextLeaked> {
         let right = self.gate.claim();
         if self.finish_marking(&right) == Outcome::Refused {
-            return None;
+            return Err(ContextLeaked);
         }
         self.finish_sweep();
         let (members, world) = self.wait_for_mutators(right.raise());
-        let world = world?;
+        let world = world.ok_or(ContextLeaked)?;
         self.flush_caches(&world, &members);
         self.finish_sweep();
-        Some(look(&world, &members))
+        Ok(look(&world, &members))
     }
 
     /// Where the memory is and what it holds, by kind and size class. Stops nobody.

@@ -369,6 +369,20 @@ fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
     });
 }
 
+/// A mutator whose thread will not tell when it ends is no obstacle while it is outside; if it
+/// comes inside it stops the world from being stopped, or stands aside like any other.
+fn a_mutator_that_will_not_tell_is_an_obstacle_inside_only<S: Steps>() {
+    check_bounded(3, || {
+        let world = World::<S>::new(1);
+        let me = world.member(0);
+        S::abandon(&world.gate, &me.presence);
+        assert!(world.collect(), "it is outside");
+        let mutator = world.spawn(move |w| w.visit(&me, 1));
+        let _ = world.collect();
+        mutator.join().unwrap();
+    });
+}
+
 /// Somebody who is no mutator drops a root and asks for a collection, while one is
 /// under way that was asked for before: that one sees the root gone, or the request
 /// stays (GA6).
@@ -424,6 +438,11 @@ fn loom_attaching_and_detaching_meet_a_stop() {
 #[test]
 fn loom_two_collectors_exclude_each_other() {
     two_collectors_exclude_each_other::<Sound>();
+}
+
+#[test]
+fn loom_a_mutator_that_will_not_tell_is_an_obstacle_inside_only() {
+    a_mutator_that_will_not_tell_is_an_obstacle_inside_only::<Sound>();
 }
 
 #[test]
@@ -702,6 +721,26 @@ impl Steps for AbandonsSilently {
         me.abandoned.store(true, Ordering::Release);
         // Removed: gate.wake();
     }
+}
+
+/// Is not stopped by a mutator that will not tell, wherever it is.
+struct IgnoresTheAbandoned;
+
+impl Steps for IgnoresTheAbandoned {
+    fn wait<'c>(stopping: Stopping<'c>, members: &[Arc<Member>]) -> Option<WorldStopped<'c>> {
+        let told = members.iter().map(|member| &member.presence);
+        // Changed: those that will not tell are not waited for.
+        let told = told.filter(|p| !p.abandoned.load(Ordering::Acquire));
+        stopping.wait(told)
+    }
+}
+
+#[test]
+fn loom_mutant_ignores_the_abandoned() {
+    caught(
+        UNORDERED,
+        a_mutator_that_will_not_tell_is_an_obstacle_inside_only::<IgnoresTheAbandoned>,
+    );
 }
 
 #[test]

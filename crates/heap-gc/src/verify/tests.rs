@@ -8,6 +8,7 @@ use heap_core::kind::NOSCAN;
 use heap_core::size_class::SizeClass;
 use heap_sync::atomic::Ordering;
 
+use crate::error::VerifyError;
 use crate::weak::WeakTable;
 use crate::{Mutator, RootEntry, Settings, Shared};
 
@@ -38,6 +39,7 @@ fn broken<R>(invariant: &str, damage: impl FnOnce(&mut Sample) -> R) {
     let mut sample = Sample::new();
     let kept = damage(&mut sample);
     let found = sample.mutator.verify().expect_err("the damage is not seen");
+    let VerifyError::Broken(found) = found else { panic!("{found}") };
     assert_eq!(found.invariant, invariant, "{found}");
     drop(kept);
 }
