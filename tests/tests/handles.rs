@@ -349,7 +349,8 @@ fn entering_from_a_destructor_of_a_dying_thread_works() {
     let touch = || ENTERS.with(|_| ());
 
     let heap = heap();
-    let orders: [fn(&Heap, &dyn Fn()); 5] = [
+    type Order = fn(&Heap, &dyn Fn());
+    let orders: [Order; 5] = [
         |_, _| (),
         |heap, _| drop(heap.enter()),
         |heap, touch| {

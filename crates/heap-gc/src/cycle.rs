@@ -275,6 +275,7 @@ impl Shared {
         }
         // Weak tables forget the dead.
         self.weak.after_mark(world);
+        members.iter().for_each(|member| member.trim_shadow_stopped(world));
         // Every span needs sweeping; set the price of allocation. Stacks may come and go
         // between the two loads.
         let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());

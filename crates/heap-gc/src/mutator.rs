@@ -44,6 +44,9 @@ const GRANT_SHARE: usize = 16;
 /// In a heap with a limit, no more than this part of it for each.
 const GRANT_LIMIT_SHARE: usize = 256;
 
+/// A shadow stack keeps room for this many objects.
+const SHADOW_KEEP: usize = 1024;
+
 /// What the collector knows of a mutator.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -96,6 +99,15 @@ impl Record {
     pub(crate) fn shadow_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w [NonNull<u8>] {
         // SAFETY: MU1.
         unsafe { &*self.shadow.get() }
+    }
+
+    /// Gives room back that the shadow stack has not needed of late, with the world stopped.
+    pub(crate) fn trim_shadow_stopped(&self, _world: &WorldStopped<'_>) {
+        // SAFETY: MU1: no mutator is inside, and the reference ends here.
+        let shadow = unsafe { &mut *self.shadow.get() };
+        if shadow.capacity() > SHADOW_KEEP && shadow.len() * 4 < shadow.capacity() {
+            shadow.shrink_to((shadow.len() * 2).max(SHADOW_KEEP));
+        }
     }
 }
 

@@ -1,52 +1,191 @@
-//! Owned roots: a table of objects that are alive because somebody holds an
-//! entry of it.
+//! Owned roots: a table of objects that are alive because an entry of it is held.
 //!
 //! Entries carry the object's address themselves, so reading one takes no lock;
 //! the table is for the collector. Entries may outlive the heap.
 //!
+//! The table is a list of blocks of 64 cells with a bit map each. A block without roots is
+//! freed, and the list has no gaps, so a collection visits at most one block per root, however
+//! many there have been.
+//!
 //! * R1: an object is in the table from the creation of an entry until its drop.
+//! * RT1: an entry's block is in its table's list, or is the spare one, until the entry is
+//!   dropped; a block is touched under the table's lock only.
+//! * RT2: in the list full blocks come first; `Block::position` is the block's index in it.
+//! * RT3: a block in the list has a root.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_sync::lock::Mutex;
 
+/// Cells of a block.
+const CELLS: usize = u64::BITS as usize;
+
+/// A block of roots.
+#[derive(Debug)]
+struct Block {
+    /// A bit per cell: whether it has a root.
+    used: u64,
+    /// RT2.
+    position: usize,
+    cells: [NonNull<u8>; CELLS],
+}
+
+impl Block {
+    fn is_full(&self) -> bool {
+        self.used == u64::MAX
+    }
+
+    /// Calls `visit` with every root.
+    fn each(&self, visit: &mut dyn FnMut(NonNull<u8>)) {
+        let mut used = self.used;
+        while used != 0 {
+            visit(self.cells[used.trailing_zeros() as usize]);
+            used &= used - 1;
+        }
+    }
+}
+
+/// A block, by its address: entries have it too.
+type BlockPtr = NonNull<Block>;
+
 /// The roots of one heap.
 #[derive(Debug, Default)]
 pub(crate) struct RootSet {
-    slots: Mutex<Slots>,
+    blocks: Mutex<Blocks>,
 }
 
 #[derive(Debug, Default)]
-struct Slots {
-    objects: Vec<Option<NonNull<u8>>>,
-    free: Vec<u32>,
+struct Blocks {
+    list: Vec<BlockPtr>,
+    /// How many at the start of the list are full.
+    full: usize,
+    /// An empty block, not in the list, so that a root that comes and goes allocates nothing.
+    spare: Option<BlockPtr>,
+    /// Roots.
+    len: usize,
 }
 
-// SAFETY: the pointers are only data here; they are followed by the collector.
-unsafe impl Send for Slots {}
+// SAFETY: the blocks belong to the table, which is locked; the pointers in them are only data
+// here: they are followed by the collector.
+unsafe impl Send for Blocks {}
 
-impl RootSet {
-    fn add(&self, object: NonNull<u8>) -> u32 {
-        let mut slots = self.slots.lock();
-        if let Some(index) = slots.free.pop() {
-            slots.objects[index as usize] = Some(object);
-            return index;
-        }
-        let index = u32::try_from(slots.objects.len()).expect("fewer than 2^32 roots");
-        slots.objects.push(Some(object));
-        index
+impl Blocks {
+    /// The block.
+    ///
+    /// # Safety
+    ///
+    /// It is one of this table and was not freed (RT1).
+    unsafe fn block(&mut self, block: BlockPtr) -> &mut Block {
+        // SAFETY: the caller's promise; `&mut self` is the lock, and the borrow is of `self`, so
+        // it is the only one.
+        unsafe { &mut *block.as_ptr() }
     }
 
+    /// A cell for a new root.
+    fn add(&mut self, object: NonNull<u8>) -> (BlockPtr, u8) {
+        let ptr = match self.list.get(self.full) {
+            Some(block) => *block,
+            None => self.grow(object),
+        };
+        // SAFETY: it is in the list, or was just made.
+        let block = unsafe { self.block(ptr) };
+        let cell = (!block.used).trailing_zeros() as usize;
+        block.used |= 1 << cell;
+        block.cells[cell] = object;
+        // RT2: the first block that is not full is the first of the rest.
+        let became_full = block.is_full();
+        self.full += usize::from(became_full);
+        self.len += 1;
+        (ptr, cell as u8)
+    }
+
+    /// An empty block at the end of the list.
+    #[cold]
+    fn grow(&mut self, fill: NonNull<u8>) -> BlockPtr {
+        let position = self.list.len();
+        let ptr = self.spare.take().unwrap_or_else(|| {
+            let empty = Block { used: 0, position, cells: [fill; CELLS] };
+            NonNull::from(Box::leak(Box::new(empty)))
+        });
+        // SAFETY: it was the spare block, or was just made.
+        unsafe { self.block(ptr) }.position = position;
+        self.list.push(ptr);
+        ptr
+    }
+
+    /// Takes a root out.
+    ///
+    /// # Safety
+    ///
+    /// The cell is that of an entry of this table, which is being dropped.
+    unsafe fn remove(&mut self, ptr: BlockPtr, cell: u8) {
+        // SAFETY: RT1: the entry is not gone yet.
+        let block = unsafe { self.block(ptr) };
+        let was_full = block.is_full();
+        block.used &= !(1 << cell);
+        let (is_empty, position) = (block.used == 0, block.position);
+        self.len -= 1;
+        if was_full {
+            self.full -= 1;
+            self.swap(position, self.full);
+        }
+        if is_empty {
+            // It is among the rest: a full block has 64 roots.
+            let last = self.list.len() - 1;
+            // SAFETY: it is in the list.
+            let position = unsafe { self.block(ptr) }.position;
+            self.swap(position, last);
+            self.list.pop();
+            if self.list.capacity() > CELLS && self.list.len() * 4 < self.list.capacity() {
+                self.list.shrink_to(self.list.len() * 2);
+            }
+            if self.spare.is_none() {
+                self.spare = Some(ptr);
+            } else {
+                // SAFETY: made by `grow` from a box; it has no entry (RT1), and is neither in
+                // the list nor the spare one.
+                drop(unsafe { Box::from_raw(ptr.as_ptr()) });
+            }
+        }
+    }
+
+    /// Swaps two blocks of the list (RT2).
+    fn swap(&mut self, a: usize, b: usize) {
+        self.list.swap(a, b);
+        for at in [a, b] {
+            let ptr = self.list[at];
+            // SAFETY: it is in the list.
+            unsafe { self.block(ptr) }.position = at;
+        }
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        // Entries keep the table, so there is none, and RT3 says that the list is empty.
+        debug_assert!(self.list.is_empty() && self.len == 0, "RT1");
+        if let Some(ptr) = self.spare.take() {
+            // SAFETY: made by `grow` from a box, and nobody has its address any more.
+            drop(unsafe { Box::from_raw(ptr.as_ptr()) });
+        }
+    }
+}
+
+impl RootSet {
     /// Calls `visit` with every rooted object.
     pub(crate) fn each(&self, mut visit: impl FnMut(NonNull<u8>)) {
-        self.slots.lock().objects.iter().flatten().for_each(|object| visit(*object));
+        let mut blocks = self.blocks.lock();
+        for at in 0..blocks.list.len() {
+            let ptr = blocks.list[at];
+            // SAFETY: it is in the list.
+            unsafe { blocks.block(ptr) }.each(&mut visit);
+        }
     }
 
     /// Number of roots.
     pub(crate) fn len(&self) -> usize {
-        let slots = self.slots.lock();
-        slots.objects.len() - slots.free.len()
+        self.blocks.lock().len
     }
 }
 
@@ -54,11 +193,12 @@ impl RootSet {
 #[derive(Debug)]
 pub struct RootEntry {
     set: Arc<RootSet>,
-    index: u32,
+    block: BlockPtr,
+    cell: u8,
     object: NonNull<u8>,
 }
 
-// SAFETY: an address and an index into a locked table.
+// SAFETY: an address, and a place in a locked table that is the entry's until it is dropped.
 unsafe impl Send for RootEntry {}
 // SAFETY: `&RootEntry` reads its own fields only.
 unsafe impl Sync for RootEntry {}
@@ -66,7 +206,8 @@ unsafe impl Sync for RootEntry {}
 impl RootEntry {
     /// Roots an object.
     pub(crate) fn new(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
-        RootEntry { set: Arc::clone(set), index: set.add(object), object }
+        let (block, cell) = set.blocks.lock().add(object);
+        RootEntry { set: Arc::clone(set), block, cell, object }
     }
 
     /// The object.
@@ -79,7 +220,9 @@ impl RootEntry {
     /// Names another object.
     pub fn set(&mut self, object: NonNull<u8>) {
         self.object = object;
-        self.set.slots.lock().objects[self.index as usize] = Some(object);
+        let mut blocks = self.set.blocks.lock();
+        // SAFETY: RT1: this entry is not dropped.
+        unsafe { blocks.block(self.block) }.cells[usize::from(self.cell)] = object;
     }
 
     /// The table that the root is in.
@@ -98,12 +241,82 @@ impl Clone for RootEntry {
 
 impl Drop for RootEntry {
     fn drop(&mut self) {
-        let mut slots = self.set.slots.lock();
-        slots.objects[self.index as usize] = None;
-        slots.free.push(self.index);
-        if slots.objects.len() > 1024 && slots.free.len() == slots.objects.len() {
-            // The last root: a table that was large once is given back.
-            *slots = Slots::default();
+        // SAFETY: the cell is this entry's, which ends here.
+        unsafe { self.set.blocks.lock().remove(self.block, self.cell) };
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn object(n: usize) -> NonNull<u8> {
+        NonNull::without_provenance(std::num::NonZero::new(n + 1).expect("not zero"))
+    }
+
+    /// RT2 and RT3, and what the table holds.
+    fn check(set: &RootSet, entries: &[RootEntry]) {
+        let mut blocks = set.blocks.lock();
+        let list = blocks.list.clone();
+        for (at, ptr) in list.into_iter().enumerate() {
+            let full = blocks.full;
+            // SAFETY: it is in the list.
+            let block = unsafe { blocks.block(ptr) };
+            assert_eq!(block.position, at, "RT2");
+            assert_eq!(block.is_full(), at < full, "RT2");
+            assert_ne!(block.used, 0, "RT3");
+        }
+        assert_eq!(blocks.len, entries.len());
+        drop(blocks);
+        let mut there = Vec::new();
+        set.each(|object| there.push(object));
+        let mut expected: Vec<_> = entries.iter().map(RootEntry::object).collect();
+        there.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(there, expected, "R1");
+    }
+
+    proptest! {
+        /// Entries come, change and go in any order.
+        #[test]
+        fn the_table_holds_what_entries_hold(
+            steps in prop::collection::vec(any::<(u8, u16)>(), 0..800),
+        ) {
+            let set = Arc::new(RootSet::default());
+            let mut entries: Vec<RootEntry> = Vec::new();
+            for (n, (what, which)) in steps.into_iter().enumerate() {
+                let which = usize::from(which) % entries.len().max(1);
+                match what {
+                    0..150 => entries.push(RootEntry::new(&set, object(n))),
+                    150..170 if !entries.is_empty() => entries.push(entries[which].clone()),
+                    170..190 if !entries.is_empty() => entries[which].set(object(n)),
+                    190..=254 if !entries.is_empty() => drop(entries.swap_remove(which)),
+                    255 => entries.truncate(which),
+                    _ => {}
+                }
+                if n % 16 == 0 {
+                    check(&set, &entries);
+                }
+            }
+            check(&set, &entries);
+            entries.clear();
+            check(&set, &entries);
+        }
+    }
+
+    #[test]
+    fn a_collection_visits_what_there_is_not_what_there_was() {
+        for kept in [0, 63, 64, 5000, 99_999] {
+            let set = Arc::new(RootSet::default());
+            let mut all: Vec<_> = (0..100_000).map(|n| RootEntry::new(&set, object(n))).collect();
+            let one = all.swap_remove(kept);
+            drop(all);
+            let blocks = set.blocks.lock();
+            assert_eq!(blocks.list.len(), 1, "blocks that a collection visits");
+            assert!(blocks.list.capacity() <= 2 * CELLS, "{}", blocks.list.capacity());
+            drop(blocks);
+            check(&set, &[one]);
         }
     }
 }

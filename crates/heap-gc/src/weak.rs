@@ -50,7 +50,8 @@ pub(crate) struct WeakTables(Mutex<Vec<Weak<Entries>>>);
 impl WeakTables {
     /// The after-marking hook (I1): forgets entries whose objects are white.
     pub(crate) fn after_mark(&self, _world: &WorldStopped<'_>) {
-        self.0.lock().retain(|table| {
+        let mut tables = self.0.lock();
+        tables.retain(|table| {
             let Some(entries) = table.upgrade() else { return false };
             // SAFETY: I3: the world is stopped.
             let entries = unsafe { &mut *entries.0.get() };
@@ -66,6 +67,10 @@ impl WeakTables {
             }
             true
         });
+        if tables.capacity() > 64 && tables.len() * 4 < tables.capacity() {
+            let room = tables.len() * 2;
+            tables.shrink_to(room);
+        }
     }
 
     /// Calls `visit` with the object of every entry, for the verifier.
