@@ -5,13 +5,17 @@
 //!
 //! * BG1: between two batches it holds no ticket, so a collector waits for one
 //!   batch at most.
+//! * BG2: in a child of `fork` there is no sweeper (FK2), and what it shares with the heap is
+//!   not touched: it may be locked by the thread that is not there.
 
+use std::cell::Cell;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use heap_core::stats::{SweepBy, Tally};
 use heap_sync::lock::{Condvar, Mutex};
 
+use crate::fork::{self, Batches, Process};
 use crate::shared::Shared;
 
 /// Spans swept between two looks at the clock. (Go: 10.)
@@ -29,23 +33,49 @@ struct Signal {
     changed: Condvar,
 }
 
+thread_local! {
+    /// Of the sweeper that this thread is, if it is one. (In a destructor of a thread-local there
+    /// may be no `thread::current()` any more.)
+    static OWN_SIGNAL: Cell<*const Signal> = const { Cell::new(std::ptr::null()) };
+}
+
 /// The sweeper thread of one heap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BackgroundSweeper {
     signal: Arc<Signal>,
+    batches: Arc<Batches>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    process: Process,
+}
+
+impl Default for BackgroundSweeper {
+    fn default() -> Self {
+        BackgroundSweeper {
+            signal: Arc::default(),
+            batches: Arc::default(),
+            thread: Mutex::default(),
+            process: Process::this(),
+        }
+    }
 }
 
 impl BackgroundSweeper {
+    /// Whether there can be one (BG2).
+    pub(crate) fn is_here(&self) -> bool {
+        self.process.is_here()
+    }
+
     /// Says that there is something to sweep; starts the thread if need be. If
     /// the system refuses the thread, allocation does the sweeping alone.
     pub(crate) fn wake(&self, heap: &Arc<Shared>) {
+        debug_assert!(self.is_here(), "BG2");
         let mut thread = self.thread.lock();
-        if thread.is_none() {
+        if thread.is_none() && fork::watch(Some(&self.batches)) {
             let (signal, heap) = (Arc::clone(&self.signal), Arc::downgrade(heap));
+            let batches = Arc::clone(&self.batches);
             *thread = std::thread::Builder::new()
                 .name("heap-sweep".into())
-                .spawn(move || run(&signal, &heap))
+                .spawn(move || run(&signal, &batches, &heap))
                 .ok();
         }
         self.signal.state.lock().work = true;
@@ -53,7 +83,8 @@ impl BackgroundSweeper {
     }
 }
 
-fn run(signal: &Signal, heap: &Weak<Shared>) {
+fn run(signal: &Signal, batches: &Batches, heap: &Weak<Shared>) {
+    OWN_SIGNAL.set(signal);
     loop {
         {
             let mut state = signal.state.lock();
@@ -66,6 +97,14 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
             state.work = false;
         }
         loop {
+            let Some(batch) = batches.begin() else {
+                // The process forks, and may have to wait for whoever waits for us.
+                if signal.state.lock().stop {
+                    return;
+                }
+                std::thread::yield_now();
+                continue;
+            };
             // Upgraded per batch: if this was the last reference, the heap is
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
@@ -83,6 +122,7 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
                 break;
             }
             drop(heap);
+            drop(batch);
             std::thread::yield_now();
         }
     }
@@ -90,14 +130,19 @@ fn run(signal: &Signal, heap: &Weak<Shared>) {
 
 impl Drop for BackgroundSweeper {
     fn drop(&mut self) {
+        let thread = self.thread.lock().take();
+        if !self.is_here() {
+            // BG2: nobody to wait for, and nothing that the system could let go of.
+            std::mem::forget(thread);
+            return;
+        }
         self.signal.state.lock().stop = true;
         self.signal.changed.notify_all();
-        if let Some(thread) = self.thread.lock().take() {
-            // The sweeper itself may be the one that drops the heap; it cannot
-            // wait for itself.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+        // The sweeper itself may be the one that drops the heap; it cannot wait for itself.
+        if let Some(thread) = thread
+            && OWN_SIGNAL.get() != Arc::as_ptr(&self.signal)
+        {
+            let _ = thread.join();
         }
     }
 }

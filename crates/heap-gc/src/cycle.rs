@@ -123,7 +123,7 @@ impl Shared {
         if underway.is_none() {
             // Finish the previous sweep, while mutators run.
             self.finish_sweep();
-            if !self.settings.background_sweep {
+            if !self.sweeps_in_background() {
                 // Everything is swept: what is idle now is beyond what this cycle
                 // needed. With a background sweeper it has done so already.
                 self.trim();
@@ -184,7 +184,7 @@ impl Shared {
         cycles.pause_time.add(start.elapsed());
         drop(cycles);
         drop(world);
-        if outcome == Outcome::Complete && self.settings.background_sweep {
+        if outcome == Outcome::Complete && self.sweeps_in_background() {
             self.background.wake(self);
         }
         outcome

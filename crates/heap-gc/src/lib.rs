@@ -29,7 +29,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: error gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
+//! layers: error fork gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
 //! ```
 
 pub mod credit;
@@ -39,6 +39,8 @@ pub mod pacer;
 mod background;
 mod cycle;
 mod error;
+#[allow(unsafe_code, reason = "has the system call handlers around a fork")]
+mod fork;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]

@@ -287,6 +287,12 @@ impl Shared {
         self.pool.watch()
     }
 
+    /// Whether a background sweeper sweeps after collections: there is none in a child of
+    /// `fork` (FK2).
+    pub(crate) fn sweeps_in_background(&self) -> bool {
+        self.settings.background_sweep && self.background.is_here()
+    }
+
     /// Takes back bytes that a mutator was granted and did not use.
     pub(crate) fn take_back(&self, bytes: usize) {
         // Saturating: the estimate was reset by a collection in between.

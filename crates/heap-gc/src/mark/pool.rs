@@ -17,6 +17,9 @@
 //!   watches, at the latest when it ceases to, unless the job was taken back; and
 //!   if there are more seats than such mutators the helpers are woken.
 //!
+//! * PO3: in a child of `fork` there are no helpers (FK2) and no seats; what is shared with
+//!   helpers is not touched, it may be locked by one that is not there.
+//!
 //! Models: `tests/loom_pool.rs`.
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::thread::spin_loop;
 
+use crate::fork::{self, Process};
 use crate::gate::Meanwhile;
 
 /// How often to look whether the others have finished before going to sleep: all find
@@ -163,6 +167,7 @@ fn or_abort(part: impl FnOnce()) {
 pub(crate) struct MarkPool {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    process: Process,
 }
 
 impl std::fmt::Debug for MarkPool {
@@ -175,19 +180,20 @@ impl MarkPool {
     /// A pool of `helpers` threads, none of them started.
     pub(crate) fn new(helpers: usize) -> MarkPool {
         let shared = Shared { seats: helpers, ..Shared::default() };
-        MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()) }
+        let process = Process::this();
+        MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()), process }
     }
 
-    /// How many may mark beside the collecting thread.
+    /// How many may mark beside the collecting thread (PO3).
     pub(crate) fn seats(&self) -> usize {
-        self.shared.seats
+        if self.process.is_here() { self.shared.seats } else { 0 }
     }
 
     /// Wakes the helpers. Starts those that are wanted and not there; fewer if the
     /// system refuses.
     fn wake(&self) {
         let mut threads = self.threads.lock();
-        while threads.len() < self.shared.seats {
+        while threads.len() < self.shared.seats && fork::watch(None) {
             let shared = Arc::clone(&self.shared);
             let spawned = std::thread::Builder::new()
                 .name(format!("heap-mark-{}", threads.len() + 1))
@@ -208,7 +214,7 @@ impl MarkPool {
 
     /// Looks for seats, for a mutator that is outside and awake.
     pub(crate) fn watch(&self) -> Watch<'_> {
-        if self.shared.seats == 0 {
+        if self.seats() == 0 {
             return Watch(None);
         }
         self.shared.state.lock().watching += 1;
@@ -267,9 +273,15 @@ fn helper(shared: &Shared) {
 
 impl Drop for MarkPool {
     fn drop(&mut self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if !self.process.is_here() {
+            // PO3: nobody to wait for, and nothing that the system could let go of.
+            std::mem::forget(threads);
+            return;
+        }
         self.shared.state.lock().stop = true;
         self.shared.offered.notify_all();
-        for thread in self.threads.lock().drain(..) {
+        for thread in threads {
             // A helper cannot panic (it aborts).
             let _ = thread.join();
         }

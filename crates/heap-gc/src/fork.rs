@@ -1,0 +1,200 @@
+//! What `fork` leaves of a heap's threads.
+//!
+//! A child has the thread that called `fork`, and no other. So helpers and the background
+//! sweeper are gone, whatever they were at. A helper sleeps while mutators run, and its pool is
+//! not used in the child. The sweeper may hold a ticket, locks, and a span that is half swept:
+//! handlers that the system calls around `fork` wait for the batch that it is at
+//! (`pthread_atfork`).
+//!
+//! * FK1: while a process forks no background sweeper is in a batch; so in the child nothing of
+//!   a heap is held by a thread that is not there. Except if a destructor of a heap object forks.
+//! * FK2: a heap uses its threads, and what it shares with them alone, only in the process
+//!   that it was made in.
+//!
+//! Model: `tests/loom_fork.rs`.
+
+use heap_sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the sweeper of a heap is in a batch, or a fork holds it off.
+#[derive(Debug, Default)]
+pub(crate) struct Batches(AtomicBool);
+
+/// The sweeper is in a batch.
+#[derive(Debug)]
+#[must_use = "dropping it ends the batch"]
+pub(crate) struct Batch<'b>(&'b Batches);
+
+impl Batches {
+    /// Begins a batch, unless the process forks. For the one sweeper of the heap.
+    pub(crate) fn begin(&self) -> Option<Batch<'_>> {
+        // ORDERING: Acquire pairs with the Release of `resume`; and with that of the batch
+        // before, which is this thread's own.
+        // Model: loom_fork::a_fork_finds_no_batch.
+        let is_free = !system::is_forking() && !self.0.swap(true, Ordering::Acquire);
+        is_free.then(|| Batch(self))
+    }
+
+    /// Keeps the sweeper from beginning a batch, if it is in none. For the thread that forks.
+    #[cfg(any(unix, heap_loom))]
+    fn try_hold_off(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of the end of a batch: the child finds
+        // all that it has done.
+        !self.0.swap(true, Ordering::Acquire)
+    }
+
+    /// Ends what `try_hold_off` began.
+    #[cfg(any(unix, heap_loom))]
+    fn resume(&self) {
+        // ORDERING: Release pairs with the Acquire of `begin`.
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Release pairs with the Acquire of `try_hold_off`.
+        self.0.0.store(false, Ordering::Release);
+    }
+}
+
+pub(crate) use system::{Process, watch};
+
+#[cfg(all(unix, not(heap_loom)))]
+mod system {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+    use std::time::Duration;
+
+    use heap_core::sweep::is_dropping;
+
+    use super::Batches;
+
+    /// Forks between the first process that started a thread of a heap and this one.
+    static FORKS: AtomicUsize = AtomicUsize::new(0);
+    /// Whether a thread is about to fork: sweepers begin no batch then. A hint, so that the
+    /// thread gets its turn.
+    static FORKING: AtomicBool = AtomicBool::new(false);
+    /// The heaps with a sweeper.
+    static HEAPS: Mutex<Vec<Weak<Batches>>> = Mutex::new(Vec::new());
+
+    thread_local! {
+        /// What this thread holds off while it forks.
+        static HELD: Cell<Option<Held>> = const { Cell::new(None) };
+    }
+
+    struct Held {
+        sweepers: Vec<Arc<Batches>>,
+        /// One thread forks at a time, and no heap is added.
+        _heaps: MutexGuard<'static, Vec<Weak<Batches>>>,
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.sweepers.iter().for_each(|batches| batches.resume());
+            FORKING.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Names the process.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Process(usize);
+
+    impl Process {
+        pub(crate) fn this() -> Process {
+            // ORDERING: Relaxed: it changes in the child before there is a second thread.
+            Process(FORKS.load(Ordering::Relaxed))
+        }
+
+        /// Whether it is the one that runs here.
+        pub(crate) fn is_here(self) -> bool {
+            self == Process::this()
+        }
+    }
+
+    /// Has forks seen from now on. Called before a thread of a heap is started; `sweeper`, if
+    /// it is one. `false` if the system has no memory for that.
+    pub(crate) fn watch(sweeper: Option<&Arc<Batches>>) -> bool {
+        static IS_SEEN: OnceLock<bool> = OnceLock::new();
+        let is_seen = *IS_SEEN.get_or_init(|| {
+            // SAFETY: the handlers are functions of this crate, which take and return
+            // nothing and do not unwind.
+            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) == 0 }
+        });
+        if is_seen && let Some(batches) = sweeper {
+            let mut heaps = lock();
+            heaps.retain(|heap| heap.strong_count() > 0);
+            heaps.push(Arc::downgrade(batches));
+        }
+        is_seen
+    }
+
+    pub(super) fn is_forking() -> bool {
+        FORKING.load(Ordering::Relaxed)
+    }
+
+    fn lock() -> MutexGuard<'static, Vec<Weak<Batches>>> {
+        HEAPS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    extern "C" fn before() {
+        if is_dropping() {
+            // A destructor forks, perhaps in a batch: it cannot wait for itself.
+            return;
+        }
+        let heaps = lock();
+        FORKING.store(true, Ordering::Relaxed);
+        let sweepers: Vec<_> = heaps.iter().filter_map(Weak::upgrade).collect();
+        for batches in &sweepers {
+            while !batches.try_hold_off() {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+        }
+        let held = Held { sweepers, _heaps: heaps };
+        // Where a dying thread has no such place any more the batch is waited for all the
+        // same; the next may be cut in two.
+        let _ = HELD.try_with(|place| place.set(Some(held)));
+    }
+
+    extern "C" fn after() {
+        let _ = HELD.try_with(Cell::take);
+    }
+
+    extern "C" fn after_in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+        after();
+    }
+}
+
+/// No process forks here.
+#[cfg(not(all(unix, not(heap_loom))))]
+mod system {
+    use std::sync::Arc;
+
+    use super::Batches;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Process;
+
+    impl Process {
+        pub(crate) fn this() -> Process {
+            Process
+        }
+
+        pub(crate) fn is_here(self) -> bool {
+            true
+        }
+    }
+
+    pub(crate) fn watch(_sweeper: Option<&Arc<Batches>>) -> bool {
+        true
+    }
+
+    pub(super) fn is_forking() -> bool {
+        false
+    }
+}
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_fork.rs"]
+mod loom_fork;

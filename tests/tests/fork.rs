@@ -1,0 +1,191 @@
+//! A child of `fork` has the forking thread and no other: it may drop a heap that had threads of
+//! its own, and go on with it without them.
+//!
+//! One test at a time forks, and each child ends with `_exit`: it is not to run the test
+//! harness's ends.
+
+#![cfg(unix)]
+#![allow(unsafe_code, reason = "calls fork")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use heap_api::{Config, Cx, Gc, Heap, Opaque, Root, Slot, Trace};
+use heap_tests::Counter;
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `body` in a child; panics unless it returns, within half a minute.
+#[track_caller]
+fn in_child(body: impl FnOnce()) {
+    // SAFETY: the child runs `body`, which may do what a thread of this test may do: the
+    // allocator of the system can be used after a fork.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork failed");
+    if child == 0 {
+        // SAFETY: plain calls to the system; none of them returns to the harness.
+        unsafe {
+            libc::alarm(30);
+            let body = std::panic::AssertUnwindSafe(body);
+            libc::_exit(if std::panic::catch_unwind(body).is_ok() { 0 } else { 1 });
+        }
+    }
+    let mut status = 0;
+    // SAFETY: a child of this process, and a place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child's status; 14 is the alarm's");
+}
+
+type Kept = Root<[Slot<Option<Gc<'static, [u64; 4]>>>]>;
+
+fn keep(cx: &Cx, len: usize) -> Kept {
+    let object = |i| Slot::new(Some(cx.alloc([i as u64; 4])));
+    cx.root(cx.alloc_slice_fn(len, object))
+}
+
+fn check(cx: &Cx, kept: &Kept) {
+    for (i, object) in kept.get(cx).iter().enumerate() {
+        assert_eq!(*object.get().unwrap(), [i as u64; 4]);
+    }
+}
+
+fn configs() -> Vec<Config> {
+    let mut configs = Vec::new();
+    for helpers in [0, 2] {
+        for sweeper in [false, true] {
+            let config = Config::new().helpers(helpers).background_sweep(sweeper);
+            configs.push(config.clone());
+            configs.push(config.mark_slice(std::time::Duration::ZERO));
+        }
+    }
+    configs
+}
+
+/// Uses a heap: allocates, collects several times, and verifies.
+fn use_it(cx: &mut Cx, kept: &Kept) {
+    for _ in 0..3 {
+        for i in 0..20_000 {
+            let _ = cx.alloc([i; 6]);
+            cx.safepoint();
+        }
+        cx.collect();
+        check(cx, kept);
+        cx.verify().unwrap();
+    }
+}
+
+#[test]
+fn a_child_drops_the_heap() {
+    let _alone = alone();
+    for config in configs() {
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let kept = keep(&cx, 20_000);
+        (0..3).for_each(|_| cx.collect());
+        in_child(|| {
+            // Moved into the child's copy of this stack; the parent has its own.
+            // SAFETY: `_exit` ends this copy of the frame, so nothing is dropped twice.
+            unsafe {
+                drop(std::ptr::read(&raw const kept));
+                drop(std::ptr::read(&raw const cx));
+                drop(std::ptr::read(&raw const heap));
+            }
+        });
+        use_it(&mut cx, &kept);
+    }
+}
+
+#[test]
+fn a_child_uses_the_heap_and_so_does_the_parent() {
+    let _alone = alone();
+    for config in configs() {
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let kept = keep(&cx, 20_000);
+        (0..3).for_each(|_| cx.collect());
+        in_child(|| {
+            // SAFETY: as in `a_child_drops_the_heap`.
+            let (mut cx, heap, kept) = unsafe {
+                (
+                    std::ptr::read(&raw const cx),
+                    std::ptr::read(&raw const heap),
+                    std::ptr::read(&raw const kept),
+                )
+            };
+            use_it(&mut cx, &kept);
+            assert!(heap.stats().collections >= 6);
+            // A heap that the child makes has threads of its own.
+            cx.park(|| {
+                let own = Heap::new(Config::new().helpers(2).background_sweep(true));
+                let mut cx = own.enter();
+                let kept = keep(&cx, 20_000);
+                use_it(&mut cx, &kept);
+            });
+            // And so have children of children nothing of either.
+            in_child(|| use_it(&mut cx, &kept));
+            drop((kept, cx, heap));
+        });
+        use_it(&mut cx, &kept);
+    }
+}
+
+/// Takes its time to die, so that sweepers are in a batch nearly always.
+#[derive(Trace)]
+#[trace(leaf)]
+struct Slow;
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        std::hint::black_box((0..2000).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_fork_waits_for_the_sweepers_batch() {
+    let _alone = alone();
+    let heap = Heap::new(Config::new().helpers(1).background_sweep(true));
+    let mut cx = heap.enter();
+    let kept = keep(&cx, 1000);
+    let counter = Counter::new();
+    for round in 0..if cfg!(debug_assertions) { 30 } else { 100 } {
+        for i in 0..2000 {
+            let _ = cx.alloc(Opaque((Slow, counter.value(i))));
+        }
+        cx.collect();
+        std::thread::sleep(std::time::Duration::from_micros(37 * (round % 20)));
+        in_child(|| {
+            // SAFETY: as in `a_child_drops_the_heap`.
+            let mut cx = unsafe { std::ptr::read(&raw const cx) };
+            use_it(&mut cx, &kept);
+            drop(cx);
+        });
+    }
+    use_it(&mut cx, &kept);
+    assert_eq!(counter.dropped(), counter.made());
+}
+
+#[test]
+fn threads_may_fork_while_heaps_come_and_go() {
+    let _alone = alone();
+    let over = Arc::new(AtomicBool::new(false));
+    let busy = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                let heap = Heap::new(Config::new().helpers(1).background_sweep(true));
+                let mut cx = heap.enter();
+                (0..100).for_each(|i| drop(cx.root(cx.alloc([i; 4]))));
+                cx.collect();
+            }
+        }
+    });
+    for _ in 0..20 {
+        // Only what `fork` itself does: the other thread is in the middle of anything.
+        in_child(|| ());
+    }
+    over.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+}
