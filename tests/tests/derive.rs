@@ -3,6 +3,9 @@
 
 #![allow(dead_code, reason = "many shapes are only there to be derived")]
 
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::sync::atomic::AtomicU64;
+
 use heap_api::{AtomicSlot, Config, Gc, Heap, Lock, Opaque, Share, Slot, Trace};
 
 /// Names that a careless macro would pick up from its surroundings.
@@ -57,6 +60,84 @@ where
     keys: [Slot<K>; N],
     values: Lock<Vec<V>>,
     this: Slot<Option<Gc<'gc, Generic<'gc, K, V, N>>>>,
+}
+
+/// Bounds that say something of several parameters, or for any lifetime.
+#[derive(Trace)]
+struct Bounded<'gc, K: PartialEq<K> + for<'a> std::iter::Sum<&'a u8>, V: Into<K>, W: 'gc>
+where
+    for<'a> &'a K: Sized,
+    Vec<V>: Clone,
+    W: Fits<Gc<'gc, str>>,
+{
+    key: Option<Gc<'gc, K>>,
+    value: V,
+    rest: W,
+}
+
+trait Fits<T> {}
+impl<'gc> Fits<Gc<'gc, str>> for Gc<'gc, u8> {}
+
+/// A field whose type another one chooses.
+trait Language {
+    type Value<'gc>: Trace<At<'gc> = Self::Value<'gc>>;
+    type Plain: for<'gc> Trace<At<'gc> = Self::Plain>;
+}
+
+#[derive(Trace)]
+#[trace(leaf)]
+struct Lua;
+
+impl Language for Lua {
+    type Value<'gc> = Value<'gc>;
+    type Plain = u16;
+}
+
+#[derive(Trace)]
+struct Activation<'gc, L: Language + 'static> {
+    language: std::marker::PhantomData<L>,
+    value: L::Value<'gc>,
+    plain: L::Plain,
+}
+
+/// What language authors try first.
+#[derive(Trace)]
+struct Containers<'gc> {
+    map: HashMap<Name<'gc>, Gc<'gc, u64>>,
+    set: HashSet<Name<'gc>>,
+    tree: BTreeMap<u8, Gc<'gc, str>>,
+    tree_set: BTreeSet<u8>,
+    list: LinkedList<Gc<'gc, str>>,
+    heap: BinaryHeap<i16>,
+    tuple: (u8, u8, u8, u8, u8, u8, u8, Option<Gc<'gc, str>>),
+}
+
+/// A handle that is a key by its content.
+#[derive(Trace, Clone, Copy)]
+struct Name<'gc>(Gc<'gc, str>);
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        *self.0 == *other.0
+    }
+}
+impl Eq for Name<'_> {}
+impl std::hash::Hash for Name<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (*self.0).hash(state);
+    }
+}
+
+#[derive(Trace)]
+#[trace(leaf)]
+struct LeafOfAny<T: Send + 'static>(std::sync::Mutex<T>);
+
+#[derive(Trace, Share)]
+struct Shareable<'gc> {
+    text: Box<str>,
+    numbers: Box<[AtomicU64]>,
+    both: (VecDeque<u8>, Result<Gc<'gc, str>, u8>),
+    marker: std::marker::PhantomData<fn()>,
 }
 
 #[derive(Trace)]
@@ -151,6 +232,42 @@ fn what_is_derived_is_traced() {
 }
 
 #[test]
+fn what_containers_hold_is_traced() {
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let root = {
+        let text = |i: u64| cx.alloc_str(&format!("a string, number {i}"));
+        let name = |i| Name(text(i));
+        cx.root(cx.alloc(Containers {
+            map: (0..50).map(|i| (name(i), cx.alloc(i))).collect(),
+            set: (50..100).map(name).collect(),
+            tree: (0..50).map(|i| (i, text(i.into()))).collect(),
+            tree_set: [1].into(),
+            list: (100..150).map(text).collect(),
+            heap: [2].into(),
+            tuple: (0, 0, 0, 0, 0, 0, 0, Some(text(150))),
+        }))
+    };
+    for _ in 0..3 {
+        cx.safepoint();
+        for i in 0..2000_u64 {
+            let _ = (cx.alloc(i), cx.alloc_str("overwrites what was freed"));
+        }
+    }
+    cx.verify().unwrap();
+    let all = root.get(&cx);
+    let is = |found: &str, i: u64| assert_eq!(found, format!("a string, number {i}"));
+    assert_eq!((all.map.len(), all.set.len()), (50, 50));
+    all.map.iter().for_each(|(name, value)| is(&name.0, **value));
+    (50..100).for_each(|i| {
+        assert!(all.set.contains(&Name(cx.alloc_str(&format!("a string, number {i}")))))
+    });
+    all.tree.iter().for_each(|(i, text)| is(text, (*i).into()));
+    all.list.iter().zip(100..).for_each(|(text, i)| is(text, i));
+    is(&all.tuple.7.unwrap(), 150);
+}
+
+#[test]
 fn handles_are_searched_only_where_there_can_be_any() {
     fn needs_trace<T: Trace>() -> bool {
         T::NEEDS_TRACE
@@ -165,6 +282,9 @@ fn handles_are_searched_only_where_there_can_be_any() {
     assert!(!needs_trace::<Nothing>());
     assert!(!needs_trace::<Never>());
     assert!(!needs_trace::<Leaf<u8>>());
+    assert!(!needs_trace::<LeafOfAny<std::sync::mpsc::Sender<u8>>>(), "no bound but the leaf's");
+    assert!(needs_trace::<Activation<'static, Lua>>());
+    assert!(needs_trace::<Bounded<'static, u8, u8, Gc<'static, u8>>>());
     assert!(!needs_trace::<shadows::Plain>());
 }
 
@@ -174,6 +294,7 @@ fn share_is_what_all_fields_are() {
     share::<Chain<'static>>();
     share::<shadows::Plain>();
     share::<Opaque<std::sync::Mutex<u8>>>();
+    share::<Shareable<'static>>();
 }
 
 /// Types that hold themselves, not only through a handle: what they need is not computed from

@@ -20,6 +20,7 @@
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 
 use heap_core::kind::ObjectKind;
 use heap_core::tiny::Tenant;
@@ -57,7 +58,7 @@ use crate::gc::Gc;
 /// * `trace` does not unwind, does not allocate in the heap and does not write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which handles it holds",
-    note = "derive `Trace`, or wrap a foreign type without handles in `Opaque`"
+    note = "derive `Trace`, or wrap a foreign type without handles in `Opaque`, which asks for `Send + 'static`: destructors run on any thread"
 )]
 pub unsafe trait Trace {
     /// The same type in another region of the program, `'a` instead of `'gc`.
@@ -173,10 +174,16 @@ unsafe impl<T: Share> Share for [T] {}
 unsafe impl<T: Share, const N: usize> Share for [T; N] {}
 // SAFETY: as its content.
 unsafe impl<T: Share> Share for Option<T> {}
+// SAFETY: as whichever side is present.
+unsafe impl<T: Share, E: Share> Share for Result<T, E> {}
 // SAFETY: as its content.
-unsafe impl<T: Share> Share for Box<T> {}
+unsafe impl<T: ?Sized + Share> Share for Box<T> {}
 // SAFETY: as its elements.
 unsafe impl<T: Share> Share for Vec<T> {}
+// SAFETY: as its elements.
+unsafe impl<T: Share> Share for VecDeque<T> {}
+// SAFETY: no data at all.
+unsafe impl<T: ?Sized + 'static> Share for PhantomData<T> {}
 // SAFETY: immutable bytes.
 unsafe impl Share for str {}
 // SAFETY: as its parts.
@@ -241,14 +248,34 @@ leaf!(
     f64,
     String,
     &'static str,
+    &'static [u8],
+    core::cmp::Ordering,
+    core::convert::Infallible,
+    core::marker::PhantomPinned,
+    core::ops::Range<usize>,
+    core::any::TypeId,
+    std::borrow::Cow<'static, str>,
+    std::ffi::CString,
+    std::ffi::OsString,
+    std::net::IpAddr,
+    std::net::SocketAddr,
     std::num::NonZeroU8,
     std::num::NonZeroU16,
     std::num::NonZeroU32,
     std::num::NonZeroU64,
+    std::num::NonZeroU128,
     std::num::NonZeroUsize,
+    std::num::NonZeroI8,
+    std::num::NonZeroI16,
+    std::num::NonZeroI32,
+    std::num::NonZeroI64,
+    std::num::NonZeroI128,
+    std::num::NonZeroIsize,
+    std::path::PathBuf,
+    std::thread::ThreadId,
     std::time::Duration,
     std::time::Instant,
-    std::path::PathBuf,
+    std::time::SystemTime,
 );
 
 /// Wraps a foreign type that knows nothing of this heap so that it can be a
@@ -336,8 +363,44 @@ macro_rules! containers {
         }
     )*};
 }
-use std::collections::VecDeque;
-containers!(Option, Vec, VecDeque);
+containers!(Option, Vec, VecDeque, LinkedList, BinaryHeap, BTreeSet);
+
+macro_rules! maps {
+    ($($name:ident<K, V $(, $hasher:ident)?>),*) => {$(
+        // SAFETY: reports what its keys and values report, none of which is changed or compared
+        // for that; its own drop glue only frees memory and drops them. A hasher is plain data.
+        unsafe impl<K: Trace, V: Trace $(, $hasher: Send + 'static)?> Trace
+            for $name<K, V $(, $hasher)?>
+        {
+            type At<'a> = $name<K::At<'a>, V::At<'a> $(, $hasher)?>;
+            const NEEDS_TRACE: bool = K::NEEDS_TRACE || V::NEEDS_TRACE;
+            #[inline]
+            fn trace(&self, tracer: &mut Tracer) {
+                if Self::NEEDS_TRACE {
+                    for (key, value) in self {
+                        key.trace(tracer);
+                        value.trace(tracer);
+                    }
+                }
+            }
+        }
+    )*};
+}
+maps!(HashMap<K, V, S>, BTreeMap<K, V>);
+
+// SAFETY: as a map without values.
+unsafe impl<T: Trace, S: Send + 'static> Trace for HashSet<T, S> {
+    type At<'a> = HashSet<T::At<'a>, S>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE {
+            for value in self {
+                value.trace(tracer);
+            }
+        }
+    }
+}
 
 // SAFETY: as its content; the box's drop glue drops the content and frees.
 unsafe impl<T: Trace> Trace for Box<T> {
@@ -409,9 +472,15 @@ macro_rules! tuples {
                 $(self.$i.trace(tracer);)+
             }
         }
+        // SAFETY: as the elements.
+        unsafe impl<$($t: Share),+> Share for ($($t,)+) {}
     )*};
 }
-tuples! { (A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4) }
+tuples! {
+    (A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5) (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}
 
 // SAFETY: a handle reports itself; it has no drop glue; `At` replaces its
 // lifetime and its target's.

@@ -11,6 +11,8 @@
 //!   implemented: by its own bounds (`assert_leaf`, `assert_no_drop`), or by bounds on the same
 //!   path as the implementation's, in a method of the implementation, under its bounds. Other
 //!   names are there for convenience: whatever they mean, the check is complete without them.
+//!   Each implementation has a method of its trait, so no other unsafe trait, `Send` say, can be
+//!   implemented under our trait's name.
 //! * DR3: a field is of the region that its type is of: a type without a lifetime has no
 //!   handles, and one with a lifetime has no `'static` ones. Otherwise a handle could go to
 //!   another thread with its object, in a region that is not that thread's, and from there
@@ -25,8 +27,8 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime, Type, WherePredicate,
-    parse_macro_input,
+    BoundLifetimes, Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime,
+    TypeParamBound, WherePredicate, parse_macro_input,
 };
 
 /// Derives `heap_api::Trace`.
@@ -144,15 +146,15 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
 /// `'static` data, whose fields need not be `Trace`.
 fn expand_leaf(input: &DeriveInput) -> TokenStream {
     let name = &input.ident;
-    let (impl_generics, type_generics, _) = input.generics.split_for_impl();
-    let bounds = trace_bounds(&input.generics);
+    let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let own = where_clause.iter().flat_map(|clause| &clause.predicates);
     quote! {
         // SAFETY: `'static` data that is `Send` holds no handle (handles are
         // not `Send`) and may be dropped on any thread; `assert_leaf`, of the
         // trait that is implemented here, asks for both (DR2).
         #[automatically_derived]
         unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
-        where #(#bounds,)* Self: ::heap_api::LeafData
+        where #(#own,)* Self: ::heap_api::LeafData
         {
             type At<'__at> = #name #type_generics;
             const NEEDS_TRACE: bool = false;
@@ -169,7 +171,7 @@ fn expand_leaf(input: &DeriveInput) -> TokenStream {
 fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let bounds = trace_bounds(&input.generics);
+    let bounds = trace_bounds(&input.generics)?;
     let at = in_region(input, &Lifetime::new("'__at", Span::call_site()));
     let needs_trace = needs_trace(&input.generics);
     let trace = each_field(
@@ -196,16 +198,13 @@ fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
             type At<'__at> = #at;
             const NEEDS_TRACE: bool = #needs_trace;
             #[inline]
-            #[allow(unused_variables, reason = "a type without fields has nothing to trace")]
             fn trace(&self, __heap_tracer: &mut ::heap_api::Tracer) {
                 #trace
             }
             // Behind `&mut`, so that no region is shortened to fit.
-            #[allow(unused_variables, reason = "a type without fields has none to check")]
             fn check_fields<'__at>(
                 __heap_this: &mut <Self as ::heap_api::Trace>::At<'__at>,
             ) {
-                #[allow(dead_code, reason = "a type without fields has none to check")]
                 fn __heap_of_region<'__gc, '__borrow: '__borrow, __HeapField>(
                     _: &'__borrow mut __HeapField,
                 ) where
@@ -262,56 +261,101 @@ fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
     quote!(#name<#(#arguments),*>)
 }
 
-/// The bounds of an implementation of `Trace`: the type's own; that the
-/// parameters are `Trace`; and whatever the type asks of a parameter, of the
+/// The bounds of an implementation of `Trace` for a type that holds what its fields hold: the
+/// type's own; that the parameters are `Trace`; and whatever the type asks of a parameter, of the
 /// parameter in any region.
-fn trace_bounds(generics: &Generics) -> Vec<TokenStream> {
-    let own = generics.lifetimes().next().map(|own| &own.lifetime);
+fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
     let mut bounds = Vec::new();
-    let also_at = |ident: &syn::Ident, asked: TokenStream| {
-        let asked = rename_lifetime(asked, own);
-        quote!(for<'__at> <#ident as ::heap_api::Trace>::At<'__at>: #asked)
-    };
     for param in generics.type_params() {
         let ident = &param.ident;
         bounds.push(quote!(#ident: ::heap_api::Trace));
-        if !param.bounds.is_empty() {
-            bounds.push(also_at(ident, param.bounds.to_token_stream()));
+        for bound in &param.bounds {
+            bounds.extend(in_any_region(generics, None, &ident.to_token_stream(), bound)?);
         }
     }
     for predicate in generics.where_clause.iter().flat_map(|clause| &clause.predicates) {
         bounds.push(quote!(#predicate));
-        if let WherePredicate::Type(predicate) = predicate
-            && let Type::Path(path) = &predicate.bounded_ty
-            && let Some(param) = generics.type_params().find(|p| path.path.is_ident(&p.ident))
-        {
-            bounds.push(also_at(&param.ident, predicate.bounds.to_token_stream()));
+        if let WherePredicate::Type(predicate) = predicate {
+            let bounded = predicate.bounded_ty.to_token_stream();
+            for bound in &predicate.bounds {
+                let lifetimes = predicate.lifetimes.as_ref();
+                bounds.extend(in_any_region(generics, lifetimes, &bounded, bound)?);
+            }
         }
     }
-    bounds
+    Ok(bounds)
 }
 
-/// The tokens with `'__at` in the place of `own`.
-fn rename_lifetime(tokens: TokenStream, own: Option<&Lifetime>) -> TokenStream {
-    let Some(own) = own else { return tokens };
+/// What a bound says of a type, said in any region: the lifetime and the type parameters are
+/// those of region `'__at`. `None` where that cannot be said, or says nothing new.
+fn in_any_region(
+    generics: &Generics,
+    lifetimes: Option<&BoundLifetimes>,
+    bounded: &TokenStream,
+    bound: &TypeParamBound,
+) -> Result<Option<TokenStream>, Error> {
+    let (own_lifetimes, bound) = match bound {
+        TypeParamBound::Trait(bound) if bound.maybe.is_some() => {
+            return Err(Error::new(
+                bound.span(),
+                "type parameters are sized; a handle on a slice is a `Gc<'gc, [T]>`",
+            ));
+        }
+        TypeParamBound::Trait(bound) => {
+            let path = &bound.path;
+            (bound.lifetimes.as_ref(), path.to_token_stream())
+        }
+        other => (None, other.to_token_stream()),
+    };
+    let Some(bounded) = substitute(bounded.clone(), generics) else { return Ok(None) };
+    let Some(bound) = substitute(bound, generics) else { return Ok(None) };
+    // One list of lifetimes: they do not nest.
+    let lifetimes = lifetimes.into_iter().chain(own_lifetimes).flat_map(|list| &list.lifetimes);
+    Ok(Some(quote!(for<'__at #(, #lifetimes)*> #bounded: #bound)))
+}
+
+/// The tokens with the type parameters in region `'__at`, and `'__at` in the place of the
+/// lifetime. `None` if a parameter's associated type is named, which nobody can tell the trait of.
+fn substitute(tokens: TokenStream, generics: &Generics) -> Option<TokenStream> {
+    let own = generics.lifetimes().next().map(|own| &own.lifetime);
+    let is_param = |ident: &Ident| generics.type_params().any(|param| param.ident == *ident);
     let mut after_tick = false;
-    let renamed = tokens.into_iter().map(|token| {
-        let lifetime = std::mem::replace(
+    let mut out = TokenStream::new();
+    let mut tokens = tokens.into_iter().peekable();
+    // `a::T` is no parameter, nor is the name of an associated type, `T = u8`.
+    let mut after_colons = 0;
+    while let Some(token) = tokens.next() {
+        let is_lifetime = std::mem::replace(
             &mut after_tick,
             matches!(&token, TokenTree::Punct(tick) if tick.as_char() == '\''),
         );
+        let is_member = after_colons == 2;
+        after_colons = match &token {
+            TokenTree::Punct(colon) if colon.as_char() == ':' => after_colons + 1,
+            _ => 0,
+        };
         match token {
-            TokenTree::Ident(ident) if lifetime && ident == own.ident => {
-                TokenTree::Ident(proc_macro2::Ident::new("__at", ident.span()))
+            TokenTree::Ident(ident) if is_lifetime => {
+                let is_own = own.is_some_and(|own| own.ident == ident);
+                let name = if is_own { Ident::new("__at", ident.span()) } else { ident };
+                out.extend([TokenTree::Ident(name)]);
+            }
+            TokenTree::Ident(ident) if !is_member && is_param(&ident) => {
+                let next = tokens.peek().map(ToString::to_string);
+                match next.as_deref() {
+                    Some(":") => return None,
+                    Some("=") => out.extend([TokenTree::Ident(ident)]),
+                    _ => out.extend(quote!(<#ident as ::heap_api::Trace>::At<'__at>)),
+                }
             }
             TokenTree::Group(group) => {
-                let inner = rename_lifetime(group.stream(), Some(own));
-                TokenTree::Group(Group::new(group.delimiter(), inner))
+                let inner = substitute(group.stream(), generics)?;
+                out.extend([TokenTree::Group(Group::new(group.delimiter(), inner))]);
             }
-            other => other,
+            other => out.extend([other]),
         }
-    });
-    renamed.collect()
+    }
+    Some(out)
 }
 
 fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
@@ -332,7 +376,6 @@ fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
         where #(#own,)* #(#parameters: ::heap_api::Share,)*
         {
             fn check_fields(&self) {
-                #[allow(dead_code, reason = "a type without fields has none to check")]
                 fn __heap_is_share<__HeapField: ::heap_api::Share + ?Sized>(_: &__HeapField) {}
                 #check
             }
