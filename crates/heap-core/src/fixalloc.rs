@@ -58,20 +58,23 @@ impl<T> FixAlloc<T> {
         }
         self.chunks.try_reserve(1).ok()?;
         self.free.try_reserve(CHUNK * (self.chunks.len() + 1)).ok()?;
-        // SAFETY: the layout is not empty: records have fields.
+        const { assert!(size_of::<T>() > 0, "records have fields") };
+        // SAFETY: the layout is not empty, just seen.
         let chunk = NonNull::new(unsafe { std::alloc::alloc(Self::layout()) })?.cast::<T>();
-        self.chunks.push(chunk);
-        for i in (0..CHUNK).rev() {
-            // SAFETY: `i` is within the chunk just allocated.
-            let record = unsafe { chunk.add(i) };
-            // SAFETY: as above; the memory is ours and not yet initialised.
-            unsafe { record.write(fresh()) };
-            self.free.push(record);
+        for i in 0..CHUNK {
+            // SAFETY: `i` is within the chunk just allocated, which is ours and not yet
+            // initialised.
+            unsafe { chunk.add(i).write(fresh()) };
         }
+        // Not before: if `fresh` unwinds, the chunk is lost, and nobody drops records that
+        // are not there.
+        self.chunks.push(chunk);
+        // SAFETY: as above.
+        self.free.extend((0..CHUNK).rev().map(|i| unsafe { chunk.add(i) }));
         self.free.pop()
     }
 
-    /// Takes a record back. The caller has no more use for it.
+    /// Takes a record back, to be given out again. It stays as it is (F1).
     pub fn free(&mut self, record: NonNull<T>) {
         // Cannot grow: capacity for all records is reserved with their chunk.
         self.free.push(record);
@@ -110,5 +113,33 @@ impl<T> Drop for FixAlloc<T> {
             // SAFETY: allocated in `alloc` with this layout.
             unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Self::layout()) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn records_that_were_never_made_are_not_dropped() {
+        struct Record<'a>(&'a Cell<usize>);
+        impl Drop for Record<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() + 1);
+            }
+        }
+        let (made, dropped) = (Cell::new(0), Cell::new(0));
+        let mut records = FixAlloc::default();
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            records.alloc(|| {
+                assert!(made.replace(made.get() + 1) < 3, "on purpose");
+                Record(&dropped)
+            })
+        }));
+        assert!(unwound.is_err() && records.all().next().is_none());
+        assert!(records.alloc(|| Record(&dropped)).is_some());
+        drop(records);
+        assert_eq!(dropped.get(), CHUNK);
     }
 }

@@ -18,15 +18,22 @@ use crate::size_class::SizeClass;
 pub type PageMasks = [u64; PAGE_GRANULES / 64];
 
 /// Which vector instructions to use, found out once per heap.
+///
+/// To have one is to know that the processor has these instructions: all but
+/// [`Isa::Portable`] come from [`Isa::detect`] only (`non_exhaustive`: no other crate can
+/// name one as a value).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// Byte by byte; any processor, and Miri.
     Portable,
     /// x86-64 with SSE2 only.
+    #[non_exhaustive]
     Sse2,
     /// x86-64 with AVX2 and BMI2.
+    #[non_exhaustive]
     Avx2,
     /// x86-64 with AVX-512 (F, BW) and BMI2.
+    #[non_exhaustive]
     Avx512,
 }
 

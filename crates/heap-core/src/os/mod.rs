@@ -73,6 +73,12 @@ impl Reservation {
     fn offset_in_map(&self, at: NonNull<u8>) -> usize {
         at.addr().get() - self.map.as_ptr().addr()
     }
+
+    /// Whether the range lies in the usable part.
+    fn has(&self, from: NonNull<u8>, bytes: usize) -> bool {
+        let offset = from.addr().get().wrapping_sub(self.base.addr().get());
+        offset <= self.bytes && bytes <= self.bytes - offset
+    }
 }
 
 impl Drop for Reservation {
@@ -106,7 +112,8 @@ pub unsafe trait Os: Send + Sync + fmt::Debug {
     /// `None` when the system refuses.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation>;
 
-    /// Asks for huge pages in part of a reservation. Advice: it may be ignored.
+    /// Asks for huge pages in part of a reservation. Advice: it may be ignored, and is if
+    /// the range is not in the reservation.
     fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize);
 
     /// Gives the pages of part of a reservation back to the system.

@@ -55,7 +55,9 @@ unsafe impl Os for SystemOs {
     }
 
     fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
-        imp::advise_huge(&reservation.map, reservation.offset_in_map(from), bytes);
+        if reservation.has(from, bytes) {
+            imp::advise_huge(&reservation.map, reservation.offset_in_map(from), bytes);
+        }
     }
 
     unsafe fn decommit(
