@@ -61,14 +61,18 @@ impl<T: Copy + Trace> Slot<T> {
     /// Runs the write barrier and replaces the value.
     #[inline(always)]
     pub fn set(&self, cx: &Cx, value: T) {
-        cx.before_change(self);
+        // SAFETY: a slot is not `Share`, so only this thread reaches it, and it gives out no
+        // references to its content, which is `Copy`: there is no lock in it.
+        unsafe { cx.before_change(self) };
         self.0.set(value);
     }
 
     /// Runs the write barrier, replaces the value and returns what was there.
     #[inline(always)]
     pub fn replace(&self, cx: &Cx, value: T) -> T {
-        cx.before_change(self);
+        // SAFETY: a slot is not `Share`, so only this thread reaches it, and it gives out no
+        // references to its content, which is `Copy`: there is no lock in it.
+        unsafe { cx.before_change(self) };
         self.0.replace(value)
     }
 }
@@ -184,7 +188,9 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     #[inline]
     fn after_change(cx: &Cx, old: *mut u8) {
         if let Some(object) = NonNull::new(old) {
-            cx.mutator().shade_object(object);
+            // SAFETY: what the slot held was a handle of the region that `cx` is in (see
+            // `from_raw`).
+            unsafe { cx.mutator().shade_object(object) };
         }
     }
 }
@@ -289,7 +295,9 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     #[inline(never)]
     fn report_once(&self, cx: &Cx) {
         if self.header.is_due(cx) {
-            cx.report_all(&self.tail);
+            // SAFETY: due is it only in a marking. Slots are not `Share`; cells that were given
+            // out before are not written to while this function runs.
+            unsafe { cx.report_all(&self.tail) };
         }
     }
 }
@@ -323,7 +331,9 @@ impl<T: Trace> Lock<T> {
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            cx.report(&*guard);
+            // SAFETY: due is it only in a marking. Borrowed mutably, just now: nobody has a
+            // reference to the value, or a guard of a lock in it.
+            unsafe { cx.report(&*guard) };
         }
         LockMut { guard, cx: core::marker::PhantomData }
     }

@@ -120,7 +120,8 @@ impl Cx {
         &'gc self,
         value: T,
     ) -> Result<Gc<'gc, T>, AllocError<T>> {
-        match self.sized_slot::<T>() {
+        // SAFETY: written to below.
+        match unsafe { self.sized_slot::<T>() } {
             Ok(object) => {
                 // SAFETY: a fresh slot of at least this size and alignment that
                 // nobody else knows; it becomes a live `T` here.
@@ -134,8 +135,12 @@ impl Cx {
     }
 
     /// Memory for a `T`: all the cases are decided by the compiler.
+    ///
+    /// # Safety
+    ///
+    /// The caller writes a `T` there before it calls anybody.
     #[inline(always)]
-    pub(crate) fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
+    pub(crate) unsafe fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
                 align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
@@ -147,9 +152,13 @@ impl Cx {
         }
         let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
         let kind = const { <T as Payload>::KIND };
-        match slot {
-            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
-            SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
+        // SAFETY: the class is that of a `T`, whose kind this is, and the caller writes one
+        // before there can be a safepoint.
+        unsafe {
+            match slot {
+                SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
+                SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
+            }
         }
     }
 
@@ -261,7 +270,8 @@ impl Cx {
         header: H,
         tail: &[T],
     ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
-        let object = match self.tailed_slot::<H, T>(tail.len()) {
+        // SAFETY: written to below.
+        let object = match unsafe { self.tailed_slot::<H, T>(tail.len()) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };
@@ -295,7 +305,8 @@ impl Cx {
         len: usize,
         mut make: impl FnMut(usize) -> T,
     ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
-        let object = match self.tailed_slot::<H, T>(len) {
+        // SAFETY: written to below.
+        let object = match unsafe { self.tailed_slot::<H, T>(len) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };
@@ -322,8 +333,14 @@ impl Cx {
         }
     }
 
+    /// Memory for a header and `len` elements.
+    ///
+    /// # Safety
+    ///
+    /// The caller writes a length and a header there before it calls anybody, and before
+    /// the next safepoint as many elements as the length then says.
     #[inline]
-    pub(crate) fn tailed_slot<H: Trace, T: Trace>(
+    pub(crate) unsafe fn tailed_slot<H: Trace, T: Trace>(
         &self,
         len: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
@@ -335,9 +352,13 @@ impl Cx {
         }
         let kind = const { TailedLayout::<H, T>::KIND_REF };
         let bytes = TailedLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
-        match alloc_class::for_tailed(bytes, kind, align_of::<TailedLayout<H, T>>()) {
-            SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
-            SlotClass::Large => self.mutator.alloc_large(kind, bytes),
+        // SAFETY: the class is for so many bytes, of the layout whose kind this is, and the
+        // caller writes what the layout has.
+        unsafe {
+            match alloc_class::for_tailed(bytes, kind, align_of::<TailedLayout<H, T>>()) {
+                SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
+                SlotClass::Large => self.mutator.alloc_large(kind, bytes),
+            }
         }
     }
 
@@ -345,7 +366,9 @@ impl Cx {
 
     /// Makes an owned root for an object.
     pub fn root<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Root<T::At<'static>> {
-        Root::new(self.mutator.root(value.object()))
+        // SAFETY: a handle of the region that this thread is in leads to a live object of its
+        // heap (X1).
+        Root::new(unsafe { self.mutator.root(value.object()) })
     }
 
     /// Runs `body` with a [`Scope`] in which objects can be kept alive for the
@@ -456,7 +479,10 @@ impl Cx {
     /// this context can never step back inside (X1), and must not be seen again
     /// by anyone who catches the panic.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
-        self.mutator.step_out();
+        // SAFETY: `&mut self`: nobody uses the mutator, and nobody else can name it before
+        // `back` has brought it inside again. A destructor that has found another context of
+        // this thread cannot use it: that one is parked.
+        unsafe { self.mutator.step_out() };
         INSIDE.with(|inside| inside.set(false));
         let back = Reenter(self);
         let result = blocking();
@@ -477,33 +503,50 @@ impl Cx {
     // ---- the write barrier (B1) -----------------------------------------
 
     /// For a cell that is about to change.
+    ///
+    /// # Safety
+    ///
+    /// As [`Cx::report`], but there need be no marking.
     #[inline(always)]
-    pub(crate) fn before_change<T: Trace>(&self, cell: &T) {
+    pub(crate) unsafe fn before_change<T: Trace>(&self, cell: &T) {
         if T::NEEDS_TRACE && self.mutator.marking().is_some() {
-            self.report(cell);
+            // SAFETY: a marking is under way; the rest is forwarded from the caller.
+            unsafe { self.report(cell) };
         }
     }
 
-    /// Reports what a cell holds, while a marking is under way. Nobody writes to it
-    /// meanwhile. (A call with a slice would take one register more from its callers, which
+    /// Reports what a cell holds, while a marking is under way. (A call with a slice would take one register more from its callers, which
     /// are the hot loops of interpreters.)
+    ///
+    /// # Safety
+    ///
+    /// A marking is under way, and the caller has the cell to itself: see
+    /// [`report`](crate::trace::report).
     #[cold]
     #[inline(never)]
-    pub(crate) fn report<T: Trace>(&self, cell: &T) {
-        self.report_all(core::slice::from_ref(cell));
+    pub(crate) unsafe fn report<T: Trace>(&self, cell: &T) {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.report_all(core::slice::from_ref(cell)) };
     }
 
     /// The same for several cells.
+    ///
+    /// # Safety
+    ///
+    /// As [`Cx::report`], for each.
     #[cold]
-    pub(crate) fn report_all<T: Trace>(&self, cells: &[T]) {
-        self.mutator.shade(|edges| crate::trace::report(cells, edges));
+    pub(crate) unsafe fn report_all<T: Trace>(&self, cells: &[T]) {
+        // SAFETY: forwarded from the caller. A `trace` has only the tracer, and allocates
+        // nothing in the heap (contract of `Trace`): it does not come back to the mutator.
+        unsafe { self.mutator.shade(|edges| crate::trace::report(cells, edges)) };
     }
 }
 
 impl Drop for Cx {
     fn drop(&mut self) {
         debug_assert!(self.mutator.is_inside(), "X1");
-        self.mutator.leave();
+        // SAFETY: the mutator is dropped next; `&mut self`: nobody uses it.
+        unsafe { self.mutator.leave() };
         INSIDE.with(|inside| inside.set(false));
         // Taken while outside: a tether that drops inside abandons the mutator.
         // The thread-local may be gone when a thread ends.

@@ -91,7 +91,8 @@ impl<T: ?Sized + Payload> InternSet<T> {
     /// If `cx` belongs to another heap.
     #[inline]
     pub fn insert<'gc>(&mut self, cx: &'gc Cx, hash: u32, value: Gc<'gc, T::At<'gc>>) {
-        self.table.insert(cx.mutator(), hash, value.object());
+        // SAFETY: a handle of the region that `cx` is in leads to a live object of its heap.
+        unsafe { self.table.insert(cx.mutator(), hash, value.object()) };
     }
 
     /// Finds an object, or makes one and adds it.

@@ -72,7 +72,9 @@ impl<T: ?Sized + Payload> Root<T> {
     #[track_caller]
     pub fn set<'gc>(&mut self, cx: &'gc Cx, value: Gc<'gc, T::At<'gc>>) {
         assert!(cx.mutator().owns(&self.entry), "Root::set: the root belongs to another heap");
-        self.entry.set(value.object());
+        // SAFETY: a handle of the region that `cx` is in, hence to a live object of its heap,
+        // which is that of the entry (R2, just checked).
+        unsafe { self.entry.set(value.object()) };
     }
 }
 
@@ -107,7 +109,9 @@ impl<'c, 's> Scope<'c, 's> {
     /// Keeps an object alive until the scope ends; one store.
     #[inline]
     pub fn keep<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Local<'s, T::At<'static>> {
-        let index = self.cx.mutator().shadow_push(value.object());
+        // SAFETY: a handle of the region that this thread is in leads to a live object of its
+        // heap (X1).
+        let index = unsafe { self.cx.mutator().shadow_push(value.object()) };
         Local {
             object: value.object(),
             mutator: self.cx.mutator().id(),

@@ -195,12 +195,17 @@ impl<T> Stack<T> {
         self.capacity.get()
     }
 
-    /// The values as cells; not beyond the next change of the block (SV2, SV5).
+    /// The values as cells.
+    ///
+    /// # Safety
+    ///
+    /// They are not used when the block may have changed: no user code runs before (SV5),
+    /// or a window is open (SV2).
     #[inline(always)]
-    fn cells(&self) -> &[Cell<T>] {
+    unsafe fn cells(&self) -> &[Cell<T>] {
         // SAFETY: SV1: initialised; SV3: `Cell` has the layout of `T`, and all access
         // to the values is through cells, on this thread. Without a block the length
-        // is 0. Callers do not keep the slice while the block may change.
+        // is 0. The block stays as long as the slice is used, by the contract.
         unsafe { core::slice::from_raw_parts(self.base.get().cast().as_ptr(), self.len.get()) }
     }
 }
@@ -210,7 +215,9 @@ impl<T: Trace> Stack<T> {
     #[inline(always)]
     fn before_change(&self, cx: &Cx) {
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            cx.report(self);
+            // SAFETY: due is it only in a marking. A stack is not `Share`, so only this thread
+            // reaches it, and it gives out no references to its values but as cells.
+            unsafe { cx.report(self) };
         }
     }
 }
@@ -220,14 +227,16 @@ impl<T: Copy> Stack<T> {
     #[inline(always)]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<T> {
-        self.cells().get(index).map(Cell::get)
+        // SAFETY: copies a value, and calls nobody.
+        unsafe { self.cells() }.get(index).map(Cell::get)
     }
 
     /// The topmost value.
     #[inline(always)]
     #[must_use]
     pub fn last(&self) -> Option<T> {
-        self.cells().last().map(Cell::get)
+        // SAFETY: copies a value, and calls nobody.
+        unsafe { self.cells() }.last().map(Cell::get)
     }
 }
 
@@ -241,7 +250,9 @@ impl<T: Copy + Trace> Stack<T> {
     #[track_caller]
     pub fn set(&self, cx: &Cx, index: usize, value: T) {
         self.before_change(cx);
-        self.cells()[index].set(value);
+        // SAFETY: writes a value, which is `Copy`, and calls nobody.
+        let cells = unsafe { self.cells() };
+        cells[index].set(value);
     }
 
     /// Puts a value on top.
@@ -438,7 +449,8 @@ impl<T: Copy + Trace> Stack<T> {
     pub fn window<'a>(&'a self, cx: &'a Cx) -> StackWindow<'a, T> {
         self.before_change(cx);
         self.windows.set(self.windows.get() + 1);
-        StackWindow { cells: self.cells(), windows: &self.windows, cx: PhantomData }
+        // SAFETY: the window is open, and the block stays until it is closed (SV2).
+        StackWindow { cells: unsafe { self.cells() }, windows: &self.windows, cx: PhantomData }
     }
 }
 
@@ -497,7 +509,8 @@ unsafe impl<T: Trace> Trace for Stack<T> {
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {
         if T::NEEDS_TRACE {
-            for cell in self.cells() {
+            // SAFETY: a `trace` does not allocate in the heap, so no stack moves meanwhile.
+            for cell in unsafe { self.cells() } {
                 // SAFETY: see the impl.
                 unsafe { (*cell.as_ptr()).trace(tracer) }
             }

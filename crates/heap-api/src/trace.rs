@@ -131,20 +131,28 @@ impl Tracer {
         unsafe { &mut *core::ptr::from_mut(cursor).cast() }
     }
 
+    /// # Safety
+    ///
+    /// Contract of [`Cursor::edge`].
     #[inline(always)]
-    fn edge(&mut self, object: NonNull<u8>) {
-        self.0.edge(object);
+    unsafe fn edge(&mut self, object: NonNull<u8>) {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.0.edge(object) };
     }
 }
 
-/// Reports the handles that cells hold, for the write barrier. The caller has the cells
-/// to itself: `Slot`s or a stack, which no other thread can reach, or the contents of a
-/// `Lock` that it has just borrowed mutably, and with them everything in them.
-pub(crate) fn report<T: Trace>(cells: &[T], edges: &mut Edges) {
+/// Reports the handles that cells hold, for the write barrier.
+///
+/// # Safety
+///
+/// The caller has the cells to itself: `Slot`s or a stack, which no other thread can reach,
+/// or the contents of a `Lock` that it has just borrowed mutably, and with them everything
+/// in them. So no mutable reference into them is in use.
+pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut Edges) {
     edges.with_cursor(|cursor| {
-        // SAFETY: T5: what holds handles and can be written through `&T` is a cell of
-        // this crate. Those that are not `Share` are reached by this thread only, which
-        // is here; atomic ones may be read at any time.
+        // SAFETY: T5, by the contract: what holds handles and can be written through `&T` is
+        // a cell of this crate. Those that are not `Share` are reached by this thread only,
+        // which is here; atomic ones may be read at any time.
         let tracer = unsafe { Tracer::of(cursor) };
         cells.iter().for_each(|cell| cell.trace(tracer));
     });
@@ -489,7 +497,9 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
     const NEEDS_TRACE: bool = true;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
-        tracer.edge(self.object());
+        // SAFETY: who traces a handle has it from an object of the heap that is marked, which
+        // was reachable when marking began or is new: a handle in it leads to a live object.
+        unsafe { tracer.edge(self.object()) };
     }
 }
 
@@ -497,11 +507,15 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
 struct SizedKind<T>(PhantomData<T>);
 
 impl<T: Trace> SizedKind<T> {
-    const KIND: ObjectKind = ObjectKind {
-        name: core::any::type_name::<T>,
-        trace_batch: if T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
-        trace_piece: None,
-        drop_in_place: if core::mem::needs_drop::<T>() { Some(Self::drop_in_place) } else { None },
+    // SAFETY: the functions take live `T`s; T1 is K2; a `trace` does not unwind (contract of
+    // `Trace`), nothing is deferred, and destructors follow no handles and run anywhere (T3, T4).
+    const KIND: ObjectKind = unsafe {
+        ObjectKind::new(
+            core::any::type_name::<T>,
+            if T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
+            None,
+            if core::mem::needs_drop::<T>() { Some(Self::drop_in_place) } else { None },
+        )
     };
 
     /// # Safety
@@ -579,15 +593,19 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
             .filter(|b| *b <= isize::MAX as usize)
     }
 
-    pub(crate) const KIND: ObjectKind = ObjectKind {
-        name: core::any::type_name::<(H, [T; 0])>,
-        trace_batch: if H::NEEDS_TRACE || T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
-        trace_piece: if T::NEEDS_TRACE { Some(Self::trace_piece) } else { None },
-        drop_in_place: if core::mem::needs_drop::<H>() || core::mem::needs_drop::<T>() {
-            Some(Self::drop_in_place)
-        } else {
-            None
-        },
+    // SAFETY: as that of a sized type, for a header and elements; pieces are deferred of tails
+    // that hold handles, and these have a function for them.
+    pub(crate) const KIND: ObjectKind = unsafe {
+        ObjectKind::new(
+            core::any::type_name::<(H, [T; 0])>,
+            if H::NEEDS_TRACE || T::NEEDS_TRACE { Some(Self::trace_batch) } else { None },
+            if T::NEEDS_TRACE { Some(Self::trace_piece) } else { None },
+            if core::mem::needs_drop::<H>() || core::mem::needs_drop::<T>() {
+                Some(Self::drop_in_place)
+            } else {
+                None
+            },
+        )
     };
 
     pub(crate) const KIND_REF: &'static ObjectKind =
@@ -618,7 +636,9 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
                     // SAFETY: a live object's address is not null.
                     let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
                     if end > PIECE_BYTES {
-                        tracer.0.defer(Piece { object, from: Self::TAIL, end });
+                        let piece = Piece { object, from: Self::TAIL, end };
+                        // SAFETY: the whole tail of a live object, with handles in it.
+                        unsafe { tracer.0.defer(piece) };
                     } else {
                         // SAFETY: the whole tail of a live object.
                         unsafe { Self::trace_tail(object, Self::TAIL, end - Self::TAIL, tracer) };

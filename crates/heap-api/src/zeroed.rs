@@ -62,7 +62,9 @@ impl Cx {
     pub fn try_alloc_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(
         &'gc self,
     ) -> Result<Gc<'gc, T>, AllocError> {
-        let object = self.sized_slot::<T>().map_err(|reason| AllocError { value: (), reason })?;
+        // SAFETY: zeroed below.
+        let object = unsafe { self.sized_slot::<T>() };
+        let object = object.map_err(|reason| AllocError { value: (), reason })?;
         // SAFETY: a fresh slot of at least this size and alignment that nobody else
         // knows; zero bytes are a `T` (ZA1), which lives from here on.
         unsafe {
@@ -144,7 +146,8 @@ impl Cx {
         H: Trace<At<'gc> = H>,
         T: Trace<At<'gc> = T> + Zeroable,
     {
-        let object = match self.tailed_slot::<H, T>(len) {
+        // SAFETY: written to below.
+        let object = match unsafe { self.tailed_slot::<H, T>(len) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use divan::{Bencher, black_box};
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::arena::{Arena, BLACK};
+use heap_core::home::Home;
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
@@ -64,7 +65,9 @@ impl Spans {
         assert_eq!(class.span_pages(), 1, "SB1: spans of 8 KiB");
         let config = CoreConfig { max_bytes: None, huge_pages: true, poison: false };
         let heap = MHeap::new(config, Box::new(SystemOs));
-        let mut spans = Spans { heap, cache: Cache::default(), class, live: Vec::new(), room: 0 };
+        // SAFETY: the cache is of `heap`, and `mark` flushes it; the kind has no destructor.
+        let cache = unsafe { Cache::at(Home::default()) };
+        let mut spans = Spans { heap, cache, class, live: Vec::new(), room: 0 };
         let objects: Vec<_> = (0..spans.capacity()).map(|_| spans.alloc()).collect();
         let kept = objects.into_iter().enumerate().filter(|(i, _)| live.keeps(*i));
         spans.live = kept.map(|(_, object)| object).collect();
@@ -77,7 +80,8 @@ impl Spans {
 
     #[inline]
     fn alloc(&mut self) -> NonNull<u8> {
-        match self.cache.alloc(&NOSCAN, self.class) {
+        // SAFETY: the kind has no functions, so nothing reads the object.
+        match unsafe { self.cache.alloc(&NOSCAN, self.class) } {
             Some(slot) => slot,
             None => self.alloc_slow(),
         }
@@ -86,15 +90,19 @@ impl Spans {
     #[inline(never)]
     fn alloc_slow(&mut self) -> NonNull<u8> {
         loop {
-            match self.cache.refill(&self.heap, &NOSCAN, self.class) {
+            // SAFETY: as in `alloc`.
+            match unsafe { self.cache.refill(&self.heap, &NOSCAN, self.class) } {
                 Refill::Slot(slot) => break slot,
                 Refill::NoMemory => panic!("no memory"),
                 Refill::NeedSpans(request) => {
                     let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
-                    let acquired = self.heap.acquire_spans(request, &mut spans, &mut tally);
+                    // SAFETY: the cache of this heap asks for them, and gets them.
+                    let acquired =
+                        unsafe { self.heap.acquire_spans(request, &mut spans, &mut tally) };
                     self.cache.count(&tally);
                     acquired.expect("memory");
-                    self.cache.install(&NOSCAN, self.class, &mut spans);
+                    // SAFETY: as above.
+                    unsafe { self.cache.install(&NOSCAN, self.class, &mut spans) };
                 }
             }
         }
@@ -111,13 +119,15 @@ impl Spans {
     fn mark(&mut self) {
         self.cache.flush(&self.heap);
         self.heap.sweep_rest(SweepBy::Collector);
-        self.heap.before_mark();
+        // SAFETY: one thread, and the cache is flushed.
+        unsafe { self.heap.before_mark() };
         for object in &self.live {
             // SAFETY: an object of this heap, which is alive.
             let arena = unsafe { Arena::of(*object) };
             arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
         }
-        self.heap.start_sweep();
+        // SAFETY: as above; what is not marked is not used again.
+        unsafe { self.heap.start_sweep() };
         self.room = self.capacity() - self.live.len();
     }
 

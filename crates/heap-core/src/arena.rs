@@ -64,12 +64,13 @@ pub const HEADER_PAGES: usize = size_of::<Arena>().div_ceil(PAGE_SIZE);
 const _: () = assert!(cfg!(heap_loom) || HEADER_PAGES * 100 < ARENA_PAGES * 7);
 
 impl Arena {
-    /// The arena that an object lies in.
+    /// The arena that an object lies in: the right to its mark bytes and queue flags.
     ///
     /// # Safety
     ///
-    /// `object` was handed out by a heap that is still mapped, with provenance
-    /// over its arena.
+    /// `object` was handed out by a heap, with provenance over its arena, and the arena
+    /// stays mapped for `'a`. What is written to marks and flags keeps M1 and M3, and what
+    /// is marked is traced before the marking ends.
     #[inline(always)]
     pub unsafe fn of<'a>(object: NonNull<u8>) -> &'a Arena {
         let head = object.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Arena>();
@@ -112,9 +113,13 @@ impl Arena {
         self.marks[first..first + PAGE_GRANULES].first_chunk().expect("a page of mark bytes")
     }
 
-    /// Makes all mark bytes of a page white. The caller has claimed the page's
-    /// span, and no marking is under way (M1): nobody else touches them.
-    pub(crate) fn clear_page_marks(&self, page: usize) {
+    /// Makes all mark bytes of a page white.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else touches them: the caller has claimed the page's span, and no marking is
+    /// under way (M1).
+    pub(crate) unsafe fn clear_page_marks(&self, page: usize) {
         let marks = core::ptr::from_ref(self.page_marks(page)).cast::<u8>().cast_mut();
         // SAFETY: 512 bytes inside `UnsafeCell`s (atomics), and by the contract
         // above there is no concurrent access that a plain write could race with.

@@ -34,7 +34,8 @@ struct Chunk {
 
 /// A bitmap with one bit per slot of a span.
 ///
-/// Plain data: who may read or write it is decided by who owns the span.
+/// Plain data: who may read or write it is decided by who owns the span. So only this crate
+/// looks into one: it has no hold on the chunk that its words are in.
 #[derive(Clone, Copy, Debug)]
 pub struct Bitmap {
     words: NonNull<AtomicU64>,
@@ -45,7 +46,7 @@ impl Bitmap {
     /// Word `i`.
     #[inline(always)]
     #[must_use]
-    pub fn word(&self, i: usize) -> u64 {
+    pub(crate) fn word(&self, i: usize) -> u64 {
         assert!(i < self.len);
         // SAFETY: `i` is in bounds; the chunk is there as long as a span has the
         // bitmap (GB1).
@@ -85,7 +86,7 @@ impl Bitmap {
     /// Bit `i`.
     #[inline(always)]
     #[must_use]
-    pub fn get(&self, i: usize) -> bool {
+    pub(crate) fn get(&self, i: usize) -> bool {
         self.word(i / 64) >> (i % 64) & 1 != 0
     }
 }
@@ -229,9 +230,12 @@ impl GcBits {
         Some(())
     }
 
-    /// Starts a new generation (GB1); `kept`: some span of the heap keeps an older bitmap.
-    /// Only when every span is swept, with the world stopped (GB2).
-    fn rotate(&self, kept: bool) {
+    /// Starts a new generation (GB1).
+    ///
+    /// # Safety
+    ///
+    /// GB2. `kept`: whether some span of the heap keeps an older bitmap.
+    unsafe fn rotate(&self, kept: bool) {
         let mut generations = self.generations.lock();
         let generations = &mut *generations;
         // A span whose sweep found no memory keeps its old bitmap for another
@@ -326,13 +330,18 @@ impl HomeBits {
         self.0.iter().map(|bits| &**bits)
     }
 
-    /// Starts a new generation (GB1). Only when every span is swept, with the world
-    /// stopped (GB2).
-    pub fn rotate(&self) {
+    /// Starts a new generation (GB1).
+    ///
+    /// # Safety
+    ///
+    /// Every span is swept, and nobody takes a bitmap meanwhile (GB2).
+    pub unsafe fn rotate(&self) {
         // A span whose sweep had no memory for a bitmap in one home may have its old one
         // in another.
         let kept = self.kept();
-        self.all().for_each(|bits| bits.rotate(kept));
+        // SAFETY: forwarded from the caller; a span keeps an older bitmap if one of the homes
+        // had no memory for its new one.
+        self.all().for_each(|bits| unsafe { bits.rotate(kept) });
     }
 
     /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed

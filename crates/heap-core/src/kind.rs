@@ -8,6 +8,8 @@
 //! * K2: `trace_batch` and `trace_piece` report every handle that the object
 //!   holds, and nothing else.
 //! * K3: kinds are `'static` and never change.
+//!
+//! Who makes a kind answers for K2 ([`ObjectKind::new`] is unsafe); who allocates, for K1.
 
 use core::fmt;
 use core::ptr::NonNull;
@@ -32,20 +34,76 @@ pub type DropFn = unsafe fn(NonNull<u8>);
 /// cache adds a size class to the address to form its key.
 #[repr(C, align(128))]
 pub struct ObjectKind {
-    /// Name for people: statistics, heap dumps, verification errors.
-    pub name: fn() -> &'static str,
-    /// How to find the handles in objects of this kind; `None` when there are
-    /// none ("noscan"): such objects are marked and never queued.
-    pub trace_batch: Option<TraceBatchFn>,
-    /// How to trace a stretch of a large object, for kinds whose objects can be
-    /// large enough to be scanned in pieces.
-    pub trace_piece: Option<TracePieceFn>,
-    /// Destructor of one object; `None` when dropping is a no-op, in which case
-    /// sweeping never touches the object's memory.
-    pub drop_in_place: Option<DropFn>,
+    pub(crate) name: fn() -> &'static str,
+    pub(crate) trace_batch: Option<TraceBatchFn>,
+    pub(crate) trace_piece: Option<TracePieceFn>,
+    pub(crate) drop_in_place: Option<DropFn>,
 }
 
 impl ObjectKind {
+    /// A kind of objects.
+    ///
+    /// * `name`: for people: statistics, heap dumps, verification errors.
+    /// * `trace_batch`: how to find the handles in objects of this kind; `None` when there
+    ///   are none ("noscan"): such objects are marked and never queued.
+    /// * `trace_piece`: how to trace a stretch of a large object, for kinds whose objects
+    ///   can be large enough to be scanned in pieces.
+    /// * `drop_in_place`: destructor of one object; `None` when dropping is a no-op, in
+    ///   which case sweeping never touches the object's memory.
+    ///
+    /// # Safety
+    ///
+    /// For every object that is made with this kind:
+    ///
+    /// * the functions may be called on it, as their types say, also on other threads than
+    ///   the one that made it; `trace_batch` and `trace_piece` while nobody writes to it,
+    ///   `drop_in_place` once, as the last;
+    /// * `trace_batch` and `trace_piece` report what K2 says, to the tracer they were given;
+    ///   they do not unwind. `trace_batch` defers pieces only if there is a `trace_piece`;
+    /// * `drop_in_place` follows no handle: what it leads to may be gone.
+    #[must_use]
+    pub const unsafe fn new(
+        name: fn() -> &'static str,
+        trace_batch: Option<TraceBatchFn>,
+        trace_piece: Option<TracePieceFn>,
+        drop_in_place: Option<DropFn>,
+    ) -> ObjectKind {
+        ObjectKind { name, trace_batch, trace_piece, drop_in_place }
+    }
+
+    /// A kind of objects without handles and destructor.
+    #[must_use]
+    pub const fn plain(name: fn() -> &'static str) -> ObjectKind {
+        ObjectKind { name, trace_batch: None, trace_piece: None, drop_in_place: None }
+    }
+
+    /// The name of the kind.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        (self.name)()
+    }
+
+    /// Traces the objects of the kind on a page, if they hold handles.
+    #[inline(always)]
+    #[must_use]
+    pub fn trace_batch(&self) -> Option<TraceBatchFn> {
+        self.trace_batch
+    }
+
+    /// Traces a stretch of a large object of the kind, if it may have to be.
+    #[inline(always)]
+    #[must_use]
+    pub fn trace_piece(&self) -> Option<TracePieceFn> {
+        self.trace_piece
+    }
+
+    /// `true` when objects of this kind have a destructor.
+    #[inline]
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        self.drop_in_place.is_some()
+    }
+
     /// `true` when objects of this kind hold no handles.
     #[inline]
     #[must_use]
@@ -72,19 +130,17 @@ impl ObjectKind {
 impl fmt::Debug for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectKind")
-            .field("name", &(self.name)())
+            .field("name", &self.name())
             .field("noscan", &self.is_noscan())
-            .field("drops", &self.drop_in_place.is_some())
+            .field("drops", &self.drops())
             .finish()
     }
 }
 
 /// The one kind shared by all types without handles and without drop glue, but for
 /// those of [`TINY`].
-pub static NOSCAN: ObjectKind =
-    ObjectKind { name: || "noscan", trace_batch: None, trace_piece: None, drop_in_place: None };
+pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 
 /// The kind of the small types of that sort whose objects share slots: see
 /// [`crate::tiny`].
-pub static TINY: ObjectKind =
-    ObjectKind { name: || "tiny", trace_batch: None, trace_piece: None, drop_in_place: None };
+pub static TINY: ObjectKind = ObjectKind::plain(|| "tiny");

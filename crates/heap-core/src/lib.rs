@@ -56,6 +56,7 @@ pub mod fixalloc;
 pub mod gcbits;
 pub mod geometry;
 pub mod home;
+#[allow(unsafe_code, reason = "who makes a kind answers for its functions")]
 pub mod kind;
 #[allow(unsafe_code, reason = "vector kernels over mark bytes")]
 pub mod marks;

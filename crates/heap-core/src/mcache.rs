@@ -145,16 +145,17 @@ fn free_bytes(span: &CachedSpan) -> usize {
     span.free_slots() * span.body().slot_bytes
 }
 
-impl Default for Cache {
-    fn default() -> Self {
-        Cache::at(Home::default())
-    }
-}
-
 impl Cache {
     /// An empty cache, of a mutator with this home.
+    ///
+    /// # Safety
+    ///
+    /// The cache is used with one heap, which is there as long as the cache is used. When
+    /// the heap's clock advances, when its bitmaps rotate, and when marking begins or ends
+    /// during which mutators run, the cache has been flushed (C1); and when the heap ends,
+    /// if it has allocated objects with destructors.
     #[must_use]
-    pub fn at(home: Home) -> Cache {
+    pub unsafe fn at(home: Home) -> Cache {
         Cache {
             windows: [NO_WINDOW; WINDOWS],
             entries: Vec::new(),
@@ -170,8 +171,24 @@ impl Cache {
 
 impl Cache {
     /// A slot for an object of this kind and class, if the window has one.
+    ///
+    /// # Safety
+    ///
+    /// Objects of the kind fit a slot of the class. The caller writes one to the slot before
+    /// the heap may look at it: before marking begins or ends, the next sweep or the end of
+    /// the heap (K1).
     #[inline(always)]
-    pub fn alloc(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+    pub unsafe fn alloc(
+        &mut self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Option<NonNull<u8>> {
+        self.bump(kind, class)
+    }
+
+    /// [`Cache::alloc`] for whoever hands the slot on, and the obligation with it.
+    #[inline(always)]
+    fn bump(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let key = kind.address() + class.index();
         let window = &mut self.windows[place(key)];
         let slot = window.cursor;
@@ -194,14 +211,22 @@ impl Cache {
 
     /// The first slow half of [`Cache::alloc`], and as a rule the last: the next run of
     /// the span, if the window is in its place.
-    pub fn next_run(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+    ///
+    /// # Safety
+    ///
+    /// As [`Cache::alloc`].
+    pub unsafe fn next_run(
+        &mut self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Option<NonNull<u8>> {
         let key = kind.address() + class.index();
         let window = self.windows[place(key)];
         if window.key != key {
             return None;
         }
         self.open_run(window.entry)?;
-        self.alloc(kind, class)
+        self.bump(kind, class)
     }
 
     /// Moves the window of an entry, which is in its place and used up, to the next
@@ -221,7 +246,11 @@ impl Cache {
 
     /// The second slow half: a window that was not in its place, the next run, or word
     /// that a span is needed.
-    pub fn refill<'h>(
+    ///
+    /// # Safety
+    ///
+    /// As [`Cache::alloc`].
+    pub unsafe fn refill<'h>(
         &mut self,
         heap: &'h MHeap,
         kind: &'static ObjectKind,
@@ -231,7 +260,7 @@ impl Cache {
         let Some(index) = self.entry(heap, key, kind, class) else { return Refill::NoMemory };
         self.bring_in(key, index);
         loop {
-            if let Some(slot) = self.alloc(kind, class) {
+            if let Some(slot) = self.bump(kind, class) {
                 return Refill::Slot(slot);
             }
             if self.open_run(index).is_some() {
@@ -252,7 +281,7 @@ impl Cache {
         heap.release_full_spans(&mut stock.batch);
         stock.used = 0;
         // Long spans come in smaller batches, or one by one.
-        let most = if kind.drop_in_place.is_some() { DROPPING_BATCH } else { SPAN_BATCH };
+        let most = if kind.drops() { DROPPING_BATCH } else { SPAN_BATCH };
         let most = (most / class.span_pages()).max(1);
         let wanted = (stock.taken.max(stock.taken_before) / TAKEN_PER_BATCH).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
@@ -262,7 +291,17 @@ impl Cache {
 
     /// Makes `spans` the ones that their kind and class allocate from, in order, and leaves
     /// the batch empty.
-    pub fn install(&mut self, kind: &'static ObjectKind, class: SizeClass, spans: &mut SpanBatch) {
+    ///
+    /// # Safety
+    ///
+    /// They were acquired for a request that this cache has made for this kind and class,
+    /// with [`MHeap::acquire_spans`], and the heap's clock has not advanced since.
+    pub unsafe fn install(
+        &mut self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+        spans: &mut SpanBatch,
+    ) {
         let index = self.by_key[&(kind.address() + class.index())];
         let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
         debug_assert!(entry.span.is_none() && stock.batch.is_empty(), "all spans were used");

@@ -257,7 +257,13 @@ impl MHeap {
     /// # Errors
     ///
     /// When the limit or the system refuses fresh pages; `spans` stays empty.
-    pub fn acquire_spans(
+    ///
+    /// # Safety
+    ///
+    /// The request was made with this heap, and a cache takes the spans with
+    /// [`Cache::install`](crate::mcache::Cache::install): before the clock advances, and
+    /// before the heap ends.
+    pub unsafe fn acquire_spans(
         &self,
         request: SpanRequest<'_>,
         spans: &mut SpanBatch,
@@ -346,7 +352,7 @@ impl MHeap {
     }
 
     /// Takes spans of one kind and class back of which every slot was handed out.
-    pub fn release_full_spans(&self, spans: &mut SpanBatch) {
+    pub(crate) fn release_full_spans(&self, spans: &mut SpanBatch) {
         let Some(first) = spans.first() else { return };
         let (now, homes) = (self.now(), self.homes());
         let mut home = first.body().home(homes);
@@ -372,7 +378,7 @@ impl MHeap {
     }
 
     /// Takes a span back from a mutator's cache.
-    pub fn release_span(&self, mut span: CachedSpan) {
+    pub(crate) fn release_span(&self, mut span: CachedSpan) {
         let now = self.now();
         self.mark_newborn(&span);
         let handed_out = span.count();
@@ -399,7 +405,11 @@ impl MHeap {
     /// # Errors
     ///
     /// When the limit or the system refuses the pages.
-    pub fn alloc_large(
+    ///
+    /// # Safety
+    ///
+    /// As [`Cache::alloc`](crate::mcache::Cache::alloc), with `bytes` for the slot.
+    pub unsafe fn alloc_large(
         &self,
         kind: &'static ObjectKind,
         bytes: usize,
@@ -722,28 +732,49 @@ impl MHeap {
         self.stats.stack_bytes.load(Ordering::Relaxed) / PAGE_SIZE
     }
 
-    /// Prepares for marking: recycles bitmaps. The world is stopped, sweeping
-    /// is over, all caches are flushed.
-    pub fn before_mark(&self) {
+    /// Prepares for marking: recycles bitmaps.
+    ///
+    /// # Panics
+    ///
+    /// If sweeping is not over.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped: nobody allocates in the heap or takes spans, and all caches are
+    /// flushed (Y1).
+    pub unsafe fn before_mark(&self) {
         assert!(self.sweep_is_over(), "Y1: a cycle starts only when everything is swept");
-        self.bits.rotate();
+        // SAFETY: GB2: sweeping is over, and by the contract nobody begins.
+        unsafe { self.bits.rotate() };
     }
 
     /// Mutators will run before marking is over: from here on every new object counts as
-    /// marked (M4). The world is stopped, all caches are flushed.
-    pub fn keep_newborn(&self) {
+    /// marked (M4).
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`]; marking is under way.
+    pub unsafe fn keep_newborn(&self) {
         self.newborn.begin();
     }
 
     /// Marking is over. Returns how many objects were marked because they are new, and
-    /// the bytes of their slots. The world is stopped, all caches are flushed.
-    pub fn take_newborn(&self) -> (usize, usize) {
+    /// the bytes of their slots.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`]. Everything is marked that is reachable and not new.
+    pub unsafe fn take_newborn(&self) -> (usize, usize) {
         self.newborn.end()
     }
 
-    /// Starts the sweep phase after marking: every span needs sweeping. The
-    /// world is stopped, all caches are flushed.
-    pub fn start_sweep(&self) {
+    /// Starts the sweep phase after marking: every span needs sweeping.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`], which was called for this marking. Everything that is
+    /// reachable is marked and traced; what is not is never used again.
+    pub unsafe fn start_sweep(&self) {
         debug_assert!(!self.newborn.is_wanted(), "M4: marking is under way");
         self.set_retain_goal();
         let next = self.now().next();

@@ -67,7 +67,8 @@ unsafe impl Send for Span {}
 // SAFETY: as above.
 unsafe impl Sync for Span {}
 
-/// What a live span is made of.
+/// What a live span is made of. Only a span makes one; a copy reads the span's bitmap, and
+/// so is of use as long as the contract says under which it was had.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
     /// First byte; derived from the arena's mapping.
@@ -87,7 +88,7 @@ pub struct Body {
     /// S1: every slot below this index is allocated.
     pub free_index: usize,
     /// S1: allocation bits; `None` for a span that was never swept: all clear.
-    pub alloc_bits: Option<Bitmap>,
+    pub(crate) alloc_bits: Option<Bitmap>,
     /// Allocated slots, as far as the owner has handed them out.
     pub allocated: usize,
     /// Of the allocated slots, those that the statistics know of (Z3): the others
@@ -117,8 +118,9 @@ impl Body {
     #[must_use]
     pub fn slot(&self, i: usize) -> NonNull<u8> {
         debug_assert!(i < self.nelems);
-        // SAFETY: the slot lies within the span's pages.
-        unsafe { self.base.add(i * self.slot_bytes) }
+        // The slot lies within the span's pages, but for an `i` that is none of it.
+        let offset = i.wrapping_mul(self.slot_bytes);
+        self.base.map_addr(|base| base.saturating_add(offset))
     }
 
     /// Index of the slot that contains `address`, if it is in the span's slots.
@@ -205,7 +207,7 @@ impl Span {
     ///
     /// # Safety
     ///
-    /// Nobody holds a token of this span and acts on it meanwhile: the world is
+    /// Nobody holds a token of this span and acts on it while the copy is used: the world is
     /// stopped and no sweeper is at work, or the caller holds the token.
     #[must_use]
     pub unsafe fn inspect(&self) -> Option<Body> {
@@ -262,7 +264,7 @@ impl CachedSpan {
 
     /// The contents.
     #[must_use]
-    pub fn body(&self) -> &Body {
+    pub(crate) fn body(&self) -> &Body {
         // SAFETY: S3: the token is the only way to the body.
         unsafe { (*self.0.as_ref().body.get()).as_ref().expect("a cached span is set up") }
     }
@@ -274,7 +276,7 @@ impl CachedSpan {
 
     /// The next run of free slots, as first and one-past-last slot index. The
     /// slots of the run count as allocated from here on.
-    pub fn next_run(&mut self) -> Option<(usize, usize)> {
+    pub(crate) fn next_run(&mut self) -> Option<(usize, usize)> {
         let body = self.body_mut();
         let Some(bits) = body.alloc_bits else {
             // Never swept: everything from `free_index` on is free.
@@ -298,7 +300,7 @@ impl CachedSpan {
     }
 
     /// Gives back the slots of the last run from index `first` on.
-    pub fn return_run(&mut self, first: usize) {
+    pub(crate) fn return_run(&mut self, first: usize) {
         let body = self.body_mut();
         debug_assert!(first <= body.free_index);
         body.allocated -= body.free_index - first;
@@ -315,7 +317,7 @@ impl CachedSpan {
 
     /// Slots that can still be handed out.
     #[must_use]
-    pub fn free_slots(&self) -> usize {
+    pub(crate) fn free_slots(&self) -> usize {
         self.body().nelems - self.body().allocated
     }
 
@@ -368,7 +370,7 @@ impl<'t> SweepClaim<'t> {
 
     /// The contents.
     #[must_use]
-    pub fn body(&self) -> &Body {
+    pub(crate) fn body(&self) -> &Body {
         // SAFETY: S3.
         unsafe { (*self.span.as_ref().body.get()).as_ref().expect("a claimed span is set up") }
     }

@@ -86,7 +86,8 @@ pub(crate) fn sweep(
     // SAFETY: the span's base was handed out by its heap.
     let arena = unsafe { Arena::of(body.base) };
     let Some(fresh) = fresh else {
-        clear(arena, body);
+        // SAFETY: the span is claimed, and a claim's ticket is out: nobody marks (Y1, W1).
+        unsafe { clear(arena, body) };
         return SweepCounts { live_objects: body.allocated, ..SweepCounts::default() };
     };
     let live = gather(arena, body, isa, fresh);
@@ -115,7 +116,8 @@ pub(crate) fn sweep(
     }
     // Else they are white already, and other processors keep their copies of them.
     if live > 0 {
-        clear(arena, body);
+        // SAFETY: as above.
+        unsafe { clear(arena, body) };
     }
     body.alloc_bits = Some(fresh);
     body.free_index = 0;
@@ -171,7 +173,11 @@ fn check_zombies(body: &Body, fresh: Bitmap, live: usize) {
 }
 
 /// Makes the span's mark bytes white again (M1).
-fn clear(arena: &Arena, body: &Body) {
+///
+/// # Safety
+///
+/// The caller has claimed the span, which lies in `arena`, and no marking is under way.
+unsafe fn clear(arena: &Arena, body: &Body) {
     let base = body.base.addr().get();
     if body.class == SizeClass::LARGE || body.slot_bytes > 1024 {
         for slot in 0..body.nelems {
@@ -180,7 +186,8 @@ fn clear(arena: &Arena, body: &Body) {
     } else {
         let first = Arena::page_index(base);
         for page in first..first + body.npages {
-            arena.clear_page_marks(page);
+            // SAFETY: forwarded from the caller: a page of the span.
+            unsafe { arena.clear_page_marks(page) };
         }
     }
 }

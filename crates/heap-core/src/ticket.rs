@@ -70,9 +70,9 @@ impl ActiveSweep {
         self.0.load(Ordering::Relaxed) & !DRAINED
     }
 
-    /// Opens the counter for a new cycle. Only with the world stopped and the
-    /// previous sweep over.
-    pub fn reopen(&self) {
+    /// Opens the counter for a new cycle. With the world stopped and the previous sweep
+    /// over.
+    pub(crate) fn reopen(&self) {
         debug_assert!(self.is_over(), "W2: sweeping is over before the next cycle");
         // ORDERING: Release pairs with the Acquire in `begin`.
         self.0.store(0, Ordering::Release);
@@ -81,7 +81,7 @@ impl ActiveSweep {
 
 impl Ticket<'_> {
     /// Says that nothing is left to sweep: no further tickets are given out.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         // ORDERING: Relaxed: the flag itself carries no data; W1 comes from the
         // count in the same word.
         self.0.0.fetch_or(DRAINED, Ordering::Relaxed);

@@ -19,12 +19,16 @@
 //!   grey objects, which are black by the time they are traced; what joins it was
 //!   white and is black from then on, and nothing turns white while a heap is
 //!   marked (M1).
+//! * TR3: a batch never has more objects than a page has granules. It follows from TR2,
+//!   and no memory depends on that: whoever adds an object looks, and ends the process
+//!   rather than write behind the batch.
 
 use core::ptr::NonNull;
 
 use heap_sync::atomic::{AtomicU8, Ordering};
 
 use crate::arena::{self, BLACK, PageMarks, WHITE};
+use crate::corrupt;
 use crate::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SIZE};
 use crate::kind::TraceBatchFn;
 
@@ -57,10 +61,14 @@ impl Default for Batch {
 
 impl Batch {
     /// Adds the object that starts in `granule` and is not in the batch (TR2).
+    ///
+    /// # Panics
+    ///
+    /// If the batch has as many objects as a page has granules (TR3).
     #[inline(always)]
     pub fn push(&mut self, granule: usize) {
         debug_assert!(granule < PAGE_GRANULES, "no such granule");
-        self.granules[self.len & (PAGE_GRANULES - 1)] = granule as u16;
+        self.granules[self.len] = granule as u16;
         self.len += 1;
     }
 
@@ -128,9 +136,9 @@ impl Tracer {
     ///
     /// # Safety
     ///
-    /// The contract of `trace`: every granule in the batch is the start of a live
-    /// object of its kind on `page`. The marks, if given, are those of that page,
-    /// and TR2 holds.
+    /// `trace` is that of an [`ObjectKind`](crate::kind::ObjectKind); every granule in the
+    /// batch is the start of a live object of this kind on `page`, which nobody writes to.
+    /// The marks, if given, are those of that page, and TR2 holds.
     #[inline]
     pub unsafe fn trace(
         &mut self,
@@ -153,6 +161,10 @@ impl Tracer {
     }
 
     /// Hands `run` a cursor: what `trace` functions do their work with.
+    ///
+    /// # Panics
+    ///
+    /// If `run` has put another tracer's cursor in the place of its own (TR1).
     #[inline(always)]
     pub fn with_cursor(&mut self, run: impl FnOnce(&mut Cursor)) {
         let start = self.edges.as_mut_ptr();
@@ -167,10 +179,11 @@ impl Tracer {
             tracer: self,
         };
         run(&mut cursor);
-        let Cursor { at, found, .. } = cursor;
+        let Cursor { at, found, tracer, .. } = cursor;
+        assert!(core::ptr::eq(tracer, self), "TR1: a cursor has left its tracer");
         self.batch.len = found;
-        // SAFETY: TR1: the cursor has written all edges before `at`, which lies
-        // within the capacity.
+        // SAFETY: TR1, just seen: this is the cursor that was made above. It has written
+        // all edges before `at`, which lies within the capacity.
         unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
     }
 
@@ -259,6 +272,13 @@ pub fn blacken_if_white(mark: &AtomicU8) -> bool {
     white
 }
 
+/// TR3 would be broken.
+#[cold]
+#[inline(never)]
+fn overfull() -> ! {
+    corrupt!("TR2: a page has led to more objects than it has granules");
+}
+
 /// A tracer at work (TR1).
 #[derive(Debug)]
 pub struct Cursor {
@@ -281,18 +301,24 @@ impl Cursor {
         if self.traced == self.found {
             return None;
         }
-        // SAFETY: TR1, and a batch has no more than a page of granules (TR2).
+        // SAFETY: TR1, and `traced` is below `found`: a granule of the batch (TR3).
         let granule = unsafe { self.granules.add(self.traced).read() };
         self.traced += 1;
         Some(usize::from(granule))
     }
 
     /// Reports a handle to the start of a heap object.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of a live object of the heap that is traced (K2), or lies in
+    /// a slot that objects share; with provenance over its arena.
     #[inline(always)]
-    pub fn edge(&mut self, object: NonNull<u8>) {
+    pub unsafe fn edge(&mut self, object: NonNull<u8>) {
         let offset = object.addr().get().wrapping_sub(self.page);
         if offset < PAGE_SIZE {
-            self.neighbour(offset >> GRANULE_SHIFT);
+            // SAFETY: the object starts on `page`, which is therefore not `NOWHERE`.
+            unsafe { self.neighbour(offset >> GRANULE_SHIFT) };
             return;
         }
         arena::prefetch_mark(object);
@@ -309,24 +335,34 @@ impl Cursor {
     }
 
     /// An edge to an object on the page in hand: if it is white, it joins.
+    ///
+    /// # Safety
+    ///
+    /// There is a page in hand, and `granule` is one of it.
     #[inline(always)]
-    fn neighbour(&mut self, granule: usize) {
-        // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page and
-        // there is one for this granule.
+    unsafe fn neighbour(&mut self, granule: usize) {
+        // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of
+        // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
         if blacken_if_white(mark) {
-            debug_assert!(self.found < PAGE_GRANULES, "TR2");
-            // SAFETY: as in `next_granule`; the object was not in the batch, so
-            // there is room for it.
+            if self.found >= PAGE_GRANULES {
+                overfull();
+            }
+            // SAFETY: TR1, and below the number of granules, just seen (TR3).
             unsafe { self.granules.add(self.found).write(granule as u16) };
             self.found += 1;
         }
     }
 
     /// Defers a stretch of a large object.
+    ///
+    /// # Safety
+    ///
+    /// `piece.object` is as for [`Cursor::edge`], of a kind with a
+    /// [`TracePieceFn`](crate::kind::TracePieceFn), and the stretch lies within its contents.
     #[cold]
     #[inline(never)]
-    pub fn defer(&mut self, piece: Piece) {
+    pub unsafe fn defer(&mut self, piece: Piece) {
         // SAFETY: TR1: the tracer is there; its pieces are no part of the cursor.
         unsafe { (*self.tracer).pieces.push(piece) }
     }
@@ -368,7 +404,10 @@ mod tests {
             while let Some(granule) = cursor.next_granule() {
                 // SAFETY: a page of objects.
                 let object = unsafe { &*page.cast::<Object>().add(granule) };
-                object.0.into_iter().flatten().for_each(|edge| cursor.edge(edge));
+                for edge in object.0.into_iter().flatten() {
+                    // SAFETY: the start of an object.
+                    unsafe { cursor.edge(edge) };
+                }
             }
         });
     }
@@ -454,6 +493,60 @@ mod tests {
         // The grey one is another worker's, or in the queue: it stays grey.
         let after: Vec<u8> = marks[..4].iter().map(|m| m.load(Ordering::Relaxed)).collect();
         assert_eq!(after, [BLACK, arena::GREY, BLACK, BLACK]);
+    }
+
+    /// A handle to the first object, that is reported with marks that stay white: as a heap
+    /// would have them that broke M1.
+    unsafe fn trace_white_marks(page: *const u8, tracer: &mut Tracer) {
+        tracer.with_cursor(|cursor| {
+            while cursor.next_granule().is_some() {
+                // SAFETY: the test's marks, one page of them.
+                let marks = unsafe { &*cursor.marks.cast::<PageMarks>() };
+                marks[0].store(WHITE, Ordering::Relaxed);
+                let first = NonNull::new(page.cast_mut()).expect("a page");
+                // SAFETY: the start of an object.
+                unsafe { cursor.edge(first) };
+            }
+        });
+    }
+
+    #[test]
+    fn a_batch_has_an_end_also_if_marks_are_wrong() {
+        const CHILD: &str = "HEAP_TRACER_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            let pages = heap(&[]);
+            let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+            batch.push(1);
+            let page = core::ptr::from_ref(&pages[0]).cast();
+            // SAFETY: breaks TR2 on purpose: TR3 holds all the same.
+            unsafe {
+                tracer.trace(trace_white_marks, page, &mut batch, Neighbours::Trace(&marks));
+            }
+            return;
+        }
+        let test = std::thread::current().name().expect("named after the test").to_owned();
+        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "--nocapture", "--test-threads=1", &test])
+            .env(CHILD, "1")
+            .output()
+            .expect("this program runs");
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(!child.status.success() && said.contains("heap corruption: TR2"), "{said}");
+    }
+
+    #[test]
+    #[should_panic(expected = "index out of bounds")]
+    fn a_full_batch_takes_no_more() {
+        let mut batch = Batch::default();
+        (0..=PAGE_GRANULES).for_each(|i| batch.push(i % PAGE_GRANULES));
+    }
+
+    #[test]
+    #[should_panic(expected = "TR1")]
+    fn cursors_are_not_exchanged() {
+        let (mut one, mut other) = (Tracer::with_capacity(1), Tracer::with_capacity(1000));
+        one.with_cursor(|a| other.with_cursor(|b| core::mem::swap(a, b)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! are long, or take their time to sweep.
 
 #![cfg(not(heap_loom))]
+#![allow(unsafe_code, reason = "makes a kind")]
 
 mod support;
 
@@ -9,21 +10,18 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 
 use heap_core::geometry::PAGE_SIZE;
+use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
-use support::{collect_everything, config, refill, verify_at_rest};
+use support::{ask, cache_at, collect_everything, config, refill, verify_at_rest};
 
 fn drop_nothing(_object: NonNull<u8>) {}
 
-static DROPS: ObjectKind = ObjectKind {
-    name: || "drops",
-    trace_batch: None,
-    trace_piece: None,
-    drop_in_place: Some(drop_nothing),
-};
+// SAFETY: there are no handles; the destructor reads nothing.
+static DROPS: ObjectKind = unsafe { ObjectKind::new(|| "drops", None, None, Some(drop_nothing)) };
 
 fn class_of(bytes: usize) -> SizeClass {
     SizeClass::for_size(bytes).expect("a small size")
@@ -39,12 +37,12 @@ fn fill(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind, class: SizeC
 /// many more, and so on.
 fn wanted(kind: &'static ObjectKind, bytes: usize, filled: &[usize]) -> usize {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let (mut cache, class) = (Cache::default(), class_of(bytes));
+    let (mut cache, class) = (cache_at(Home::default()), class_of(bytes));
     for spans in filled {
         fill(&heap, &mut cache, kind, class, spans * class.objects_per_span());
         cache.flush(&heap);
     }
-    match cache.refill(&heap, kind, class) {
+    match ask(&heap, &mut cache, kind, class) {
         Refill::NeedSpans(request) => request.wanted,
         other => panic!("all spans are full: {other:?}"),
     }
@@ -78,7 +76,7 @@ fn a_full_batch_at_most() {
 fn a_batch_is_used_span_by_span() {
     const SPANS: usize = 40;
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let (mut cache, class) = (Cache::default(), class_of(1024));
+    let (mut cache, class) = (cache_at(Home::default()), class_of(1024));
     let per_span = class.objects_per_span();
     fill(&heap, &mut cache, &NOSCAN, class, SPANS * per_span);
     // All of them die: the next cycle begins with batches of ten.

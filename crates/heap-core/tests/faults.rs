@@ -25,7 +25,10 @@ use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
-use support::{Toy, config, mark, refill, verify_at_rest};
+use support::{
+    Toy, acquire, ask, before_mark, cache_at, config, large, mark, refill, start_sweep,
+    verify_at_rest,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -271,16 +274,18 @@ fn bitmaps_are_kept_while_another_home_has_no_new_ones() {
     let bits = HomeBits::default();
     let [own, other] = [0, 1].map(Home::of_mutator);
     let (first, end) = bits.at(own).alloc(64).expect("memory").range();
-    bits.rotate();
+    // SAFETY: one thread.
+    let rotate = || unsafe { bits.rotate() };
+    rotate();
     for _ in 0..5 {
         NO_BITMAPS.store(true, Ordering::Relaxed);
         assert!(bits.at(other).alloc(64).is_none() && bits.kept());
         NO_BITMAPS.store(false, Ordering::Relaxed);
-        bits.rotate();
+        rotate();
         let in_use = bits.in_use();
         assert!(in_use.iter().any(|range| range.0 <= first && end <= range.1), "GB1: {in_use:?}");
     }
-    (0..3).for_each(|_| bits.rotate());
+    (0..3).for_each(|_| rotate());
     assert!(bits.in_use().is_empty() && bits.release_free() > 0);
 }
 
@@ -297,7 +302,7 @@ fn any_one_allocation_on_the_way_to_a_slot_may_fail() {
         let mut came_to_it = false;
         for class in sizes.map(|bytes| SizeClass::for_size(bytes).expect("small")) {
             let (request, failed) =
-                with_failing(n, || match raw.cache.refill(&raw.heap, &NOSCAN, class) {
+                with_failing(n, || match ask(&raw.heap, &mut raw.cache, &NOSCAN, class) {
                     Refill::NeedSpans(request) => Some(request),
                     Refill::NoMemory => None,
                     Refill::Slot(_) => panic!("a slot from nowhere"),
@@ -305,22 +310,23 @@ fn any_one_allocation_on_the_way_to_a_slot_may_fail() {
             assert_eq!(request.is_none(), failed);
             lists += usize::from(failed);
             came_to_it |= failed;
-            let again = match raw.cache.refill(&raw.heap, &NOSCAN, class) {
+            let again = match ask(&raw.heap, &mut raw.cache, &NOSCAN, class) {
                 Refill::NeedSpans(request) => request,
                 _ => panic!("memory has returned"),
             };
             let (mut span, mut tally) = (SpanBatch::new(), Tally::default());
             let (acquired, failed) =
-                with_failing(n, || raw.heap.acquire_spans(again, &mut span, &mut tally));
+                with_failing(n, || acquire(&raw.heap, again, &mut span, &mut tally));
             assert_eq!(acquired.is_err(), failed);
             spans += usize::from(failed);
             came_to_it |= failed;
             acquired.unwrap_or_else(|reason| {
                 assert_eq!(reason, OutOfMemory::System);
-                let acquired = raw.heap.acquire_spans(again, &mut span, &mut tally);
+                let acquired = acquire(&raw.heap, again, &mut span, &mut tally);
                 acquired.expect("memory has returned");
             });
-            raw.cache.install(&NOSCAN, class, &mut span);
+            // SAFETY: what the cache has asked for just now.
+            unsafe { raw.cache.install(&NOSCAN, class, &mut span) };
             raw.grow(3, class.object_size());
         }
         raw.collect();
@@ -365,7 +371,7 @@ struct Raw {
 impl Default for Raw {
     fn default() -> Self {
         let heap = MHeap::new(config(), Box::new(SystemOs));
-        Raw { heap, cache: Cache::default(), live: Vec::new() }
+        Raw { heap, cache: cache_at(Home::default()), live: Vec::new() }
     }
 }
 
@@ -380,9 +386,9 @@ impl Raw {
 
     fn collect(&mut self) {
         self.cache.flush(&self.heap);
-        self.heap.before_mark();
+        before_mark(&self.heap);
         self.live.iter().for_each(|object| mark(*object));
-        self.heap.start_sweep();
+        start_sweep(&self.heap);
         // Before the sweep could write to a recycled bitmap, and after.
         verify_at_rest(&self.heap);
         self.heap.sweep_rest(SweepBy::Collector);
@@ -453,7 +459,7 @@ fn absurd_sizes_are_refused_and_change_nothing() {
     let kind = support::KINDS[0];
     let sizes = [usize::MAX, usize::MAX - 1, isize::MAX as usize, isize::MAX as usize - ARENA_SIZE];
     for bytes in sizes.into_iter().chain((45..63).map(|shift| 1 << shift)) {
-        let refused = toy.heap.alloc_large(kind, bytes);
+        let refused = large(&toy.heap, kind, bytes);
         // An overcommitting system may grant 32 TiB of address space; no more.
         assert!(refused.is_err() || bytes < 1 << 47, "{bytes:#x}");
         toy.verify();

@@ -12,7 +12,7 @@ use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
-use support::{collect_everything, config, refill, verify_at_rest};
+use support::{cache_at, collect_everything, config, refill, verify_at_rest};
 
 const BYTES: usize = 1024;
 
@@ -26,7 +26,7 @@ impl Pair {
     fn new() -> Pair {
         let heap = MHeap::new(config(), Box::new(SystemOs));
         heap.divide(2);
-        Pair { heap, caches: [0, 1].map(|n| Cache::at(Home::of_mutator(n))) }
+        Pair { heap, caches: [0, 1].map(|n| cache_at(Home::of_mutator(n))) }
     }
 
     /// One cycle, in which each mutator fills so many spans, in turn. Returns the
@@ -82,7 +82,7 @@ fn what_was_borrowed_goes_back() {
 #[test]
 fn a_mutator_alone_fills_the_heap_in_order() {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let mut cache = Cache::at(Home::of_mutator(0));
+    let mut cache = cache_at(Home::of_mutator(0));
     let class = SizeClass::for_size(BYTES).expect("a small size");
     let addresses: Vec<usize> = (0..100 * class.objects_per_span())
         .map(|_| refill(&heap, &mut cache, &NOSCAN, class).expect("memory").addr().get())

@@ -2,6 +2,7 @@
 //! and nothing else does.
 
 #![cfg(not(heap_loom))]
+#![allow(unsafe_code, reason = "plays the part of the collector")]
 
 mod support;
 
@@ -9,13 +10,17 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use heap_core::arena::{GREY, WHITE};
+use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::MHeap;
 use heap_core::os::SystemOs;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::SweepBy;
-use support::{KINDS, config, mark, mark_byte, refill, verify_at_rest};
+use support::{
+    KINDS, before_mark, cache_at, config, large, mark, mark_byte, refill, slot, start_sweep,
+    verify_at_rest,
+};
 
 /// Free slots of the test end up among these: spans of one page and of several.
 const SIZES: [usize; 4] = [16, 48, 1024, 9472];
@@ -34,8 +39,9 @@ fn alloc(heap: &MHeap, cache: &mut Cache, count: usize) -> Vec<(NonNull<u8>, usi
     for i in 0..count {
         for bytes in SIZES {
             let class = SizeClass::for_size(bytes).expect("a small size");
-            let slot = cache.alloc(kind(i), class);
-            let slot = slot.unwrap_or_else(|| refill(heap, cache, kind(i), class).expect("memory"));
+            let made_fast = slot(cache, kind(i), class);
+            let slot =
+                made_fast.unwrap_or_else(|| refill(heap, cache, kind(i), class).expect("memory"));
             made.push((slot, class.object_size()));
         }
     }
@@ -45,33 +51,36 @@ fn alloc(heap: &MHeap, cache: &mut Cache, count: usize) -> Vec<(NonNull<u8>, usi
 #[test]
 fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let mut cache = Cache::default();
+    let mut cache = cache_at(Home::default());
     // Spans that are full, partly filled, with holes.
     let mut old = alloc(&heap, &mut cache, 700);
     cache.flush(&heap);
-    heap.before_mark();
+    before_mark(&heap);
     old.retain(|(object, _)| object.addr().get() >> 4 & 2 == 0);
     old.iter().for_each(|(object, _)| mark(*object));
-    heap.start_sweep();
+    start_sweep(&heap);
     heap.sweep_rest(SweepBy::Collector);
 
     // A marking that mutators interrupt.
-    heap.before_mark();
-    heap.keep_newborn();
+    before_mark(&heap);
+    // SAFETY: one thread, and the cache is empty.
+    unsafe { heap.keep_newborn() };
     let mut new = alloc(&heap, &mut cache, 500);
-    let large = heap.alloc_large(KINDS[1], 100_000).expect("memory");
-    new.push((large, 106_496));
+    let one = large(&heap, KINDS[1], 100_000).expect("memory");
+    new.push((one, 106_496));
     // One was found by the marking before, and is still to be traced.
     mark_byte(new[0].0).store(GREY, Ordering::Relaxed);
     cache.flush(&heap);
     assert!(new.iter().all(|(object, _)| is_marked(*object)), "M4");
     assert!(!old.iter().any(|(object, _)| is_marked(*object)), "no old one is");
     let bytes = new[1..].iter().map(|(_, bytes)| bytes).sum::<usize>();
-    assert_eq!(heap.take_newborn(), (new.len() - 1, bytes), "without the grey one");
+    // SAFETY: one thread, and the cache is flushed.
+    let took = unsafe { heap.take_newborn() };
+    assert_eq!(took, (new.len() - 1, bytes), "without the grey one");
 
     // The old ones were not reached.
     mark(new[0].0);
-    heap.start_sweep();
+    start_sweep(&heap);
     heap.sweep_rest(SweepBy::Collector);
     verify_at_rest(&heap);
     let counted = heap.counted();
@@ -81,5 +90,6 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     let later = alloc(&heap, &mut cache, 50);
     cache.flush(&heap);
     assert!(!later.iter().any(|(object, _)| is_marked(*object)));
-    assert_eq!(heap.take_newborn(), (0, 0));
+    // SAFETY: as above.
+    assert_eq!(unsafe { heap.take_newborn() }, (0, 0));
 }

@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
+use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, Snapshot};
 use heap_core::os::SimOs;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{Counted, SweepBy};
-use support::{KINDS, Toy, mark, refill, verify_at_rest};
+use support::{
+    KINDS, Toy, before_mark, cache_at, large, mark, refill, start_sweep, verify_at_rest,
+};
 
 /// Totals never go back, whatever the moment.
 fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &Snapshot) {
@@ -66,7 +69,7 @@ fn the_rows_equal_a_recount_by_kind_and_by_class() {
             let known = toy.live.values().filter(|(_, object)| object.kind == i).count();
             let (objects, bytes) = live(&mut snapshot.of_kind(kind));
             assert_eq!(objects, known as u64);
-            let name = (kind.name)();
+            let name = kind.name();
             let walked: usize =
                 census.iter().filter(|row| row.kind == name).map(|row| row.bytes).sum();
             assert_eq!(bytes, walked as u64, "{name}");
@@ -85,12 +88,8 @@ fn the_rows_equal_a_recount_by_kind_and_by_class() {
     toy.finish();
 }
 
-static SCANNED: ObjectKind = ObjectKind {
-    name: || "dropped",
-    trace_batch: None,
-    trace_piece: None,
-    drop_in_place: Some(nothing),
-};
+// SAFETY: there are no handles; the destructor reads nothing.
+static SCANNED: ObjectKind = unsafe { ObjectKind::new(|| "dropped", None, None, Some(nothing)) };
 
 unsafe fn nothing(_object: NonNull<u8>) {}
 
@@ -115,7 +114,7 @@ impl Mutator {
         };
         let kind = if random.is_multiple_of(3) { &SCANNED } else { &NOSCAN };
         let object = match for_sized(bytes, 8) {
-            Slot::Large => heap.alloc_large(kind, bytes).expect("memory"),
+            Slot::Large => large(heap, kind, bytes).expect("memory"),
             Slot::Small(class) => refill(heap, &mut self.cache, kind, class).expect("memory"),
         };
         if random.is_multiple_of(5) {
@@ -130,8 +129,9 @@ impl Mutator {
 fn every_sample_adds_up_while_others_run() {
     let os = SimOs::new();
     let heap = MHeap::new(support::config(), Box::new(os.clone()));
-    let mut mutators: Vec<Mutator> =
-        (1..=3).map(|seed| Mutator { cache: Cache::default(), kept: Vec::new(), seed }).collect();
+    let mut mutators: Vec<Mutator> = (1..=3)
+        .map(|seed| Mutator { cache: cache_at(Home::default()), kept: Vec::new(), seed })
+        .collect();
     let samples = AtomicUsize::new(0);
     for _ in 0..6 {
         let stop = AtomicBool::new(false);
@@ -175,13 +175,13 @@ fn every_sample_adds_up_while_others_run() {
         heap.sweep_rest(SweepBy::Collector);
         // Z3, Z4: the rows equal a recount.
         verify_at_rest(&heap);
-        heap.before_mark();
+        before_mark(&heap);
         for mutator in &mut mutators {
             let half = mutator.kept.len() / 2;
             mutator.kept.drain(..half);
             mutator.kept.iter().for_each(|object| mark(*object));
         }
-        heap.start_sweep();
+        start_sweep(&heap);
     }
     let samples = samples.into_inner();
     // How many there are depends on how busy the machine is; each was checked.

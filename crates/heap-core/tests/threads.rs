@@ -17,17 +17,13 @@ use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SimOs;
 use heap_core::stats::SweepBy;
-use support::{mark, refill, verify_at_rest};
+use support::{before_mark, cache_at, large, mark, refill, slot, start_sweep, verify_at_rest};
 
 const MUTATORS: usize = 3;
 
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
-static COUNTED: ObjectKind = ObjectKind {
-    name: || "counted",
-    trace_batch: None,
-    trace_piece: None,
-    drop_in_place: Some(count_drop),
-};
+// SAFETY: there are no handles; the destructor reads nothing.
+static COUNTED: ObjectKind = unsafe { ObjectKind::new(|| "counted", None, None, Some(count_drop)) };
 
 unsafe fn count_drop(_object: NonNull<u8>) {
     DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -60,10 +56,10 @@ impl Mutator {
             _ => 16 + self.random(500),
         };
         let kind = if self.random(3) == 0 { &COUNTED } else { &NOSCAN };
-        self.counted += usize::from(kind.drop_in_place.is_some());
+        self.counted += usize::from(kind.drops());
         let object = match for_sized(bytes, 8) {
-            Slot::Large => heap.alloc_large(kind, bytes).expect("memory"),
-            Slot::Small(class) => match self.cache.alloc(kind, class) {
+            Slot::Large => large(heap, kind, bytes).expect("memory"),
+            Slot::Small(class) => match slot(&mut self.cache, kind, class) {
                 Some(slot) => slot,
                 None => refill(heap, &mut self.cache, kind, class).expect("memory"),
             },
@@ -96,7 +92,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
     heap.divide(MUTATORS);
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
         .map(|seed| Mutator {
-            cache: Cache::at(Home::of_mutator(seed as usize)),
+            cache: cache_at(Home::of_mutator(seed as usize)),
             objects: Vec::new(),
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             counted: 0,
@@ -135,11 +131,11 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
         heap.sweep_rest(SweepBy::Collector);
         verify_at_rest(&heap);
         mutators.iter().for_each(Mutator::check);
-        heap.before_mark();
+        before_mark(&heap);
         for (object, ..) in mutators.iter().flat_map(|mutator| &mutator.objects) {
             mark(*object);
         }
-        heap.start_sweep();
+        start_sweep(&heap);
     }
     let counted: usize = mutators.iter().map(|mutator| mutator.counted).sum();
     drop(heap);

@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
+use heap_core::home::Home;
 use heap_core::kind::{ObjectKind, TINY};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
@@ -14,7 +15,7 @@ use heap_core::os::SystemOs;
 use heap_core::specials::SpecialKind;
 use heap_core::stats::SweepBy;
 use heap_core::tiny::{TINY_CLASS, Tenant};
-use support::{mark, refill, verify_at_rest};
+use support::{before_mark, cache_at, mark, refill, slot, start_sweep, verify_at_rest};
 
 fn heap() -> MHeap {
     let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
@@ -27,7 +28,7 @@ fn slot_of(address: usize) -> usize {
 
 /// A slot of its own of sixteen bytes.
 fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> NonNull<u8> {
-    match cache.alloc(kind, TINY_CLASS) {
+    match slot(cache, kind, TINY_CLASS) {
         Some(slot) => slot,
         None => refill(heap, cache, kind, TINY_CLASS).expect("memory"),
     }
@@ -39,7 +40,8 @@ fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
         return object;
     }
     let slot = alloc_slot(heap, cache, &TINY);
-    cache.share_slot(slot, tenant);
+    // SAFETY: handed out just now.
+    unsafe { cache.share_slot(slot, tenant) };
     slot
 }
 
@@ -47,9 +49,9 @@ fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
 fn collect<'a>(heap: &MHeap, cache: &mut Cache, live: impl Iterator<Item = &'a NonNull<u8>>) {
     cache.flush(heap);
     heap.sweep_rest(SweepBy::Collector);
-    heap.before_mark();
+    before_mark(heap);
     live.for_each(|object| mark(*object));
-    heap.start_sweep();
+    start_sweep(heap);
     heap.sweep_rest(SweepBy::Collector);
 }
 
@@ -64,7 +66,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
     for bytes in 1..16 {
         for count in [1, 2, 3, 4, 5, 15, 16, 17, 511, 512, 513, 2000] {
             let heap = heap();
-            let mut cache = Cache::default();
+            let mut cache = cache_at(Home::default());
             let tenant = Tenant::new(bytes, 1).expect("shares");
             let mut seen: Vec<usize> = (0..count)
                 .map(|_| slot_of(alloc(&heap, &mut cache, tenant).addr().get()))
@@ -82,10 +84,10 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
 #[test]
 fn a_slot_is_filled_also_when_its_window_was_put_aside() {
     let heap = heap();
-    let mut cache = Cache::default();
+    let mut cache = cache_at(Home::default());
     let kinds: &'static [ObjectKind; 256] = Box::leak(Box::new(core::array::from_fn(|_| {
         let name = || "other";
-        ObjectKind { name, trace_batch: None, trace_piece: None, drop_in_place: None }
+        ObjectKind::plain(name)
     })));
     let tenant = Tenant::new(4, 4).expect("shares");
     let first = alloc(&heap, &mut cache, tenant);
@@ -104,7 +106,7 @@ fn a_slot_is_filled_also_when_its_window_was_put_aside() {
 #[test]
 fn slots_stay_as_long_as_a_tenant_is_marked() {
     let heap = heap();
-    let mut cache = Cache::default();
+    let mut cache = cache_at(Home::default());
     let mut live: BTreeMap<usize, (NonNull<u8>, u8)> = BTreeMap::new();
     let mut random = 0x9E37_79B9_u32;
     let mut next = || {
@@ -140,7 +142,7 @@ fn slots_stay_as_long_as_a_tenant_is_marked() {
 #[test]
 fn any_address_in_a_shared_slot_may_be_an_object() {
     let heap = heap();
-    let mut cache = Cache::default();
+    let mut cache = cache_at(Home::default());
     let tenant = Tenant::new(4, 4).expect("shares");
     let objects: Vec<NonNull<u8>> = (0..5).map(|_| alloc(&heap, &mut cache, tenant)).collect();
     cache.flush(&heap);
@@ -164,7 +166,7 @@ fn any_address_in_a_shared_slot_may_be_an_object() {
 #[test]
 fn specials_of_tenants_fire_with_the_slot() {
     let heap = heap();
-    let mut cache = Cache::default();
+    let mut cache = cache_at(Home::default());
     let tenant = Tenant::new(8, 8).expect("shares");
     let pair = [alloc(&heap, &mut cache, tenant), alloc(&heap, &mut cache, tenant)];
     assert_eq!(slot_of(pair[0].addr().get()), slot_of(pair[1].addr().get()));

@@ -23,7 +23,7 @@ pub(crate) const MARGIN: usize = 256;
 
 /// The price of allocation in the current sweep phase.
 #[derive(Debug, Default)]
-pub struct SweepCredit {
+pub(crate) struct SweepCredit {
     /// Pages per byte, as the bits of an `f64`; zero when nothing is owed.
     pages_per_byte: AtomicU64,
     /// Live bytes when the phase began.
@@ -33,7 +33,7 @@ pub struct SweepCredit {
 impl SweepCredit {
     /// Sets the terms: `pages` to sweep before `live` bytes grow to `trigger`.
     /// With the world stopped (CR2).
-    pub fn set_terms(&self, pages: usize, live: usize, trigger: usize) {
+    pub(crate) fn set_terms(&self, pages: usize, live: usize, trigger: usize) {
         // A little is left free, so that the sweep is over before it must be. Not more: a
         // span that is swept for credit and found empty goes back to the pages, which
         // costs more than reusing it.
@@ -46,13 +46,13 @@ impl SweepCredit {
     }
 
     /// Nothing is owed any more: everything is swept.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.pages_per_byte.store(0, Ordering::Relaxed);
     }
 
     /// Bytes that so many pages pay for.
     #[must_use]
-    pub fn worth(&self, pages: usize) -> usize {
+    pub(crate) fn worth(&self, pages: usize) -> usize {
         let ratio = f64::from_bits(self.pages_per_byte.load(Ordering::Relaxed));
         // Nothing is owed: any number of bytes. (The conversion saturates.)
         (pages as f64 / ratio) as usize
@@ -61,7 +61,7 @@ impl SweepCredit {
     /// Pages that must still be swept before `span_bytes` may be granted, when
     /// `live` bytes are granted and `swept` pages were swept in this phase.
     #[must_use]
-    pub fn owed(&self, span_bytes: usize, live: usize, swept: usize) -> usize {
+    pub(crate) fn owed(&self, span_bytes: usize, live: usize, swept: usize) -> usize {
         let ratio = f64::from_bits(self.pages_per_byte.load(Ordering::Relaxed));
         if ratio == 0.0 {
             return 0;

@@ -173,7 +173,7 @@ impl Shared {
             self.complete(&world, &members, underway);
             Outcome::Complete
         } else {
-            self.put_by(underway, before);
+            self.put_by(&world, underway, before);
             Outcome::Underway
         };
         std::mem::forget(armed);
@@ -197,7 +197,8 @@ impl Shared {
         // bitmaps rotate.
         self.flush_caches(world, members);
         self.finish_sweep();
-        self.heap.before_mark();
+        // SAFETY: the world is stopped, the caches were flushed just now, and nobody sweeps.
+        unsafe { self.heap.before_mark() };
         // GA6: from here on a request is for the next collection. Not sooner: what the
         // caches held is of this one, and counting it may ask.
         let wanted = self.gate.satisfied();
@@ -228,20 +229,26 @@ impl Shared {
                 Instant::now().checked_add(pacer::step_time(slice, live, *goal))
             }
         };
-        marking.advance(&self.pool, deadline, |visit| {
+        let roots = |visit: &mut dyn FnMut(Seed)| {
             if self.marking_id().is_some() {
                 return self.each_grey(world, members, visit);
             }
             self.each_root(world, members, &mut |object| visit(Seed::Root(object)));
             MarkCounts::default()
-        });
+        };
+        // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
+        // unsafe functions were promised: live objects of this heap, which nobody frees before
+        // this marking ends (Y1).
+        unsafe { marking.advance(&self.pool, deadline, roots) };
     }
 
     /// Lets mutators run before marking is over. They report what they change from here
     /// on (B2), and what they make counts as marked (M4).
-    fn put_by(&self, underway: Underway, before: usize) {
+    fn put_by(&self, _world: &WorldStopped<'_>, underway: Underway, before: usize) {
         if self.marking_id().is_none() {
-            self.heap.keep_newborn();
+            // SAFETY: the world is stopped, and the first stop of a marking has flushed the
+            // caches (`begin`).
+            unsafe { self.heap.keep_newborn() };
             // ORDERING: Relaxed: mutators look when they come inside, which synchronises
             // with the end of the stop (GA3).
             self.marking.store(MarkingId::next().get(), Ordering::Relaxed);
@@ -266,7 +273,8 @@ impl Shared {
         let mut newborn = 0;
         if self.marking_id().is_some() {
             self.flush_caches(world, members);
-            let (objects, bytes) = self.heap.take_newborn();
+            // SAFETY: the world is stopped, the caches were flushed just now, and marking is done.
+            let (objects, bytes) = unsafe { self.heap.take_newborn() };
             counts += MarkCounts { objects, bytes };
             newborn = bytes;
             self.marking.store(0, Ordering::Relaxed);
@@ -279,7 +287,9 @@ impl Shared {
         // Every span needs sweeping; set the price of allocation. Stacks may come and go
         // between the two loads.
         let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
-        self.heap.start_sweep();
+        // SAFETY: the world is stopped, the caches are flushed, by `begin` or just now; everything
+        // that can be reached is marked and traced, and weak tables have forgotten the rest (I1).
+        unsafe { self.heap.start_sweep() };
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.heap.settle_stacks();
         let in_steps = self.settings.mark_slice.is_some_and(|slice| underway.mark_time > slice);
@@ -301,20 +311,23 @@ impl Shared {
     ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
         // Listed when the flag is up: who attaches later stays outside (GA1).
         let members: Vec<Arc<Record>> = self.members.lock().clone();
-        let world = stopping.wait(members.iter().map(|member| &member.presence));
+        // SAFETY: see above; a mutator that is gone was outside when it left the list.
+        let world = unsafe { stopping.wait(members.iter().map(|member| &member.presence)) };
         (members, world)
     }
 
     pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
         let mut busy = 0;
         for member in members {
-            let cache = member.cache_stopped(world);
+            // SAFETY: the world of this heap is stopped, and the references end in this turn.
+            let (cache, stacks) =
+                unsafe { (member.cache_stopped(world), member.stacks_stopped(world)) };
             if cache.is_in_use() {
                 // Who does not allocate needs no home.
                 cache.move_to(Home::of_mutator(busy));
                 busy += 1;
             }
-            self.flush(cache, member.stacks_stopped(world));
+            self.flush(cache, stacks);
         }
         if busy > 0 {
             self.heap.divide(busy);
@@ -338,7 +351,9 @@ impl Shared {
     ) {
         self.roots.each(&mut *visit);
         for member in members {
-            member.shadow_stopped(world).iter().for_each(|object| visit(*object));
+            // SAFETY: the world of this heap is stopped; nobody but mutators changes a shadow
+            // stack.
+            unsafe { member.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
         }
     }
 }

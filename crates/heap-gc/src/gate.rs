@@ -49,7 +49,7 @@ const INSIDE: u32 = 1;
 
 /// Whether one mutator is inside.
 #[derive(Debug)]
-pub struct Presence {
+pub(crate) struct Presence {
     state: AtomicU32,
     /// Its thread will not tell when it ends, or has ended: if it is inside it may never
     /// leave (X2).
@@ -66,14 +66,14 @@ impl Presence {
     /// Whether the mutator is inside. Exact for the mutator itself.
     #[inline]
     #[must_use]
-    pub fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `Gate::leave` (GA3).
         self.state.load(Ordering::Acquire) == INSIDE
     }
 
     /// Says that the mutator's thread has ended while inside, or is about to end and will not
     /// say so. A mutator that can still step outside does no harm while it is there.
-    pub fn abandon(&self, gate: &Gate) {
+    pub(crate) fn abandon(&self, gate: &Gate) {
         // ORDERING: Release; read under the lock that `wake` takes.
         self.abandoned.store(true, Ordering::Release);
         gate.wake();
@@ -87,7 +87,7 @@ impl Presence {
 
 /// What a mutator at a safepoint is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// Nothing.
     None,
     /// Step outside: a collector waits.
@@ -97,7 +97,7 @@ pub enum Request {
 }
 
 /// What a mutator does while it waits for the world to resume.
-pub trait Meanwhile {
+pub(crate) trait Meanwhile {
     /// Called again and again until the world resumes or the mutator is about to go to
     /// sleep; then the value is dropped. Making it, looking and dropping do not unwind: the
     /// mutator would stay in line.
@@ -110,7 +110,7 @@ impl Meanwhile for () {
 
 /// The gate of one heap.
 #[derive(Debug)]
-pub struct Gate {
+pub(crate) struct Gate {
     poll: AtomicU32,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -139,14 +139,14 @@ impl Gate {
     /// Whether a mutator should come to a safepoint: one relaxed load.
     #[inline(always)]
     #[must_use]
-    pub fn poll(&self) -> bool {
+    pub(crate) fn poll(&self) -> bool {
         // ORDERING: Relaxed: a hint; the safepoint itself synchronises.
         self.poll.load(Ordering::Relaxed) != 0
     }
 
     /// What a mutator at a safepoint should do.
     #[must_use]
-    pub fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         let poll = self.poll.load(Ordering::Relaxed);
         if poll & STOP != 0 {
             Request::StepAside
@@ -159,7 +159,7 @@ impl Gate {
 
     /// Asks for a whole collection at the next safepoint; one that has not begun to mark
     /// will do.
-    pub fn want(&self) {
+    pub(crate) fn want(&self) {
         // ORDERING: Relaxed: a hint.
         if self.poll.load(Ordering::Relaxed) & WANTED == 0 {
             self.poll.fetch_or(WANTED, Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl Gate {
     }
 
     /// Asks for a collection that sees what was done before the call (GA6).
-    pub fn want_from_now(&self) {
+    pub(crate) fn want_from_now(&self) {
         // ORDERING: Release pairs with the Acquire in `satisfied`. Written also if
         // there is a request: who withdraws that one might not see what we did.
         // Model: loom_gate::a_request_is_answered_by_a_later_look.
@@ -175,7 +175,7 @@ impl Gate {
     }
 
     /// Asks for a step of a collection at the next safepoint: to begin one, or to go on.
-    pub fn want_step(&self) {
+    pub(crate) fn want_step(&self) {
         // ORDERING: Relaxed: a hint.
         if self.poll.load(Ordering::Relaxed) & STEP == 0 {
             self.poll.fetch_or(STEP, Ordering::Relaxed);
@@ -184,7 +184,7 @@ impl Gate {
 
     /// Whether somebody asks for a whole collection.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         // ORDERING: Relaxed: for others a hint. A mutator sees its own request, unless it
         // was withdrawn; and a collector that has stopped the world sees those of the
         // mutators that it waited for (GA3).
@@ -194,7 +194,7 @@ impl Gate {
     /// Withdraws the requests so far, which a collection is about to answer: the
     /// collector calls it before it looks at anything, and when the stop flag is up (GA6).
     /// Says whether a whole one was asked for.
-    pub fn satisfied(&self) -> bool {
+    pub(crate) fn satisfied(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `want_from_now`.
         let wanted = self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0;
         if wanted {
@@ -206,23 +206,27 @@ impl Gate {
 
     /// Withdraws the requests for a step. Those for a whole collection stay: one that
     /// has begun before them does not answer them (GA6).
-    pub fn stepped(&self) {
+    pub(crate) fn stepped(&self) {
         // ORDERING: Relaxed: a hint.
         self.poll.fetch_and(!STEP, Ordering::Relaxed);
     }
 
     /// Asks for a collection at every safepoint from now on.
-    pub fn want_always(&self) {
+    pub(crate) fn want_always(&self) {
         self.poll.fetch_or(ALWAYS, Ordering::Relaxed);
     }
 
     /// Steps inside; waits while the world is stopped.
-    pub fn enter(&self, presence: &Presence) {
+    pub(crate) fn enter(&self, presence: &Presence) {
         self.enter_meanwhile(presence, || ());
     }
 
     /// The same; if it has to wait, `begin` says what to do meanwhile.
-    pub fn enter_meanwhile<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
+    pub(crate) fn enter_meanwhile<M: Meanwhile>(
+        &self,
+        presence: &Presence,
+        begin: impl FnOnce() -> M,
+    ) {
         // ORDERING: Relaxed store, ordered before the load by the fence, which pairs
         // with the fence in `raise` (Dekker).
         // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
@@ -235,7 +239,7 @@ impl Gate {
     }
 
     /// Steps outside.
-    pub fn leave(&self, presence: &Presence) {
+    pub(crate) fn leave(&self, presence: &Presence) {
         // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
         presence.state.store(OUTSIDE, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -247,7 +251,7 @@ impl Gate {
     /// Outside until the world runs again, then inside; `begin` as in
     /// `enter_meanwhile`.
     #[cold]
-    pub fn step_aside<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
+    pub(crate) fn step_aside<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
         self.line_up(presence);
         let meanwhile = begin();
         for _ in 0..SPINS {
@@ -308,7 +312,7 @@ impl Gate {
 
     /// Takes the right to collect; waits while somebody else has it, and for those
     /// who stand aside (GA5). The caller is outside.
-    pub fn claim(&self) -> Collector<'_> {
+    pub(crate) fn claim(&self) -> Collector<'_> {
         self.claim_unless(|_| false).expect("who does not give up gets the right")
     }
 
@@ -316,14 +320,14 @@ impl Gate {
     /// Waits for those who stand aside (GA5): the world runs, or will do so once somebody
     /// else has collected; and while there is a request that whoever has the right may have
     /// been too early to hear.
-    pub fn try_claim(&self) -> Option<Collector<'_>> {
+    pub(crate) fn try_claim(&self) -> Option<Collector<'_>> {
         self.claim_unless(|_| !self.is_wanted())
     }
 
     /// The same; but if somebody else has the right, waits until they stop the world or give
     /// the right back, and uses up no memory before. Who is let go by the stop stands aside
     /// when it comes inside, unless it was slow to wake up and the stop is over.
-    pub fn claim_before_stop(&self) -> Option<Collector<'_>> {
+    pub(crate) fn claim_before_stop(&self) -> Option<Collector<'_>> {
         self.claim_unless(|stopped| {
             (stopped || self.request() == Request::StepAside) && !self.is_wanted()
         })
@@ -349,7 +353,7 @@ impl Gate {
 /// The right to collect (GA2). The world still runs.
 #[derive(Debug)]
 #[must_use = "dropping it gives the right back"]
-pub struct Collector<'g> {
+pub(crate) struct Collector<'g> {
     gate: &'g Gate,
 }
 
@@ -361,7 +365,7 @@ impl<'g> Collector<'g> {
     /// the list later, before it enters for the first time and under the lock
     /// with which the list is read, sees the flag and stays outside (GA1). One
     /// that was put on the list before is on it.
-    pub fn raise(&self) -> Stopping<'_> {
+    pub(crate) fn raise(&self) -> Stopping<'_> {
         let gate = self.gate;
         // ORDERING: Relaxed, ordered before the reads of `Stopping::wait` by the
         // fence, which pairs with the fences in `enter` and `leave` (Dekker).
@@ -384,16 +388,20 @@ impl Drop for Collector<'_> {
 /// flag.
 #[derive(Debug)]
 #[must_use = "dropping it resumes the world"]
-pub struct Stopping<'c> {
+pub(crate) struct Stopping<'c> {
     stopped: WorldStopped<'c>,
 }
 
 impl<'c> Stopping<'c> {
-    /// Waits until every mutator of `members` is outside; `members` was listed
-    /// after the flag was raised. `None` if one that is inside may never be, because its
-    /// thread has ended or will not tell.
+    /// Waits until every mutator of `members` is outside. `None` if one that is inside may
+    /// never be, because its thread has ended or will not tell.
+    ///
+    /// # Safety
+    ///
+    /// `members` are all mutators of the gate that may be inside: those of a list that was
+    /// read after the flag was raised, as [`Collector::raise`] wants it.
     #[must_use]
-    pub fn wait<'p>(
+    pub(crate) unsafe fn wait<'p>(
         self,
         members: impl Iterator<Item = &'p Presence> + Clone,
     ) -> Option<WorldStopped<'c>> {
@@ -426,7 +434,7 @@ impl<'c> Stopping<'c> {
 /// Proof that no mutator is inside. The world resumes when it drops.
 #[derive(Debug)]
 #[must_use = "dropping it resumes the world"]
-pub struct WorldStopped<'c> {
+pub(crate) struct WorldStopped<'c> {
     gate: &'c Gate,
 }
 
@@ -452,7 +460,10 @@ mod tests {
         let stopper = {
             let (gate, presence) = (gate.clone(), presence.clone());
             std::thread::spawn(move || {
-                gate.claim().raise().wait([&*presence].into_iter()).is_none()
+                let right = gate.claim();
+                // SAFETY: the only mutator there is.
+                let world = unsafe { right.raise().wait([&*presence].into_iter()) };
+                world.is_none()
             })
         };
         presence.abandon(&gate);
@@ -480,7 +491,8 @@ mod tests {
         assert!(!gate.satisfied());
         let right = gate.claim();
         assert!(gate.try_claim().is_none(), "GA2");
-        let stopped = right.raise().wait(std::iter::empty()).unwrap();
+        // SAFETY: there are no mutators.
+        let stopped = unsafe { right.raise().wait(std::iter::empty()) }.unwrap();
         assert_eq!(gate.request(), Request::StepAside);
         drop(stopped);
         assert!(!gate.poll());

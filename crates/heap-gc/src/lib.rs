@@ -3,7 +3,7 @@
 //! # The story of a cycle
 //!
 //! 1. A mutator takes a span and the heap's live bytes pass the trigger
-//!    ([`pacer`]): the [`gate`] asks for a collection. Nothing happens yet;
+//!    (`pacer`): the `gate` asks for a collection. Nothing happens yet;
 //!    allocation never collects.
 //! 2. Some mutator comes to a safepoint: it holds no bare handle. It steps
 //!    outside and takes the right to collect; others that come stand aside.
@@ -18,7 +18,7 @@
 //!    what they make counts as marked. What does all this is `cycle`.
 //! 6. Weak tables forget what was not reached ([`weak`]).
 //! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
-//!    next trigger, the price of allocation is set ([`credit`]).
+//!    next trigger, the price of allocation is set (`credit`).
 //! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
 //!    of their own kind, and to pay for the spans they take. A background thread
 //!    may help (`background`).
@@ -32,23 +32,25 @@
 //! layers: error fork gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
 //! ```
 
-pub mod credit;
-pub mod gate;
-pub mod pacer;
-
 mod background;
+mod credit;
+#[allow(unsafe_code, reason = "says when the memory layer may look at everything")]
 mod cycle;
 mod error;
 #[allow(unsafe_code, reason = "has the system call handlers around a fork")]
 mod fork;
+#[allow(unsafe_code, reason = "who lists the mutators answers for the list")]
+mod gate;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
 mod mutator;
+mod pacer;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
 #[allow(unsafe_code, reason = "lists of objects move between threads")]
 mod shade;
+#[allow(unsafe_code, reason = "looks into caches with the world stopped")]
 mod shared;
 mod stats;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]

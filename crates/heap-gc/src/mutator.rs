@@ -4,6 +4,9 @@
 //! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
 //!   while it is inside, or by a collector while the world is stopped; never both (GA1).
 //! * MU2: an allocation never collects; it may sweep.
+//! * MU3: a mutator that is used is inside, and on its own thread: it is made inside and is
+//!   neither `Send` nor `Sync`, and who lets it out ([`Mutator::leave`] is unsafe) does not
+//!   use it before it is back ([`Mutator::enter`]).
 
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -57,16 +60,20 @@ pub(crate) struct Record {
     shade: UnsafeCell<Shade>,
 }
 
-// SAFETY: MU1.
+// SAFETY: what is in the cells is `Send`, or addresses of objects that any thread may follow
+// which has stopped the world; who reaches it, from which thread, is MU1.
 unsafe impl Send for Record {}
-// SAFETY: MU1.
+// SAFETY: MU1: two threads do not reach a cell at the same time, and the gate orders one after
+// the other (GA3). The rest is `Sync`.
 unsafe impl Sync for Record {}
 
 impl Record {
     fn at(home: Home) -> Record {
         Record {
             presence: Presence::default(),
-            cache: UnsafeCell::new(Cache::at(home)),
+            // SAFETY: a record is of one heap, which each collection and the mutator's end
+            // flush it to (C1); a mutator holds the heap.
+            cache: UnsafeCell::new(unsafe { Cache::at(home) }),
             stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
             shade: UnsafeCell::default(),
@@ -74,30 +81,57 @@ impl Record {
     }
 
     /// The cache, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// The world is that of the record's heap, and there is no other reference to the cache.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) fn cache_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut Cache {
-        // SAFETY: MU1: no mutator is inside, and the collector is one thread
-        // that does not keep the reference.
+    pub(crate) unsafe fn cache_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut Cache {
+        // SAFETY: MU1: no mutator is inside; the rest is forwarded from the caller.
         unsafe { &mut *self.cache.get() }
     }
 
     /// The cache of stack blocks, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// As [`Record::cache_stopped`], for what is returned.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) fn stacks_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut StackCache {
+    pub(crate) unsafe fn stacks_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut StackCache {
         // SAFETY: MU1, as in `cache_stopped`.
         unsafe { &mut *self.stacks.get() }
     }
 
     /// What the write barrier has found, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// As [`Record::cache_stopped`], for what is returned.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) fn shade_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w mut Shade {
+    pub(crate) unsafe fn shade_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut Shade {
         // SAFETY: MU1, as in `cache_stopped`.
         unsafe { &mut *self.shade.get() }
     }
 
     /// The objects on the shadow stack, with the world stopped.
-    pub(crate) fn shadow_stopped<'w>(&'w self, _world: &'w WorldStopped<'_>) -> &'w [NonNull<u8>] {
-        // SAFETY: MU1.
+    ///
+    /// # Safety
+    ///
+    /// As [`Record::cache_stopped`], for what is returned; it may be shared.
+    pub(crate) unsafe fn shadow_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w [NonNull<u8>] {
+        // SAFETY: MU1, as in `cache_stopped`.
         unsafe { &*self.shadow.get() }
     }
 
@@ -192,24 +226,40 @@ impl Mutator {
         self.record.presence.is_inside()
     }
 
-    /// Steps outside. The caller holds no bare handle.
-    pub fn leave(&self) {
+    /// Steps outside.
+    ///
+    /// # Safety
+    ///
+    /// The mutator is not in use ([`Mutator::shade`], [`WeakTable::find`](crate::WeakTable::find)),
+    /// and until [`Mutator::enter`] nobody asks of it more than what it is
+    /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::tether`], [`Mutator::is_inside`]), to
+    /// cut its shadow stack, or to end (MU3). What no root leads to may be gone after this.
+    pub unsafe fn leave(&self) {
         self.shared.gate.leave(&self.record.presence);
     }
 
-    /// Steps outside, to be back later. The caller holds no bare handle.
+    /// Steps outside, to be back later.
     ///
     /// # Panics
     ///
     /// If the thread runs a destructor of a heap object. Whoever collects waits for the
     /// sweep that runs it, and coming back means to wait for whoever collects.
-    pub fn step_out(&self) {
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::leave`].
+    pub unsafe fn step_out(&self) {
         check_not_in_destructor();
-        self.leave();
+        // SAFETY: forwarded from the caller.
+        unsafe { self.leave() };
     }
 
-    /// Steps inside; waits while the world is stopped.
+    /// Steps inside; waits while the world is stopped. If the mutator is inside, nothing
+    /// happens: this is no safepoint.
     pub fn enter(&self) {
+        if self.is_inside() {
+            return;
+        }
         self.shared.gate.enter_meanwhile(&self.record.presence, || self.shared.watch_marking());
         self.look_around();
     }
@@ -227,7 +277,7 @@ impl Mutator {
         self.shared.gate.poll()
     }
 
-    /// A safepoint. The caller holds no bare handle.
+    /// A safepoint. What no root leads to may be gone afterwards.
     #[cold]
     pub fn safepoint(&mut self) {
         let heard = match self.shared.gate.request() {
@@ -262,16 +312,17 @@ impl Mutator {
 
     /// Runs `work`, which finishes the sweep, outside, and is inside again however
     /// `work` ends.
-    fn outside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
-        struct Reenter<'a>(&'a Mutator);
+    fn outside<R>(&mut self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
+        struct Reenter<'a>(&'a mut Mutator);
         impl Drop for Reenter<'_> {
             fn drop(&mut self) {
                 self.0.enter();
             }
         }
-        self.step_out();
-        let _reenter = Reenter(self);
-        work(&self.shared)
+        // SAFETY: we have the mutator to ourselves until it is inside again; `work` gets the heap.
+        unsafe { self.step_out() };
+        let outside = Reenter(self);
+        work(&outside.0.shared)
     }
 
     /// Checks every invariant of the heap, at a safepoint.
@@ -285,24 +336,30 @@ impl Mutator {
 
     // ---- allocation --------------------------------------------------------
 
-    /// A slot of this kind and class, uninitialised. The caller writes a valid
-    /// object to it before anything else.
+    /// A slot of this kind and class, uninitialised.
     ///
     /// # Errors
     ///
     /// When the limit or the system refuses the memory.
+    ///
+    /// # Safety
+    ///
+    /// Objects of the kind fit a slot of the class. The caller writes one to the slot before
+    /// the next safepoint of this mutator, and before it ends.
     #[inline(always)]
-    pub fn alloc_small(
+    pub unsafe fn alloc_small(
         &self,
         kind: &'static ObjectKind,
         class: SizeClass,
     ) -> Result<NonNull<u8>, OutOfMemory> {
-        // SAFETY: MU1: we are inside, on the owner's thread (`Mutator` is not
-        // `Send`), and `alloc` calls nobody.
+        // SAFETY: MU1: we are inside, on the owner's thread (MU3), and `alloc` calls nobody.
         let cache = unsafe { &mut *self.cache.as_ptr() };
         // The slow path returns a plain pointer, so that the fast path needs no
         // stack frame; the reason for a refusal is kept aside.
-        match cache.alloc(kind, class).or_else(|| self.alloc_slow(kind, class)) {
+        // SAFETY: forwarded from the caller: the heap looks at nothing before the safepoint.
+        let slot = unsafe { cache.alloc(kind, class) };
+        // SAFETY: forwarded from the caller.
+        match slot.or_else(|| unsafe { self.alloc_slow(kind, class) }) {
             Some(slot) => Ok(slot),
             None => Err(self.refusal()),
         }
@@ -316,27 +373,44 @@ impl Mutator {
     }
 
     /// The next run of the span, else a slot by the long way.
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::alloc_small`].
     #[cold]
     #[inline(never)]
-    fn alloc_slow(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+    unsafe fn alloc_slow(
+        &self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Option<NonNull<u8>> {
         check_not_in_destructor();
-        // SAFETY: MU1, as in `alloc_small`.
-        let slot = unsafe { &mut *self.cache.as_ptr() }.next_run(kind, class);
-        slot.or_else(|| self.alloc_in_span(kind, class))
+        // SAFETY: MU1, as in `alloc_small`; the rest is forwarded from the caller.
+        let slot = unsafe { (*self.cache.as_ptr()).next_run(kind, class) };
+        // SAFETY: forwarded from the caller.
+        slot.or_else(|| unsafe { self.alloc_in_span(kind, class) })
     }
 
     /// The one retry loop: what the cache has, else take spans and pay the credit that is
     /// owed for them. Apart from `alloc_slow`, which needs no large frame.
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::alloc_small`].
     #[cold]
     #[inline(never)]
-    fn alloc_in_span(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
+    unsafe fn alloc_in_span(
+        &self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> Option<NonNull<u8>> {
         let shared = &*self.shared;
         let mut spans = SpanBatch::new();
         loop {
             // The borrow of the cache ends before anything that can run user
             // code (destructors, when sweeping).
-            // SAFETY: MU1, as in `alloc_small`.
-            let refill = unsafe { &mut *self.cache.as_ptr() }.refill(&shared.heap, kind, class);
+            // SAFETY: MU1, as in `alloc_small`; the rest is forwarded from the caller.
+            let refill = unsafe { (*self.cache.as_ptr()).refill(&shared.heap, kind, class) };
             let mut request = match refill {
                 Refill::Slot(slot) => {
                     // SAFETY: MU1, as in `alloc_small`.
@@ -359,7 +433,9 @@ impl Mutator {
             request.wanted = shared.affordable(request.wanted, span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
             let mut tally = Tally::default();
-            let acquired = shared.heap.acquire_spans(request, &mut spans, &mut tally);
+            // SAFETY: the cache of this heap asks for them, and gets them below; the clock
+            // stands, as we are inside.
+            let acquired = unsafe { shared.heap.acquire_spans(request, &mut spans, &mut tally) };
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             if let Err(reason) = acquired {
@@ -372,8 +448,8 @@ impl Mutator {
             // destructors may run, while these spans are in no cache; the clock stands, as we
             // are inside (C1).
             shared.pay_credit(spans.len() * span_bytes);
-            // SAFETY: MU1, as in `alloc_small`.
-            unsafe { &mut *self.cache.as_ptr() }.install(kind, class, &mut spans);
+            // SAFETY: MU1, as in `alloc_small`; it has asked for them, and the clock stood.
+            unsafe { (*self.cache.as_ptr()).install(kind, class, &mut spans) };
         }
     }
 
@@ -382,8 +458,12 @@ impl Mutator {
     /// # Errors
     ///
     /// When the limit or the system refuses the memory.
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::alloc_small`], with `bytes` for the slot.
     #[cold]
-    pub fn alloc_large(
+    pub unsafe fn alloc_large(
         &self,
         kind: &'static ObjectKind,
         bytes: usize,
@@ -395,7 +475,9 @@ impl Mutator {
         if bytes <= isize::MAX as usize {
             shared.pay_credit(granted);
         }
-        let object = shared.heap.alloc_large(kind, bytes).inspect_err(|_| shared.gate.want())?;
+        // SAFETY: forwarded from the caller.
+        let object = unsafe { shared.heap.alloc_large(kind, bytes) };
+        let object = object.inspect_err(|_| shared.gate.want())?;
         shared.grant(granted);
         Ok(object)
     }
@@ -473,7 +555,13 @@ impl Mutator {
     /// is dropped.
     #[inline]
     pub fn return_stack_block(&self, block: StackBlock) {
-        // SAFETY: MU1: inside, on the owner's thread, and `put` calls no user code.
+        if !block.is_of(&self.shared.heap) {
+            // Dropped while nothing is borrowed: with the last block of a heap its system goes,
+            // which is user code.
+            return;
+        }
+        // SAFETY: MU1: inside, on the owner's thread, and `put` calls no user code for a block of
+        // this heap.
         unsafe { &mut *self.record.stacks.get() }.put(&self.shared.heap, block);
     }
 
@@ -488,29 +576,46 @@ impl Mutator {
     }
 
     /// Marks what `report` reports, and everything it leads to: the slow half of the
-    /// write barrier (B1). `report` calls nobody.
+    /// write barrier (B1).
+    ///
+    /// # Safety
+    ///
+    /// A marking is under way ([`Mutator::marking`]). `report` does nothing with this mutator.
     #[inline]
-    pub fn shade(&self, report: impl FnOnce(&mut Tracer)) {
+    pub unsafe fn shade(&self, report: impl FnOnce(&mut Tracer)) {
         debug_assert!(self.is_inside() && self.marking.get().is_some(), "B2");
-        // SAFETY: MU1: inside, on the owner's thread; `report` only reads.
+        // SAFETY: MU1: inside, on the owner's thread (MU3); `report` does not come back here, by
+        // the contract.
         unsafe { &mut *self.record.shade.get() }.add(report);
     }
 
     /// The same for an object that a cell has ceased to hold, or that a weak table shows, if
     /// a marking is under way.
+    ///
+    /// # Safety
+    ///
+    /// `object` is as for [`Mutator::root`].
     #[inline]
-    pub fn shade_object(&self, object: NonNull<u8>) {
+    pub unsafe fn shade_object(&self, object: NonNull<u8>) {
         if self.marking().is_some() {
-            self.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object)));
+            // SAFETY: a marking is under way, and the closure only reports; the object is as the
+            // caller says.
+            unsafe { self.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object))) };
         }
     }
 
     // ---- roots ---------------------------------------------------------------
 
     /// Roots an object.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of a live object of this heap, or lies in a slot that objects
+    /// share; with provenance over its arena.
     #[must_use]
-    pub fn root(&self, object: NonNull<u8>) -> RootEntry {
-        RootEntry::new(&self.shared.roots, object)
+    pub unsafe fn root(&self, object: NonNull<u8>) -> RootEntry {
+        // SAFETY: forwarded from the caller; inside (MU3).
+        unsafe { RootEntry::new(&self.shared.roots, object) }
     }
 
     /// Whether a root belongs to this mutator's heap.
@@ -521,9 +626,13 @@ impl Mutator {
     }
 
     /// Pushes an object on the shadow stack; returns its index.
+    ///
+    /// # Safety
+    ///
+    /// `object` is as for [`Mutator::root`].
     #[inline]
-    pub fn shadow_push(&self, object: NonNull<u8>) -> usize {
-        // SAFETY: MU1: inside, on the owner's thread.
+    pub unsafe fn shadow_push(&self, object: NonNull<u8>) -> usize {
+        // SAFETY: MU1: inside, on the owner's thread (MU3).
         let shadow = unsafe { &mut *self.record.shadow.get() };
         shadow.push(object);
         shadow.len() - 1
@@ -532,19 +641,19 @@ impl Mutator {
     /// Objects on the shadow stack.
     #[must_use]
     pub fn shadow_height(&self) -> usize {
-        // SAFETY: MU1.
+        // SAFETY: MU1, as in `shadow_push`.
         unsafe { &*self.record.shadow.get() }.len()
     }
 
     /// Whether entry `index` is `object`.
     #[must_use]
     pub fn shadow_holds(&self, index: usize, object: NonNull<u8>) -> bool {
-        // SAFETY: MU1.
+        // SAFETY: MU1, as in `shadow_push`.
         unsafe { &*self.record.shadow.get() }.get(index) == Some(&object)
     }
 
-    /// Cuts the shadow stack. Only from the owner's thread, inside or stepped
-    /// aside through its own fault (an unwinding `park`).
+    /// Cuts the shadow stack, also of a mutator that is outside (an unwinding `park`): what
+    /// was above roots nothing any more.
     pub fn shadow_truncate(&self, height: usize) {
         let outside = !self.is_inside();
         if outside {
@@ -553,7 +662,8 @@ impl Mutator {
         // SAFETY: MU1: inside now.
         unsafe { &mut *self.record.shadow.get() }.truncate(height);
         if outside {
-            self.leave();
+            // SAFETY: as we found it: nobody has begun anything since.
+            unsafe { self.leave() };
         }
     }
 }
@@ -571,7 +681,8 @@ impl Drop for Mutator {
         };
         self.shared.flush(cache, stacks);
         self.shared.inherit(shade);
-        self.leave();
+        // SAFETY: nobody uses it any more.
+        unsafe { self.leave() };
         let mut members = self.shared.members.lock();
         members.retain(|member| !Arc::ptr_eq(member, &self.record));
         self.shared.mutators.store(members.len(), Ordering::Relaxed);
@@ -663,8 +774,8 @@ mod tests {
     }
 
     fn alloc(mutator: &Mutator) {
-        // Nothing reads the bytes.
-        mutator.alloc_small(&NOSCAN, SizeClass::for_size(16).unwrap()).unwrap();
+        // SAFETY: nothing reads the bytes.
+        unsafe { mutator.alloc_small(&NOSCAN, SizeClass::for_size(16).unwrap()) }.unwrap();
     }
 
     #[test]
@@ -673,7 +784,8 @@ mod tests {
         let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
         let [idle, busy @ ..] = &mut mutators;
         busy.iter().for_each(alloc);
-        busy.iter().for_each(Mutator::leave);
+        // SAFETY: they come back before they allocate again.
+        busy.iter().for_each(|one| unsafe { one.leave() });
         // The second and the third, from then on in the first two homes. Nobody has to
         // allocate in every cycle, and nothing is known of a cycle in which nobody does.
         for _ in 0..4 {
@@ -685,7 +797,8 @@ mod tests {
         }
         busy[1].enter();
         alloc(&busy[1]);
-        busy[1].leave();
+        // SAFETY: as above.
+        unsafe { busy[1].leave() };
         idle.collect();
         assert_eq!(shared.heap.homes(), Homes::for_mutators(1));
     }
@@ -703,7 +816,8 @@ mod tests {
         let far = shared.count_next(trigger - 8 * GRANT_SHARE);
         let other = Mutator::attach(&shared);
         assert_eq!((far, shared.count_next(trigger - 8 * GRANT_SHARE)), (8, 4));
-        other.leave();
+        // SAFETY: not used any more.
+        unsafe { other.leave() };
         assert_eq!(shared.count_next(trigger + 1), 0);
         // What is left has changed.
         one.collect();

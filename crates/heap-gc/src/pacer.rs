@@ -21,13 +21,13 @@ use std::time::Duration;
 
 /// What the pacer is told.
 #[derive(Clone, Copy, Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     /// Growth over the marked bytes, in percent.
-    pub growth_percent: u32,
+    pub(crate) growth_percent: u32,
     /// No collection below this many bytes.
-    pub min_heap_bytes: usize,
+    pub(crate) min_heap_bytes: usize,
     /// Hard limit.
-    pub max_heap_bytes: Option<usize>,
+    pub(crate) max_heap_bytes: Option<usize>,
 }
 
 /// What is made during a marking leaves this part of the growth in any case.
@@ -45,7 +45,7 @@ impl Pacer {
     /// way. Those are not known to be live, so the heap need not grow in proportion to
     /// them: they take some of its growth.
     #[must_use]
-    pub fn goal(&self, marked: usize, newborn: usize) -> usize {
+    pub(crate) fn goal(&self, marked: usize, newborn: usize) -> usize {
         let traced = marked.saturating_sub(newborn);
         let growth = traced as u128 * u128::from(self.growth_percent) / 100;
         let growth = usize::try_from(growth).unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ impl Pacer {
     /// The number of live bytes beyond which the next collection had better be done in one
     /// stop, so that nobody is refused meanwhile.
     #[must_use]
-    pub fn tight(&self, marked: usize) -> usize {
+    pub(crate) fn tight(&self, marked: usize) -> usize {
         let most = self.max_heap_bytes.map(|limit| limit - headroom(limit));
         most.map_or(usize::MAX, |most| most.max(marked.saturating_add(1)))
     }
@@ -71,7 +71,7 @@ impl Pacer {
     /// The number of live bytes at which the next collection is due: the goal, or earlier
     /// if it will take several steps.
     #[must_use]
-    pub fn trigger(&self, marked: usize, goal: usize, in_steps: bool) -> usize {
+    pub(crate) fn trigger(&self, marked: usize, goal: usize, in_steps: bool) -> usize {
         if !in_steps {
             return goal;
         }
@@ -94,7 +94,7 @@ const RUNWAY_LEAST: usize = 16;
 
 /// The live bytes that a marking in several steps is to stay below, if it begins now.
 #[must_use]
-pub fn end_of_runway(live: usize, goal: usize) -> usize {
+pub(crate) fn end_of_runway(live: usize, goal: usize) -> usize {
     goal.max(live.saturating_add(live / RUNWAY_LEAST))
 }
 
@@ -106,7 +106,7 @@ const LATE_SLICE_MIN: Duration = Duration::from_micros(100);
 
 /// How long a step of marking should be (PA4).
 #[must_use]
-pub fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
+pub(crate) fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
     let late = live.saturating_sub(goal) / (goal / LATE_SHARE).max(1);
     match u32::try_from(late) {
         Ok(0) => slice,
@@ -117,24 +117,24 @@ pub fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
 
 /// How far a marking is, after a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Live bytes now.
-    pub live: usize,
+    pub(crate) live: usize,
     /// What they may become before marking is done.
-    pub goal: usize,
+    pub(crate) goal: usize,
     /// Bytes marked so far.
-    pub marked: usize,
+    pub(crate) marked: usize,
     /// Bytes that it is likely to mark in all.
-    pub expected: usize,
+    pub(crate) expected: usize,
     /// Bytes that the last step has marked.
-    pub step: usize,
+    pub(crate) step: usize,
 }
 
 impl Progress {
     /// Bytes that mutators may allocate before the next step: what is left of the runway,
     /// shared out over the steps that are left (PA3). (Go: the assist ratio.)
     #[must_use]
-    pub fn allowance(&self) -> usize {
+    pub(crate) fn allowance(&self) -> usize {
         let left = self.expected.saturating_sub(self.marked);
         let left = left.max(self.marked / SURPRISE_SHARE).max(self.step).max(1);
         let room = self.goal.saturating_sub(self.live);

@@ -205,7 +205,12 @@ unsafe impl Sync for RootEntry {}
 
 impl RootEntry {
     /// Roots an object.
-    pub(crate) fn new(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of a live object of the heap whose roots these are, or lies in a
+    /// slot that objects share; with provenance over its arena. The caller is inside.
+    pub(crate) unsafe fn new(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
         let (block, cell) = set.blocks.lock().add(object);
         RootEntry { set: Arc::clone(set), block, cell, object }
     }
@@ -218,7 +223,12 @@ impl RootEntry {
     }
 
     /// Names another object.
-    pub fn set(&mut self, object: NonNull<u8>) {
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::root`](crate::Mutator::root), with a mutator that
+    /// [owns](crate::Mutator::owns) the entry.
+    pub unsafe fn set(&mut self, object: NonNull<u8>) {
         self.object = object;
         let mut blocks = self.set.blocks.lock();
         // SAFETY: RT1: this entry is not dropped.
@@ -235,7 +245,8 @@ impl RootEntry {
 
 impl Clone for RootEntry {
     fn clone(&self) -> Self {
-        RootEntry::new(&self.set, self.object)
+        // SAFETY: an object that this entry keeps alive (R1), whoever is inside.
+        unsafe { RootEntry::new(&self.set, self.object) }
     }
 }
 
@@ -253,6 +264,11 @@ mod tests {
 
     fn object(n: usize) -> NonNull<u8> {
         NonNull::without_provenance(std::num::NonZero::new(n + 1).expect("not zero"))
+    }
+
+    fn entry(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
+        // SAFETY: no heap has this table, so nobody follows what is in it.
+        unsafe { RootEntry::new(set, object) }
     }
 
     /// RT2 and RT3, and what the table holds.
@@ -288,9 +304,10 @@ mod tests {
             for (n, (what, which)) in steps.into_iter().enumerate() {
                 let which = usize::from(which) % entries.len().max(1);
                 match what {
-                    0..150 => entries.push(RootEntry::new(&set, object(n))),
+                    0..150 => entries.push(entry(&set, object(n))),
                     150..170 if !entries.is_empty() => entries.push(entries[which].clone()),
-                    170..190 if !entries.is_empty() => entries[which].set(object(n)),
+                    // SAFETY: as in `entry`.
+                    170..190 if !entries.is_empty() => unsafe { entries[which].set(object(n)) },
                     190..=254 if !entries.is_empty() => drop(entries.swap_remove(which)),
                     255 => entries.truncate(which),
                     _ => {}
@@ -309,7 +326,7 @@ mod tests {
     fn a_collection_visits_what_there_is_not_what_there_was() {
         for kept in [0, 63, 64, 5000, 99_999] {
             let set = Arc::new(RootSet::default());
-            let mut all: Vec<_> = (0..100_000).map(|n| RootEntry::new(&set, object(n))).collect();
+            let mut all: Vec<_> = (0..100_000).map(|n| entry(&set, object(n))).collect();
             let one = all.swap_remove(kept);
             drop(all);
             let blocks = set.blocks.lock();

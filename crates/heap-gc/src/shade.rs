@@ -33,7 +33,8 @@ pub(crate) struct Shade {
     counts: MarkCounts,
 }
 
-// SAFETY: addresses of objects of the heap that the list belongs to.
+// SAFETY: addresses of objects of the heap that the list belongs to, which may be marked from
+// any thread; the tracer is empty between two calls.
 unsafe impl Send for Shade {}
 
 impl Shade {
@@ -47,7 +48,8 @@ impl Shade {
             // Of two mutators that do this to an object at the same time both may find it
             // white; then it is in both lists, and its page is queued once. (`Together`: a
             // mutator does not ask whether the page is queued.)
-            grey::<Together>(*object, &mut self.grey, &mut self.counts);
+            // SAFETY: who has reported it says so (contract of `Cursor::edge`).
+            unsafe { grey::<Together>(*object, &mut self.grey, &mut self.counts) };
         }
         tracer.clear_edges();
     }

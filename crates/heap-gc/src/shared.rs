@@ -276,7 +276,8 @@ impl Shared {
     ) -> MarkCounts {
         let mut counts = self.inherited.lock().take(visit);
         for member in members {
-            counts += member.shade_stopped(world).take(visit);
+            // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
+            counts += unsafe { member.shade_stopped(world) }.take(visit);
         }
         counts
     }
@@ -344,18 +345,21 @@ impl Shared {
     /// Checks every invariant. The calling thread is outside.
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
         self.at_rest(|world, members| {
-            verify::verify(self, world, |visit| self.each_root(world, members, visit))
+            // SAFETY: `at_rest` stops this heap's world, flushes the caches and sweeps.
+            unsafe { verify::verify(self, world, |visit| self.each_root(world, members, visit)) }
         })?
         .map_err(VerifyError::from)
     }
 
-    /// What the heap holds, by kind and size class. The calling thread is outside.
+    /// What the heap holds, by kind and size class. Waits for ever if the calling thread has
+    /// a mutator of the heap that is inside.
     ///
     /// # Errors
     ///
-    /// If a mutator was abandoned.
+    /// If a mutator was abandoned: its cache cannot be looked into.
     pub fn census(self: &Arc<Self>) -> Result<Vec<CensusRow>, ContextLeaked> {
-        self.at_rest(|world, _| verify::census(self, world))
+        // SAFETY: as in `verify`.
+        self.at_rest(|world, _| unsafe { verify::census(self, world) })
     }
 
     /// Breaks PA1, for tests of the verifier.

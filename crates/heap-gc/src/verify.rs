@@ -25,26 +25,34 @@ use heap_core::verify::{VerifyError, ensure};
 use crate::gate::WorldStopped;
 use crate::shared::Shared;
 
-/// What the heap holds. All caches are flushed and sweeping is over.
-pub(crate) fn census(shared: &Shared, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
-    // SAFETY: the world is stopped, and sweeping over: the caller's contract.
+/// What the heap holds.
+///
+/// # Safety
+///
+/// The world that stands is that of the heap; all caches are flushed and sweeping is over.
+pub(crate) unsafe fn census(shared: &Shared, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
+    // SAFETY: the world is stopped, and sweeping over: forwarded from the caller.
     unsafe { shared.heap.census() }
 }
 
-/// Checks everything. All caches are flushed and sweeping is over.
-pub(crate) fn verify(
+/// Checks everything.
+///
+/// # Safety
+///
+/// As [`census`].
+pub(crate) unsafe fn verify(
     shared: &Shared,
     world: &WorldStopped<'_>,
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
 ) -> Result<(), VerifyError> {
-    // SAFETY: the world is stopped, caches flushed, sweeping over: the caller's
-    // contract, and `world` proves the first part.
+    // SAFETY: the world is stopped, caches flushed, sweeping over: forwarded from the caller.
     unsafe { heap_core::verify::verify(&shared.heap) }?;
     check_pace(shared)?;
     let mut entries = Vec::new();
     shared.weak.each(world, |object| entries.push(object));
     for object in entries {
-        check_start(shared, object, "I1")?;
+        // SAFETY: forwarded from the caller.
+        unsafe { check_start(shared, object, "I1") }?;
     }
     let mut seen = HashSet::new();
     let mut stack = Vec::new();
@@ -57,8 +65,9 @@ pub(crate) fn verify(
             continue;
         }
         let address = object.addr().get();
-        let body = check_start(shared, object, "V1")?;
-        let Some(trace) = body.kind.trace_batch else { continue };
+        // SAFETY: forwarded from the caller.
+        let body = unsafe { check_start(shared, object, "V1") }?;
+        let Some(trace) = body.kind.trace_batch() else { continue };
         let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
         let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
         debug_assert!(Arena::page_index(address) < heap_core::geometry::ARENA_PAGES);
@@ -67,8 +76,8 @@ pub(crate) fn verify(
         // SAFETY: a live object of this kind starts there (V1, just checked).
         unsafe { tracer.trace(trace, page, &mut batch, Neighbours::Report) };
         while let Some(piece) = tracer.take_piece() {
-            let trace = body.kind.trace_piece.expect("only such kinds defer pieces");
-            // SAFETY: the stretch is the object's own contents.
+            let trace = body.kind.trace_piece().expect("only such kinds defer pieces");
+            // SAFETY: the object has deferred a stretch of its own contents (K2).
             unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut tracer) };
         }
         stack.extend(tracer.edges());
@@ -79,12 +88,16 @@ pub(crate) fn verify(
 
 /// The span of `object`, which must be the start of an allocated slot, or lie in one
 /// that objects share.
-fn check_start(
+///
+/// # Safety
+///
+/// As [`census`], as long as the span's contents are used.
+unsafe fn check_start(
     shared: &Shared,
     object: NonNull<u8>,
     invariant: &'static str,
 ) -> Result<Body, VerifyError> {
-    // SAFETY: the world is stopped, sweeping over: `verify`'s contract.
+    // SAFETY: the world is stopped, sweeping over: forwarded from the caller.
     let found = unsafe { shared.heap.find_object(object.addr().get()) };
     match found {
         Some((_, body)) if body.may_start_at(object.addr().get()) => Ok(body),

@@ -131,11 +131,12 @@ impl WeakTable {
         mut same: impl FnMut(NonNull<u8>) -> bool,
     ) -> Option<NonNull<u8>> {
         self.check(mutator);
-        // SAFETY: I3: a mutator of this heap is inside on this thread, and the
-        // table is not `Sync`. A table that `same` re-enters is only read.
+        // SAFETY: I3: a mutator of this heap is inside on this thread (MU3), and stays so: it
+        // is borrowed. The table is not `Sync`; if `same` re-enters it, it is only read.
         let entries = unsafe { &*self.entries.0.get() };
         let mut show = |object| {
-            mutator.shade_object(object);
+            // SAFETY: I1.
+            unsafe { mutator.shade_object(object) };
             same(object)
         };
         entries
@@ -148,10 +149,14 @@ impl WeakTable {
     /// # Panics
     ///
     /// If the mutator belongs to another heap.
+    ///
+    /// # Safety
+    ///
+    /// `object` is as for [`Mutator::root`].
     #[track_caller]
-    pub fn insert(&mut self, mutator: &Mutator, hash: u32, object: NonNull<u8>) {
+    pub unsafe fn insert(&mut self, mutator: &Mutator, hash: u32, object: NonNull<u8>) {
         self.check(mutator);
-        // SAFETY: I3, and `&mut self`: no `find` is under way.
+        // SAFETY: I3 (MU3), and `&mut self`: no `find` is under way.
         let entries = unsafe { &mut *self.entries.0.get() };
         entries.insert_unique(spread(hash), Entry { hash, object }, |entry| spread(entry.hash));
     }

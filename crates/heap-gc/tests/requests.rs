@@ -1,5 +1,7 @@
 //! Requests for a collection that come at a bad time.
 
+#![allow(unsafe_code, reason = "an object that asks for a collection while it is traced")]
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -15,19 +17,16 @@ fn ask_again(_page: *const u8, _tracer: &mut Tracer) {
     MARKED.with_borrow(|shared| shared.as_ref().expect("a heap").request_collection());
 }
 
-static ASKING: ObjectKind = ObjectKind {
-    name: || "asking",
-    trace_batch: Some(ask_again),
-    trace_piece: None,
-    drop_in_place: None,
-};
+// SAFETY: there are no handles.
+static ASKING: ObjectKind = unsafe { ObjectKind::new(|| "asking", Some(ask_again), None, None) };
 
 #[test]
 fn a_request_made_while_marking_is_answered_by_another_collection() {
     let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
     let mut mutator = Mutator::attach(&shared);
     let class = SizeClass::for_size(64).expect("a small object");
-    let root = mutator.root(mutator.alloc_small(&ASKING, class).expect("memory"));
+    // SAFETY: the kind's function does not read the object.
+    let root = unsafe { mutator.root(mutator.alloc_small(&ASKING, class).expect("memory")) };
     MARKED.set(Some(Arc::clone(&shared)));
     shared.request_collection();
     mutator.safepoint();

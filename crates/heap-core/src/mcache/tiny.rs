@@ -22,7 +22,8 @@ fn unpoison_to(end: *const u8, object: *const u8) {
 }
 
 impl Cache {
-    /// Room for a tenant, if the window has some.
+    /// Room for a tenant, if the window has some. Nobody looks at what is written there:
+    /// the kind has no handles and no destructor.
     #[inline(always)]
     pub fn alloc_tenant(&mut self, tenant: Tenant) -> Option<NonNull<u8>> {
         let key = key();
@@ -54,9 +55,14 @@ impl Cache {
         })
     }
 
-    /// The second slow half: `slot`, which [`Cache::refill`] has just handed out, goes
-    /// to `tenant`, and what the tenant leaves of it back to the window.
-    pub fn share_slot(&mut self, slot: NonNull<u8>, tenant: Tenant) {
+    /// The second slow half: a slot goes to `tenant`, and what the tenant leaves of it back
+    /// to the window.
+    ///
+    /// # Safety
+    ///
+    /// The last thing that this cache handed out of the kind and class of tenants is `slot`,
+    /// as a whole.
+    pub unsafe fn share_slot(&mut self, slot: NonNull<u8>, tenant: Tenant) {
         let window = &mut self.windows[place(key())];
         debug_assert_eq!(window.cursor, slot.as_ptr().wrapping_add(TINY_CLASS.object_size()));
         window.cursor = slot.as_ptr().wrapping_add(tenant.bytes());

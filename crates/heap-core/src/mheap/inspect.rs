@@ -82,7 +82,8 @@ impl MHeap {
     /// # Safety
     ///
     /// The world is stopped and no sweeper is at work, or the caller can
-    /// otherwise rule out that spans change hands meanwhile.
+    /// otherwise rule out that spans change hands meanwhile: as long as the span's
+    /// contents are used.
     #[must_use]
     pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
         let pages = self.pages.lock();
@@ -142,7 +143,7 @@ impl MHeap {
             self.each_span(|_, body| {
                 let key = (body.kind.address(), body.class.index());
                 let row = rows.entry(key).or_insert_with(|| CensusRow {
-                    kind: (body.kind.name)(),
+                    kind: body.kind.name(),
                     class: body.class,
                     spans: 0,
                     pages: 0,

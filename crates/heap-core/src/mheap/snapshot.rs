@@ -49,7 +49,7 @@ impl ClassRow {
     /// The kind's name: that of the type, or "noscan".
     #[must_use]
     pub fn kind_name(&self) -> &'static str {
-        (self.kind.name)()
+        self.kind.name()
     }
 
     /// Z4, as far as one row is concerned.

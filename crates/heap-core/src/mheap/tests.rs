@@ -37,12 +37,8 @@ fn one_from(central: &Central) -> SpanRequest<'_> {
 unsafe fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
 
 /// A kind whose pages can be queued.
-static SCAN: ObjectKind = ObjectKind {
-    name: || "scan",
-    trace_batch: Some(trace_nothing),
-    trace_piece: None,
-    drop_in_place: None,
-};
+// SAFETY: there are no handles.
+static SCAN: ObjectKind = unsafe { ObjectKind::new(|| "scan", Some(trace_nothing), None, None) };
 
 /// How far the last collection of the heap under test has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,30 +61,30 @@ impl Sample {
     fn new(state: State) -> Sample {
         let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
         let heap = MHeap::new(config, Box::new(SystemOs));
-        let mut cache = Cache::default();
+        let mut cache = cache();
         let mut objects: Vec<_> =
             (0..3000).map(|i| alloc(&heap, &mut cache, [64, 24, 1024][i % 3])).collect();
         cache.flush(&heap);
-        let large = heap.alloc_large(&SCAN, 100_000).expect("memory");
-        let huge = heap.alloc_large(&NOSCAN, ARENA_SIZE).expect("memory");
+        let one = large(&heap, &SCAN, 100_000).expect("memory");
+        let huge = large(&heap, &NOSCAN, ARENA_SIZE).expect("memory");
         // The second collection is the one that the tests look at: bitmaps exist.
         let (mut live, mut dead) = (Vec::new(), Vec::new());
         for round in 0..2 {
             heap.sweep_rest(SweepBy::Collector);
-            heap.before_mark();
+            before_mark(&heap);
             let survivors = objects.iter().copied().enumerate();
             (live, dead) = (Vec::new(), Vec::new());
             for (i, object) in survivors {
                 if i % 5 == 0 { dead.push(object) } else { live.push(object) }
             }
-            live.iter().chain([&large, &huge]).for_each(|object| set_mark(*object, BLACK));
-            heap.start_sweep();
+            live.iter().chain([&one, &huge]).for_each(|object| set_mark(*object, BLACK));
+            start_sweep(&heap);
             if round == 0 || state == State::Swept {
                 heap.sweep_rest(SweepBy::Collector);
             }
             objects = live.clone();
         }
-        Sample { heap, live, dead, large, huge }
+        Sample { heap, live, dead, large: one, huge }
     }
 
     fn verify(&self) -> Result<(), VerifyError> {
@@ -126,20 +122,52 @@ impl Sample {
     }
 }
 
+// What a test promises: it has its heap to itself, flushes its caches before a collection
+// unless that is the damage it does, and allocates nothing whose kind has functions that
+// read it.
+
+fn cache() -> Cache {
+    // SAFETY: the test's promise.
+    unsafe { Cache::at(Home::default()) }
+}
+
+fn large(
+    heap: &MHeap,
+    kind: &'static ObjectKind,
+    bytes: usize,
+) -> Result<NonNull<u8>, OutOfMemory> {
+    // SAFETY: the test's promise.
+    unsafe { heap.alloc_large(kind, bytes) }
+}
+
+fn before_mark(heap: &MHeap) {
+    // SAFETY: the test's promise.
+    unsafe { heap.before_mark() };
+}
+
+fn start_sweep(heap: &MHeap) {
+    // SAFETY: the test's promise.
+    unsafe { heap.start_sweep() };
+}
+
 fn acquire(heap: &MHeap, request: SpanRequest<'_>) -> SpanBatch {
     let mut spans = SpanBatch::new();
-    heap.acquire_spans(request, &mut spans, &mut Tally::default()).expect("memory");
+    // SAFETY: the request is of this heap; the spans are installed, or lost with the test.
+    unsafe { heap.acquire_spans(request, &mut spans, &mut Tally::default()) }.expect("memory");
     spans
 }
 
 fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
     let class = SizeClass::for_size(bytes).expect("a small object");
     loop {
-        match cache.refill(heap, &SCAN, class) {
+        // SAFETY: the kind's functions read nothing.
+        match unsafe { cache.refill(heap, &SCAN, class) } {
             Refill::Slot(slot) => return slot,
             Refill::NoMemory => panic!("no memory"),
             Refill::NeedSpans(request) => {
-                cache.install(&SCAN, class, &mut acquire(heap, request));
+                let mut spans = acquire(heap, request);
+                // SAFETY: what the cache has asked for just now.
+                unsafe { cache.install(&SCAN, class, &mut spans) };
             }
         }
     }
@@ -183,9 +211,9 @@ fn a_span_in_a_cache_is_seen() {
     broken("C1", State::Swept, |s| {
         let request = one_from(s.central(0));
         let span = acquire(&s.heap, request);
-        s.heap.before_mark();
+        before_mark(&s.heap);
         s.live.iter().for_each(|object| set_mark(*object, BLACK));
-        s.heap.start_sweep();
+        start_sweep(&s.heap);
         let phase = s.span(span[0].body().slot(0)).as_ptr();
         // SAFETY: a live record.
         assert_eq!(unsafe { &*phase }.phase(s.heap.now()), Some(SpanPhase::CachedStale));
@@ -246,7 +274,7 @@ fn a_sweep_that_finds_a_mark_on_a_free_slot_ends_the_process() {
 #[test]
 fn marking_does_not_start_before_sweeping_is_over() {
     dies("Y1: a cycle starts only when everything is swept", || {
-        Sample::new(State::Unswept).heap.before_mark();
+        before_mark(&Sample::new(State::Unswept).heap);
     });
 }
 
@@ -464,7 +492,10 @@ fn a_page_allocator_that_miscounts_is_seen() {
 
 #[test]
 fn bitmaps_that_may_be_recycled_or_are_shared_are_seen() {
-    broken("GB1", State::Swept, |s| (0..3).for_each(|_| s.heap.bits.rotate()));
+    broken("GB1", State::Swept, |s| {
+        // SAFETY: one thread; no bitmap is given back to the allocator.
+        (0..3).for_each(|_| unsafe { s.heap.bits.rotate() });
+    });
     broken("GB1", State::Swept, |s| {
         let other = s.body(s.live[0]).alloc_bits;
         s.damage_body(s.live[1], |body| body.alloc_bits = other);
@@ -474,7 +505,7 @@ fn bitmaps_that_may_be_recycled_or_are_shared_are_seen() {
 #[test]
 fn a_dirty_slot_that_passes_for_clean_is_seen() {
     broken("Y4", State::Swept, |s| {
-        let mut cache = Cache::default();
+        let mut cache = cache();
         let slot = alloc(&s.heap, &mut cache, 2048);
         cache.flush(&s.heap);
         let body = s.body(slot);
@@ -493,6 +524,6 @@ fn a_charge_beyond_all_numbers_is_refused() {
     );
     let in_use = &heap.stats.in_use_bytes;
     in_use.store(usize::MAX, Ordering::Relaxed);
-    assert_eq!(heap.alloc_large(&NOSCAN, PAGE_SIZE), Err(OutOfMemory::TooLarge));
+    assert_eq!(large(&heap, &NOSCAN, PAGE_SIZE), Err(OutOfMemory::TooLarge));
     assert_eq!(in_use.load(Ordering::Relaxed), usize::MAX);
 }

@@ -18,7 +18,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
+use heap_core::mheap::{CoreConfig, MHeap, SpanBatch, SpanRequest};
 use heap_core::os::{Os, SystemOs};
 use heap_core::size_class::SizeClass;
 use heap_core::specials::{AddError, Special, SpecialKind};
@@ -60,24 +60,14 @@ unsafe fn log_drop_and_panic(object: NonNull<u8>) {
     std::panic::resume_unwind(Box::new("a destructor panics"));
 }
 
-static SCAN: ObjectKind = ObjectKind {
-    name: || "scan",
-    trace_batch: Some(trace_nothing),
-    trace_piece: None,
-    drop_in_place: None,
-};
-static DROPS: ObjectKind = ObjectKind {
-    name: || "drops",
-    trace_batch: Some(trace_nothing),
-    trace_piece: None,
-    drop_in_place: Some(log_drop),
-};
-static PANICS: ObjectKind = ObjectKind {
-    name: || "panics",
-    trace_batch: None,
-    trace_piece: None,
-    drop_in_place: Some(log_drop_and_panic),
-};
+// SAFETY: there are no handles.
+static SCAN: ObjectKind = unsafe { ObjectKind::new(|| "scan", Some(trace_nothing), None, None) };
+// SAFETY: there are no handles; `fill` writes the header that the destructor reads.
+static DROPS: ObjectKind =
+    unsafe { ObjectKind::new(|| "drops", Some(trace_nothing), None, Some(log_drop)) };
+// SAFETY: as above.
+static PANICS: ObjectKind =
+    unsafe { ObjectKind::new(|| "panics", None, None, Some(log_drop_and_panic)) };
 
 /// The kinds of test objects.
 pub(crate) const KINDS: [&ObjectKind; 4] = [&NOSCAN, &SCAN, &DROPS, &PANICS];
@@ -114,6 +104,72 @@ pub(crate) fn config() -> CoreConfig {
     CoreConfig { max_bytes: None, huge_pages: false, poison: false }
 }
 
+// ---- what a test promises ------------------------------------------------------
+//
+// A test has its heap to itself. It uses a cache with one heap, and flushes it before a
+// collection; it writes to an object of a kind whose functions read it, or that kind's
+// functions read nothing; and it marks what it uses after a collection.
+
+/// A cache of a mutator with this home.
+pub(crate) fn cache_at(home: Home) -> Cache {
+    // SAFETY: the test's promise.
+    unsafe { Cache::at(home) }
+}
+
+/// [`Cache::alloc`].
+pub(crate) fn slot(
+    cache: &mut Cache,
+    kind: &'static ObjectKind,
+    class: SizeClass,
+) -> Option<NonNull<u8>> {
+    // SAFETY: the test's promise.
+    unsafe { cache.alloc(kind, class) }
+}
+
+/// [`Cache::refill`].
+pub(crate) fn ask<'h>(
+    heap: &'h MHeap,
+    cache: &mut Cache,
+    kind: &'static ObjectKind,
+    class: SizeClass,
+) -> Refill<'h> {
+    // SAFETY: the test's promise.
+    unsafe { cache.refill(heap, kind, class) }
+}
+
+/// [`MHeap::acquire_spans`].
+pub(crate) fn acquire(
+    heap: &MHeap,
+    request: SpanRequest<'_>,
+    spans: &mut SpanBatch,
+    tally: &mut Tally,
+) -> Result<(), OutOfMemory> {
+    // SAFETY: the test's promise.
+    unsafe { heap.acquire_spans(request, spans, tally) }
+}
+
+/// [`MHeap::alloc_large`].
+pub(crate) fn large(
+    heap: &MHeap,
+    kind: &'static ObjectKind,
+    bytes: usize,
+) -> Result<NonNull<u8>, OutOfMemory> {
+    // SAFETY: the test's promise.
+    unsafe { heap.alloc_large(kind, bytes) }
+}
+
+/// [`MHeap::before_mark`].
+pub(crate) fn before_mark(heap: &MHeap) {
+    // SAFETY: the test's promise.
+    unsafe { heap.before_mark() };
+}
+
+/// [`MHeap::start_sweep`].
+pub(crate) fn start_sweep(heap: &MHeap) {
+    // SAFETY: the test's promise.
+    unsafe { heap.start_sweep() };
+}
+
 // ---- the parts of mutators and collectors, for tests that have no toy --------
 
 /// The slow path of an allocation: what a mutator does when [`Cache::alloc`] has
@@ -125,15 +181,16 @@ pub(crate) fn refill(
     class: SizeClass,
 ) -> Result<NonNull<u8>, OutOfMemory> {
     loop {
-        match cache.refill(heap, kind, class) {
+        match ask(heap, cache, kind, class) {
             Refill::Slot(slot) => return Ok(slot),
             Refill::NoMemory => return Err(OutOfMemory::System),
             Refill::NeedSpans(request) => {
                 let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
-                let acquired = heap.acquire_spans(request, &mut spans, &mut tally);
+                let acquired = acquire(heap, request, &mut spans, &mut tally);
                 cache.count(&tally);
                 acquired?;
-                cache.install(kind, class, &mut spans);
+                // SAFETY: what the cache has asked for just now.
+                unsafe { cache.install(kind, class, &mut spans) };
             }
         }
     }
@@ -153,8 +210,8 @@ pub(crate) fn mark(object: NonNull<u8>) {
 /// Begins a cycle that has marked nothing: all objects are dead. The caches are flushed.
 pub(crate) fn collect_everything(heap: &MHeap) {
     heap.sweep_rest(SweepBy::Collector);
-    heap.before_mark();
-    heap.start_sweep();
+    before_mark(heap);
+    start_sweep(heap);
 }
 
 /// Every invariant of a heap at rest.
@@ -170,7 +227,7 @@ impl Toy {
         heap.divide(mutators);
         Toy {
             heap: ManuallyDrop::new(heap),
-            caches: (0..mutators).map(|n| Cache::at(Home::of_mutator(n))).collect(),
+            caches: (0..mutators).map(|n| cache_at(Home::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
             dead: HashMap::new(),
@@ -197,10 +254,10 @@ impl Toy {
     ) -> Result<NonNull<u8>, OutOfMemory> {
         assert!(bytes >= MIN_BYTES);
         let object = match for_sized(bytes, 8) {
-            Slot::Large => self.heap.alloc_large(KINDS[kind], bytes)?,
+            Slot::Large => large(&self.heap, KINDS[kind], bytes)?,
             Slot::Small(class) => {
                 let cache = &mut self.caches[mutator];
-                match cache.alloc(KINDS[kind], class) {
+                match slot(cache, KINDS[kind], class) {
                     Some(slot) => slot,
                     None => refill(&self.heap, cache, KINDS[kind], class)?,
                 }
@@ -232,7 +289,7 @@ impl Toy {
 
     /// A new mutator.
     pub(crate) fn attach(&mut self) {
-        self.caches.push(Cache::at(Home::of_mutator(self.caches.len())));
+        self.caches.push(cache_at(Home::of_mutator(self.caches.len())));
         self.heap.divide(self.caches.len());
     }
 
@@ -249,7 +306,7 @@ impl Toy {
     pub(crate) fn kill(&mut self, address: usize) {
         let (_, known) = self.live.remove(&address).expect("a live object");
         self.garbage.insert(address);
-        if KINDS[known.kind].drop_in_place.is_some() {
+        if KINDS[known.kind].drops() {
             self.dead.insert(known.id, address);
         }
     }
@@ -270,7 +327,7 @@ impl Toy {
     pub(crate) fn collect(&mut self) {
         (0..self.caches.len()).for_each(|i| self.flush(i));
         self.sweep_all();
-        self.heap.before_mark();
+        before_mark(&self.heap);
         for (object, _) in self.live.values() {
             mark(*object);
         }
@@ -282,7 +339,7 @@ impl Toy {
         let kept = &self.garbage;
         let condemned = self.dead.extract_if(|_, address| !kept.contains(address));
         self.condemned.extend(condemned.map(|(id, _)| id));
-        self.heap.start_sweep();
+        start_sweep(&self.heap);
     }
 
     /// Sweeps up to `spans` spans.
@@ -421,7 +478,7 @@ impl Toy {
     pub(crate) fn finish(self) {
         let mut expected = self.condemned.clone();
         expected.extend(self.dead.keys().copied());
-        let drops = |known: &Object| KINDS[known.kind].drop_in_place.is_some();
+        let drops = |known: &Object| KINDS[known.kind].drops();
         expected.extend(self.live.values().filter(|(_, k)| drops(k)).map(|(_, k)| k.id));
         let log = Arc::clone(&self.log);
         drop(self);
@@ -484,7 +541,7 @@ fn check(object: NonNull<u8>, known: &Object, log: &Arc<DropLog>) {
 
 /// A large zeroed object that no check looks at again.
 pub(crate) fn alloc_zeroed(toy: &mut Toy, bytes: usize) {
-    let object = toy.heap.alloc_large(&NOSCAN, bytes).expect("memory");
+    let object = large(&toy.heap, &NOSCAN, bytes).expect("memory");
     // SAFETY: just handed out.
     unsafe { toy.heap.zero(object, bytes) };
     check_zero(object, bytes);

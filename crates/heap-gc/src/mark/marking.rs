@@ -51,12 +51,17 @@ impl Marking {
     /// Marks everything reachable from `roots` and from what earlier steps have left, or
     /// as much of it as can be done until the deadline; some in any case (MK3).
     ///
-    /// The caller has stopped the world; roots are starts of live objects, white or grey.
     /// `roots` returns what mutators have marked that needs no tracing.
     ///
     /// One worker begins. Others are called when there is work for them: a short marking
     /// is over before a sleeper is awake.
-    pub(crate) fn advance(
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped. `roots` are starts of live objects of one heap, or lie in slots
+    /// that objects share; with provenance over their arenas. Of one marking, all calls are
+    /// for the same heap, and its objects live until the last one.
+    pub(crate) unsafe fn advance(
         &mut self,
         pool: &MarkPool,
         deadline: Option<Instant>,
@@ -69,7 +74,8 @@ impl Marking {
         let marked = roots(&mut |seed| {
             match seed {
                 Seed::Root(object) => {
-                    grey::<Alone>(object, &mut worker.fresh, &mut worker.counts);
+                    // SAFETY: forwarded from the caller.
+                    unsafe { grey::<Alone>(object, &mut worker.fresh, &mut worker.counts) };
                 }
                 Seed::Grey(object) => worker.fresh.push(object),
             }

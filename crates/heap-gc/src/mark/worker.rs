@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
 use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
-use heap_core::kind::TraceBatchFn;
+use heap_core::kind::{ObjectKind, TraceBatchFn};
 use heap_core::marks::{Isa, grey_masks};
 use heap_core::tracer::{Batch, Neighbours, PIECE_BYTES, Piece, Tracer};
 use heap_sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,8 @@ impl std::ops::AddAssign for MarkCounts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page(NonNull<u8>);
 
-// SAFETY: an address of the heap being marked; the heap outlives marking.
+// SAFETY: an address of the heap being marked, which outlives marking; any worker may trace
+// what is there.
 unsafe impl Send for Page {}
 
 /// A piece of a large object, for the shared list.
@@ -250,15 +251,20 @@ impl NeighbourCount {
     }
 }
 
-/// Marks an object if it is white.
+/// Marks an object if it is white. `fresh` takes it if its page must perhaps be queued.
+///
+/// # Safety
+///
+/// A marking of the object's heap is under way. `object` is the start of a live object, or
+/// lies in a slot that objects share; with provenance over its arena.
 #[inline(always)]
-pub(crate) fn grey<S: Sharing>(
+pub(crate) unsafe fn grey<S: Sharing>(
     object: NonNull<u8>,
     fresh: &mut Vec<NonNull<u8>>,
     counts: &mut MarkCounts,
 ) {
     let address = object.addr().get();
-    // SAFETY: edges are handles to live objects of this heap (K2).
+    // SAFETY: forwarded from the caller; what turns grey is traced (MK1).
     let arena = unsafe { Arena::of(object) };
     let mark = arena.mark_byte(address);
     // ORDERING: Relaxed plain accesses; a racing worker at worst marks the
@@ -322,7 +328,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     #[inline]
     fn drain_edges(&mut self) {
         for edge in self.tracer.edges() {
-            grey::<Q::Sharing>(*edge, &mut self.fresh, &mut self.counts);
+            // SAFETY: edges are handles to live objects of this heap (K2).
+            unsafe { grey::<Q::Sharing>(*edge, &mut self.fresh, &mut self.counts) };
         }
         self.tracer.clear_edges();
         if self.tracer.has_pieces() {
@@ -377,7 +384,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         // Distance from an object's first granule to its last.
         let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
         let kind = arena.kind(index).expect("M2: a queued page has a kind");
-        let trace = kind.trace_batch.expect("noscan pages are never queued");
+        let trace = kind.trace_batch().expect("noscan pages are never queued");
         let marks = arena.page_marks(index);
         let masks = grey_masks(self.job.isa, marks);
         let mut batch = self.spare.pop().unwrap_or_default();
@@ -433,7 +440,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// while there is just one edge and nothing else is to be done, on the page of
     /// that edge's target. Not for ever: somebody may look at the clock. Returns the
     /// number of pages.
-    fn scan_chain(&mut self, mut object: NonNull<u8>) -> usize {
+    ///
+    /// # Safety
+    ///
+    /// `object` was marked by this worker, as [`grey`] wants it, and has handles.
+    unsafe fn scan_chain(&mut self, mut object: NonNull<u8>) -> usize {
         let mut pages = 0;
         loop {
             pages += 1;
@@ -443,7 +454,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             let index = Arena::page_index(address);
             arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
             let kind = arena.kind(index).expect("M2: a marked object has a kind");
-            let trace = kind.trace_batch.expect("noscan objects are never traced");
+            let trace = kind.trace_batch().expect("noscan objects are never traced");
             let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
             let batch = &mut self.chain;
             batch.clear();
@@ -493,6 +504,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.job.pieces_len.store(pieces.len(), Ordering::Release);
     }
 
+    /// A piece that was deferred in this marking, if there is one.
     fn take_piece(&self) -> Option<Piece> {
         if !self.job.has_pieces() {
             return None;
@@ -509,11 +521,16 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         Some(piece)
     }
 
-    fn scan_piece(&mut self, piece: Piece) {
-        // SAFETY: pieces are of live objects of this heap.
+    /// Traces a piece of a large object.
+    ///
+    /// # Safety
+    ///
+    /// It was deferred in this marking ([`take_piece`](Self::take_piece)).
+    unsafe fn scan_piece(&mut self, piece: Piece) {
+        // SAFETY: pieces are of live objects of this heap (contract of `Cursor::defer`).
         let arena = unsafe { Arena::of(piece.object) };
         let kind = arena.kind(Arena::page_index(piece.object.addr().get()));
-        let trace = kind.and_then(|kind| kind.trace_piece).expect("only such kinds defer pieces");
+        let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
         // SAFETY: the stretch lies within the object's contents.
         unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.tracer) };
         self.drain_edges();
@@ -544,13 +561,15 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             done += 1;
             if let Some(object) = self.direct.pop() {
-                done += self.scan_chain(object) - 1;
+                // SAFETY: `direct` has what `grey` gave this worker to trace.
+                done += unsafe { self.scan_chain(object) } - 1;
             } else if budget == Budget::Alone && self.job.has_pieces() {
                 return Drained::Partly;
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
                 // longer, the more of its objects are grey when its turn comes.
-                self.scan_piece(piece);
+                // SAFETY: taken just now.
+                unsafe { self.scan_piece(piece) };
                 done += STEPS_PER_PIECE - 1;
             } else if let Some(page) = self.queue.pop() {
                 let taken = self.begin_page(page);

@@ -8,8 +8,8 @@ use heap_core::tiny::{TINY_CLASS, Tenant};
 use super::Mutator;
 
 impl Mutator {
-    /// Room for a small pointer-free object that shares its slot, uninitialised. The
-    /// caller writes a valid object to it before anything else.
+    /// Room for a small pointer-free object that shares its slot, uninitialised. The heap
+    /// never looks at what is written there: the kind has no handles and no destructor.
     ///
     /// # Errors
     ///
@@ -30,9 +30,11 @@ impl Mutator {
         // SAFETY: MU1, as in `alloc_small`.
         let room = unsafe { &mut *self.cache.as_ptr() }.reopen_for_tenant(tenant);
         room.or_else(|| {
-            let slot = self.alloc_slow(Tenant::kind(), TINY_CLASS)?;
-            // SAFETY: as above; the borrow before has ended.
-            unsafe { &mut *self.cache.as_ptr() }.share_slot(slot, tenant);
+            // SAFETY: the kind has no functions that would read the slot.
+            let slot = unsafe { self.alloc_slow(Tenant::kind(), TINY_CLASS) }?;
+            // SAFETY: MU1, as above; the borrow before has ended, and this is the slot that the
+            // cache has just handed out.
+            unsafe { (*self.cache.as_ptr()).share_slot(slot, tenant) };
             Some(slot)
         })
     }

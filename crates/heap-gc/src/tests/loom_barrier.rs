@@ -140,7 +140,9 @@ impl<S: Steps> Heap<S> {
     /// A stop of the world.
     fn stop(&self, act: impl FnOnce(WorldStopped<'_>)) {
         let right = self.gate.claim();
-        let world = right.raise().wait(self.members.iter().map(|member| &member.presence));
+        // SAFETY: all the mutators of the model.
+        let world =
+            unsafe { right.raise().wait(self.members.iter().map(|member| &member.presence)) };
         act(world.expect("nobody is abandoned"));
     }
 

@@ -25,9 +25,11 @@ impl Sample {
         let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
         let mut mutator = Mutator::attach(&shared);
         let class = SizeClass::for_size(64).expect("a small object");
-        let alloc = || mutator.alloc_small(&NOSCAN, class).expect("memory");
+        // SAFETY: nothing reads the objects.
+        let alloc = || unsafe { mutator.alloc_small(&NOSCAN, class) }.expect("memory");
         let (live, dead) = (alloc(), alloc());
-        let live = mutator.root(live);
+        // SAFETY: allocated just now.
+        let live = unsafe { mutator.root(live) };
         mutator.collect();
         mutator.verify().expect("sound before the damage");
         Sample { shared, mutator, live, dead }
@@ -46,19 +48,23 @@ fn broken<R>(invariant: &str, damage: impl FnOnce(&mut Sample) -> R) {
 
 #[test]
 fn a_root_that_leads_to_no_object_is_seen() {
-    broken("V1", |s| s.mutator.root(s.dead));
+    // SAFETY: breaks the contract on purpose; nobody collects.
+    let root = |s: &Sample, object| unsafe { s.mutator.root(object) };
+    broken("V1", |s| root(s, s.dead));
     // Into the middle of an object, and to where no heap is.
     // SAFETY: within the slot.
-    broken("V1", |s| s.mutator.root(unsafe { s.live.object().add(8) }));
-    broken("V1", |s| s.mutator.root(NonNull::from(&mut 0_u64).cast()));
-    broken("V1", |s| _ = s.mutator.shadow_push(s.dead));
+    broken("V1", |s| root(s, unsafe { s.live.object().add(8) }));
+    broken("V1", |s| root(s, NonNull::from(&mut 0_u64).cast()));
+    // SAFETY: as above.
+    broken("V1", |s| _ = unsafe { s.mutator.shadow_push(s.dead) });
 }
 
 #[test]
 fn a_weak_entry_of_a_dead_object_is_seen() {
     broken("I1", |s| {
         let mut table = WeakTable::new(&s.shared);
-        table.insert(&s.mutator, 7, s.dead);
+        // SAFETY: breaks the contract on purpose; nobody collects.
+        unsafe { table.insert(&s.mutator, 7, s.dead) };
         table
     });
 }
