@@ -19,9 +19,10 @@
 //!   grey objects, which are black by the time they are traced; what joins it was
 //!   white and is black from then on, and nothing turns white while a heap is
 //!   marked (M1).
-//! * TR3: a batch never has more objects than a page has granules. It follows from TR2,
-//!   and no memory depends on that: whoever adds an object looks, and ends the process
-//!   rather than write behind the batch.
+//! * TR3: a batch has no more objects than a page has granules. It follows from TR2, but no
+//!   memory depends on that: there are more places than granules, a place is a number below
+//!   [`PLACES`] by its making, and who closes a cursor looks, and ends the process rather
+//!   than go on with a batch that is too long.
 
 use core::ptr::NonNull;
 
@@ -49,26 +50,28 @@ pub const PIECE_BYTES: usize = 64 << 10;
 /// Objects of one page that are traced together, by the granules they start in.
 #[derive(Debug)]
 pub struct Batch {
-    granules: Box<[u16; PAGE_GRANULES]>,
+    granules: Box<[u16; PLACES]>,
     len: usize,
 }
 
+/// Places in a batch: a power of two above the number of granules, so that to keep a place
+/// within the batch is to mask it. (A comparison instead made marking a tree take a tenth
+/// longer.)
+const PLACES: usize = 2 * PAGE_GRANULES;
+const _: () = assert!(PLACES.is_power_of_two());
+
 impl Default for Batch {
     fn default() -> Self {
-        Batch { granules: Box::new([0; PAGE_GRANULES]), len: 0 }
+        Batch { granules: Box::new([0; PLACES]), len: 0 }
     }
 }
 
 impl Batch {
     /// Adds the object that starts in `granule` and is not in the batch (TR2).
-    ///
-    /// # Panics
-    ///
-    /// If the batch has as many objects as a page has granules (TR3).
     #[inline(always)]
     pub fn push(&mut self, granule: usize) {
         debug_assert!(granule < PAGE_GRANULES, "no such granule");
-        self.granules[self.len] = granule as u16;
+        self.granules[self.len & (PLACES - 1)] = granule as u16;
         self.len += 1;
     }
 
@@ -77,6 +80,14 @@ impl Batch {
     #[must_use]
     pub fn count(&self) -> usize {
         self.len
+    }
+
+    /// TR3.
+    #[inline(always)]
+    fn check(&self) {
+        if self.len > PAGE_GRANULES {
+            overfull();
+        }
     }
 
     /// Forgets all objects.
@@ -167,6 +178,7 @@ impl Tracer {
     /// If `run` has put another tracer's cursor in the place of its own (TR1).
     #[inline(always)]
     pub fn with_cursor(&mut self, run: impl FnOnce(&mut Cursor)) {
+        self.batch.check();
         let start = self.edges.as_mut_ptr();
         let mut cursor = Cursor {
             at: start.wrapping_add(self.edges.len()),
@@ -182,6 +194,7 @@ impl Tracer {
         let Cursor { at, found, tracer, .. } = cursor;
         assert!(core::ptr::eq(tracer, self), "TR1: a cursor has left its tracer");
         self.batch.len = found;
+        self.batch.check();
         // SAFETY: TR1, just seen: this is the cursor that was made above. It has written
         // all edges before `at`, which lies within the capacity.
         unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
@@ -276,7 +289,7 @@ pub fn blacken_if_white(mark: &AtomicU8) -> bool {
 #[cold]
 #[inline(never)]
 fn overfull() -> ! {
-    corrupt!("TR2: a page has led to more objects than it has granules");
+    corrupt!("TR3: a page has led to more objects than it has granules");
 }
 
 /// A tracer at work (TR1).
@@ -298,10 +311,10 @@ impl Cursor {
     /// The granule in which the next object of the batch starts.
     #[inline(always)]
     pub fn next_granule(&mut self) -> Option<usize> {
-        if self.traced == self.found {
+        if self.traced >= self.found {
             return None;
         }
-        // SAFETY: TR1, and `traced` is below `found`: a granule of the batch (TR3).
+        // SAFETY: TR1; `traced` is below `found`, which is below the number of places (TR3).
         let granule = unsafe { self.granules.add(self.traced).read() };
         self.traced += 1;
         Some(usize::from(granule))
@@ -345,12 +358,10 @@ impl Cursor {
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
         if blacken_if_white(mark) {
-            if self.found >= PAGE_GRANULES {
-                overfull();
-            }
-            // SAFETY: TR1, and below the number of granules, just seen (TR3).
+            // SAFETY: TR1; `found` is below the number of places: it was when the cursor was
+            // made, and is masked whenever it grows (TR3).
             unsafe { self.granules.add(self.found).write(granule as u16) };
-            self.found += 1;
+            self.found = (self.found + 1) & (PLACES - 1);
         }
     }
 
@@ -495,8 +506,8 @@ mod tests {
         assert_eq!(after, [BLACK, arena::GREY, BLACK, BLACK]);
     }
 
-    /// A handle to the first object, that is reported with marks that stay white: as a heap
-    /// would have them that broke M1.
+    /// Reports the first object over and over, with marks that stay white: as a heap would
+    /// have them that broke M1.
     unsafe fn trace_white_marks(page: *const u8, tracer: &mut Tracer) {
         tracer.with_cursor(|cursor| {
             while cursor.next_granule().is_some() {
@@ -510,20 +521,13 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_batch_has_an_end_also_if_marks_are_wrong() {
+    /// Runs a test again in a process of its own, in which `damage` ends it. Returns what
+    /// that process said.
+    fn last_words(damage: impl FnOnce()) -> String {
         const CHILD: &str = "HEAP_TRACER_CHILD";
         if std::env::var_os(CHILD).is_some() {
-            let pages = heap(&[]);
-            let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
-            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
-            batch.push(1);
-            let page = core::ptr::from_ref(&pages[0]).cast();
-            // SAFETY: breaks TR2 on purpose: TR3 holds all the same.
-            unsafe {
-                tracer.trace(trace_white_marks, page, &mut batch, Neighbours::Trace(&marks));
-            }
-            return;
+            damage();
+            std::process::exit(0);
         }
         let test = std::thread::current().name().expect("named after the test").to_owned();
         let child = std::process::Command::new(std::env::current_exe().expect("this program"))
@@ -531,15 +535,63 @@ mod tests {
             .env(CHILD, "1")
             .output()
             .expect("this program runs");
-        let said = String::from_utf8_lossy(&child.stderr);
-        assert!(!child.status.success() && said.contains("heap corruption: TR2"), "{said}");
+        let said = String::from_utf8_lossy(&child.stderr).into_owned();
+        assert!(!child.status.success(), "it went on: {said}");
+        said
     }
 
     #[test]
-    #[should_panic(expected = "index out of bounds")]
-    fn a_full_batch_takes_no_more() {
-        let mut batch = Batch::default();
-        (0..=PAGE_GRANULES).for_each(|i| batch.push(i % PAGE_GRANULES));
+    fn a_batch_has_an_end_also_if_marks_are_wrong() {
+        let said = last_words(|| {
+            let pages = heap(&[]);
+            let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+            batch.push(1);
+            let page = core::ptr::from_ref(&pages[0]).cast();
+            let neighbours = Neighbours::Trace(&marks);
+            // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
+            unsafe { tracer.trace(trace_white_marks_of_many, page, &mut batch, neighbours) };
+        });
+        assert!(said.contains("heap corruption: TR3"), "{said}");
+    }
+
+    /// As [`trace_white_marks`], but not without end.
+    unsafe fn trace_white_marks_of_many(page: *const u8, tracer: &mut Tracer) {
+        tracer.with_cursor(|cursor| {
+            let first = NonNull::new(page.cast_mut()).expect("a page");
+            for _ in 0..PAGE_GRANULES + 1 {
+                // SAFETY: the test's marks, one page of them.
+                let marks = unsafe { &*cursor.marks.cast::<PageMarks>() };
+                marks[0].store(WHITE, Ordering::Relaxed);
+                // SAFETY: the start of an object.
+                unsafe { cursor.edge(first) };
+            }
+        });
+    }
+
+    #[test]
+    fn a_cursor_stays_within_its_batch() {
+        let pages = heap(&[]);
+        let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        batch.push(1);
+        let page = core::ptr::from_ref(&pages[0]).cast();
+        // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
+        unsafe { tracer.trace(trace_white_marks, page, &mut batch, Neighbours::Trace(&marks)) };
+        assert_eq!(batch.count(), 0, "the places have come round");
+    }
+
+    #[test]
+    fn a_batch_that_is_too_long_is_not_traced() {
+        let said = last_words(|| {
+            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+            (0..=PLACES).for_each(|i| batch.push(i % PAGE_GRANULES));
+            let pages = heap(&[]);
+            let page = core::ptr::from_ref(&pages[0]).cast();
+            // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
+            unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
+        });
+        assert!(said.contains("heap corruption: TR3"), "{said}");
     }
 
     #[test]
