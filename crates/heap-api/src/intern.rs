@@ -84,7 +84,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
         Some(unsafe { Gc::from_object(found) })
     }
 
-    /// Adds an object. The caller has made sure that no equal one is in the set.
+    /// Adds an object, also if the set has an equal one: then `find` finds either.
     ///
     /// # Panics
     ///

@@ -282,8 +282,8 @@ impl PageAlloc {
         Some(self.take((arena, pages.start), pages.len()))
     }
 
-    /// Frees a run whose memory the caller has given back to the system. Its
-    /// pages must read as zero when they are touched again.
+    /// Frees a run of which the memory was given back to the system. From here on its
+    /// pages are said to read as zero and to cost nothing, as fresh ones.
     ///
     /// # Panics
     /// As [`PageAlloc::free`].

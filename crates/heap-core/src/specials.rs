@@ -92,12 +92,12 @@ fn key(special: &Special) -> Key {
 }
 
 impl Specials {
-    /// Adds a special of an object that the caller holds alive.
+    /// Adds a special of an object of the span.
     ///
     /// # Errors
     ///
     /// If the object has one of this kind, or there is no memory.
-    pub fn add(&self, special: Special) -> Result<(), AddError> {
+    pub(crate) fn add(&self, special: Special) -> Result<(), AddError> {
         let mut list = self.list.lock();
         match list.binary_search_by_key(&key(&special), key) {
             Ok(at) => Err(AddError::Exists(list[at].data)),
@@ -114,14 +114,14 @@ impl Specials {
 
     /// The data of an object's special of this kind.
     #[must_use]
-    pub fn get(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+    pub(crate) fn get(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
         let list = self.list.lock();
         let at = list.binary_search_by_key(&(object.addr().get(), kind), key).ok()?;
         Some(list[at].data)
     }
 
     /// Removes a special; returns its data.
-    pub fn remove(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
+    pub(crate) fn remove(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
         let mut list = self.list.lock();
         let at = list.binary_search_by_key(&(object.addr().get(), kind), key).ok()?;
         let removed = list.remove(at);

@@ -254,7 +254,7 @@ impl Mutator {
         unsafe { self.leave() };
     }
 
-    /// Steps inside; waits while the world is stopped. If the mutator is inside, nothing
+    /// Steps inside, when no collector has stopped the world. If the mutator is inside, nothing
     /// happens: this is no safepoint.
     pub fn enter(&self) {
         if self.is_inside() {

@@ -1,0 +1,23 @@
+//! The phases of a collection, caches and spans have contracts.
+#![forbid(unsafe_code)]
+use heap_core::gcbits::HomeBits;
+use heap_core::home::Home;
+use heap_core::kind::NOSCAN;
+use heap_core::marks::Isa;
+use heap_core::mcache::Cache;
+use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::os::SystemOs;
+
+fn main() {
+    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
+    let heap = MHeap::new(config, Box::new(SystemOs));
+    let _ = Cache::at(Home::default());
+    let _ = heap.alloc_large(&NOSCAN, 8);
+    heap.before_mark();
+    heap.keep_newborn();
+    heap.take_newborn();
+    heap.start_sweep();
+    heap.sweep_ticket().unwrap().close();
+    HomeBits::default().rotate();
+    let _ = Isa::Avx512;
+}

@@ -1,0 +1,19 @@
+//! A kind of objects is made by an unsafe function, and its functions report by one.
+#![forbid(unsafe_code)]
+use heap_core::kind::ObjectKind;
+use heap_core::tracer::{Piece, Tracer};
+use std::ptr::NonNull;
+
+fn lie(_page: *const u8, tracer: &mut Tracer) {
+    let object = NonNull::dangling();
+    tracer.with_cursor(|cursor| {
+        cursor.edge(object);
+        cursor.defer(Piece { object, from: 0, end: 1 });
+    });
+}
+
+static LIAR: ObjectKind = ObjectKind::new(|| "liar", Some(lie), None, None);
+static FORGED: ObjectKind =
+    ObjectKind { name: || "forged", trace_batch: Some(lie), trace_piece: None, drop_in_place: None };
+
+fn main() {}
