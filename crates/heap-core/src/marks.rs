@@ -133,6 +133,9 @@ mod x86 {
 
     use super::{PAGE_GRANULES, PageMarks, PageMasks};
 
+    /// # Safety
+    ///
+    /// The processor has SSE2.
     #[target_feature(enable = "sse2")]
     pub(super) fn compare_sse2(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm_set1_epi8(wanted as i8);
@@ -155,6 +158,9 @@ mod x86 {
         masks
     }
 
+    /// # Safety
+    ///
+    /// The processor has AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn compare_avx2(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm256_set1_epi8(wanted as i8);
@@ -177,6 +183,9 @@ mod x86 {
         masks
     }
 
+    /// # Safety
+    ///
+    /// The processor has AVX-512.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn compare_avx512(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
         let wanted = _mm512_set1_epi8(wanted as i8);

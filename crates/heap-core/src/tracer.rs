@@ -410,6 +410,9 @@ mod tests {
         pages
     }
 
+    /// # Safety
+    ///
+    /// As [`TraceBatchFn`], for a page of objects.
     unsafe fn trace_objects(page: *const u8, tracer: &mut Tracer) {
         tracer.with_cursor(|cursor| {
             while let Some(granule) = cursor.next_granule() {
@@ -508,6 +511,10 @@ mod tests {
 
     /// Reports the first object over and over, with marks that stay white: as a heap would
     /// have them that broke M1.
+    ///
+    /// # Safety
+    ///
+    /// As [`trace_objects`]; the marks are those of a test.
     unsafe fn trace_white_marks(page: *const u8, tracer: &mut Tracer) {
         tracer.with_cursor(|cursor| {
             while cursor.next_granule().is_some() {
@@ -555,7 +562,11 @@ mod tests {
         assert!(said.contains("heap corruption: TR3"), "{said}");
     }
 
-    /// As [`trace_white_marks`], but not without end.
+    /// The same, but not without end.
+    ///
+    /// # Safety
+    ///
+    /// As [`trace_white_marks`].
     unsafe fn trace_white_marks_of_many(page: *const u8, tracer: &mut Tracer) {
         tracer.with_cursor(|cursor| {
             let first = NonNull::new(page.cast_mut()).expect("a page");

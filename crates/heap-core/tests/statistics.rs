@@ -91,7 +91,7 @@ fn the_rows_equal_a_recount_by_kind_and_by_class() {
 // SAFETY: there are no handles; the destructor reads nothing.
 static SCANNED: ObjectKind = unsafe { ObjectKind::new(|| "dropped", None, None, Some(nothing)) };
 
-unsafe fn nothing(_object: NonNull<u8>) {}
+fn nothing(_object: NonNull<u8>) {}
 
 /// Allocates from a heap, and forgets most of it.
 struct Mutator {

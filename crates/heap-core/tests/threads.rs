@@ -25,7 +25,7 @@ static DROPPED: AtomicUsize = AtomicUsize::new(0);
 // SAFETY: there are no handles; the destructor reads nothing.
 static COUNTED: ObjectKind = unsafe { ObjectKind::new(|| "counted", None, None, Some(count_drop)) };
 
-unsafe fn count_drop(_object: NonNull<u8>) {
+fn count_drop(_object: NonNull<u8>) {
     DROPPED.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -3,7 +3,6 @@
 use heap_core::gcbits::HomeBits;
 use heap_core::home::Home;
 use heap_core::kind::NOSCAN;
-use heap_core::marks::Isa;
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SystemOs;
@@ -17,7 +16,5 @@ fn main() {
     heap.keep_newborn();
     heap.take_newborn();
     heap.start_sweep();
-    heap.sweep_ticket().unwrap().close();
     HomeBits::default().rotate();
-    let _ = Isa::Avx512;
 }

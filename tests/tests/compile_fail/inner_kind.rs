@@ -13,7 +13,5 @@ fn lie(_page: *const u8, tracer: &mut Tracer) {
 }
 
 static LIAR: ObjectKind = ObjectKind::new(|| "liar", Some(lie), None, None);
-static FORGED: ObjectKind =
-    ObjectKind { name: || "forged", trace_batch: Some(lie), trace_piece: None, drop_in_place: None };
 
 fn main() {}

@@ -34,7 +34,7 @@ fn one_from(central: &Central) -> SpanRequest<'_> {
     SpanRequest { central, home: Home::default(), wanted: 1 }
 }
 
-unsafe fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
+fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
 
 /// A kind whose pages can be queued.
 // SAFETY: there are no handles.

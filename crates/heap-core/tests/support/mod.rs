@@ -42,8 +42,11 @@ pub(crate) struct DropLog {
     dropped: Mutex<HashMap<u64, u32>>,
 }
 
-unsafe fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
+fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
 
+/// # Safety
+///
+/// A live object that `fill` has filled; it is not used again.
 unsafe fn log_drop(object: NonNull<u8>) {
     // SAFETY: a live object of a kind that drops begins with a header.
     let header = unsafe { object.cast::<Header>().read() };
@@ -54,6 +57,9 @@ unsafe fn log_drop(object: NonNull<u8>) {
     unsafe { object.cast::<Header>().as_ptr().cast::<usize>().write(0) };
 }
 
+/// # Safety
+///
+/// As [`log_drop`].
 unsafe fn log_drop_and_panic(object: NonNull<u8>) {
     // SAFETY: forwarded.
     unsafe { log_drop(object) };
