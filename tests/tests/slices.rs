@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use heap_api::{
-    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot, Stack, Stamp,
-    Tailed, Trace,
+    AtomicSlot, Config, ContextLeaked, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot,
+    Stack, Stamp, Tailed, Trace, VerifyError,
 };
 use heap_tests::{Counted, Counter};
 
@@ -568,7 +568,7 @@ fn a_marking_that_can_never_end_harms_nobody() {
         ballast.get(&cx)[i].set(&cx, Some(cx.alloc(i as u64)));
         cx.safepoint();
     }
-    cx.verify().unwrap();
+    assert_eq!(cx.verify(), Err(VerifyError::Unchecked(ContextLeaked)));
     assert!((0..MANY).all(|i| ballast.get(&cx)[i].get().is_some_and(|value| *value == i as u64)));
     assert_eq!(heap.stats().collections, 0);
 }
