@@ -123,11 +123,14 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
         value.map_or(ptr::null_mut(), |gc| gc.object().as_ptr())
     }
 
+    /// # Safety
+    ///
+    /// `raw` was in a slot of this type: then it is null or was a handle of region 'gc. Only
+    /// `Gc<'gc, T>` goes in, and safepoints end the region of the slot's own object along
+    /// with that of its content.
     #[inline(always)]
-    fn from_raw(raw: *mut u8) -> Option<Gc<'gc, T>> {
-        // SAFETY: non-null words in the slot were handles of region 'gc: only
-        // `Gc<'gc, T>` goes in, and safepoints end the region of the slot's
-        // own object along with that of its content.
+    unsafe fn from_raw(raw: *mut u8) -> Option<Gc<'gc, T>> {
+        // SAFETY: forwarded from the caller.
         NonNull::new(raw).map(|object| unsafe { Gc::from_object(object) })
     }
 
@@ -136,7 +139,8 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     pub fn get(&self) -> Option<Gc<'gc, T>> {
         // ORDERING: Acquire pairs with the Release of `set`/`swap`/
         // `compare_exchange`: the object's initialisation is visible.
-        Self::from_raw(self.object.load(Ordering::Acquire))
+        // SAFETY: it is in this slot.
+        unsafe { Self::from_raw(self.object.load(Ordering::Acquire)) }
     }
 
     /// Replaces the value.
@@ -156,8 +160,11 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     pub fn swap(&self, cx: &Cx, value: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
         // ORDERING: as `get` and `set` together.
         let old = self.object.swap(Self::to_raw(value), Ordering::AcqRel);
-        Self::after_change(cx, old);
-        Self::from_raw(old)
+        // SAFETY: it was in this slot.
+        unsafe {
+            Self::after_change(cx, old);
+            Self::from_raw(old)
+        }
     }
 
     /// Replaces `current` by `new`, if `current` is what the slot holds.
@@ -176,20 +183,26 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
         // ORDERING: as `get` and `set` together.
         match self.object.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(old) => {
-                Self::after_change(cx, old);
+                // SAFETY: it was in this slot.
+                unsafe { Self::after_change(cx, old) };
                 Ok(())
             }
-            Err(actual) => Err(Self::from_raw(actual)),
+            // SAFETY: it is in this slot.
+            Err(actual) => Err(unsafe { Self::from_raw(actual) }),
         }
     }
 
     /// The write barrier, for what a change has replaced. That it comes after the change
     /// makes no difference to a collector: this thread is inside until both are done.
+    ///
+    /// # Safety
+    ///
+    /// As [`from_raw`](Self::from_raw); `cx` is of the slot's heap.
     #[inline]
-    fn after_change(cx: &Cx, old: *mut u8) {
+    unsafe fn after_change(cx: &Cx, old: *mut u8) {
         if let Some(object) = NonNull::new(old) {
-            // SAFETY: what the slot held was a handle of the region that `cx` is in (see
-            // `from_raw`).
+            // SAFETY: what the slot held was a handle of the region that `cx` is in: forwarded
+            // from the caller.
             unsafe { cx.mutator().shade_object(object) };
         }
     }

@@ -174,7 +174,8 @@ impl GcBits {
             // ORDERING: Acquire pairs with the Release in `add_chunk`.
             let filling = self.filling.load(Ordering::Acquire);
             if let Some(chunk) = NonNull::new(filling)
-                && let Some(words) = Self::bump(chunk, len)
+                // SAFETY: the chunk that is being filled, loaded just now.
+                && let Some(words) = unsafe { Self::bump(chunk, len) }
             {
                 return Some(words);
             }
@@ -187,7 +188,12 @@ impl GcBits {
         }
     }
 
-    fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
+    /// Takes words of a chunk, if it has so many left.
+    ///
+    /// # Safety
+    ///
+    /// The chunk was being filled in this generation (GB2).
+    unsafe fn bump(chunk: NonNull<Chunk>, len: usize) -> Option<NonNull<AtomicU64>> {
         // SAFETY: the chunk was being filled, so it is in `next` until `rotate`, which
         // waits for sweepers (GB2); only chunks in `free` are freed.
         let used = unsafe { &(*chunk.as_ptr()).used_words };

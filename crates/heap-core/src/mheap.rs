@@ -320,7 +320,11 @@ impl MHeap {
             let mut claims = ArrayVec::<SweepClaim<'_>, SPAN_BATCH>::new();
             // N2: who fails to claim leaves the span to somebody else, who sweeps it
             // and will settle it.
-            let mut claim = |span| claims.extend(SweepClaim::try_claim(ticket, span, now));
+            let mut claim = |span| {
+                // SAFETY: the lists hold records of this heap, and a ticket is out: the clock
+                // stands.
+                claims.extend(unsafe { SweepClaim::try_claim(ticket, span, now) });
+            };
             let most = wanted.min(budget);
             let popped = match central.partial_unswept(now).pop_many(home, most, &mut claim) {
                 0 => central.full_unswept(now).pop_many(home, most, &mut claim),
@@ -574,17 +578,28 @@ impl MHeap {
     }
 
     /// Takes back the pages of a span that holds nothing.
-    fn free_pages(&self, record: NonNull<Span>, body: &Body) {
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::return_pages`], of a span with objects.
+    unsafe fn free_pages(&self, record: NonNull<Span>, body: &Body) {
+        // SAFETY: Y3.
+        let central = unsafe { body.central.as_ref() };
+        let count = || central.counts().shrank(body.npages);
+        // SAFETY: forwarded from the caller.
+        let unmapped = unsafe { self.return_pages(record, body.base, body.npages, count) };
         // Unmapping takes its time, and happens after unlocking.
-        drop(self.return_pages(record, body.base, body.npages, || {
-            // SAFETY: Y3.
-            unsafe { body.central.as_ref() }.counts().shrank(body.npages);
-        }));
+        drop(unmapped);
     }
 
     /// Takes the pages of a dead span back; calls `count` under the page lock.
     /// Returns what must be unmapped.
-    fn return_pages(
+    ///
+    /// # Safety
+    ///
+    /// The record is one of this heap, dead, and in no list; the pages are those that it
+    /// covered, and nobody uses them.
+    unsafe fn return_pages(
         &self,
         record: NonNull<Span>,
         base: NonNull<u8>,
@@ -592,7 +607,7 @@ impl MHeap {
         count: impl FnOnce(),
     ) -> Option<Arc<Reservation>> {
         let address = base.addr().get();
-        // SAFETY: still mapped.
+        // SAFETY: pages of this heap, which are still mapped.
         let arena = unsafe { Arena::of(base) };
         arena.retract(Arena::page_index(address), npages);
         let mut pages = self.pages.lock();
@@ -665,7 +680,8 @@ impl MHeap {
                 );
                 continue;
             };
-            if let Some(claim) = SweepClaim::try_claim(&ticket, span, now) {
+            // SAFETY: the lists hold records of this heap, and a ticket is out: the clock stands.
+            if let Some(claim) = unsafe { SweepClaim::try_claim(&ticket, span, now) } {
                 return Some(self.sweep_and_settle(claim, central, now, tally));
             }
         }
@@ -686,7 +702,8 @@ impl MHeap {
         central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
         if counts.live_objects == 0 {
             let (record, body) = claim.kill();
-            self.free_pages(record, &body);
+            // SAFETY: the claim has killed the record, and said what it covered.
+            unsafe { self.free_pages(record, &body) };
         } else if counts.live_objects < claim.body().nelems {
             central.partial_swept(now).at(home).push(claim.release());
         } else {
@@ -807,7 +824,8 @@ impl MHeap {
         for (record, body) in unsafe { self.drop_objects() } {
             // SAFETY: Y3; as above, nobody reads the central lists any more.
             unsafe { record.as_ref().discard() };
-            self.free_pages(record, &body);
+            // SAFETY: it is dead now, and covered these pages.
+            unsafe { self.free_pages(record, &body) };
         }
         self.release_idle();
     }

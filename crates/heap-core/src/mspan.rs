@@ -355,7 +355,11 @@ pub struct SweepClaim<'t> {
 
 impl<'t> SweepClaim<'t> {
     /// Claims a span, if nobody has swept it in this cycle.
-    pub(crate) fn try_claim<'a: 't>(
+    ///
+    /// # Safety
+    ///
+    /// `span` is a record of the heap that the ticket is of, and `now` its clock.
+    pub(crate) unsafe fn try_claim<'a: 't>(
         _ticket: &'t Ticket<'a>,
         span: NonNull<Span>,
         now: SweepGen,

@@ -395,7 +395,8 @@ impl<T, P: Protocol> Queue<T, P> {
                 }
                 Claim::Empty => return 0,
                 Claim::Exhausted => {
-                    if !self.leave(head, block, &guard) {
+                    // SAFETY: loaded from `head` under the guard, above.
+                    if !unsafe { self.leave(head, block, &guard) } {
                         return 0;
                     }
                 }
@@ -405,8 +406,12 @@ impl<T, P: Protocol> Queue<T, P> {
 
     /// Moves the head past the exhausted block `head`. Returns false if no block
     /// follows it.
+    ///
+    /// # Safety
+    ///
+    /// `head` was loaded from `self.head` under the guard, and is `block`.
     #[cold]
-    fn leave(&self, head: *mut Block<T>, block: &Block<T>, guard: &reclaim::Guard) -> bool {
+    unsafe fn leave(&self, head: *mut Block<T>, block: &Block<T>, guard: &reclaim::Guard) -> bool {
         let next = block.next.load(Ordering::Acquire);
         if next.is_null() {
             return false;

@@ -84,7 +84,8 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
         // SAFETY: F1: records live as long as the heap.
         check_span(heap, unsafe { &*span }, body, caches)?;
     }
-    check_sweep(heap, &spans)?;
+    // SAFETY: forwarded from the caller; these are the heap's records.
+    unsafe { check_sweep(heap, &spans) }?;
     // SAFETY: forwarded from the caller.
     unsafe { check_lists(heap, &spans) }?;
     check_in_use(heap, &spans, &stack_runs)?;
@@ -146,7 +147,11 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
 }
 
 /// W1, G3, SP2: at rest nobody sweeps, and what is said to be swept is.
-fn check_sweep(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
+///
+/// # Safety
+///
+/// As [`verify`], and the spans are records of the heap.
+unsafe fn check_sweep(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
     let tickets = heap.tickets();
     ensure(tickets == 0, "W1", || format!("{tickets} tickets are out, and nobody sweeps"))?;
     let unswept = spans.iter().find(|(span, _)| {

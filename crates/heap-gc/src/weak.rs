@@ -38,9 +38,10 @@ fn spread(hash: u32) -> u64 {
 #[derive(Debug, Default)]
 struct Entries(UnsafeCell<HashTable<Entry>>);
 
-// SAFETY: I3.
+// SAFETY: hashes, and addresses of objects that any thread may have which is inside.
 unsafe impl Send for Entries {}
-// SAFETY: I3.
+// SAFETY: I3: two threads do not reach the table at the same time, and the gate orders a
+// collector after a mutator and the next mutator after it (GA3).
 unsafe impl Sync for Entries {}
 
 /// The weak tables of a heap.

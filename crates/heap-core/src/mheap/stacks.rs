@@ -462,9 +462,11 @@ impl MHeap {
     /// Frees the pages of a span. Returns what must be unmapped after unlocking.
     fn free_manual_span(&self, span: ManualSpan) -> Option<Arc<Reservation>> {
         let (base, npages, bytes) = (span.base(), span.npages(), span.bytes());
-        self.return_pages(span.kill(), base, npages, || {
+        let count = || {
             // ORDERING: Relaxed: a count, changed under the page lock only.
             self.stats.stack_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        })
+        };
+        // SAFETY: the token was the right to the record and its pages (S3).
+        unsafe { self.return_pages(span.kill(), base, npages, count) }
     }
 }

@@ -464,7 +464,9 @@ fn pages_with_two_owners_are_seen() {
         let list = unsafe { s.body(s.huge).central.as_ref() }.full_unswept(now).at(Home::default());
         let ticket = heap.sweep_ticket().expect("a ticket");
         let span = list.pop().expect("the huge object's span");
-        let (record, body) = SweepClaim::try_claim(&ticket, span, now).expect("unswept").kill();
+        // SAFETY: a span of this heap, at its own time.
+        let claim = unsafe { SweepClaim::try_claim(&ticket, span, now) };
+        let (record, body) = claim.expect("unswept").kill();
         arena(s.huge).retract(page(s.huge), body.npages);
         set_mark(s.huge, WHITE);
         heap.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
