@@ -210,7 +210,7 @@ fn as_many_as_fit_share_a_slot() {
 }
 
 #[test]
-fn a_large_tenant_leaves_the_rest_of_its_slot_to_others() {
+fn a_large_tiny_object_leaves_the_rest_of_its_slot_to_others() {
     let heap = Heap::new(Config::new());
     let cx = heap.enter();
     for i in 0..100_u32 {
@@ -236,7 +236,7 @@ fn what_holds_handles_or_drops_has_a_slot_alone() {
 }
 
 #[test]
-fn each_tenant_alone_keeps_the_slot() {
+fn each_tiny_object_alone_keeps_the_slot() {
     let heap = Heap::new(Config::new().stress(true));
     let mut cx = heap.enter();
     for survivor in 0..16 {
@@ -252,7 +252,7 @@ fn each_tenant_alone_keeps_the_slot() {
 }
 
 #[test]
-fn the_slot_dies_with_its_last_tenant() {
+fn the_slot_dies_with_its_last_tiny_object() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
     let mut roots: Vec<Root<u8>> =
@@ -261,7 +261,7 @@ fn the_slot_dies_with_its_last_tenant() {
         cx.collect();
         cx.verify().unwrap();
         let stats = heap.stats();
-        assert_eq!(stats.marked_objects, 1, "with {} tenants", roots.len());
+        assert_eq!(stats.marked_objects, 1, "with {} tiny_objects", roots.len());
         assert_eq!(stats.allocated_bytes - stats.freed_bytes, 16);
         roots.remove(roots.len() / 2);
     }
@@ -272,7 +272,7 @@ fn the_slot_dies_with_its_last_tenant() {
 }
 
 #[test]
-fn a_slot_takes_no_tenants_after_a_collection() {
+fn a_slot_takes_no_tiny_objects_after_a_collection() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
     let first = cx.root(cx.alloc(1_u8));
@@ -284,7 +284,7 @@ fn a_slot_takes_no_tenants_after_a_collection() {
 }
 
 #[test]
-fn tenants_without_size_are_different_objects() {
+fn tiny_objects_without_size_are_different_objects() {
     let heap = Heap::new(Config::new().stress(true));
     let mut cx = heap.enter();
     let roots: Vec<Root<()>> = (0..100).map(|_| cx.root(cx.alloc(()))).collect();
@@ -322,7 +322,7 @@ fn bytes_are_those_of_slots() {
 
 /// A weak entry lives as long as its slot: what it leads to is never reused before.
 #[test]
-fn weak_entries_of_tenants_go_with_the_slot() {
+fn weak_entries_of_tiny_objects_go_with_the_slot() {
     let heap = Heap::new(Config::new().stress(true));
     let mut cx = heap.enter();
     let mut set = InternSet::<u64>::new(&heap);
@@ -378,7 +378,7 @@ fn mutators_do_not_meet_in_a_slot_until_they_hand_objects_over() {
             let byte = root.get(&cx);
             assert_eq!(byte.load(Ordering::Relaxed), 16 + thread as u8);
             let owner = *slots.entry(slot(byte.addr())).or_insert(thread);
-            assert_eq!(owner, thread, "a slot has one mutator's tenants");
+            assert_eq!(owner, thread, "a slot has one mutator's tiny_objects");
         }
     }
     assert_eq!(total.into_inner() as usize, roots.iter().map(Vec::len).sum::<usize>());
@@ -404,7 +404,7 @@ fn a_full_heap_gives_the_value_back() {
         index % 4 == 2
     });
     cx.collect();
-    assert!(cx.try_alloc(7_u32).is_err(), "one tenant of each slot is alive");
+    assert!(cx.try_alloc(7_u32).is_err(), "one layout of each slot is alive");
     roots.truncate(roots.len() / 2);
     cx.collect();
     for _ in 0..1000 {

@@ -30,7 +30,7 @@ use crate::error::AllocError;
 use crate::gc::Gc;
 use crate::heap::Heap;
 use crate::root::{Root, Scope};
-use crate::trace::{Payload, Tailed, TailedLayout, Trace, tenant};
+use crate::trace::{Payload, Tailed, TailedLayout, Trace, tiny_layout};
 
 thread_local! {
     /// X1: whether this thread is inside some heap.
@@ -147,8 +147,8 @@ impl Cx {
                 "the heap aligns objects to 8 KiB at most"
             );
         }
-        if let Some(tenant) = const { tenant::<T>() } {
-            return self.mutator.alloc_tenant(tenant);
+        if let Some(layout) = const { tiny_layout::<T>() } {
+            return self.mutator.alloc_tiny(layout);
         }
         let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
         let kind = const { <T as Payload>::KIND };

@@ -23,7 +23,7 @@ use core::ptr::NonNull;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 
 use heap_core::kind::ObjectKind;
-use heap_core::tiny::Tenant;
+use heap_core::tiny::TinyLayout;
 use heap_core::tracer::{Cursor, PIECE_BYTES, Piece, Tracer as Edges};
 
 use crate::gc::Gc;
@@ -543,11 +543,11 @@ impl<T: Trace> SizedKind<T> {
 }
 
 /// How objects of type `T` share slots, if they do.
-pub(crate) const fn tenant<T: Trace>() -> Option<Tenant> {
+pub(crate) const fn tiny_layout<T: Trace>() -> Option<TinyLayout> {
     if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
         None
     } else {
-        Tenant::new(size_of::<T>(), align_of::<T>())
+        TinyLayout::new(size_of::<T>(), align_of::<T>())
     }
 }
 
@@ -561,8 +561,8 @@ unsafe impl<T: Trace> Payload for T {
     type At<'a> = T::At<'a>;
     const KIND: &'static ObjectKind = if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
         &SizedKind::<T>::KIND
-    } else if tenant::<T>().is_some() {
-        Tenant::kind()
+    } else if tiny_layout::<T>().is_some() {
+        TinyLayout::kind()
     } else {
         &heap_core::kind::NOSCAN
     };

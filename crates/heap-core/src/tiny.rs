@@ -1,33 +1,33 @@
-//! [`Tenant`]: a small pointer-free object that shares a slot with others. (Go:
+//! [`TinyLayout`]: a small pointer-free object that shares a slot with others. (Go:
 //! the tiny allocator in `malloc.go`.)
 //!
 //! Marks are by granule and no slot is smaller than one, so an object of eight
 //! bytes in a slot of its own wastes half of it. Objects of fewer than sixteen
 //! bytes without handles and destructors are therefore packed: spans of the kind
 //! [`TINY`] have sixteen-byte slots, and a mutator's window of that kind moves on
-//! by the size of the tenant instead of by whole slots.
+//! by the size of the tiny object instead of by whole slots.
 //!
-//! * TN1: a tenant lies within one slot, so it has one mark byte; the slot's
-//!   tenants share it, and live and die together.
-//! * TN2: tenants of a slot do not overlap, and no two start at the same address,
+//! * TN1: a tiny object lies within one slot, so it has one mark byte; the slot's
+//!   tiny objects share it, and live and die together.
+//! * TN2: tiny objects of a slot do not overlap, and no two start at the same address,
 //!   also when they have no bytes.
-//! * TN3: a slot takes no more tenants once its cache was flushed: by then a sweep
+//! * TN3: a slot takes no more tiny objects once its cache was flushed: by then a sweep
 //!   may have freed it.
-//! * TN4: whether objects of a type are tenants is a constant of the type, so a
+//! * TN4: whether objects of a type are tiny objects is a constant of the type, so a
 //!   span's kind says whether a handle into it may lead to the middle of a slot.
 //!
-//! A tenant goes to the next address that is a multiple of the least power of two
+//! A tiny object goes to the next address that is a multiple of the least power of two
 //! not below its size. It is then at least as aligned as Go would align it (to the
 //! largest power of two, up to eight, that divides the size) and cannot reach over
 //! the end of a slot, so that nothing has to be tested; the bytes that are skipped
-//! are lost, those behind a tenant of odd size are not. Unlike Go, the next slot is
+//! are lost, those behind a tiny object of odd size are not. Unlike Go, the next slot is
 //! the next of the run: room in a slot and a new slot are the same path.
 
 use crate::geometry::GRANULE;
 use crate::kind::{ObjectKind, TINY};
 use crate::size_class::SizeClass;
 
-/// Size class of the slots that tenants share.
+/// Size class of the slots that tiny objects share.
 pub const TINY_CLASS: SizeClass = match SizeClass::for_size(GRANULE) {
     Some(class) => class,
     None => panic!("a granule is a small size"),
@@ -37,32 +37,32 @@ const _: () = assert!(TINY_CLASS.object_size() == GRANULE && TINY_CLASS.align() 
 
 /// Size and alignment of an object that shares its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tenant {
+pub struct TinyLayout {
     bytes: usize,
     align: usize,
 }
 
-impl Tenant {
-    /// The tenant for pointer-free objects of this size and alignment; `None` if
+impl TinyLayout {
+    /// The layout of pointer-free objects of this size and alignment; `None` if
     /// they take slots of their own. Usable in constant contexts.
     #[must_use]
-    pub const fn new(bytes: usize, align: usize) -> Option<Tenant> {
+    pub const fn new(bytes: usize, align: usize) -> Option<TinyLayout> {
         if bytes >= GRANULE || align >= GRANULE {
             return None;
         }
         // TN2: an object without bytes takes one, to have an address of its own.
         let bytes = if bytes == 0 { 1 } else { bytes };
         let whole = bytes.next_power_of_two();
-        Some(Tenant { bytes, align: if whole > align { whole } else { align } })
+        Some(TinyLayout { bytes, align: if whole > align { whole } else { align } })
     }
 
-    /// The kind of the spans that tenants are in.
+    /// The kind of the spans that tiny objects are in.
     #[must_use]
     pub const fn kind() -> &'static ObjectKind {
         &TINY
     }
 
-    /// Where the tenant goes when the last one ended at `cursor`.
+    /// Where the tiny object goes when the last one ended at `cursor`.
     #[inline(always)]
     #[must_use]
     pub fn place(self, cursor: *mut u8) -> *mut u8 {
@@ -71,7 +71,7 @@ impl Tenant {
         cursor.map_addr(|cursor| cursor.wrapping_add(self.align - 1) & !(self.align - 1))
     }
 
-    /// Bytes that the tenant takes.
+    /// Bytes that the tiny object takes.
     #[inline(always)]
     #[must_use]
     pub const fn bytes(self) -> usize {
@@ -94,38 +94,38 @@ mod tests {
     }
 
     #[test]
-    fn tenants_are_at_least_as_aligned_as_go_has_them() {
+    fn tiny_objects_are_at_least_as_aligned_as_go_has_them() {
         for bytes in 1..GRANULE {
-            let tenant = Tenant::new(bytes, 1).expect("shares");
-            assert!(tenant.align.is_multiple_of(go_align(bytes)), "{bytes}");
-            assert!(tenant.align <= GRANULE, "{bytes}");
+            let layout = TinyLayout::new(bytes, 1).expect("shares");
+            assert!(layout.align.is_multiple_of(go_align(bytes)), "{bytes}");
+            assert!(layout.align <= GRANULE, "{bytes}");
             if bytes.is_power_of_two() {
-                assert_eq!(tenant.align, go_align(bytes));
+                assert_eq!(layout.align, go_align(bytes));
             }
         }
         for align in [1, 2, 4, 8] {
-            let nothing = Tenant::new(0, align).expect("shares");
+            let nothing = TinyLayout::new(0, align).expect("shares");
             assert_eq!((nothing.bytes, nothing.align), (1, align), "TN2");
         }
     }
 
     #[test]
     fn whoever_wants_more_has_a_slot_alone() {
-        assert_eq!(Tenant::new(16, 1), None);
-        assert_eq!(Tenant::new(16, 16), None);
-        assert_eq!(Tenant::new(0, 16), None);
-        assert_eq!(Tenant::new(0, 4096), None);
-        assert_eq!(Tenant::new(usize::MAX, 1), None);
+        assert_eq!(TinyLayout::new(16, 1), None);
+        assert_eq!(TinyLayout::new(16, 16), None);
+        assert_eq!(TinyLayout::new(0, 16), None);
+        assert_eq!(TinyLayout::new(0, 4096), None);
+        assert_eq!(TinyLayout::new(usize::MAX, 1), None);
     }
 
     #[test]
-    fn tenants_of_one_size_fill_the_slots() {
+    fn tiny_objects_of_one_size_fill_the_slots() {
         let per_slot = |bytes| {
-            let tenant = Tenant::new(bytes, 1).expect("shares");
+            let layout = TinyLayout::new(bytes, 1).expect("shares");
             let mut cursor = core::ptr::null_mut::<u8>();
             let starts = core::iter::repeat_with(|| {
-                let start = tenant.place(cursor);
-                cursor = start.wrapping_add(tenant.bytes());
+                let start = layout.place(cursor);
+                cursor = start.wrapping_add(layout.bytes());
                 start.addr()
             });
             starts.take_while(|start| *start < 160).count() as f64 / 10.0
@@ -141,12 +141,12 @@ mod tests {
             let sizes = [sizes % 15 + 1, sizes / 15 % 15 + 1, sizes / 225 + 1];
             let mut cursor = core::ptr::null_mut::<u8>();
             for bytes in sizes.into_iter().cycle().take(12) {
-                let tenant = Tenant::new(bytes, 1).expect("shares");
-                let start = tenant.place(cursor);
+                let layout = TinyLayout::new(bytes, 1).expect("shares");
+                let start = layout.place(cursor);
                 assert!(start.addr() % GRANULE + bytes <= GRANULE, "TN1: {sizes:?}");
                 assert!(start >= cursor, "TN2: {sizes:?}");
                 assert!(start.addr() - cursor.addr() < GRANULE, "{sizes:?} leave gaps");
-                cursor = start.wrapping_add(tenant.bytes());
+                cursor = start.wrapping_add(layout.bytes());
             }
         }
     }

@@ -14,7 +14,7 @@ use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SystemOs;
 use heap_core::specials::SpecialKind;
 use heap_core::stats::SweepBy;
-use heap_core::tiny::{TINY_CLASS, Tenant};
+use heap_core::tiny::{TINY_CLASS, TinyLayout};
 use support::{before_mark, cache_at, mark, refill, slot, start_sweep, verify_at_rest};
 
 fn heap() -> MHeap {
@@ -34,14 +34,14 @@ fn alloc_slot(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind) -> Non
     }
 }
 
-/// A tenant, as the collector's slow path gets it.
-fn alloc(heap: &MHeap, cache: &mut Cache, tenant: Tenant) -> NonNull<u8> {
-    if let Some(object) = cache.alloc_tenant(tenant).or_else(|| cache.reopen_for_tenant(tenant)) {
+/// A tiny object, as the collector's slow path gets it.
+fn alloc(heap: &MHeap, cache: &mut Cache, layout: TinyLayout) -> NonNull<u8> {
+    if let Some(object) = cache.alloc_tiny(layout).or_else(|| cache.reopen_for_tiny(layout)) {
         return object;
     }
     let slot = alloc_slot(heap, cache, &TINY);
     // SAFETY: handed out just now.
-    unsafe { cache.share_slot(slot, tenant) };
+    unsafe { cache.place_tiny(slot, layout) };
     slot
 }
 
@@ -67,9 +67,9 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
         for count in [1, 2, 3, 4, 5, 15, 16, 17, 511, 512, 513, 2000] {
             let heap = heap();
             let mut cache = cache_at(Home::default());
-            let tenant = Tenant::new(bytes, 1).expect("shares");
+            let layout = TinyLayout::new(bytes, 1).expect("shares");
             let mut seen: Vec<usize> = (0..count)
-                .map(|_| slot_of(alloc(&heap, &mut cache, tenant).addr().get()))
+                .map(|_| slot_of(alloc(&heap, &mut cache, layout).addr().get()))
                 .collect();
             seen.dedup();
             cache.flush(&heap);
@@ -80,7 +80,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
     }
 }
 
-/// One of these kinds has its window in the place of the tenants' window.
+/// One of these kinds has its window in the place of the tiny objects' window.
 #[test]
 fn a_slot_is_filled_also_when_its_window_was_put_aside() {
     let heap = heap();
@@ -89,12 +89,12 @@ fn a_slot_is_filled_also_when_its_window_was_put_aside() {
         let name = || "other";
         ObjectKind::plain(name)
     })));
-    let tenant = Tenant::new(4, 4).expect("shares");
-    let first = alloc(&heap, &mut cache, tenant);
+    let layout = TinyLayout::new(4, 4).expect("shares");
+    let first = alloc(&heap, &mut cache, layout);
     for (i, kind) in (1..).zip(kinds) {
         let other = alloc_slot(&heap, &mut cache, kind);
         assert_eq!(other.addr().get() % 16, 0);
-        let next = alloc(&heap, &mut cache, tenant);
+        let next = alloc(&heap, &mut cache, layout);
         assert_eq!(next.addr().get(), first.addr().get() + 4 * i);
     }
     cache.flush(&heap);
@@ -104,7 +104,7 @@ fn a_slot_is_filled_also_when_its_window_was_put_aside() {
 }
 
 #[test]
-fn slots_stay_as_long_as_a_tenant_is_marked() {
+fn slots_stay_as_long_as_a_tiny_object_is_marked() {
     let heap = heap();
     let mut cache = cache_at(Home::default());
     let mut live: BTreeMap<usize, (NonNull<u8>, u8)> = BTreeMap::new();
@@ -118,7 +118,7 @@ fn slots_stay_as_long_as_a_tenant_is_marked() {
     for _ in 0..60 {
         for _ in 0..300 {
             let bytes = next() % 16;
-            let object = alloc(&heap, &mut cache, Tenant::new(bytes, 1).expect("shares"));
+            let object = alloc(&heap, &mut cache, TinyLayout::new(bytes, 1).expect("shares"));
             let tag = next() as u8;
             // SAFETY: just handed out, with so many bytes.
             unsafe { object.write_bytes(tag, bytes.min(1)) };
@@ -143,8 +143,8 @@ fn slots_stay_as_long_as_a_tenant_is_marked() {
 fn any_address_in_a_shared_slot_may_be_an_object() {
     let heap = heap();
     let mut cache = cache_at(Home::default());
-    let tenant = Tenant::new(4, 4).expect("shares");
-    let objects: Vec<NonNull<u8>> = (0..5).map(|_| alloc(&heap, &mut cache, tenant)).collect();
+    let layout = TinyLayout::new(4, 4).expect("shares");
+    let objects: Vec<NonNull<u8>> = (0..5).map(|_| alloc(&heap, &mut cache, layout)).collect();
     cache.flush(&heap);
     for object in &objects {
         let address = object.addr().get();
@@ -162,13 +162,13 @@ fn any_address_in_a_shared_slot_may_be_an_object() {
     assert!(unsafe { heap.find_object(free) }.is_none());
 }
 
-/// What is known of a tenant goes when its slot dies, not before.
+/// What is known of a tiny object goes when its slot dies, not before.
 #[test]
-fn specials_of_tenants_fire_with_the_slot() {
+fn specials_of_tiny_objects_fire_with_the_slot() {
     let heap = heap();
     let mut cache = cache_at(Home::default());
-    let tenant = Tenant::new(8, 8).expect("shares");
-    let pair = [alloc(&heap, &mut cache, tenant), alloc(&heap, &mut cache, tenant)];
+    let layout = TinyLayout::new(8, 8).expect("shares");
+    let pair = [alloc(&heap, &mut cache, layout), alloc(&heap, &mut cache, layout)];
     assert_eq!(slot_of(pair[0].addr().get()), slot_of(pair[1].addr().get()));
     for (data, object) in pair.iter().enumerate() {
         // SAFETY: a live object.

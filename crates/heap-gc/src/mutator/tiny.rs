@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use heap_core::error::OutOfMemory;
-use heap_core::tiny::{TINY_CLASS, Tenant};
+use heap_core::tiny::{TINY_CLASS, TinyLayout};
 
 use super::Mutator;
 
@@ -15,10 +15,10 @@ impl Mutator {
     ///
     /// As [`Mutator::alloc_small`].
     #[inline(always)]
-    pub fn alloc_tenant(&self, tenant: Tenant) -> Result<NonNull<u8>, OutOfMemory> {
+    pub fn alloc_tiny(&self, layout: TinyLayout) -> Result<NonNull<u8>, OutOfMemory> {
         // SAFETY: MU1, as in `alloc_small`.
         let cache = unsafe { &mut *self.cache.as_ptr() };
-        match cache.alloc_tenant(tenant).or_else(|| self.alloc_tenant_slow(tenant)) {
+        match cache.alloc_tiny(layout).or_else(|| self.alloc_tiny_slow(layout)) {
             Some(object) => Ok(object),
             None => Err(self.refusal()),
         }
@@ -26,15 +26,15 @@ impl Mutator {
 
     #[cold]
     #[inline(never)]
-    fn alloc_tenant_slow(&self, tenant: Tenant) -> Option<NonNull<u8>> {
+    fn alloc_tiny_slow(&self, layout: TinyLayout) -> Option<NonNull<u8>> {
         // SAFETY: MU1, as in `alloc_small`.
-        let room = unsafe { &mut *self.cache.as_ptr() }.reopen_for_tenant(tenant);
+        let room = unsafe { &mut *self.cache.as_ptr() }.reopen_for_tiny(layout);
         room.or_else(|| {
             // SAFETY: the kind has no functions that would read the slot.
-            let slot = unsafe { self.alloc_slow(Tenant::kind(), TINY_CLASS) }?;
+            let slot = unsafe { self.alloc_slow(TinyLayout::kind(), TINY_CLASS) }?;
             // SAFETY: MU1, as above; the borrow before has ended, and this is the slot that the
             // cache has just handed out.
-            unsafe { (*self.cache.as_ptr()).share_slot(slot, tenant) };
+            unsafe { (*self.cache.as_ptr()).place_tiny(slot, layout) };
             Some(slot)
         })
     }
