@@ -55,10 +55,7 @@ fn claim_thread() {
         );
         // A destructor that runs while sweeping must not enter a heap: the
         // sweeper is half-way through a span.
-        assert!(
-            !heap_gc::is_sweeping_thread(),
-            "a destructor of a heap object cannot enter a heap"
-        );
+        assert!(!heap_gc::is_in_destructor(), "a destructor of a heap object cannot enter a heap");
         inside.set(true);
     });
 }

@@ -16,11 +16,11 @@ use std::sync::atomic::Ordering;
 use divan::{Bencher, black_box};
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::arena::{Arena, BLACK};
-use heap_core::home::Home;
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
 use heap_core::os::SystemOs;
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
 
@@ -66,7 +66,7 @@ impl Spans {
         let config = CoreConfig { max_bytes: None, huge_pages: true, poison: false };
         let heap = MHeap::new(config, Box::new(SystemOs));
         // SAFETY: the cache is of `heap`, and `mark` flushes it; the kind has no destructor.
-        let cache = unsafe { Cache::at(Home::default()) };
+        let cache = unsafe { Cache::at(Partition::default()) };
         let mut spans = Spans { heap, cache, class, live: Vec::new(), room: 0 };
         let objects: Vec<_> = (0..spans.capacity()).map(|_| spans.alloc()).collect();
         let kept = objects.into_iter().enumerate().filter(|(i, _)| live.keeps(*i));

@@ -5,7 +5,7 @@
 //! in them must be dead: once all spans are swept, nothing points at bitmaps
 //! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
 //!
-//! Every home has its own ([`HomeBits`]): what a mutator writes that sweeps for room it has
+//! Every partition has its own ([`PartitionBits`]): what a mutator writes that sweeps for room it has
 //! written before, three cycles ago.
 //!
 //! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
@@ -21,7 +21,7 @@ use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
-use crate::home::{HOMES_MAX, Home};
+use crate::partition::{PARTITIONS_MAX, Partition};
 
 /// Words of a chunk (64 KiB with the header).
 const CHUNK_WORDS: usize = 8192 - 1;
@@ -122,14 +122,14 @@ struct Generations {
     total: usize,
 }
 
-/// The bitmaps of one home.
+/// The bitmaps of one partition.
 #[derive(Debug)]
 pub struct GcBits {
     /// The chunk of `next` that is being filled.
     filling: AtomicPtr<Chunk>,
     generations: Mutex<Generations>,
     /// A sweep had no memory for a bitmap, so some span keeps an older one.
-    kept: AtomicBool,
+    bitmap_alloc_failed: AtomicBool,
 }
 
 // SAFETY: chunks are only reached through atomics or under the lock.
@@ -142,7 +142,7 @@ impl Default for GcBits {
         GcBits {
             filling: AtomicPtr::new(core::ptr::null_mut()),
             generations: Mutex::new(Generations::default()),
-            kept: AtomicBool::new(false),
+            bitmap_alloc_failed: AtomicBool::new(false),
         }
     }
 }
@@ -181,8 +181,8 @@ impl GcBits {
             }
             if self.add_chunk(filling).is_none() {
                 // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2),
-                // and who asks for `kept` while they are not learns of the past.
-                self.kept.store(true, Ordering::Relaxed);
+                // and who asks for `bitmap_alloc_failed` while they are not learns of the past.
+                self.bitmap_alloc_failed.store(true, Ordering::Relaxed);
                 return None;
             }
         }
@@ -240,15 +240,15 @@ impl GcBits {
     ///
     /// # Safety
     ///
-    /// GB2. `kept`: whether some span of the heap keeps an older bitmap.
-    unsafe fn rotate(&self, kept: bool) {
+    /// GB2. `bitmap_alloc_failed`: whether some span of the heap keeps an older bitmap.
+    unsafe fn rotate(&self, bitmap_alloc_failed: bool) {
         let mut generations = self.generations.lock();
         let generations = &mut *generations;
         // A span whose sweep found no memory keeps its old bitmap for another
         // cycle, so nothing is recycled in this one (GB1).
         // ORDERING: Relaxed: nobody sweeps (GB2).
-        self.kept.store(false, Ordering::Relaxed);
-        if !kept {
+        self.bitmap_alloc_failed.store(false, Ordering::Relaxed);
+        if !bitmap_alloc_failed {
             generations.free.append(&mut generations.previous);
         }
         generations.previous.append(&mut generations.current);
@@ -259,9 +259,9 @@ impl GcBits {
 
     /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed
     /// nothing of its span.
-    fn kept(&self) -> bool {
+    fn bitmap_alloc_failed(&self) -> bool {
         // ORDERING: Relaxed: see `alloc_words`.
-        self.kept.load(Ordering::Relaxed)
+        self.bitmap_alloc_failed.load(Ordering::Relaxed)
     }
 
     /// Returns the chunks that hold no bitmaps to the allocator. Returns their
@@ -323,13 +323,13 @@ impl Drop for GcBits {
 
 /// The bitmaps of a heap.
 #[derive(Debug, Default)]
-pub struct HomeBits([CachePadded<GcBits>; HOMES_MAX]);
+pub struct PartitionBits([CachePadded<GcBits>; PARTITIONS_MAX]);
 
-impl HomeBits {
-    /// Those of one home.
+impl PartitionBits {
+    /// Those of one partition.
     #[must_use]
-    pub fn at(&self, home: Home) -> &GcBits {
-        &self.0[home.index()]
+    pub fn at(&self, partition: Partition) -> &GcBits {
+        &self.0[partition.index()]
     }
 
     fn all(&self) -> impl Iterator<Item = &GcBits> {
@@ -342,19 +342,19 @@ impl HomeBits {
     ///
     /// Every span is swept, and nobody takes a bitmap meanwhile (GB2).
     pub unsafe fn rotate(&self) {
-        // A span whose sweep had no memory for a bitmap in one home may have its old one
+        // A span whose sweep had no memory for a bitmap in one partition may have its old one
         // in another.
-        let kept = self.kept();
-        // SAFETY: forwarded from the caller; a span keeps an older bitmap if one of the homes
+        let bitmap_alloc_failed = self.bitmap_alloc_failed();
+        // SAFETY: forwarded from the caller; a span keeps an older bitmap if one of the partitions
         // had no memory for its new one.
-        self.all().for_each(|bits| unsafe { bits.rotate(kept) });
+        self.all().for_each(|bits| unsafe { bits.rotate(bitmap_alloc_failed) });
     }
 
     /// Whether a sweep of this cycle had no memory for a bitmap, and so has freed
     /// nothing of its span.
     #[must_use]
-    pub fn kept(&self) -> bool {
-        self.all().any(GcBits::kept)
+    pub fn bitmap_alloc_failed(&self) -> bool {
+        self.all().any(GcBits::bitmap_alloc_failed)
     }
 
     /// See [`GcBits::release_free`].

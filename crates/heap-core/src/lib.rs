@@ -21,7 +21,7 @@
 //! 6. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
 //!    class ([`sweep`]), a batch at a time, until some have room: a bounded number.
 //! 7. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit,
-//!    at the mutator's [`home`] if there are some near;
+//!    at the mutator's [`partition`] if there are some near;
 //! 8. which reserves another [`arena`] from the [`os`] when it has none.
 //! 9. The span's record comes from [`fixalloc`]; its pages are entered in the
 //!    arena's tables.
@@ -38,7 +38,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: geometry asan error size_class sweep_gen ticket home gcbits span_set fixalloc os
+//! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
 //! layers: specials
 //! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
@@ -55,7 +55,6 @@ pub mod fixalloc;
 #[allow(unsafe_code, reason = "raw memory of bitmaps")]
 pub mod gcbits;
 pub mod geometry;
-pub mod home;
 #[allow(unsafe_code, reason = "who makes a kind answers for its functions")]
 pub mod kind;
 #[allow(unsafe_code, reason = "vector kernels over mark bytes")]
@@ -70,6 +69,7 @@ pub mod mspan;
 #[allow(unsafe_code, reason = "decommitting mapped memory")]
 pub mod os;
 pub mod page_alloc;
+pub mod partition;
 pub mod size_class;
 pub mod span_set;
 #[allow(unsafe_code, reason = "lists of addresses move between threads")]

@@ -2,10 +2,10 @@
 //! `mcache.go`.)
 //!
 //! For each kind and size class in use there is an *entry* with the span that
-//! allocations come from. The run of free slots being used is a bump *window*,
-//! kept in a small direct-mapped table: the key of a window is the address of
+//! allocations come from. The run of free slots being used is a *bump region*,
+//! kept in a small direct-mapped table: the key of a bump region is the address of
 //! the kind plus the size class, which for a fixed type is a constant. Two keys
-//! that fall on the same place take turns (the loser's window is parked in its
+//! that fall on the same place take turns (the loser's bump region is parked in its
 //! entry).
 //!
 //! Owner: one mutator; never locked. The collector touches it only while the
@@ -19,7 +19,7 @@
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
-//! * C2: slots of a window from `cursor` to `end` are free and known to nobody
+//! * C2: slots of a bump region from `cursor` to `end` are free and known to nobody
 //!   else. A cursor within a slot (module `tiny`) means that the slot's bytes below
 //!   it are in use; the slot counts as handed out.
 
@@ -28,11 +28,11 @@ use core::ptr::NonNull;
 use rustc_hash::FxHashMap;
 
 use crate::asan;
-use crate::home::Home;
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
 use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch, SpanRequest};
 use crate::mspan::CachedSpan;
+use crate::partition::Partition;
 use crate::size_class::SizeClass;
 use crate::stats::{SweepBy, Tally};
 
@@ -45,12 +45,12 @@ const TAKEN_PER_BATCH: usize = 4;
 /// a batch has to wait for all of them.
 const DROPPING_BATCH: usize = 16;
 
-/// Places at which the windows of a kind begin.
+/// Places at which the bump regions of a kind begin.
 const KIND_PLACES: usize = 256;
 /// Places for the classes of a kind, from there on.
 const CLASS_PLACES: usize = 128;
-/// Places in the window table.
-const WINDOWS: usize = KIND_PLACES + CLASS_PLACES;
+/// Places in the bump region table.
+const REGIONS: usize = KIND_PLACES + CLASS_PLACES;
 
 // A key is the sum of both, and can be taken apart again.
 const _: () = assert!(align_of::<ObjectKind>().is_multiple_of(CLASS_PLACES));
@@ -58,7 +58,7 @@ const _: () = assert!(align_of::<ObjectKind>().is_multiple_of(CLASS_PLACES));
 /// The run of free slots that allocations of one key come from.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct Window {
+struct BumpRegion {
     /// Kind address plus size class; 0 for an empty place.
     key: usize,
     /// Next free slot.
@@ -69,24 +69,24 @@ struct Window {
     entry: usize,
 }
 
-const NO_WINDOW: Window =
-    Window { key: 0, cursor: core::ptr::null_mut(), end: core::ptr::null_mut(), entry: 0 };
+const NO_REGION: BumpRegion =
+    BumpRegion { key: 0, cursor: core::ptr::null_mut(), end: core::ptr::null_mut(), entry: 0 };
 
 #[derive(Debug)]
 struct Entry {
     key: usize,
     central: NonNull<Central>,
-    /// The span that the window is in.
+    /// The span that the bump region is in.
     span: Option<CachedSpan>,
-    /// The window while it is not in the table.
-    parked: Window,
+    /// The bump region while it is not in the table.
+    parked: BumpRegion,
 }
 
 /// The spans of an entry that allocations do not come from. Apart from the entry,
 /// which is looked at for every run.
 #[derive(Debug, Default)]
-struct Stock {
-    /// The entry's last batch, without the span that the window is in: first those without
+struct SpareSpans {
+    /// The entry's last batch, without the span that the bump region is in: first those without
     /// free slots, on their way back, then those to use next.
     batch: SpanBatch,
     /// How many of the batch have no free slots.
@@ -97,24 +97,24 @@ struct Stock {
     taken_before: usize,
 }
 
-/// A mutator's windows and spans.
+/// A mutator's bump regions and spans.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Cache {
     /// In place, not boxed, and first: the fast path starts here, and an offset would cost it
     /// an instruction.
-    windows: [Window; WINDOWS],
+    regions: [BumpRegion; REGIONS],
     entries: Vec<Entry>,
     /// For each entry.
-    stocks: Vec<Stock>,
+    spares: Vec<SpareSpans>,
     by_key: FxHashMap<usize, usize>,
-    home: Home,
+    partition: Partition,
     /// What this mutator has counted since the last flush.
     tally: Tally,
-    /// Bytes of the slots that were free in spans when windows came to be in them,
+    /// Bytes of the slots that were free in spans when bump regions came to be in them,
     /// since somebody last asked.
     opened_bytes: usize,
-    /// Whether a window came to be in another span since somebody asked.
+    /// Whether a bump region came to be in another span since somebody asked.
     newly_opened: bool,
 }
 
@@ -133,7 +133,7 @@ pub enum Refill<'h> {
 }
 
 #[inline(always)]
-const fn place(key: usize) -> usize {
+const fn table_index(key: usize) -> usize {
     // Where the kind begins, from its address without its alignment, plus the class:
     // kinds of one crate lie next to each other and so do not collide; the classes of
     // one kind spread likewise. Without wrapping: the class of a fixed type then is part
@@ -146,7 +146,7 @@ fn free_bytes(span: &CachedSpan) -> usize {
 }
 
 impl Cache {
-    /// An empty cache, of a mutator with this home.
+    /// An empty cache, of a mutator with this partition.
     ///
     /// # Safety
     ///
@@ -155,13 +155,13 @@ impl Cache {
     /// during which mutators run, the cache has been flushed (C1); and when the heap ends,
     /// if it has allocated objects with destructors.
     #[must_use]
-    pub unsafe fn at(home: Home) -> Cache {
+    pub unsafe fn at(partition: Partition) -> Cache {
         Cache {
-            windows: [NO_WINDOW; WINDOWS],
+            regions: [NO_REGION; REGIONS],
             entries: Vec::new(),
-            stocks: Vec::new(),
+            spares: Vec::new(),
             by_key: FxHashMap::default(),
-            home,
+            partition,
             tally: Tally::default(),
             opened_bytes: 0,
             newly_opened: false,
@@ -170,7 +170,7 @@ impl Cache {
 }
 
 impl Cache {
-    /// A slot for an object of this kind and class, if the window has one.
+    /// A slot for an object of this kind and class, if the bump region has one.
     ///
     /// # Safety
     ///
@@ -190,19 +190,19 @@ impl Cache {
     #[inline(always)]
     fn bump(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let key = kind.address() + class.index();
-        let window = &mut self.windows[place(key)];
-        let slot = window.cursor;
-        if window.key == key && slot < window.end {
+        let region = &mut self.regions[table_index(key)];
+        let slot = region.cursor;
+        if region.key == key && slot < region.end {
             debug_assert!(
-                self.entries[window.entry].span.as_ref().is_some_and(|span| {
+                self.entries[region.entry].span.as_ref().is_some_and(|span| {
                     let offset = slot.addr() - span.body().base.addr().get();
                     offset.is_multiple_of(class.object_size())
                 }),
                 "C2: a slot of which a part is in use"
             );
-            window.cursor = slot.wrapping_add(class.object_size());
+            region.cursor = slot.wrapping_add(class.object_size());
             asan::unpoison(slot, class.object_size());
-            // SAFETY: a window's cursor below its end is within the heap.
+            // SAFETY: a bump region's cursor below its end is within the heap.
             Some(unsafe { NonNull::new_unchecked(slot) })
         } else {
             None
@@ -210,7 +210,7 @@ impl Cache {
     }
 
     /// The first slow half of [`Cache::alloc`], and as a rule the last: the next run of
-    /// the span, if the window is in its place.
+    /// the span, if the bump region is in its place.
     ///
     /// # Safety
     ///
@@ -221,30 +221,30 @@ impl Cache {
         class: SizeClass,
     ) -> Option<NonNull<u8>> {
         let key = kind.address() + class.index();
-        let window = self.windows[place(key)];
-        if window.key != key {
+        let region = self.regions[table_index(key)];
+        if region.key != key {
             return None;
         }
-        self.open_run(window.entry)?;
+        self.open_run(region.entry)?;
         self.bump(kind, class)
     }
 
-    /// Moves the window of an entry, which is in its place and used up, to the next
+    /// Moves the bump region of an entry, which is in its place and used up, to the next
     /// run of the span.
     fn open_run(&mut self, index: usize) -> Option<()> {
         let entry = &mut self.entries[index];
-        let window = &mut self.windows[place(entry.key)];
-        debug_assert!(window.key == entry.key && window.cursor == window.end, "C2");
+        let region = &mut self.regions[table_index(entry.key)];
+        debug_assert!(region.key == entry.key && region.cursor == region.end, "C2");
         let span = entry.span.as_mut()?;
         let (first, end) = span.next_run()?;
         let body = span.body();
         let start = body.slot(first).as_ptr();
-        window.cursor = start;
-        window.end = start.wrapping_add((end - first) * body.slot_bytes);
+        region.cursor = start;
+        region.end = start.wrapping_add((end - first) * body.slot_bytes);
         Some(())
     }
 
-    /// The second slow half: a window that was not in its place, the next run, or word
+    /// The second slow half: a bump region that was not in its place, the next run, or word
     /// that a span is needed.
     ///
     /// # Safety
@@ -258,7 +258,7 @@ impl Cache {
     ) -> Refill<'h> {
         let key = kind.address() + class.index();
         let Some(index) = self.entry(heap, key, kind, class) else { return Refill::NoMemory };
-        self.bring_in(key, index);
+        self.load_region(key, index);
         loop {
             if let Some(slot) = self.bump(kind, class) {
                 return Refill::Slot(slot);
@@ -266,7 +266,7 @@ impl Cache {
             if self.open_run(index).is_some() {
                 continue;
             }
-            let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+            let (entry, stock) = (&mut self.entries[index], &mut self.spares[index]);
             let Some(span) = &mut entry.span else { break };
             let Some(next) = stock.batch.get_mut(stock.used) else {
                 // There is room: it was a part of this batch.
@@ -277,7 +277,7 @@ impl Cache {
             stock.used += 1;
             self.count_opened(index);
         }
-        let stock = &mut self.stocks[index];
+        let stock = &mut self.spares[index];
         heap.release_full_spans(&mut stock.batch);
         stock.used = 0;
         // Long spans come in smaller batches, or one by one.
@@ -286,7 +286,7 @@ impl Cache {
         let wanted = (stock.taken.max(stock.taken_before) / TAKEN_PER_BATCH).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
         let central = unsafe { self.entries[index].central.as_ref() };
-        Refill::NeedSpans(SpanRequest { central, home: self.home, wanted })
+        Refill::NeedSpans(SpanRequest { central, partition: self.partition, wanted })
     }
 
     /// Makes `spans` the ones that their kind and class allocate from, in order, and leaves
@@ -303,7 +303,7 @@ impl Cache {
         spans: &mut SpanBatch,
     ) {
         let index = self.by_key[&(kind.address() + class.index())];
-        let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+        let (entry, stock) = (&mut self.entries[index], &mut self.spares[index]);
         debug_assert!(entry.span.is_none() && stock.batch.is_empty(), "all spans were used");
         stock.taken += spans.len();
         let mut spans = spans.drain(..);
@@ -342,40 +342,40 @@ impl Cache {
             return Some(*index);
         }
         self.entries.try_reserve(1).ok()?;
-        self.stocks.try_reserve(1).ok()?;
+        self.spares.try_reserve(1).ok()?;
         self.by_key.try_reserve(1).ok()?;
         let index = self.entries.len();
         self.entries.push(Entry {
             key,
             central: NonNull::from(heap.central(kind, class)?),
             span: None,
-            parked: Window { key, entry: index, ..NO_WINDOW },
+            parked: BumpRegion { key, entry: index, ..NO_REGION },
         });
-        self.stocks.push(Stock::default());
+        self.spares.push(SpareSpans::default());
         self.by_key.insert(key, index);
         Some(index)
     }
 
-    /// Puts the window of `key` into its place, parking whoever is there.
-    fn bring_in(&mut self, key: usize, index: usize) {
-        let window = &mut self.windows[place(key)];
-        if window.key != key {
-            if window.key != 0 {
-                self.entries[window.entry].parked = *window;
+    /// Puts the bump region of `key` into its place, parking whoever is there.
+    fn load_region(&mut self, key: usize, index: usize) {
+        let region = &mut self.regions[table_index(key)];
+        if region.key != key {
+            if region.key != 0 {
+                self.entries[region.entry].parked = *region;
             }
-            *window = self.entries[index].parked;
+            *region = self.entries[index].parked;
         }
     }
 
-    /// Gives what is left of the current run back to the span. The window is left
+    /// Gives what is left of the current run back to the span. The bump region is left
     /// empty.
     fn retire_run(&mut self, index: usize) {
         let entry = &mut self.entries[index];
-        let window = &mut self.windows[place(entry.key)];
-        let window = if window.key == entry.key { window } else { &mut entry.parked };
-        let (cursor, end) = (window.cursor, window.end);
-        window.cursor = core::ptr::null_mut();
-        window.end = core::ptr::null_mut();
+        let region = &mut self.regions[table_index(entry.key)];
+        let region = if region.key == entry.key { region } else { &mut entry.parked };
+        let (cursor, end) = (region.cursor, region.end);
+        region.cursor = core::ptr::null_mut();
+        region.end = core::ptr::null_mut();
         let Some(span) = &mut entry.span else { return };
         if cursor.is_null() {
             return;
@@ -394,7 +394,7 @@ impl Cache {
         let mut unused_bytes = 0;
         for index in 0..self.entries.len() {
             self.retire_run(index);
-            let (entry, stock) = (&mut self.entries[index], &mut self.stocks[index]);
+            let (entry, stock) = (&mut self.entries[index], &mut self.spares[index]);
             unused_bytes += entry.span.as_ref().map_or(0, free_bytes);
             for span in entry.span.take().into_iter().chain(stock.batch.drain(stock.used..)) {
                 heap.release_span(span);
@@ -410,18 +410,18 @@ impl Cache {
     /// Whether any span was taken since the last flush, or between it and the one before.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.stocks.iter().any(|stock| stock.taken > 0 || stock.taken_before > 0)
+        self.spares.iter().any(|stock| stock.taken > 0 || stock.taken_before > 0)
     }
 
-    /// The owner's home.
+    /// The owner's partition.
     #[must_use]
-    pub fn home(&self) -> Home {
-        self.home
+    pub fn partition(&self) -> Partition {
+        self.partition
     }
 
-    /// Gives the owner another home.
-    pub fn move_to(&mut self, home: Home) {
-        self.home = home;
+    /// Gives the owner another partition.
+    pub fn move_to(&mut self, partition: Partition) {
+        self.partition = partition;
     }
 
     /// Counts what the owner has swept on behalf of its allocations.

@@ -7,8 +7,8 @@
 //! about the order in which the spans were swept: fullest, emptiest and lowest
 //! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
-//! Each list is in shards, one for each [`Home`]. A span is in the shard that its pages
-//! belong to, or did when it was listed; a mutator looks in that of its own home first.
+//! Each list is in shards, one for each [`Partition`]. A span is in the shard that its pages
+//! belong to, or did when it was listed; a mutator looks in that of its own partition first.
 //!
 //! * N1: a span in a swept half has phase `Swept`; in an unswept half it has
 //!   phase `NeedsSweep`.
@@ -18,9 +18,9 @@ use core::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
 
-use crate::home::{HOMES_MAX, Home};
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
+use crate::partition::{PARTITIONS_MAX, Partition};
 use crate::size_class::SizeClass;
 use crate::span_set::SpanSet;
 use crate::stats::ClassCounts;
@@ -28,7 +28,7 @@ use crate::sweep_gen::SweepGen;
 
 /// A list in shards. Side by side: who looks for spans often finds the first ones empty.
 #[derive(Debug)]
-pub(crate) struct Shards([SpanSet<Span>; HOMES_MAX]);
+pub(crate) struct Shards([SpanSet<Span>; PARTITIONS_MAX]);
 
 impl Shards {
     fn new() -> Shards {
@@ -36,20 +36,20 @@ impl Shards {
     }
 
     /// One of the shards.
-    pub(crate) fn at(&self, home: Home) -> &SpanSet<Span> {
-        &self.0[home.index()]
+    pub(crate) fn at(&self, partition: Partition) -> &SpanSet<Span> {
+        &self.0[partition.index()]
     }
 
     /// Takes up to `most` spans out of the first shard that has any, beginning at
-    /// home; hands them to `sink`. Returns how many.
+    /// partition; hands them to `sink`. Returns how many.
     pub(crate) fn pop_many(
         &self,
-        home: Home,
+        partition: Partition,
         most: usize,
         mut sink: impl FnMut(NonNull<Span>),
     ) -> usize {
-        let (before, from_home) = self.0.split_at(home.index());
-        let mut shards = from_home.iter().chain(before);
+        let (before, from_partition) = self.0.split_at(partition.index());
+        let mut shards = from_partition.iter().chain(before);
         shards
             .find_map(|shard| Some(shard.pop_many(most, &mut sink)).filter(|n| *n > 0))
             .unwrap_or(0)

@@ -6,7 +6,7 @@
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
 //! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
-//! what is known of single objects; `newborn` marks what is made while a marking is
+//! what is known of single objects; `allocate_black` marks what is made while a marking is
 //! under way. `inspect` looks in with the world stopped,
 //! `snapshot` without, `check` on behalf of the verifier.
 //!
@@ -16,9 +16,9 @@
 //! * Y3: span records and central lists live as long as the heap.
 //! * Y4: the free slots of a span whose `needs_zero` is false read as zero.
 
+mod allocate_black;
 mod check;
 mod inspect;
-mod newborn;
 mod pages;
 mod regions;
 mod scavenge;
@@ -46,14 +46,14 @@ use crate::arena::Arena;
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::fixalloc::try_box;
-use crate::gcbits::{Bitmap, HomeBits};
+use crate::gcbits::{Bitmap, PartitionBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
-use crate::home::{HOMES_MAX, Home, Homes};
 use crate::kind::ObjectKind;
 use crate::marks::Isa;
 use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::{Os, Reservation};
+use crate::partition::{PARTITIONS_MAX, Partition, Partitioning};
 use crate::size_class::SizeClass;
 use crate::span_set::SpanSet;
 use crate::specials::Special;
@@ -61,7 +61,7 @@ use crate::stats::{CoreStats, SWEEP_SAMPLE, SweepBy, Tally};
 use crate::sweep::{self, SweepCounts};
 use crate::sweep_gen::SweepGen;
 use crate::ticket::{ActiveSweep, Ticket};
-use newborn::Newborn;
+use allocate_black::AllocateBlack;
 use pages::{Pages, Run};
 
 /// Spans without free slots that one refill may sweep in vain. Bounds both the
@@ -70,7 +70,7 @@ use pages::{Pages, Run};
 const SWEEP_BUDGET: usize = 100;
 
 /// How often a refill at the limit yields to sweepers that may free pages.
-const PATIENCE: usize = 1000;
+const MAX_YIELDS: usize = 1000;
 
 /// Zeroing less than this costs less than finding out whether it is needed.
 const LOOK_BEFORE_ZEROING: usize = 1024;
@@ -87,7 +87,7 @@ pub struct SpanRequest<'h> {
     /// The list that the spans belong to.
     pub central: &'h Central,
     /// Where to look first.
-    pub home: Home,
+    pub partition: Partition,
     /// So many spans, or fewer.
     pub wanted: usize,
 }
@@ -111,18 +111,18 @@ pub struct MHeap {
     isa: Isa,
     clock: AtomicU32,
     active: CachePadded<ActiveSweep>,
-    bits: HomeBits,
+    bits: PartitionBits,
     pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
     stacks: CachePadded<Mutex<StackPool>>,
     /// Where `sweep_one` looks first: the number of a central's shard.
     cursor: CachePadded<AtomicUsize>,
-    /// The [`Homes`] there are.
-    homes: AtomicUsize,
+    /// The [`Partitioning`] there are.
+    partitions: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
     /// Objects made while a marking is under way.
-    newborn: Newborn,
+    allocate_black: AllocateBlack,
     /// Specials of objects that sweeping has found dead.
     fired: Mutex<Vec<Special>>,
     /// Bytes that the heap may retain after the last collection; `usize::MAX`
@@ -154,14 +154,14 @@ impl MHeap {
             isa: Isa::detect(),
             clock: AtomicU32::new(0),
             active: CachePadded::new(ActiveSweep::closed()),
-            bits: HomeBits::default(),
+            bits: PartitionBits::default(),
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             stacks: CachePadded::default(),
             cursor: CachePadded::new(AtomicUsize::new(0)),
-            homes: AtomicUsize::new(Homes::for_mutators(1).to_raw()),
+            partitions: AtomicUsize::new(Partitioning::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
-            newborn: Newborn::default(),
+            allocate_black: AllocateBlack::default(),
             fired: Mutex::new(Vec::new()),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
@@ -191,15 +191,15 @@ impl MHeap {
 
     /// The division of the heap among its mutators.
     #[must_use]
-    pub fn homes(&self) -> Homes {
+    pub fn partitions(&self) -> Partitioning {
         // ORDERING: Relaxed: a hint; any division will do.
-        Homes::from_raw(self.homes.load(Ordering::Relaxed))
+        Partitioning::from_raw(self.partitions.load(Ordering::Relaxed))
     }
 
     /// Divides the heap among so many mutators from now on.
-    pub fn divide(&self, mutators: usize) {
-        // ORDERING: as `homes`.
-        self.homes.store(Homes::for_mutators(mutators).to_raw(), Ordering::Relaxed);
+    pub fn set_partitions(&self, mutators: usize) {
+        // ORDERING: as `partitions`.
+        self.partitions.store(Partitioning::for_mutators(mutators).to_raw(), Ordering::Relaxed);
     }
 
     // ---- central lists ---------------------------------------------------
@@ -270,9 +270,9 @@ impl MHeap {
         tally: &mut Tally,
     ) -> Result<(), OutOfMemory> {
         debug_assert!(spans.is_empty(), "there is room for a batch");
-        let SpanRequest { central, home, wanted } = request;
-        let home = self.homes().nearest(home);
-        let request = SpanRequest { central, home, wanted: wanted.clamp(1, SPAN_BATCH) };
+        let SpanRequest { central, partition, wanted } = request;
+        let partition = self.partitions().nearest(partition);
+        let request = SpanRequest { central, partition, wanted: wanted.clamp(1, SPAN_BATCH) };
         let now = self.now();
         Self::take_swept(request, now, spans);
         if !spans.is_empty() {
@@ -284,12 +284,12 @@ impl MHeap {
                 return Ok(());
             }
         }
-        match self.fresh_span(central, central.class().span_pages(), home) {
+        match self.fresh_span(central, central.class().span_pages(), partition) {
             Ok(span) => spans.push(span),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
                 // this very list.
-                Self::take_swept(SpanRequest { central, home, wanted: 1 }, now, spans);
+                Self::take_swept(SpanRequest { central, partition, wanted: 1 }, now, spans);
                 if spans.is_empty() {
                     return Err(refusal);
                 }
@@ -299,8 +299,8 @@ impl MHeap {
     }
 
     fn take_swept(request: SpanRequest<'_>, now: SweepGen, spans: &mut SpanBatch) {
-        let SpanRequest { central, home, wanted } = request;
-        central.partial_swept(now).pop_many(home, wanted, |span| {
+        let SpanRequest { central, partition, wanted } = request;
+        central.partial_swept(now).pop_many(partition, wanted, |span| {
             // SAFETY: just popped from a swept list.
             spans.push(unsafe { CachedSpan::from_swept(span, now) });
         });
@@ -314,7 +314,7 @@ impl MHeap {
         spans: &mut SpanBatch,
         tally: &mut Tally,
     ) {
-        let SpanRequest { central, home, wanted } = request;
+        let SpanRequest { central, partition, wanted } = request;
         let mut budget = SWEEP_BUDGET;
         while spans.is_empty() && budget > 0 {
             let mut claims = ArrayVec::<SweepClaim<'_>, SPAN_BATCH>::new();
@@ -326,8 +326,8 @@ impl MHeap {
                 claims.extend(unsafe { SweepClaim::try_claim(ticket, span, now) });
             };
             let most = wanted.min(budget);
-            let popped = match central.partial_unswept(now).pop_many(home, most, &mut claim) {
-                0 => central.full_unswept(now).pop_many(home, most, &mut claim),
+            let popped = match central.partial_unswept(now).pop_many(partition, most, &mut claim) {
+                0 => central.full_unswept(now).pop_many(partition, most, &mut claim),
                 some => some,
             };
             if popped == 0 {
@@ -339,16 +339,16 @@ impl MHeap {
             }
             self.count_pages_swept(claims.iter().map(|claim| claim.body().npages).sum());
             let slots = central.class().objects_per_span();
-            let mut bitmaps = self.bits.at(home).alloc_many(slots, claims.len());
-            let (mut freed, homes) = (0, self.homes());
+            let mut bitmaps = self.bits.at(partition).alloc_many(slots, claims.len());
+            let (mut freed, partitions) = (0, self.partitions());
             for mut claim in claims.drain(..) {
                 let counts = self.sweep_claimed(&mut claim, bitmaps.next(), tally);
                 freed += counts.freed_objects;
                 if counts.live_objects < claim.body().nelems {
                     spans.push(claim.into_cached());
                 } else {
-                    let home = claim.body().home(homes);
-                    central.full_swept(now).at(home).push(claim.release());
+                    let partition = claim.body().partition(partitions);
+                    central.full_swept(now).at(partition).push(claim.release());
                 }
             }
             central.counts().freed(freed, central.class().object_size());
@@ -358,49 +358,49 @@ impl MHeap {
     /// Takes spans of one kind and class back of which every slot was handed out.
     pub(crate) fn release_full_spans(&self, spans: &mut SpanBatch) {
         let Some(first) = spans.first() else { return };
-        let (now, homes) = (self.now(), self.homes());
-        let mut home = first.body().home(homes);
+        let (now, partitions) = (self.now(), self.partitions());
+        let mut partition = first.body().partition(partitions);
         // SAFETY: Y3.
         let central = unsafe { first.body().central.as_ref() };
         let (mut handed_out, slot_bytes) = (0, first.body().slot_bytes);
         let mut released = ArrayVec::<NonNull<Span>, SPAN_BATCH>::new();
         for mut span in spans.drain(..) {
             debug_assert_eq!(span.free_slots(), 0);
-            self.mark_newborn(&span);
+            self.mark_allocated_black(&span);
             debug_assert_eq!(span.body().central, NonNull::from(central));
             handed_out += span.count();
-            let next_home = span.body().home(homes);
-            if next_home != home {
-                central.full_swept(now).at(home).push_many(&released);
+            let next_partition = span.body().partition(partitions);
+            if next_partition != partition {
+                central.full_swept(now).at(partition).push_many(&released);
                 released.clear();
-                home = next_home;
+                partition = next_partition;
             }
             released.push(span.uncache(now));
         }
         central.counts().allocated(handed_out, slot_bytes);
-        central.full_swept(now).at(home).push_many(&released);
+        central.full_swept(now).at(partition).push_many(&released);
     }
 
     /// Takes a span back from a mutator's cache.
     pub(crate) fn release_span(&self, mut span: CachedSpan) {
         let now = self.now();
-        self.mark_newborn(&span);
+        self.mark_allocated_black(&span);
         let handed_out = span.count();
         let full = span.free_slots() == 0;
-        let home = span.body().home(self.homes());
+        let partition = span.body().partition(self.partitions());
         // SAFETY: Y3.
         let central = unsafe { span.body().central.as_ref() };
         central.counts().allocated(handed_out, span.body().slot_bytes);
         let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
-        list.at(home).push(span.uncache(now));
+        list.at(partition).push(span.uncache(now));
     }
 
     /// Marks the objects that were made in a span since it was cached, if a marking is
     /// under way (M4).
     #[inline]
-    fn mark_newborn(&self, span: &CachedSpan) {
-        if self.newborn.is_wanted() {
-            self.newborn.mark(span.body());
+    fn mark_allocated_black(&self, span: &CachedSpan) {
+        if self.allocate_black.is_wanted() {
+            self.allocate_black.mark(span.body());
         }
     }
 
@@ -422,7 +422,7 @@ impl MHeap {
             return Err(OutOfMemory::TooLarge);
         }
         let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
-        let span = self.fresh_span(central, pages_for(bytes), Home::default())?;
+        let span = self.fresh_span(central, pages_for(bytes), Partition::default())?;
         let Body { base: object, slot_bytes, .. } = *span.body();
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);
@@ -469,9 +469,9 @@ impl MHeap {
         &self,
         central: &Central,
         npages: usize,
-        home: Home,
+        partition: Partition,
     ) -> Result<CachedSpan, OutOfMemory> {
-        let (span, run) = self.take_run(npages, home, || central.counts().grew(npages))?;
+        let (span, run) = self.take_run(npages, partition, || central.counts().grew(npages))?;
         let Run { base, needs_zero } = run;
         let class = central.class();
         let (nelems, slot_bytes, allocated) = match class {
@@ -504,36 +504,36 @@ impl MHeap {
         Ok(cached)
     }
 
-    /// A span record and fresh pages for it, charged against the limit (Y2), at `home` if
+    /// A span record and fresh pages for it, charged against the limit (Y2), at `partition` if
     /// there are some near; calls `count` under the page lock. Refuses only when everything
     /// is swept.
     fn take_run(
         &self,
         npages: usize,
-        home: Home,
+        partition: Partition,
         count: impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         // Asked first: what others sweep meanwhile would be missed.
         let is_swept = self.sweep_is_over();
-        self.try_take_run(npages, home, &count).or_else(|refusal| {
+        self.try_take_run(npages, partition, &count).or_else(|refusal| {
             if is_swept || refusal == OutOfMemory::TooLarge {
                 return Err(refusal);
             }
             self.sweep_for_pages();
-            self.try_take_run(npages, home, &count)
+            self.try_take_run(npages, partition, &count)
         })
     }
 
     fn try_take_run(
         &self,
         npages: usize,
-        home: Home,
+        partition: Partition,
         count: &impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         let mut pages = self.pages.lock();
         self.charge(npages)?;
         let taken = pages.spans.alloc(Span::dead).and_then(|record| {
-            let from = self.homes().first_page(home);
+            let from = self.partitions().first_page(partition);
             let run = pages.take(&*self.os, self.config.huge_pages, npages, from);
             if run.is_none() {
                 pages.spans.free(record);
@@ -554,7 +554,7 @@ impl MHeap {
         self.sweep_rest(SweepBy::Collector);
         // Others may be about to free what they are sweeping. The wait is
         // bounded: one of their destructors may be waiting for us.
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_YIELDS {
             if self.sweep_is_over() {
                 break;
             }
@@ -663,13 +663,13 @@ impl MHeap {
         let now = self.now();
         loop {
             let index = self.cursor.load(Ordering::Relaxed);
-            let Some(central) = self.central_at(index / HOMES_MAX) else {
+            let Some(central) = self.central_at(index / PARTITIONS_MAX) else {
                 ticket.close();
                 return None;
             };
-            let home = Home::of_mutator(index % HOMES_MAX);
-            let full = central.full_unswept(now).at(home);
-            let popped = full.pop().or_else(|| central.partial_unswept(now).at(home).pop());
+            let partition = Partition::of_mutator(index % PARTITIONS_MAX);
+            let full = central.full_unswept(now).at(partition);
+            let popped = full.pop().or_else(|| central.partial_unswept(now).at(partition).pop());
             let Some(span) = popped else {
                 // ORDERING: Relaxed: a hint; only ever moves on.
                 let _ = self.cursor.compare_exchange(
@@ -695,9 +695,9 @@ impl MHeap {
         tally: &mut Tally,
     ) -> usize {
         let Body { npages, nelems, .. } = *claim.body();
-        let home = claim.body().home(self.homes());
+        let partition = claim.body().partition(self.partitions());
         self.count_pages_swept(npages);
-        let bitmap = self.bits.at(home).alloc(nelems);
+        let bitmap = self.bits.at(partition).alloc(nelems);
         let counts = self.sweep_claimed(&mut claim, bitmap, tally);
         central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
         if counts.live_objects == 0 {
@@ -705,9 +705,9 @@ impl MHeap {
             // SAFETY: the claim has killed the record, and said what it covered.
             unsafe { self.free_pages(record, &body) };
         } else if counts.live_objects < claim.body().nelems {
-            central.partial_swept(now).at(home).push(claim.release());
+            central.partial_swept(now).at(partition).push(claim.release());
         } else {
-            central.full_swept(now).at(home).push(claim.release());
+            central.full_swept(now).at(partition).push(claim.release());
         }
         npages
     }
@@ -771,8 +771,8 @@ impl MHeap {
     /// # Safety
     ///
     /// As [`MHeap::before_mark`]; marking is under way.
-    pub unsafe fn keep_newborn(&self) {
-        self.newborn.begin();
+    pub unsafe fn begin_allocate_black(&self) {
+        self.allocate_black.begin();
     }
 
     /// Marking is over. Returns how many objects were marked because they are new, and
@@ -781,8 +781,8 @@ impl MHeap {
     /// # Safety
     ///
     /// As [`MHeap::before_mark`]. Everything is marked that is reachable and not new.
-    pub unsafe fn take_newborn(&self) -> (usize, usize) {
-        self.newborn.end()
+    pub unsafe fn end_allocate_black(&self) -> (usize, usize) {
+        self.allocate_black.end()
     }
 
     /// Starts the sweep phase after marking: every span needs sweeping.
@@ -792,7 +792,7 @@ impl MHeap {
     /// As [`MHeap::before_mark`], which was called for this marking. Everything that is
     /// reachable is marked and traced; what is not is never used again.
     pub unsafe fn start_sweep(&self) {
-        debug_assert!(!self.newborn.is_wanted(), "M4: marking is under way");
+        debug_assert!(!self.allocate_black.is_wanted(), "M4: marking is under way");
         self.set_retain_goal();
         let next = self.now().next();
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");

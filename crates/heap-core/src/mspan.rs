@@ -28,9 +28,9 @@ use heap_sync::atomic::{AtomicU8, Ordering};
 
 use crate::gcbits::Bitmap;
 use crate::geometry::PAGE_SIZE;
-use crate::home::{Home, Homes};
 use crate::kind::ObjectKind;
 use crate::mcentral::Central;
+use crate::partition::{Partition, Partitioning};
 use crate::size_class::SizeClass;
 use crate::specials::Specials;
 use crate::sweep_gen::{SpanPhase, SpanStamp, SweepGen};
@@ -144,8 +144,8 @@ impl Body {
     /// Whose pages it has.
     #[inline]
     #[must_use]
-    pub fn home(&self, homes: Homes) -> Home {
-        homes.of_page(self.base.addr().get())
+    pub fn partition(&self, partitions: Partitioning) -> Partition {
+        partitions.of_page(self.base.addr().get())
     }
 
     /// Bytes of the span's pages.

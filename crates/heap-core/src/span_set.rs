@@ -53,7 +53,7 @@ const MAX_BLOCK: usize = bound(512, 2);
 /// Slots of the blocks of a short set.
 const MIN_BLOCK: usize = bound(32, 2);
 /// How often a popper looks again at a slot whose pusher is late.
-const PATIENCE: usize = bound(64, 0);
+const MAX_YIELDS: usize = bound(64, 0);
 
 /// An unbounded set of `NonNull<T>`, shared by any number of threads.
 ///
@@ -492,9 +492,9 @@ fn install<T>(
 /// Takes the item out of a slot that this popper claimed, or closes the slot.
 fn take<T, P: Protocol>(slot: &AtomicPtr<T>) -> Option<NonNull<T>> {
     let mut item = slot.load(Ordering::Acquire);
-    let mut patience = PATIENCE;
-    while item.is_null() && patience > 0 {
-        patience -= 1;
+    let mut yields_left = MAX_YIELDS;
+    while item.is_null() && yields_left > 0 {
+        yields_left -= 1;
         spin_loop();
         item = slot.load(Ordering::Acquire);
     }

@@ -169,8 +169,8 @@ impl core::fmt::Debug for StackBlock {
 ///
 /// Taking blocks from the heap may sweep, and so run destructors that come back to
 /// this cache. Hence there is no function that does both: the caller takes a list
-/// with [`StackCache::lend`], fills it with [`HeapOwner::stack_blocks`], and returns
-/// it with [`StackCache::restock`].
+/// with [`StackCache::take_all`], fills it with [`HeapOwner::stack_blocks`], and returns
+/// it with [`StackCache::put_all`].
 #[derive(Debug, Default)]
 pub struct StackCache {
     free: [Vec<StackBlock>; ORDERS],
@@ -184,17 +184,17 @@ impl StackCache {
     }
 
     /// The list of an order, to be filled.
-    pub fn lend(&mut self, order: Order) -> Vec<StackBlock> {
+    pub fn take_all(&mut self, order: Order) -> Vec<StackBlock> {
         core::mem::take(&mut self.free[order.index()])
     }
 
     /// Takes a list back. What is too much by now goes back to the heap: destructors
     /// may have returned blocks since the list was lent.
-    pub fn restock(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
+    pub fn put_all(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
         blocks.retain(|block| block.bytes() == order.block_bytes());
         blocks.truncate(2 * half(order));
         let list = &mut self.free[order.index()];
-        list.drain(..).for_each(|block| file(&mut blocks, order, block));
+        list.drain(..).for_each(|block| push_to(&mut blocks, order, block));
         *list = blocks;
     }
 
@@ -208,7 +208,7 @@ impl StackCache {
         if list.len() >= 2 * half(order) {
             give_back(heap, list, half(order));
         }
-        file(list, order, block);
+        push_to(list, order, block);
     }
 
     /// Gives all blocks back, those of `heap` with few locks.
@@ -222,7 +222,7 @@ impl StackCache {
 /// Adds a block of this very order to its list (SK6). Any other goes back to its heap,
 /// and so does one for which there is no room or no memory.
 #[inline]
-fn file(list: &mut Vec<StackBlock>, order: Order, block: StackBlock) {
+fn push_to(list: &mut Vec<StackBlock>, order: Order, block: StackBlock) {
     let fits = block.bytes() == order.block_bytes() && list.len() < 2 * half(order);
     if fits && list.try_reserve(1).is_ok() {
         list.push(block);

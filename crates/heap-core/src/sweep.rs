@@ -45,7 +45,7 @@ thread_local! {
 
 /// Whether this thread is running a destructor of a heap object.
 #[must_use]
-pub fn is_dropping() -> bool {
+pub fn is_in_destructor() -> bool {
     DROPPING.try_with(Cell::get).unwrap_or(false)
 }
 

@@ -274,7 +274,7 @@ fn edges_between(start: *const NonNull<u8>, at: *const NonNull<u8>) -> usize {
 /// Makes a mark byte black if it is white; says whether it was. Of two workers that ask
 /// at the same time both may be told so: then both trace the object (MK2).
 #[inline(always)]
-pub fn blacken_if_white(mark: &AtomicU8) -> bool {
+pub fn try_mark_black(mark: &AtomicU8) -> bool {
     // ORDERING: Relaxed: tracing only reads, so who traces an object twice needs no
     // order. A grey object stays grey: whoever made it so will trace it.
     // Model: loom_page_queue::a_neighbour_is_traced (in the collector).
@@ -357,7 +357,7 @@ impl Cursor {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
-        if blacken_if_white(mark) {
+        if try_mark_black(mark) {
             // SAFETY: TR1; `found` is below the number of places: it was when the cursor was
             // made, and is masked whenever it grows (TR3).
             unsafe { self.granules.add(self.found).write(granule as u16) };

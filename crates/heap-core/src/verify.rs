@@ -170,8 +170,8 @@ fn check_specials(span: &Span, body: &Body) -> Result<(), VerifyError> {
     let key = |special: &Special| (special.object, special.kind);
     let sorted = list.windows(2).all(|pair| key(&pair[0]) < key(&pair[1]));
     ensure(sorted, "SP1", || format!("specials out of order: {list:?}"))?;
-    let homeless = list.iter().find(|special| !body.may_start_at(special.object.addr().get()));
-    ensure(homeless.is_none(), "SP1", || format!("{homeless:?} is of no object"))?;
+    let strays = list.iter().find(|special| !body.may_start_at(special.object.addr().get()));
+    ensure(strays.is_none(), "SP1", || format!("{strays:?} is of no object"))?;
     ensure(span.specials().any() != list.is_empty(), "SP4", || {
         format!("the span at {:p} has {} specials", body.base, list.len())
     })

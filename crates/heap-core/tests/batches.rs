@@ -10,11 +10,11 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use support::{ask, cache_at, collect_everything, config, refill, verify_at_rest};
 
@@ -37,7 +37,7 @@ fn fill(heap: &MHeap, cache: &mut Cache, kind: &'static ObjectKind, class: SizeC
 /// many more, and so on.
 fn wanted(kind: &'static ObjectKind, bytes: usize, filled: &[usize]) -> usize {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let (mut cache, class) = (cache_at(Home::default()), class_of(bytes));
+    let (mut cache, class) = (cache_at(Partition::default()), class_of(bytes));
     for spans in filled {
         fill(&heap, &mut cache, kind, class, spans * class.objects_per_span());
         cache.flush(&heap);
@@ -76,7 +76,7 @@ fn a_full_batch_at_most() {
 fn a_batch_is_used_span_by_span() {
     const SPANS: usize = 40;
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let (mut cache, class) = (cache_at(Home::default()), class_of(1024));
+    let (mut cache, class) = (cache_at(Partition::default()), class_of(1024));
     let per_span = class.objects_per_span();
     fill(&heap, &mut cache, &NOSCAN, class, SPANS * per_span);
     // All of them die: the next cycle begins with batches of ten.

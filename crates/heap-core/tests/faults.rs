@@ -15,14 +15,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use heap_core::error::OutOfMemory;
-use heap_core::gcbits::HomeBits;
+use heap_core::gcbits::PartitionBits;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
-use heap_core::home::Home;
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{MHeap, SpanBatch};
 use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{SweepBy, Tally};
 use support::{
@@ -266,20 +266,20 @@ fn bitmaps_are_kept_while_no_new_ones_can_be_had() {
     }
 }
 
-/// A span is swept by whoever needs it, with a bitmap of their home. If there is none to be
-/// had, it keeps one that may be of another home, where nothing is amiss (GB1).
+/// A span is swept by whoever needs it, with a bitmap of their partition. If there is none to be
+/// had, it keeps one that may be of another partition, where nothing is amiss (GB1).
 #[test]
-fn bitmaps_are_kept_while_another_home_has_no_new_ones() {
+fn bitmaps_are_kept_while_another_partition_has_no_new_ones() {
     let _serial = SERIAL.lock();
-    let bits = HomeBits::default();
-    let [own, other] = [0, 1].map(Home::of_mutator);
+    let bits = PartitionBits::default();
+    let [own, other] = [0, 1].map(Partition::of_mutator);
     let (first, end) = bits.at(own).alloc(64).expect("memory").range();
     // SAFETY: one thread.
     let rotate = || unsafe { bits.rotate() };
     rotate();
     for _ in 0..5 {
         NO_BITMAPS.store(true, Ordering::Relaxed);
-        assert!(bits.at(other).alloc(64).is_none() && bits.kept());
+        assert!(bits.at(other).alloc(64).is_none() && bits.bitmap_alloc_failed());
         NO_BITMAPS.store(false, Ordering::Relaxed);
         rotate();
         let in_use = bits.in_use();
@@ -371,7 +371,7 @@ struct Raw {
 impl Default for Raw {
     fn default() -> Self {
         let heap = MHeap::new(config(), Box::new(SystemOs));
-        Raw { heap, cache: cache_at(Home::default()), live: Vec::new() }
+        Raw { heap, cache: cache_at(Partition::default()), live: Vec::new() }
     }
 }
 

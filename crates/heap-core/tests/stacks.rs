@@ -57,11 +57,11 @@ impl Stacks {
         if let Some(block) = cache.take(order) {
             return Ok(block);
         }
-        let mut blocks = cache.lend(order);
+        let mut blocks = cache.take_all(order);
         let taken = heap.stack_blocks(order, &mut blocks);
         assert!(blocks.len() * order.block_bytes() <= CACHE_BYTES / 2, "SK6");
         let block = blocks.pop();
-        cache.restock(order, blocks);
+        cache.put_all(order, blocks);
         taken.map(|()| block.expect("at least one block"))
     }
 
@@ -401,12 +401,12 @@ fn blocks_are_returned_by_any_thread() {
             scope.spawn(|| {
                 let mut cache = StackCache::default();
                 for round in 0..200 {
-                    let mut blocks = cache.lend(order);
+                    let mut blocks = cache.take_all(order);
                     heap.stack_blocks(order, &mut blocks).expect("memory");
                     let large = heap.large_stack_block(40 * KIB).expect("memory");
                     let sent = blocks.split_off(blocks.len() / 2);
                     scope.spawn(move || drop((sent, large)));
-                    cache.restock(order, blocks);
+                    cache.put_all(order, blocks);
                     if round % 3 == 0 {
                         cache.flush(&heap);
                     }
@@ -453,7 +453,7 @@ fn a_cache_returns_blocks_of_another_heap_to_that_heap() {
     assert_eq!(a.memory().stacks, 0);
 
     // Lists that are taken back are as the caller made them.
-    cache.restock(order, blocks_of(&a, order, CACHE_BYTES / KIB));
+    cache.put_all(order, blocks_of(&a, order, CACHE_BYTES / KIB));
     theirs.into_iter().for_each(|block| cache.put(&b, block));
     verify(&a);
     verify(&b);
@@ -471,7 +471,7 @@ fn a_cache_files_only_blocks_of_an_orders_very_size() {
     let large = || heap.large_stack_block(24 * KIB).expect("memory");
     cache.put(&heap, large());
     assert!(cache.take(biggest).is_none(), "24 KiB pass for 32");
-    cache.restock(biggest, vec![large()]);
+    cache.put_all(biggest, vec![large()]);
     assert!(cache.take(biggest).is_none(), "24 KiB pass for 32");
     assert_eq!(heap.memory().stacks, 0, "they went back");
 }
@@ -483,10 +483,10 @@ fn a_list_taken_back_leaves_the_cache_within_bounds() {
     let mut cache = StackCache::default();
     for order in Order::all() {
         let most = CACHE_BYTES / order.block_bytes();
-        let mut list = cache.lend(order);
+        let mut list = cache.take_all(order);
         list.append(&mut blocks_of(&heap, order, most / 2 + 1));
         blocks_of(&heap, order, most).into_iter().for_each(|block| cache.put(&heap, block));
-        cache.restock(order, list);
+        cache.put_all(order, list);
         let kept = core::iter::from_fn(|| cache.take(order)).count();
         assert_eq!(kept, most);
     }

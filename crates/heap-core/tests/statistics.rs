@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
-use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, Snapshot};
 use heap_core::os::SimOs;
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::{Counted, SweepBy};
 use support::{
@@ -130,7 +130,7 @@ fn every_sample_adds_up_while_others_run() {
     let os = SimOs::new();
     let heap = MHeap::new(support::config(), Box::new(os.clone()));
     let mut mutators: Vec<Mutator> = (1..=3)
-        .map(|seed| Mutator { cache: cache_at(Home::default()), kept: Vec::new(), seed })
+        .map(|seed| Mutator { cache: cache_at(Partition::default()), kept: Vec::new(), seed })
         .collect();
     let samples = AtomicUsize::new(0);
     for _ in 0..6 {

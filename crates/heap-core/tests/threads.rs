@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
-use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SimOs;
+use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use support::{before_mark, cache_at, large, mark, refill, slot, start_sweep, verify_at_rest};
 
@@ -89,10 +89,10 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
     let os = SimOs::new();
     let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
     let heap = MHeap::new(config, Box::new(os.clone()));
-    heap.divide(MUTATORS);
+    heap.set_partitions(MUTATORS);
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)
         .map(|seed| Mutator {
-            cache: cache_at(Home::of_mutator(seed as usize)),
+            cache: cache_at(Partition::of_mutator(seed as usize)),
             objects: Vec::new(),
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             counted: 0,
@@ -110,7 +110,7 @@ fn mutators_sweepers_and_scavengers_do_not_meet() {
             threads.push(scope.spawn(|| heap.sweep_rest(SweepBy::Background)));
             threads.push(scope.spawn(|| {
                 for i in 0..40 {
-                    heap.divide(i % MUTATORS + 1);
+                    heap.set_partitions(i % MUTATORS + 1);
                     match i % 4 {
                         0 => heap.release_idle(),
                         1 => heap.trim(1 << 20),

@@ -7,11 +7,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
-use heap_core::home::Home;
 use heap_core::kind::{ObjectKind, TINY};
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, MHeap};
 use heap_core::os::SystemOs;
+use heap_core::partition::Partition;
 use heap_core::specials::SpecialKind;
 use heap_core::stats::SweepBy;
 use heap_core::tiny::{TINY_CLASS, TinyLayout};
@@ -66,7 +66,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
     for bytes in 1..16 {
         for count in [1, 2, 3, 4, 5, 15, 16, 17, 511, 512, 513, 2000] {
             let heap = heap();
-            let mut cache = cache_at(Home::default());
+            let mut cache = cache_at(Partition::default());
             let layout = TinyLayout::new(bytes, 1).expect("shares");
             let mut seen: Vec<usize> = (0..count)
                 .map(|_| slot_of(alloc(&heap, &mut cache, layout).addr().get()))
@@ -84,7 +84,7 @@ fn a_slot_that_was_begun_counts_as_a_whole() {
 #[test]
 fn a_slot_is_filled_also_when_its_window_was_put_aside() {
     let heap = heap();
-    let mut cache = cache_at(Home::default());
+    let mut cache = cache_at(Partition::default());
     let kinds: &'static [ObjectKind; 256] = Box::leak(Box::new(core::array::from_fn(|_| {
         let name = || "other";
         ObjectKind::plain(name)
@@ -106,7 +106,7 @@ fn a_slot_is_filled_also_when_its_window_was_put_aside() {
 #[test]
 fn slots_stay_as_long_as_a_tiny_object_is_marked() {
     let heap = heap();
-    let mut cache = cache_at(Home::default());
+    let mut cache = cache_at(Partition::default());
     let mut live: BTreeMap<usize, (NonNull<u8>, u8)> = BTreeMap::new();
     let mut random = 0x9E37_79B9_u32;
     let mut next = || {
@@ -142,7 +142,7 @@ fn slots_stay_as_long_as_a_tiny_object_is_marked() {
 #[test]
 fn any_address_in_a_shared_slot_may_be_an_object() {
     let heap = heap();
-    let mut cache = cache_at(Home::default());
+    let mut cache = cache_at(Partition::default());
     let layout = TinyLayout::new(4, 4).expect("shares");
     let objects: Vec<NonNull<u8>> = (0..5).map(|_| alloc(&heap, &mut cache, layout)).collect();
     cache.flush(&heap);
@@ -166,7 +166,7 @@ fn any_address_in_a_shared_slot_may_be_an_object() {
 #[test]
 fn specials_of_tiny_objects_fire_with_the_slot() {
     let heap = heap();
-    let mut cache = cache_at(Home::default());
+    let mut cache = cache_at(Partition::default());
     let layout = TinyLayout::new(8, 8).expect("shares");
     let pair = [alloc(&heap, &mut cache, layout), alloc(&heap, &mut cache, layout)];
     assert_eq!(slot_of(pair[0].addr().get()), slot_of(pair[1].addr().get()));

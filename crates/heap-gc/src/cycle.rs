@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use heap_core::home::Home;
+use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 
@@ -26,7 +26,7 @@ use crate::shared::{MarkingId, Shared};
 
 /// A mutator waits for the stop of a collection that another one has begun when the heap
 /// is larger than it should be by this part.
-const OVERDUE_SHARE: usize = 8;
+const OVERDUE_DIVISOR: usize = 8;
 
 /// How long a step is that somebody asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
@@ -85,8 +85,8 @@ impl Shared {
         // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
         // be refused because the collector's thread does not run.
         let trigger = self.trigger_bytes();
-        let most = trigger.saturating_add(trigger / OVERDUE_SHARE);
-        let right = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_tight() {
+        let most = trigger.saturating_add(trigger / OVERDUE_DIVISOR);
+        let right = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_near_limit() {
             self.gate.claim_before_stop()
         } else {
             self.gate.try_claim()
@@ -161,7 +161,7 @@ impl Shared {
             wanted |= wanted_since;
             underway
         };
-        if wanted || self.is_tight() {
+        if wanted || self.is_near_limit() {
             extent = Extent::Whole;
         }
         let before = underway.marking.counts().bytes;
@@ -208,7 +208,7 @@ impl Shared {
             traced => traced,
         };
         let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
-        let goal = goal.min(self.tight_bytes.load(Ordering::Relaxed)).max(live);
+        let goal = goal.min(self.near_limit_bytes.load(Ordering::Relaxed)).max(live);
         let marking = Marking::new(self.heap.isa());
         (Underway { marking, goal, expected, mark_time: Duration::ZERO }, wanted)
     }
@@ -248,7 +248,7 @@ impl Shared {
         if self.marking_id().is_none() {
             // SAFETY: the world is stopped, and the first stop of a marking has flushed the
             // caches (`begin`).
-            unsafe { self.heap.keep_newborn() };
+            unsafe { self.heap.begin_allocate_black() };
             // ORDERING: Relaxed: mutators look when they come inside, which synchronises
             // with the end of the stop (GA3).
             self.marking.store(MarkingId::next().get(), Ordering::Relaxed);
@@ -270,13 +270,13 @@ impl Shared {
         underway: Underway,
     ) {
         let mut counts = underway.marking.counts();
-        let mut newborn = 0;
+        let mut allocated_black = 0;
         if self.marking_id().is_some() {
             self.flush_caches(world, members);
             // SAFETY: the world is stopped, the caches were flushed just now, and marking is done.
-            let (objects, bytes) = unsafe { self.heap.take_newborn() };
+            let (objects, bytes) = unsafe { self.heap.end_allocate_black() };
             counts += MarkCounts { objects, bytes };
-            newborn = bytes;
+            allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may ask.
             self.gate.stepped();
@@ -293,14 +293,14 @@ impl Shared {
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.heap.settle_stacks();
         let in_steps = self.settings.mark_slice.is_some_and(|slice| underway.mark_time > slice);
-        self.set_triggers(counts.bytes, newborn, in_steps);
+        self.set_triggers(counts.bytes, allocated_black, in_steps);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);
         let mut cycles = self.cycles.lock();
         cycles.collections += 1;
         cycles.marked_objects = counts.objects as u64;
         cycles.marked_bytes = counts.bytes as u64;
-        cycles.traced_bytes = counts.bytes - newborn;
+        cycles.traced_bytes = counts.bytes - allocated_black;
     }
 
     /// Waits until the world stands. Returns the mutators there are, and proof that they
@@ -323,14 +323,14 @@ impl Shared {
             let (cache, stacks) =
                 unsafe { (member.cache_stopped(world), member.stacks_stopped(world)) };
             if cache.is_in_use() {
-                // Who does not allocate needs no home.
-                cache.move_to(Home::of_mutator(busy));
+                // Who does not allocate needs no partition.
+                cache.move_to(Partition::of_mutator(busy));
                 busy += 1;
             }
             self.flush(cache, stacks);
         }
         if busy > 0 {
-            self.heap.divide(busy);
+            self.heap.set_partitions(busy);
         }
     }
 

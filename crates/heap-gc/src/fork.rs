@@ -66,7 +66,7 @@ mod system {
     use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
     use std::time::Duration;
 
-    use heap_core::sweep::is_dropping;
+    use heap_core::sweep::is_in_destructor;
 
     use super::Batches;
 
@@ -138,7 +138,7 @@ mod system {
     }
 
     extern "C" fn before() {
-        if is_dropping() {
+        if is_in_destructor() {
             // A destructor forks, perhaps in a batch: it cannot wait for itself.
             return;
         }

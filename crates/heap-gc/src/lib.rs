@@ -62,7 +62,7 @@ pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
 pub use heap_core::stack::StackBlock;
-pub use heap_core::sweep::is_dropping as is_sweeping_thread;
+pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::Tracer;
 pub use mutator::{Mutator, Tether};
 pub use roots::RootEntry;

@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
-use heap_core::home::Home;
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{Order, SPAN_BATCH, SpanBatch};
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
-use heap_core::sweep::is_dropping;
+use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::Tracer;
 use heap_sync::atomic::Ordering;
 
@@ -35,17 +35,17 @@ mod tiny;
 
 /// A mutator takes no more spans of one kind and class at a time than its share of this
 /// part of what may be granted before the next collection.
-const SPARE_SHARE: usize = 2;
+const SPARE_DIVISOR: usize = 2;
 /// Nor than its share of this part of the heap's limit: what lies in a cache is no use to
 /// other kinds, and is not found by who looks for pages.
-const SPARE_LIMIT_SHARE: usize = 32;
+const SPARE_LIMIT_DIVISOR: usize = 32;
 
 /// A mutator counts its spans as granted when they make up this many bytes.
 const GRANT_BYTES: usize = 64 << 10;
 /// Or its share of this part of what may be granted before the next collection.
-const GRANT_SHARE: usize = 16;
+const GRANT_DIVISOR: usize = 16;
 /// In a heap with a limit, no more than this part of it for each.
-const GRANT_LIMIT_SHARE: usize = 256;
+const GRANT_LIMIT_DIVISOR: usize = 256;
 
 /// A shadow stack keeps room for this many objects.
 const SHADOW_KEEP: usize = 1024;
@@ -68,12 +68,12 @@ unsafe impl Send for Record {}
 unsafe impl Sync for Record {}
 
 impl Record {
-    fn at(home: Home) -> Record {
+    fn at(partition: Partition) -> Record {
         Record {
             presence: Presence::default(),
             // SAFETY: a record is of one heap, which each collection and the mutator's end
             // flush it to (C1); a mutator holds the heap.
-            cache: UnsafeCell::new(unsafe { Cache::at(home) }),
+            cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
             stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
             shade: UnsafeCell::default(),
@@ -183,9 +183,9 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<Shared>) -> Mutator {
-        // Until a collection sees who allocates, one home is as good as another.
-        let home = Home::of_mutator(shared.mutators.load(Ordering::Relaxed));
-        let record = Arc::new(Record::at(home));
+        // Until a collection sees who allocates, one partition is as good as another.
+        let partition = Partition::of_mutator(shared.mutators.load(Ordering::Relaxed));
+        let record = Arc::new(Record::at(partition));
         let mut members = shared.members.lock();
         members.push(Arc::clone(&record));
         shared.mutators.store(members.len(), Ordering::Relaxed);
@@ -539,7 +539,7 @@ impl Mutator {
         // Destructors may run while the list is out, and return blocks: no borrow of
         // the cache is alive.
         // SAFETY: MU1, as in `stack_block`.
-        let mut blocks = unsafe { &mut *self.record.stacks.get() }.lend(order);
+        let mut blocks = unsafe { &mut *self.record.stacks.get() }.take_all(order);
         // Destructors that paying the credit ran may have returned some.
         let there = blocks.len();
         if shared.heap.stack_blocks(order, &mut blocks).inspect_err(refused).is_ok() {
@@ -547,7 +547,7 @@ impl Mutator {
         }
         let block = blocks.pop();
         // SAFETY: MU1, as in `stack_block`.
-        unsafe { &mut *self.record.stacks.get() }.restock(order, blocks);
+        unsafe { &mut *self.record.stacks.get() }.put_all(order, blocks);
         block
     }
 
@@ -694,7 +694,7 @@ impl Drop for Mutator {
 /// panic is caught around the destructor.
 fn check_not_in_destructor() {
     assert!(
-        !is_dropping(),
+        !is_in_destructor(),
         "a destructor of a heap object cannot allocate in a heap or wait for one"
     );
 }
@@ -708,7 +708,7 @@ impl Shared {
     fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
         let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
-        let spare = (left / SPARE_SHARE).min(limit / SPARE_LIMIT_SHARE);
+        let spare = (left / SPARE_DIVISOR).min(limit / SPARE_LIMIT_DIVISOR);
         // ORDERING: Relaxed: a hint; the caller has counted itself.
         let each = spare / self.mutators.load(Ordering::Relaxed);
         wanted.min(1 + each.min(self.credit.worth(SPAN_BATCH)) / span_bytes)
@@ -721,9 +721,9 @@ impl Shared {
         let left = self.trigger_bytes().saturating_sub(live);
         let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
         // ORDERING: Relaxed: a hint; the caller has counted itself.
-        let each = left / GRANT_SHARE / self.mutators.load(Ordering::Relaxed);
+        let each = left / GRANT_DIVISOR / self.mutators.load(Ordering::Relaxed);
         // Many may have counted themselves when they were few.
-        GRANT_BYTES.min(each).min(limit / GRANT_LIMIT_SHARE)
+        GRANT_BYTES.min(each).min(limit / GRANT_LIMIT_DIVISOR)
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.
@@ -748,8 +748,8 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::shared::Settings;
-    use heap_core::home::Homes;
     use heap_core::kind::NOSCAN;
+    use heap_core::partition::Partitioning;
 
     /// What may be taken beside the first span, in bytes.
     fn spare(shared: &Shared) -> usize {
@@ -761,11 +761,11 @@ mod tests {
         let shared = Shared::new(Settings::default());
         let left = shared.trigger_bytes();
         let one = Mutator::attach(&shared);
-        assert_eq!(spare(&shared), left / SPARE_SHARE);
+        assert_eq!(spare(&shared), left / SPARE_DIVISOR);
         let others = [(); 3].map(|()| Mutator::attach(&shared));
-        assert_eq!(spare(&shared), left / SPARE_SHARE / 4);
+        assert_eq!(spare(&shared), left / SPARE_DIVISOR / 4);
         drop(others);
-        assert_eq!(spare(&shared), left / SPARE_SHARE);
+        assert_eq!(spare(&shared), left / SPARE_DIVISOR);
         assert_eq!(shared.affordable(5, PAGE_SIZE), 5);
         // Nothing is left, and one span is needed all the same.
         shared.live_bytes.store(left, Ordering::Relaxed);
@@ -779,28 +779,28 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_allocate_has_no_home() {
+    fn a_mutator_that_does_not_allocate_has_no_partition() {
         let shared = Shared::new(Settings::default());
         let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
         let [idle, busy @ ..] = &mut mutators;
         busy.iter().for_each(alloc);
         // SAFETY: they come back before they allocate again.
         busy.iter().for_each(|one| unsafe { one.leave() });
-        // The second and the third, from then on in the first two homes. Nobody has to
+        // The second and the third, from then on in the first two partitions. Nobody has to
         // allocate in every cycle, and nothing is known of a cycle in which nobody does.
         for _ in 0..4 {
             idle.collect();
-            assert_eq!(shared.heap.homes(), Homes::for_mutators(2));
+            assert_eq!(shared.heap.partitions(), Partitioning::for_mutators(2));
             // SAFETY: MU1: all of them are on this thread, and none does anything.
-            let homes = busy.each_ref().map(|one| unsafe { one.cache.as_ref() }.home());
-            assert_eq!(homes, [0, 1].map(Home::of_mutator));
+            let partitions = busy.each_ref().map(|one| unsafe { one.cache.as_ref() }.partition());
+            assert_eq!(partitions, [0, 1].map(Partition::of_mutator));
         }
         busy[1].enter();
         alloc(&busy[1]);
         // SAFETY: as above.
         unsafe { busy[1].leave() };
         idle.collect();
-        assert_eq!(shared.heap.homes(), Homes::for_mutators(1));
+        assert_eq!(shared.heap.partitions(), Partitioning::for_mutators(1));
     }
 
     #[test]
@@ -811,11 +811,11 @@ mod tests {
         alloc(&one);
         assert_eq!(one.count_at.get(), GRANT_BYTES);
         let trigger = shared.trigger_bytes();
-        assert_eq!(shared.count_next(trigger - GRANT_SHARE), 1);
+        assert_eq!(shared.count_next(trigger - GRANT_DIVISOR), 1);
         // Mutators do not see what others have opened.
-        let far = shared.count_next(trigger - 8 * GRANT_SHARE);
+        let far = shared.count_next(trigger - 8 * GRANT_DIVISOR);
         let other = Mutator::attach(&shared);
-        assert_eq!((far, shared.count_next(trigger - 8 * GRANT_SHARE)), (8, 4));
+        assert_eq!((far, shared.count_next(trigger - 8 * GRANT_DIVISOR)), (8, 4));
         // SAFETY: not used any more.
         unsafe { other.leave() };
         assert_eq!(shared.count_next(trigger + 1), 0);
@@ -830,8 +830,8 @@ mod tests {
         let settings = Settings { max_heap_bytes: Some(limit), ..Settings::default() };
         let shared = Shared::new(settings);
         let _one = Mutator::attach(&shared);
-        assert_eq!(spare(&shared), limit / SPARE_LIMIT_SHARE);
-        assert_eq!(shared.count_next(0), limit / GRANT_LIMIT_SHARE);
+        assert_eq!(spare(&shared), limit / SPARE_LIMIT_DIVISOR);
+        assert_eq!(shared.count_next(0), limit / GRANT_LIMIT_DIVISOR);
     }
 
     #[test]

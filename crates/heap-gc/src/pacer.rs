@@ -31,7 +31,7 @@ pub(crate) struct Pacer {
 }
 
 /// What is made during a marking leaves this part of the growth in any case.
-const NEWBORN_SHARE: usize = 2;
+const ALLOCATED_BLACK_DIVISOR: usize = 2;
 
 /// Room below a limit for what is allocated between the trigger and the next safepoint, and
 /// for partly filled spans.
@@ -41,16 +41,16 @@ fn headroom(limit: usize) -> usize {
 
 impl Pacer {
     /// The number of live bytes that the heap may reach, when the last collection kept
-    /// `marked` bytes, of which `newborn` bytes because they were made while it was under
+    /// `marked` bytes, of which `allocated_black` bytes because they were made while it was under
     /// way. Those are not known to be live, so the heap need not grow in proportion to
     /// them: they take some of its growth.
     #[must_use]
-    pub(crate) fn goal(&self, marked: usize, newborn: usize) -> usize {
-        let traced = marked.saturating_sub(newborn);
+    pub(crate) fn goal(&self, marked: usize, allocated_black: usize) -> usize {
+        let traced = marked.saturating_sub(allocated_black);
         let growth = traced as u128 * u128::from(self.growth_percent) / 100;
         let growth = usize::try_from(growth).unwrap_or(usize::MAX);
         let goal = traced.saturating_add(growth).max(self.min_heap_bytes);
-        let goal = goal.max(marked.saturating_add(growth.min(goal) / NEWBORN_SHARE));
+        let goal = goal.max(marked.saturating_add(growth.min(goal) / ALLOCATED_BLACK_DIVISOR));
         let goal = match self.max_heap_bytes {
             None => goal,
             Some(limit) => {
@@ -63,7 +63,7 @@ impl Pacer {
     /// The number of live bytes beyond which the next collection had better be done in one
     /// stop, so that nobody is refused meanwhile.
     #[must_use]
-    pub(crate) fn tight(&self, marked: usize) -> usize {
+    pub(crate) fn near_limit_bytes(&self, marked: usize) -> usize {
         let most = self.max_heap_bytes.map(|limit| limit - headroom(limit));
         most.map_or(usize::MAX, |most| most.max(marked.saturating_add(1)))
     }
@@ -75,31 +75,31 @@ impl Pacer {
         if !in_steps {
             return goal;
         }
-        let start = goal - goal.saturating_sub(marked) / RUNWAY_SHARE;
+        let start = goal - goal.saturating_sub(marked) / RUNWAY_DIVISOR;
         start.max(marked.saturating_add(1)).max(self.min_heap_bytes.min(goal))
     }
 }
 
 /// The part of the growth that is left for a marking in several steps.
-const RUNWAY_SHARE: usize = 8;
+const RUNWAY_DIVISOR: usize = 8;
 
 /// Between two steps of a marking so much may be allocated in any case (PA3).
 const STEP_BYTES_MIN: usize = 64 << 10;
 
 /// A marking that has found what was expected may find so much more of it.
-const SURPRISE_SHARE: usize = 16;
+const SURPRISE_DIVISOR: usize = 16;
 
 /// If a marking begins late, or too close to its goal, the heap may be larger by this part.
-const RUNWAY_LEAST: usize = 16;
+const RUNWAY_DIVISOR_MAX: usize = 16;
 
 /// The live bytes that a marking in several steps is to stay below, if it begins now.
 #[must_use]
 pub(crate) fn end_of_runway(live: usize, goal: usize) -> usize {
-    goal.max(live.saturating_add(live / RUNWAY_LEAST))
+    goal.max(live.saturating_add(live / RUNWAY_DIVISOR_MAX))
 }
 
 /// A step is twice as long for each such part by which the heap has outgrown its goal.
-const LATE_SHARE: usize = 16;
+const LATE_DIVISOR: usize = 16;
 
 /// A step that comes late is at least a multiple of this.
 const LATE_SLICE_MIN: Duration = Duration::from_micros(100);
@@ -107,7 +107,7 @@ const LATE_SLICE_MIN: Duration = Duration::from_micros(100);
 /// How long a step of marking should be (PA4).
 #[must_use]
 pub(crate) fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
-    let late = live.saturating_sub(goal) / (goal / LATE_SHARE).max(1);
+    let late = live.saturating_sub(goal) / (goal / LATE_DIVISOR).max(1);
     match u32::try_from(late) {
         Ok(0) => slice,
         Ok(late @ 1..16) => slice.max(LATE_SLICE_MIN).saturating_mul(1 << late),
@@ -136,7 +136,7 @@ impl Progress {
     #[must_use]
     pub(crate) fn allowance(&self) -> usize {
         let left = self.expected.saturating_sub(self.marked);
-        let left = left.max(self.marked / SURPRISE_SHARE).max(self.step).max(1);
+        let left = left.max(self.marked / SURPRISE_DIVISOR).max(self.step).max(1);
         let room = self.goal.saturating_sub(self.live);
         let share = room as u128 * self.step as u128 / left as u128;
         usize::try_from(share).unwrap_or(usize::MAX).max(STEP_BYTES_MIN)
@@ -192,13 +192,13 @@ mod tests {
         #[test]
         fn triggers_leave_room_and_respect_the_limit(
             marked in 0usize..1 << 40,
-            newborn in 0usize..1 << 40,
+            allocated_black in 0usize..1 << 40,
             growth in 0u32..=u32::MAX,
             min in 0usize..1 << 30,
             limit in proptest::option::of(1usize..1 << 40),
         ) {
             let pacer = Pacer { growth_percent: growth, min_heap_bytes: min, max_heap_bytes: limit };
-            let goal = pacer.goal(marked, newborn.min(marked));
+            let goal = pacer.goal(marked, allocated_black.min(marked));
             for in_steps in [false, true] {
                 let trigger = pacer.trigger(marked, goal, in_steps);
                 prop_assert!(trigger > marked && trigger <= goal, "PA1");

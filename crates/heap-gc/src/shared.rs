@@ -119,8 +119,8 @@ pub struct Shared {
     pub(crate) trigger_bytes: AtomicUsize,
     /// Live bytes that a collection in several steps is to stay below.
     pub(crate) goal_bytes: AtomicUsize,
-    /// Live bytes beyond which a heap with a limit is [tight](Shared::is_tight).
-    pub(crate) tight_bytes: AtomicUsize,
+    /// Live bytes beyond which a heap with a limit is [near it](Shared::is_near_limit).
+    pub(crate) near_limit_bytes: AtomicUsize,
     /// Pages in use at which a collection is due, in a heap with a limit.
     pub(crate) trigger_pages: AtomicUsize,
     /// Live bytes below which `trigger_pages` does not count.
@@ -165,7 +165,7 @@ impl Shared {
             live_bytes: CachePadded::new(AtomicUsize::new(0)),
             trigger_bytes: AtomicUsize::new(0),
             goal_bytes: AtomicUsize::new(0),
-            tight_bytes: AtomicUsize::new(usize::MAX),
+            near_limit_bytes: AtomicUsize::new(usize::MAX),
             trigger_pages: AtomicUsize::new(usize::MAX),
             trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
@@ -184,9 +184,9 @@ impl Shared {
     }
 
     /// Says when the next collection is due, when the last one has marked so many bytes, of
-    /// which `newborn` bytes because they are new. `in_steps`: whether the next one is
+    /// which `allocated_black` bytes because they are new. `in_steps`: whether the next one is
     /// expected to take several.
-    pub(crate) fn set_triggers(&self, marked: usize, newborn: usize, in_steps: bool) {
+    pub(crate) fn set_triggers(&self, marked: usize, allocated_black: usize, in_steps: bool) {
         // What stacks have is not there for objects.
         let stacks = self.heap.stack_pages();
         let limit = self.settings.max_heap_bytes;
@@ -196,10 +196,10 @@ impl Shared {
             min_heap_bytes: self.settings.min_heap_bytes,
             max_heap_bytes: limit,
         };
-        let goal = pacer.goal(marked, newborn);
+        let goal = pacer.goal(marked, allocated_black);
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.goal_bytes.store(goal, Ordering::Relaxed);
-        self.tight_bytes.store(pacer.tight(marked), Ordering::Relaxed);
+        self.near_limit_bytes.store(pacer.near_limit_bytes(marked), Ordering::Relaxed);
         self.trigger_bytes.store(pacer.trigger(marked, goal, in_steps), Ordering::Relaxed);
         if let Some(limit) = limit {
             // Pages run out before bytes do when spans are partly filled. Half
@@ -224,8 +224,8 @@ impl Shared {
 
     /// Whether a heap with a limit is so near to it that mutators may be refused before a
     /// marking in steps ends.
-    pub(crate) fn is_tight(&self) -> bool {
-        self.live_bytes.load(Ordering::Relaxed) > self.tight_bytes.load(Ordering::Relaxed)
+    pub(crate) fn is_near_limit(&self) -> bool {
+        self.live_bytes.load(Ordering::Relaxed) > self.near_limit_bytes.load(Ordering::Relaxed)
             || (self.settings.max_heap_bytes.is_some()
                 && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
@@ -329,7 +329,7 @@ impl Shared {
     /// memory that holds no objects back to the system. Returns the bytes given
     /// back. Stops nobody.
     pub fn release_idle(&self) -> usize {
-        if !heap_core::sweep::is_dropping() {
+        if !heap_core::sweep::is_in_destructor() {
             // The ticket is returned after the sweep is accounted for: whoever finds
             // sweeping over finds the counters complete, and we are no mutator that a
             // verifier would wait for.

@@ -113,7 +113,7 @@ fn check_pace(shared: &Shared) -> Result<(), VerifyError> {
     let (live, trigger, marked) = shared.pace();
     let allocated = shared.heap.snapshot().total().live_bytes();
     // What a sweep without memory for a bitmap has left is dead, and not counted.
-    let exact = !shared.heap.keeps_garbage();
+    let exact = !shared.heap.retains_dead();
     ensure(live >= allocated || !exact, "L1", || {
         format!("{allocated} bytes are allocated, {live} are accounted for")
     })?;

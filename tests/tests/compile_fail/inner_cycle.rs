@@ -13,8 +13,8 @@ fn main() {
     let _ = Cache::at(Home::default());
     let _ = heap.alloc_large(&NOSCAN, 8);
     heap.before_mark();
-    heap.keep_newborn();
-    heap.take_newborn();
+    heap.begin_allocate_black();
+    heap.end_allocate_black();
     heap.start_sweep();
     HomeBits::default().rotate();
 }

@@ -82,8 +82,8 @@ impl MHeap {
             let arena = unsafe { Arena::of(region.base()) };
             self.check_tables(arena, base, region.bytes() / PAGE_SIZE, inside)?;
         }
-        let homeless = spans.iter().find(|(base, _)| pages.regions.find(*base).is_none());
-        ensure(homeless.is_none(), "R1", || format!("{homeless:x?} is in no region"))?;
+        let strays = spans.iter().find(|(base, _)| pages.regions.find(*base).is_none());
+        ensure(strays.is_none(), "R1", || format!("{strays:x?} is in no region"))?;
         let arenas_known = pages.alloc.arenas();
         // A huge region may be as short as an arena.
         ensure(arenas_known <= arenas, "R1", || {

@@ -175,8 +175,8 @@ impl MHeap {
     /// Whether a sweep since the last marking had no memory for a bitmap: then some
     /// of what is allocated is known to be dead.
     #[must_use]
-    pub fn keeps_garbage(&self) -> bool {
-        self.bits.kept()
+    pub fn retains_dead(&self) -> bool {
+        self.bits.bitmap_alloc_failed()
     }
 
     pub(super) fn memory_of(&self, pages: &Pages, bitmaps: usize) -> MemoryStats {

@@ -182,8 +182,8 @@ impl Pages {
     }
 
     /// Takes a run out that is worth giving back to the system (U1: it is in
-    /// flight until `land`), with the region that keeps it mapped.
-    pub(super) fn take_flight(
+    /// flight until `finish_scavenge`), with the region that keeps it mapped.
+    pub(super) fn begin_scavenge(
         &mut self,
         max_pages: usize,
         policy: &ScavengePolicy,
@@ -198,7 +198,7 @@ impl Pages {
     }
 
     /// Puts a run in flight back, with or without its memory.
-    pub(super) fn land(&mut self, run: PageRun, released: bool) {
+    pub(super) fn finish_scavenge(&mut self, run: PageRun, released: bool) {
         self.in_flight -= run.npages - run.scavenged_pages;
         self.in_flight_released -= run.scavenged_pages;
         if released {

@@ -99,7 +99,7 @@ impl MHeap {
             if over == 0 {
                 return total;
             }
-            let Some((run, region)) = pages.take_flight(wanted.min(STRETCH), &policy) else {
+            let Some((run, region)) = pages.begin_scavenge(wanted.min(STRETCH), &policy) else {
                 return total;
             };
             let first = pages.pointer(run.base);
@@ -109,7 +109,7 @@ impl MHeap {
             let outcome = unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
             let mut pages = self.pages.lock();
             pages.released_may_be_dirty |= outcome == Decommit::Offered;
-            pages.land(run, outcome != Decommit::Refused);
+            pages.finish_scavenge(run, outcome != Decommit::Refused);
             drop(pages);
             if outcome == Decommit::Refused {
                 return total;

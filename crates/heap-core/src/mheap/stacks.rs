@@ -32,10 +32,10 @@ use crate::asan;
 use crate::corrupt;
 use crate::error::{OutOfMemory, VerifyError, ensure};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
-use crate::home::Home;
 use crate::mspan::ManualSpan;
 use crate::os::Reservation;
-use crate::sweep::{POISON, is_dropping};
+use crate::partition::Partition;
+use crate::sweep::{POISON, is_in_destructor};
 
 /// Number of orders.
 pub const ORDERS: usize = 6;
@@ -88,7 +88,7 @@ impl Order {
 }
 
 /// A share in a heap.
-pub(crate) type Owner = std::sync::Arc<MHeap>;
+pub(crate) type HeapRef = std::sync::Arc<MHeap>;
 
 /// What is known of a block. Does not change while its slab exists, and so not while
 /// the block is out.
@@ -111,15 +111,15 @@ unsafe impl Send for BlockDesc {}
 pub(crate) type RawBlock = NonNull<BlockDesc>;
 
 /// What a slab is made of.
-struct Pieces {
+struct SlabParts {
     span: ManualSpan,
     /// SK5.
-    owner: Owner,
+    owner: HeapRef,
     /// In place: blocks that are out are pointers to these.
     blocks: Vec<BlockDesc>,
 }
 
-impl core::fmt::Debug for Pieces {
+impl core::fmt::Debug for SlabParts {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         // The owner would print the pool again.
         self.span.fmt(f)
@@ -130,7 +130,7 @@ impl core::fmt::Debug for Pieces {
 #[derive(Debug)]
 struct Slab {
     /// `None` if the place in the table is vacant.
-    pieces: Option<Pieces>,
+    parts: Option<SlabParts>,
     /// `None` for a large block.
     order: Option<Order>,
     /// A bit for each block that is free.
@@ -170,7 +170,7 @@ impl StackPool {
         &mut self,
         order: Option<Order>,
         span: ManualSpan,
-        owner: &Owner,
+        owner: &HeapRef,
     ) -> Result<RawBlock, ManualSpan> {
         let count = order.map_or(1, Order::blocks);
         let mut blocks = Vec::new();
@@ -188,8 +188,8 @@ impl StackPool {
             bit: 1 << block,
         }));
         let first = NonNull::from(&blocks[0]);
-        let pieces = Pieces { span, owner: Owner::clone(owner), blocks };
-        let mut slab = Slab { pieces: Some(pieces), order, free: 0, place: 0 };
+        let parts = SlabParts { span, owner: HeapRef::clone(owner), blocks };
+        let mut slab = Slab { parts: Some(parts), order, free: 0, place: 0 };
         if let Some(order) = order {
             slab.free = slab.all();
             slab.place = self.partial[order.index()].len() as u32;
@@ -224,13 +224,13 @@ impl StackPool {
             && let Some(&index) = self.partial[order.index()].last()
         {
             let slab = &mut self.slabs[index as usize];
-            let Some(pieces) = &slab.pieces else {
+            let Some(parts) = &slab.parts else {
                 corrupt!("SK3: the listed slab {index} is vacant");
             };
             while taken < most && slab.free != 0 {
                 let block = slab.free.trailing_zeros() as usize;
                 slab.free &= slab.free - 1;
-                let block = &pieces.blocks[block];
+                let block = &parts.blocks[block];
                 asan::unpoison(block.base.as_ptr(), block.bytes);
                 sink(NonNull::from(block));
                 taken += 1;
@@ -257,9 +257,9 @@ impl StackPool {
     }
 
     /// Takes a block back. Returns the slab's pieces if no other block of it is out.
-    fn put(&mut self, index: u32, bit: u32) -> Option<Pieces> {
+    fn put(&mut self, index: u32, bit: u32) -> Option<SlabParts> {
         let slab = &mut self.slabs[index as usize];
-        if slab.pieces.is_none() || slab.free & bit != 0 {
+        if slab.parts.is_none() || slab.free & bit != 0 {
             corrupt!("SK2: a stack block is returned twice: {bit:#x} of {slab:?}");
         }
         let was_listed = slab.free != 0;
@@ -268,7 +268,7 @@ impl StackPool {
         let place = slab.place as usize;
         let Some(order) = slab.order else {
             self.vacant.push(index);
-            return slab.pieces.take();
+            return slab.parts.take();
         };
         let list = &mut self.partial[order.index()];
         if !unused {
@@ -278,7 +278,7 @@ impl StackPool {
             }
             return None;
         }
-        let pieces = slab.pieces.take();
+        let parts = slab.parts.take();
         if was_listed {
             list.swap_remove(place);
             if let Some(&moved) = list.get(place) {
@@ -287,12 +287,12 @@ impl StackPool {
         }
         self.count[order.index()] -= 1;
         self.vacant.push(index);
-        pieces
+        parts
     }
 
     /// All manual spans.
     pub(crate) fn spans(&self) -> impl Iterator<Item = &ManualSpan> {
-        self.slabs.iter().filter_map(|slab| Some(&slab.pieces.as_ref()?.span))
+        self.slabs.iter().filter_map(|slab| Some(&slab.parts.as_ref()?.span))
     }
 
     /// Recounts. Returns a broken invariant.
@@ -310,7 +310,7 @@ impl StackPool {
             }
         }
         for (index, slab) in self.slabs.iter().enumerate() {
-            let Some(Pieces { span, blocks, .. }) = &slab.pieces else { continue };
+            let Some(SlabParts { span, blocks, .. }) = &slab.parts else { continue };
             let pages = slab.order.map_or(span.npages(), |_| SLAB_PAGES);
             let bytes: usize = blocks.iter().map(|block| block.bytes).sum();
             let apart = blocks.iter().enumerate().all(|(i, block)| {
@@ -341,7 +341,7 @@ impl MHeap {
 
     /// Takes blocks of `order`, at most `most` and at least one.
     pub(crate) fn take_blocks(
-        self: &Owner,
+        self: &HeapRef,
         order: Order,
         most: usize,
         mut sink: impl FnMut(RawBlock),
@@ -367,7 +367,7 @@ impl MHeap {
     }
 
     /// A block with a span of its own.
-    pub(crate) fn take_large_block(self: &Owner, bytes: usize) -> Result<RawBlock, OutOfMemory> {
+    pub(crate) fn take_large_block(self: &HeapRef, bytes: usize) -> Result<RawBlock, OutOfMemory> {
         if bytes > isize::MAX as usize - ARENA_SIZE {
             return Err(OutOfMemory::TooLarge);
         }
@@ -413,9 +413,9 @@ impl MHeap {
     pub(crate) unsafe fn put_blocks(
         &self,
         blocks: impl IntoIterator<Item = RawBlock>,
-    ) -> Option<Owner> {
+    ) -> Option<HeapRef> {
         let mut share = None;
-        let by_owner = !is_dropping();
+        let by_owner = !is_in_destructor();
         let mut pool = self.stacks.lock();
         for block in blocks {
             // SAFETY: the block is out, so its slab exists.
@@ -430,7 +430,7 @@ impl MHeap {
             if by_owner {
                 pool.count_return(bytes);
             }
-            let Some(Pieces { span, owner, .. }) = unused else { continue };
+            let Some(SlabParts { span, owner, .. }) = unused else { continue };
             // An earlier share is not the last: here is another.
             share = Some(owner);
             if let Some(unmapped) = self.free_manual_span(span) {
@@ -445,7 +445,7 @@ impl MHeap {
 
     /// Fresh pages, charged against the limit (Y2).
     fn manual_span(&self, npages: usize) -> Result<ManualSpan, OutOfMemory> {
-        let (record, run) = self.take_run(npages, Home::default(), || {
+        let (record, run) = self.take_run(npages, Partition::default(), || {
             // ORDERING: Relaxed: a count, changed under the page lock only.
             self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
         })?;

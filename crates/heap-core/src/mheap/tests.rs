@@ -15,13 +15,13 @@ use super::{CoreConfig, MHeap, SpanBatch, SpanRequest};
 use crate::arena::{Arena, BLACK, GREY, QUEUED, WHITE};
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
-use crate::home::Home;
 use crate::kind::{NOSCAN, ObjectKind};
 use crate::mcache::{Cache, Refill};
 use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::SystemOs;
 use crate::page_alloc::{PageRun, ScavengePolicy};
+use crate::partition::Partition;
 use crate::size_class::SizeClass;
 use crate::specials::{Special, SpecialKind};
 use crate::stats::{ClassCounts, SweepBy, Tally};
@@ -31,7 +31,7 @@ use crate::verify::{VerifyError, verify};
 
 /// What a cache asks for that wants one span.
 fn one_from(central: &Central) -> SpanRequest<'_> {
-    SpanRequest { central, home: Home::default(), wanted: 1 }
+    SpanRequest { central, partition: Partition::default(), wanted: 1 }
 }
 
 fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
@@ -117,7 +117,7 @@ impl Sample {
 
     /// Takes a span out of the list of swept spans with room.
     fn unlist(&self) -> NonNull<Span> {
-        let list = self.central(0).partial_swept(self.heap.now()).at(Home::default());
+        let list = self.central(0).partial_swept(self.heap.now()).at(Partition::default());
         list.pop().expect("a span with room")
     }
 }
@@ -128,7 +128,7 @@ impl Sample {
 
 fn cache() -> Cache {
     // SAFETY: the test's promise.
-    unsafe { Cache::at(Home::default()) }
+    unsafe { Cache::at(Partition::default()) }
 }
 
 fn large(
@@ -364,24 +364,24 @@ fn wrong_lists_of_spans_are_seen() {
     broken("N1", State::Swept, |s| _ = s.unlist());
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        let list = s.central(0).partial_swept(s.heap.now()).at(Home::default());
+        let list = s.central(0).partial_swept(s.heap.now()).at(Partition::default());
         list.push(span);
         list.push(span);
     });
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        s.central(0).full_swept(s.heap.now()).at(Home::default()).push(span);
+        s.central(0).full_swept(s.heap.now()).at(Partition::default()).push(span);
     });
     broken("N1", State::Swept, |s| {
         let span = s.unlist();
-        s.central(1).partial_swept(s.heap.now()).at(Home::default()).push(span);
+        s.central(1).partial_swept(s.heap.now()).at(Partition::default()).push(span);
     });
     broken("N1", State::Swept, |s| {
         let mut pages = s.heap.pages.lock();
         let dead = pages.spans.alloc(Span::dead).expect("memory");
         pages.spans.free(dead);
         drop(pages);
-        s.central(0).full_swept(s.heap.now()).at(Home::default()).push(dead);
+        s.central(0).full_swept(s.heap.now()).at(Partition::default()).push(dead);
     });
 }
 
@@ -433,14 +433,14 @@ fn a_run_in_flight_is_counted_with_its_holes() {
         let rest = PageRun { base: run.base + 403 * PAGE_SIZE, npages: 397, ..run };
         pages.alloc.finish_scavenge(rest);
         drop(pages);
-        let taken = s.heap.pages.lock().take_flight(512, &ScavengePolicy::FORCED);
+        let taken = s.heap.pages.lock().begin_scavenge(512, &ScavengePolicy::FORCED);
         let (run, _region) = taken.expect("dirty pages");
         let holes = run.scavenged_pages;
         assert!(holes > 0 && run.npages > holes, "{run:?}");
         let memory = s.heap.memory();
         assert!(memory.adds_up(), "{memory:?}");
         assert_eq!(memory.idle + memory.released, before.idle + before.released, "T2");
-        s.heap.pages.lock().land(run, released);
+        s.heap.pages.lock().finish_scavenge(run, released);
         assert!(s.heap.memory().adds_up());
     }
 }
@@ -461,7 +461,8 @@ fn pages_with_two_owners_are_seen() {
     broken("U1", State::Unswept, |s| {
         let (heap, now) = (&s.heap, s.heap.now());
         // SAFETY: central lists live as long as the heap (Y3).
-        let list = unsafe { s.body(s.huge).central.as_ref() }.full_unswept(now).at(Home::default());
+        let list =
+            unsafe { s.body(s.huge).central.as_ref() }.full_unswept(now).at(Partition::default());
         let ticket = heap.sweep_ticket().expect("a ticket");
         let span = list.pop().expect("the huge object's span");
         // SAFETY: a span of this heap, at its own time.

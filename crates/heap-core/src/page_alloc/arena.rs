@@ -8,7 +8,7 @@ use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
 use std::ops::Range;
 
 pub(super) const WORD: usize = 64;
-const _: () = assert!(WORD == crate::home::STRIPE_PAGES, "a stripe is a word");
+const _: () = assert!(WORD == crate::partition::STRIPE_PAGES, "a stripe is a word");
 pub(super) const CHUNK: usize = 512;
 pub(super) const HALF: usize = ARENA_PAGES / 2;
 /// Pages of a huge page of the operating system, 2 MiB.

@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex};
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
-use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch, SpanRequest};
 use heap_core::os::{Os, SystemOs};
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::specials::{AddError, Special, SpecialKind};
 use heap_core::stack::HeapOwner;
@@ -116,10 +116,10 @@ pub(crate) fn config() -> CoreConfig {
 // collection; it writes to an object of a kind whose functions read it, or that kind's
 // functions read nothing; and it marks what it uses after a collection.
 
-/// A cache of a mutator with this home.
-pub(crate) fn cache_at(home: Home) -> Cache {
+/// A cache of a mutator with this partition.
+pub(crate) fn cache_at(partition: Partition) -> Cache {
     // SAFETY: the test's promise.
-    unsafe { Cache::at(home) }
+    unsafe { Cache::at(partition) }
 }
 
 /// [`Cache::alloc`].
@@ -230,10 +230,10 @@ pub(crate) fn verify_at_rest(heap: &MHeap) {
 impl Toy {
     pub(crate) fn new(config: CoreConfig, os: Box<dyn Os>, mutators: usize) -> Toy {
         let heap = HeapOwner::new(config, os);
-        heap.divide(mutators);
+        heap.set_partitions(mutators);
         Toy {
             heap: ManuallyDrop::new(heap),
-            caches: (0..mutators).map(|n| cache_at(Home::of_mutator(n))).collect(),
+            caches: (0..mutators).map(|n| cache_at(Partition::of_mutator(n))).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
             dead: HashMap::new(),
@@ -295,8 +295,8 @@ impl Toy {
 
     /// A new mutator.
     pub(crate) fn attach(&mut self) {
-        self.caches.push(cache_at(Home::of_mutator(self.caches.len())));
-        self.heap.divide(self.caches.len());
+        self.caches.push(cache_at(Partition::of_mutator(self.caches.len())));
+        self.heap.set_partitions(self.caches.len());
     }
 
     /// A mutator ends, and gives its spans back.

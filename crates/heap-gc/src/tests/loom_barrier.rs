@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use heap_core::arena::{GREY, WHITE};
-use heap_core::tracer::blacken_if_white;
+use heap_core::tracer::try_mark_black;
 use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
@@ -44,7 +44,7 @@ trait Steps: Sized + 'static {
 
     /// Turns the mark of what a cell holds; says whether it was white.
     fn turn(mark: &AtomicU8) -> bool {
-        blacken_if_white(mark)
+        try_mark_black(mark)
     }
 
     /// Says that a marking is under way, and resumes the world.

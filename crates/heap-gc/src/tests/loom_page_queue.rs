@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use heap_core::arena::{BLACK, GREY, UNQUEUED, WHITE};
-use heap_core::tracer::blacken_if_white;
+use heap_core::tracer::try_mark_black;
 use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
@@ -30,7 +30,7 @@ trait Steps: 'static {
 
     /// Makes a neighbour black. Whether it is to be traced.
     fn blacken(mark: &AtomicU8) -> bool {
-        blacken_if_white(mark)
+        try_mark_black(mark)
     }
 }
 

@@ -66,7 +66,7 @@ fn broken(id: &str, damage: impl FnOnce(&MHeap, &mut StackPool, NonNull<u8>)) {
 
 /// A slab in use of which some blocks are free.
 fn partial(pool: &StackPool) -> (usize, Order) {
-    let found = pool.slabs.iter().position(|slab| slab.pieces.is_some() && slab.free != 0);
+    let found = pool.slabs.iter().position(|slab| slab.parts.is_some() && slab.free != 0);
     let index = found.expect("a slab that is partly free");
     (index, pool.slabs[index].order.expect("an order"))
 }
@@ -91,15 +91,14 @@ fn a_manual_span_that_is_not_by_itself_is_seen() {
 fn slabs_that_are_cut_wrongly_are_seen() {
     broken("SK2", |_, pool, _| {
         let (index, _) = partial(pool);
-        pool.slabs[index].pieces.as_mut().expect("in use").blocks[1].bit = 1;
+        pool.slabs[index].parts.as_mut().expect("in use").blocks[1].bit = 1;
     });
     broken("SK2", |_, pool, _| {
         let (index, _) = partial(pool);
-        pool.slabs[index].pieces.as_mut().expect("in use").blocks[0].bytes *= 2;
+        pool.slabs[index].parts.as_mut().expect("in use").blocks[0].bytes *= 2;
     });
     broken("SK2", |_, pool, _| {
-        let large =
-            pool.slabs.iter_mut().find(|slab| slab.order.is_none() && slab.pieces.is_some());
+        let large = pool.slabs.iter_mut().find(|slab| slab.order.is_none() && slab.parts.is_some());
         large.expect("a large block").free = 2;
     });
     broken("SK2", |_, pool, _| assert!(pool.vacant.pop().is_some()));

@@ -1,4 +1,4 @@
-//! Mutators keep to their homes, whoever used a span last, and nobody is refused because
+//! Mutators keep to their partitions, whoever used a span last, and nobody is refused because
 //! of it.
 
 #![cfg(not(heap_loom))]
@@ -6,11 +6,11 @@
 mod support;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::home::{Home, Homes};
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::Cache;
 use heap_core::mheap::{MHeap, SPAN_BATCH};
 use heap_core::os::SystemOs;
+use heap_core::partition::{Partition, Partitioning};
 use heap_core::size_class::SizeClass;
 use support::{cache_at, collect_everything, config, refill, verify_at_rest};
 
@@ -25,8 +25,8 @@ struct Pair {
 impl Pair {
     fn new() -> Pair {
         let heap = MHeap::new(config(), Box::new(SystemOs));
-        heap.divide(2);
-        Pair { heap, caches: [0, 1].map(|n| cache_at(Home::of_mutator(n))) }
+        heap.set_partitions(2);
+        Pair { heap, caches: [0, 1].map(|n| cache_at(Partition::of_mutator(n))) }
     }
 
     /// One cycle, in which each mutator fills so many spans, in turn. Returns the
@@ -51,19 +51,20 @@ impl Pair {
     }
 }
 
-/// How many of the spans belong to the `n`th home of so many.
-fn at_home(n: usize, homes: usize, spans: &[usize]) -> usize {
-    let is_home = |address: &&usize| Homes::for_mutators(homes).of_page(**address).index() == n;
-    spans.iter().filter(is_home).count()
+/// How many of the spans belong to the `n`th partition of so many.
+fn in_partition(n: usize, partitions: usize, spans: &[usize]) -> usize {
+    let is_in_partition =
+        |address: &&usize| Partitioning::for_mutators(partitions).of_page(**address).index() == n;
+    spans.iter().filter(is_in_partition).count()
 }
 
 #[test]
 fn what_was_borrowed_goes_back() {
     let mut pair = Pair::new();
-    // As many pages for each as its home has in four stripes.
+    // As many pages for each as its partition has in four stripes.
     for [a, b] in [[128, 128], [250, 6], [6, 250], [200, 56], [56, 200], [128, 128]] {
         let spans = pair.cycle([a, b]);
-        // Who takes more than there is at home takes others'; nobody starves.
+        // Who takes more than there is in its partition takes others'; nobody starves.
         assert_eq!([spans[0].len(), spans[1].len()], [a, b]);
         // Both may have a batch in store.
         let most = (256 + 2 * SPAN_BATCH) * PAGE_SIZE;
@@ -72,8 +73,8 @@ fn what_was_borrowed_goes_back() {
     (0..3).for_each(|_| _ = pair.cycle([120, 120]));
     let spans = pair.cycle([120, 120]);
     for n in [0, 1] {
-        let count = at_home(n, 2, &spans[n]);
-        assert!(count >= 108, "mutator {n} has {count} of 120 spans at home");
+        let count = in_partition(n, 2, &spans[n]);
+        assert!(count >= 108, "mutator {n} has {count} of 120 spans at partition");
     }
     pair.caches.iter_mut().for_each(|cache| _ = cache.flush(&pair.heap));
     verify_at_rest(&pair.heap);
@@ -82,7 +83,7 @@ fn what_was_borrowed_goes_back() {
 #[test]
 fn a_mutator_alone_fills_the_heap_in_order() {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let mut cache = cache_at(Home::of_mutator(0));
+    let mut cache = cache_at(Partition::of_mutator(0));
     let class = SizeClass::for_size(BYTES).expect("a small size");
     let addresses: Vec<usize> = (0..100 * class.objects_per_span())
         .map(|_| refill(&heap, &mut cache, &NOSCAN, class).expect("memory").addr().get())
@@ -91,22 +92,22 @@ fn a_mutator_alone_fills_the_heap_in_order() {
     assert_eq!(addresses[addresses.len() - 1] - addresses[0], 100 * PAGE_SIZE - BYTES);
 }
 
-/// A batch of spans that comes back goes to the homes of its spans, not to one.
+/// A batch of spans that comes back goes to the partitions of its spans, not to one.
 #[test]
 fn a_batch_is_divided() {
     let mut pair = Pair::new();
-    pair.heap.divide(1);
+    pair.heap.set_partitions(1);
     // From the second time on in batches of ten; the last of them are ten neighbours.
     (0..2).for_each(|_| _ = pair.cycle([40, 0]));
     let [spans, _] = pair.cycle([20, 0]);
     let batch = &spans[10..];
-    pair.heap.divide(4);
-    let home = Homes::for_mutators(4).of_page(batch[9]);
-    let there = at_home(home.index(), 4, batch);
-    assert!((2..10).contains(&there), "{there}: not all of one home");
-    pair.caches[1].move_to(home);
+    pair.heap.set_partitions(4);
+    let partition = Partitioning::for_mutators(4).of_page(batch[9]);
+    let there = in_partition(partition.index(), 4, batch);
+    assert!((2..10).contains(&there), "{there}: not all of one partition");
+    pair.caches[1].move_to(partition);
     let [_, spans] = pair.cycle([0, there]);
-    assert_eq!(at_home(home.index(), 4, &spans), there);
+    assert_eq!(in_partition(partition.index(), 4, &spans), there);
 }
 
 /// Spans that were listed under another division are found.
@@ -116,7 +117,7 @@ fn a_new_division_loses_nothing() {
     pair.cycle([100, 100]);
     let in_use = pair.heap.memory().in_use;
     for mutators in [1, 4, 100, 2] {
-        pair.heap.divide(mutators);
+        pair.heap.set_partitions(mutators);
         pair.cycle([60, 60]);
         assert!(pair.heap.memory().in_use <= in_use, "{mutators}");
     }

@@ -1,4 +1,4 @@
-//! [`Newborn`]: objects that are made while a marking is under way and mutators run.
+//! [`AllocateBlack`]: objects that are made while a marking is under way and mutators run.
 //!
 //! Such a marking finds what was reachable when it began. What is made later counts as
 //! reachable until the next one. (The snapshot at the beginning: Yuasa, "Real-time
@@ -19,17 +19,17 @@ use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::arena::Arena;
 use crate::mspan::Body;
-use crate::tracer::blacken_if_white;
+use crate::tracer::try_mark_black;
 
 /// Whether new objects are marked, and how many were.
 #[derive(Debug, Default)]
-pub(super) struct Newborn {
+pub(super) struct AllocateBlack {
     wanted: AtomicBool,
     objects: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-impl Newborn {
+impl AllocateBlack {
     /// Whether a marking is under way.
     #[inline(always)]
     pub(super) fn is_wanted(&self) -> bool {
@@ -60,7 +60,7 @@ impl Newborn {
             let mark = arena.mark_byte(start.addr().get());
             // Nobody marks while mutators run, but for those that make an object grey;
             // and what is grey already will be traced, which is enough.
-            objects += usize::from(blacken_if_white(mark));
+            objects += usize::from(try_mark_black(mark));
         }
         self.objects.fetch_add(objects, Ordering::Relaxed);
         self.bytes.fetch_add(objects * body.slot_bytes, Ordering::Relaxed);

@@ -10,11 +10,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use heap_core::arena::{GREY, WHITE};
-use heap_core::home::Home;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::MHeap;
 use heap_core::os::SystemOs;
+use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::SweepBy;
 use support::{
@@ -51,7 +51,7 @@ fn alloc(heap: &MHeap, cache: &mut Cache, count: usize) -> Vec<(NonNull<u8>, usi
 #[test]
 fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     let heap = MHeap::new(config(), Box::new(SystemOs));
-    let mut cache = cache_at(Home::default());
+    let mut cache = cache_at(Partition::default());
     // Spans that are full, partly filled, with holes.
     let mut old = alloc(&heap, &mut cache, 700);
     cache.flush(&heap);
@@ -64,7 +64,7 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     // A marking that mutators interrupt.
     before_mark(&heap);
     // SAFETY: one thread, and the cache is empty.
-    unsafe { heap.keep_newborn() };
+    unsafe { heap.begin_allocate_black() };
     let mut new = alloc(&heap, &mut cache, 500);
     let one = large(&heap, KINDS[1], 100_000).expect("memory");
     new.push((one, 106_496));
@@ -75,7 +75,7 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     assert!(!old.iter().any(|(object, _)| is_marked(*object)), "no old one is");
     let bytes = new[1..].iter().map(|(_, bytes)| bytes).sum::<usize>();
     // SAFETY: one thread, and the cache is flushed.
-    let took = unsafe { heap.take_newborn() };
+    let took = unsafe { heap.end_allocate_black() };
     assert_eq!(took, (new.len() - 1, bytes), "without the grey one");
 
     // The old ones were not reached.
@@ -91,5 +91,5 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     cache.flush(&heap);
     assert!(!later.iter().any(|(object, _)| is_marked(*object)));
     // SAFETY: as above.
-    assert_eq!(unsafe { heap.take_newborn() }, (0, 0));
+    assert_eq!(unsafe { heap.end_allocate_black() }, (0, 0));
 }
