@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedL
 
 use heap_core::kind::ObjectKind;
 use heap_core::tiny::TinyLayout;
-use heap_core::tracer::{Cursor, PIECE_BYTES, Piece, Tracer as Edges};
+use heap_core::tracer::{self, EdgeBuffer, PIECE_BYTES, Piece};
 
 use crate::gc::Gc;
 
@@ -119,21 +119,21 @@ pub struct HasDrop;
 /// barrier (T5).
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Tracer(Cursor);
+pub struct Tracer(tracer::Tracer);
 
 impl Tracer {
     /// # Safety
     ///
     /// T5: nobody writes to what is traced with it.
     #[inline(always)]
-    unsafe fn of(cursor: &mut Cursor) -> &mut Tracer {
+    unsafe fn of(tracer: &mut tracer::Tracer) -> &mut Tracer {
         // SAFETY: `Tracer` is a transparent wrapper.
-        unsafe { &mut *core::ptr::from_mut(cursor).cast() }
+        unsafe { &mut *core::ptr::from_mut(tracer).cast() }
     }
 
     /// # Safety
     ///
-    /// Contract of [`Cursor::edge`].
+    /// Contract of [`tracer::Tracer::edge`].
     #[inline(always)]
     unsafe fn edge(&mut self, object: NonNull<u8>) {
         // SAFETY: forwarded from the caller.
@@ -148,12 +148,12 @@ impl Tracer {
 /// The caller has the cells to itself: `Slot`s or a stack, which no other thread can reach,
 /// or the contents of a `Lock` that it has just borrowed mutably, and with them everything
 /// in them. So no mutable reference into them is in use.
-pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut Edges) {
-    edges.with_cursor(|cursor| {
+pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut EdgeBuffer) {
+    edges.with_tracer(|tracer| {
         // SAFETY: T5, by the contract: what holds handles and can be written through `&T` is
         // a cell of this crate. Those that are not `Share` are reached by this thread only,
         // which is here; atomic ones may be read at any time.
-        let tracer = unsafe { Tracer::of(cursor) };
+        let tracer = unsafe { Tracer::of(tracer) };
         cells.iter().for_each(|cell| cell.trace(tracer));
     });
 }
@@ -521,10 +521,10 @@ impl<T: Trace> SizedKind<T> {
     /// # Safety
     /// Contract of [`heap_core::kind::TraceBatchFn`]: every granule of the batch
     /// is the start of a live, initialised `T` on this page.
-    unsafe fn trace_batch(page: *const u8, edges: &mut Edges) {
-        edges.with_cursor(|cursor| {
+    unsafe fn trace_batch(page: *const u8, edges: &mut EdgeBuffer) {
+        edges.with_tracer(|tracer| {
             // SAFETY: T5: the caller is the collector.
-            let tracer = unsafe { Tracer::of(cursor) };
+            let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
                 let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
                 // SAFETY: the caller promises a live `T` at this slot.
@@ -618,10 +618,10 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 
     /// # Safety
     /// As [`SizedKind::trace_batch`], for tailed objects.
-    unsafe fn trace_batch(page: *const u8, edges: &mut Edges) {
-        edges.with_cursor(|cursor| {
+    unsafe fn trace_batch(page: *const u8, edges: &mut EdgeBuffer) {
+        edges.with_tracer(|tracer| {
             // SAFETY: T5: the caller is the collector.
-            let tracer = unsafe { Tracer::of(cursor) };
+            let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
                 // Scanned objects with a tail are never put in the 24-byte class
                 // (`alloc_class::for_tailed`), so granule and start coincide.
@@ -650,10 +650,10 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 
     /// # Safety
     /// As [`trace_tail`](Self::trace_tail).
-    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut Edges) {
-        edges.with_cursor(|cursor| {
+    unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut EdgeBuffer) {
+        edges.with_tracer(|tracer| {
             // SAFETY: T5: the caller is the collector. The rest is its promise.
-            unsafe { Self::trace_tail(object, from, bytes, Tracer::of(cursor)) };
+            unsafe { Self::trace_tail(object, from, bytes, Tracer::of(tracer)) };
         });
     }
 

@@ -14,16 +14,16 @@
 use core::fmt;
 use core::ptr::NonNull;
 
-use crate::tracer::Tracer;
+use crate::tracer::EdgeBuffer;
 
 /// Traces objects of one kind that start on one page.
 ///
-/// Arguments: address of the page, and the tracer, which has the granules in which
-/// the objects start and takes the edges. Called through [`Tracer::trace`].
-pub type TraceBatchFn = unsafe fn(*const u8, &mut Tracer);
+/// Arguments: address of the page, and the buffer, which has the granules in which
+/// the objects start and takes the edges. Called through [`EdgeBuffer::trace`].
+pub type TraceBatchFn = unsafe fn(*const u8, &mut EdgeBuffer);
 
 /// Traces part of a large object: object, first byte of the part, bytes of it.
-pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut Tracer);
+pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut EdgeBuffer);
 
 /// Runs the destructor of one object in place.
 pub type DropFn = unsafe fn(NonNull<u8>);
@@ -58,7 +58,7 @@ impl ObjectKind {
     /// * the functions may be called on it, as their types say, also on other threads than
     ///   the one that made it; `trace_batch` and `trace_piece` while nobody writes to it,
     ///   `drop_in_place` once, as the last;
-    /// * `trace_batch` and `trace_piece` report what K2 says, to the tracer they were given;
+    /// * `trace_batch` and `trace_piece` report what K2 says, to the buffer they were given;
     ///   they do not unwind. `trace_batch` defers pieces only if there is a `trace_piece`;
     /// * `drop_in_place` follows no handle: what it leads to may be gone.
     #[must_use]

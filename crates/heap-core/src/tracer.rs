@@ -1,5 +1,5 @@
-//! [`Tracer`]: where `trace` functions get their objects and report the handles
-//! they find.
+//! [`EdgeBuffer`] and [`Tracer`]: where `trace` functions get their objects and report the
+//! handles they find.
 //!
 //! Objects are traced in a [`Batch`], the grey ones of a page. An edge to another
 //! page goes into a buffer, and the mark state of the target is prefetched, so
@@ -9,19 +9,19 @@
 //! mark byte is at hand too, so the tracer marks the object and adds it to the
 //! batch ([`Neighbours::Trace`]).
 //!
-//! A [`Cursor`] is the part of a tracer that changes with every edge. It lives in
+//! A [`Tracer`] is the part of a buffer that changes with every edge. It lives in
 //! registers while a batch is traced; kept in memory, each edge would wait for the
 //! stores of the one before.
 //!
-//! * TR1: between opening and closing a cursor, its tracer's buffers are touched
-//!   through the cursor only, and the cursor stays with its tracer.
+//! * TR1: between opening and closing a tracer, its buffer is touched
+//!   through the tracer only, and the tracer stays with its buffer.
 //! * TR2: a batch names every granule at most once. It is filled with distinct
 //!   grey objects, which are black by the time they are traced; what joins it was
 //!   white and is black from then on, and nothing turns white while a heap is
 //!   marked (M1).
 //! * TR3: a batch has no more objects than a page has granules. It follows from TR2, but no
 //!   memory depends on that: there are more places than granules, a place is a number below
-//!   [`PLACES`] by its making, and who closes a cursor looks, and ends the process rather
+//!   [`PLACES`] by its making, and who closes a tracer looks, and ends the process rather
 //!   than go on with a batch that is too long.
 
 use core::ptr::NonNull;
@@ -112,7 +112,7 @@ const NOWHERE: usize = usize::MAX;
 
 /// Collects the edges of the objects that are being traced.
 #[derive(Debug)]
-pub struct Tracer {
+pub struct EdgeBuffer {
     edges: Vec<NonNull<u8>>,
     pieces: Vec<Piece>,
     /// The objects to trace.
@@ -123,17 +123,17 @@ pub struct Tracer {
     marks: *const AtomicU8,
 }
 
-impl Default for Tracer {
+impl Default for EdgeBuffer {
     fn default() -> Self {
-        Tracer::with_capacity(0)
+        EdgeBuffer::with_capacity(0)
     }
 }
 
-impl Tracer {
-    /// A tracer with room for `capacity` edges before it grows.
+impl EdgeBuffer {
+    /// A buffer with room for `capacity` edges before it grows.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Tracer {
+        EdgeBuffer {
             edges: Vec::with_capacity(capacity),
             pieces: Vec::new(),
             batch: Batch::default(),
@@ -171,16 +171,16 @@ impl Tracer {
         core::mem::swap(&mut self.batch, batch);
     }
 
-    /// Hands `run` a cursor: what `trace` functions do their work with.
+    /// Hands `run` a tracer: what `trace` functions do their work with.
     ///
     /// # Panics
     ///
-    /// If `run` has put another tracer's cursor in the place of its own (TR1).
+    /// If `run` has put another buffer's tracer in the place of its own (TR1).
     #[inline(always)]
-    pub fn with_cursor(&mut self, run: impl FnOnce(&mut Cursor)) {
+    pub fn with_tracer(&mut self, run: impl FnOnce(&mut Tracer)) {
         self.batch.check();
         let start = self.edges.as_mut_ptr();
-        let mut cursor = Cursor {
+        let mut tracer = Tracer {
             at: start.wrapping_add(self.edges.len()),
             end: start.wrapping_add(self.edges.capacity()),
             page: self.page,
@@ -188,14 +188,14 @@ impl Tracer {
             granules: self.batch.granules.as_mut_ptr(),
             traced: 0,
             found: self.batch.len,
-            tracer: self,
+            buffer: self,
         };
-        run(&mut cursor);
-        let Cursor { at, found, tracer, .. } = cursor;
-        assert!(core::ptr::eq(tracer, self), "TR1: a cursor has left its tracer");
+        run(&mut tracer);
+        let Tracer { at, found, buffer, .. } = tracer;
+        assert!(core::ptr::eq(buffer, self), "TR1: a tracer has left its buffer");
         self.batch.len = found;
         self.batch.check();
-        // SAFETY: TR1, just seen: this is the cursor that was made above. It has written
+        // SAFETY: TR1, just seen: this is the tracer that was made above. It has written
         // all edges before `at`, which lies within the capacity.
         unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
     }
@@ -205,7 +205,7 @@ impl Tracer {
     ///
     /// # Safety
     ///
-    /// TR1: a cursor of this tracer has written all edges before `at`.
+    /// TR1: a tracer of this buffer has written all edges before `at`.
     #[cold]
     #[inline(never)]
     unsafe fn grow(&mut self, at: *const NonNull<u8>) -> (*mut NonNull<u8>, *mut NonNull<u8>) {
@@ -292,9 +292,9 @@ fn overfull() -> ! {
     corrupt!("TR3: a page has led to more objects than it has granules");
 }
 
-/// A tracer at work (TR1).
+/// A buffer at work (TR1).
 #[derive(Debug)]
-pub struct Cursor {
+pub struct Tracer {
     /// Where the next edge goes, and where the buffer ends.
     at: *mut NonNull<u8>,
     end: *mut NonNull<u8>,
@@ -304,10 +304,10 @@ pub struct Cursor {
     granules: *mut u16,
     traced: usize,
     found: usize,
-    tracer: *mut Tracer,
+    buffer: *mut EdgeBuffer,
 }
 
-impl Cursor {
+impl Tracer {
     /// The granule in which the next object of the batch starts.
     #[inline(always)]
     pub fn next_granule(&mut self) -> Option<usize> {
@@ -336,9 +336,9 @@ impl Cursor {
         }
         arena::prefetch_mark(object);
         if self.at == self.end {
-            // SAFETY: TR1: the tracer is there as long as its cursor, and this
+            // SAFETY: TR1: the buffer is there as long as its tracer, and this
             // method has written every edge before `at`.
-            (self.at, self.end) = unsafe { (*self.tracer).grow(self.at) };
+            (self.at, self.end) = unsafe { (*self.buffer).grow(self.at) };
         }
         // SAFETY: `at` is before the end of the buffer.
         unsafe {
@@ -358,7 +358,7 @@ impl Cursor {
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
         if try_mark_black(mark) {
-            // SAFETY: TR1; `found` is below the number of places: it was when the cursor was
+            // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
             // made, and is masked whenever it grows (TR3).
             unsafe { self.granules.add(self.found).write(granule as u16) };
             self.found = (self.found + 1) & (PLACES - 1);
@@ -369,13 +369,13 @@ impl Cursor {
     ///
     /// # Safety
     ///
-    /// `piece.object` is as for [`Cursor::edge`], of a kind with a
+    /// `piece.object` is as for [`Tracer::edge`], of a kind with a
     /// [`TracePieceFn`](crate::kind::TracePieceFn), and the stretch lies within its contents.
     #[cold]
     #[inline(never)]
     pub unsafe fn defer(&mut self, piece: Piece) {
-        // SAFETY: TR1: the tracer is there; its pieces are no part of the cursor.
-        unsafe { (*self.tracer).pieces.push(piece) }
+        // SAFETY: TR1: the buffer is there; its pieces are no part of the tracer.
+        unsafe { (*self.buffer).pieces.push(piece) }
     }
 }
 
@@ -413,14 +413,14 @@ mod tests {
     /// # Safety
     ///
     /// As [`TraceBatchFn`], for a page of objects.
-    unsafe fn trace_objects(page: *const u8, tracer: &mut Tracer) {
-        tracer.with_cursor(|cursor| {
-            while let Some(granule) = cursor.next_granule() {
+    unsafe fn trace_objects(page: *const u8, buffer: &mut EdgeBuffer) {
+        buffer.with_tracer(|tracer| {
+            while let Some(granule) = tracer.next_granule() {
                 // SAFETY: a page of objects.
                 let object = unsafe { &*page.cast::<Object>().add(granule) };
                 for edge in object.0.into_iter().flatten() {
                     // SAFETY: the start of an object.
-                    unsafe { cursor.edge(edge) };
+                    unsafe { tracer.edge(edge) };
                 }
             }
         });
@@ -433,7 +433,7 @@ mod tests {
         let index_of = |object: NonNull<u8>| (object.addr().get() - start.addr().get()) / GRANULE;
         let marks: [PageMarks; PAGES] =
             core::array::from_fn(|_| core::array::from_fn(|_| AtomicU8::new(WHITE)));
-        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         let (mut traced, mut reported, mut stack) = (vec![0; OBJECTS], 0, vec![start]);
         while let Some(object) = stack.pop() {
             let (page, granule) =
@@ -450,15 +450,15 @@ mod tests {
             let address = core::ptr::from_ref(&pages[page]).cast();
             // SAFETY: all granules of the page are objects, the marks are the
             // page's, and the object was white.
-            unsafe { tracer.trace(trace_objects, address, &mut batch, neighbours) };
+            unsafe { buffer.trace(trace_objects, address, &mut batch, neighbours) };
             for granule in &batch.granules[..batch.count()] {
                 traced[page * PAGE_GRANULES + usize::from(*granule)] += 1;
             }
-            reported += tracer.len();
-            let mut edges = tracer.edges().iter();
+            reported += buffer.len();
+            let mut edges = buffer.edges().iter();
             assert!(!trace_neighbours || edges.all(|e| index_of(*e) / PAGE_GRANULES != page));
-            stack.extend(tracer.edges());
-            tracer.clear_edges();
+            stack.extend(buffer.edges());
+            buffer.clear_edges();
         }
         (traced, reported)
     }
@@ -497,13 +497,13 @@ mod tests {
         let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
         marks[0].store(BLACK, Ordering::Relaxed);
         marks[1].store(arena::GREY, Ordering::Relaxed);
-        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         batch.push(0);
         let page = core::ptr::from_ref(&pages[0]).cast();
         // SAFETY: as in `mark`.
-        unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Trace(&marks)) };
+        unsafe { buffer.trace(trace_objects, page, &mut batch, Neighbours::Trace(&marks)) };
         assert_eq!(batch.granules[..batch.count()], [0, 2, 3]);
-        assert!(tracer.is_empty());
+        assert!(buffer.is_empty());
         // The grey one is another worker's, or in the queue: it stays grey.
         let after: Vec<u8> = marks[..4].iter().map(|m| m.load(Ordering::Relaxed)).collect();
         assert_eq!(after, [BLACK, arena::GREY, BLACK, BLACK]);
@@ -515,15 +515,15 @@ mod tests {
     /// # Safety
     ///
     /// As [`trace_objects`]; the marks are those of a test.
-    unsafe fn trace_white_marks(page: *const u8, tracer: &mut Tracer) {
-        tracer.with_cursor(|cursor| {
-            while cursor.next_granule().is_some() {
+    unsafe fn trace_white_marks(page: *const u8, buffer: &mut EdgeBuffer) {
+        buffer.with_tracer(|tracer| {
+            while tracer.next_granule().is_some() {
                 // SAFETY: the test's marks, one page of them.
-                let marks = unsafe { &*cursor.marks.cast::<PageMarks>() };
+                let marks = unsafe { &*tracer.marks.cast::<PageMarks>() };
                 marks[0].store(WHITE, Ordering::Relaxed);
                 let first = NonNull::new(page.cast_mut()).expect("a page");
                 // SAFETY: the start of an object.
-                unsafe { cursor.edge(first) };
+                unsafe { tracer.edge(first) };
             }
         });
     }
@@ -552,12 +552,12 @@ mod tests {
         let said = last_words(|| {
             let pages = heap(&[]);
             let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
-            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+            let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
             batch.push(1);
             let page = core::ptr::from_ref(&pages[0]).cast();
             let neighbours = Neighbours::Trace(&marks);
             // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
-            unsafe { tracer.trace(trace_white_marks_of_many, page, &mut batch, neighbours) };
+            unsafe { buffer.trace(trace_white_marks_of_many, page, &mut batch, neighbours) };
         });
         assert!(said.contains("heap corruption: TR3"), "{said}");
     }
@@ -567,15 +567,15 @@ mod tests {
     /// # Safety
     ///
     /// As [`trace_white_marks`].
-    unsafe fn trace_white_marks_of_many(page: *const u8, tracer: &mut Tracer) {
-        tracer.with_cursor(|cursor| {
+    unsafe fn trace_white_marks_of_many(page: *const u8, buffer: &mut EdgeBuffer) {
+        buffer.with_tracer(|tracer| {
             let first = NonNull::new(page.cast_mut()).expect("a page");
             for _ in 0..PAGE_GRANULES + 1 {
                 // SAFETY: the test's marks, one page of them.
-                let marks = unsafe { &*cursor.marks.cast::<PageMarks>() };
+                let marks = unsafe { &*tracer.marks.cast::<PageMarks>() };
                 marks[0].store(WHITE, Ordering::Relaxed);
                 // SAFETY: the start of an object.
-                unsafe { cursor.edge(first) };
+                unsafe { tracer.edge(first) };
             }
         });
     }
@@ -584,23 +584,23 @@ mod tests {
     fn a_cursor_stays_within_its_batch() {
         let pages = heap(&[]);
         let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
-        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         batch.push(1);
         let page = core::ptr::from_ref(&pages[0]).cast();
         // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
-        unsafe { tracer.trace(trace_white_marks, page, &mut batch, Neighbours::Trace(&marks)) };
+        unsafe { buffer.trace(trace_white_marks, page, &mut batch, Neighbours::Trace(&marks)) };
         assert_eq!(batch.count(), 0, "the places have come round");
     }
 
     #[test]
     fn a_batch_that_is_too_long_is_not_traced() {
         let said = last_words(|| {
-            let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+            let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
             (0..=PLACES).for_each(|i| batch.push(i % PAGE_GRANULES));
             let pages = heap(&[]);
             let page = core::ptr::from_ref(&pages[0]).cast();
             // SAFETY: breaks TR2 on purpose: no memory depends on it (TR3).
-            unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
+            unsafe { buffer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
         });
         assert!(said.contains("heap corruption: TR3"), "{said}");
     }
@@ -608,20 +608,20 @@ mod tests {
     #[test]
     #[should_panic(expected = "TR1")]
     fn cursors_are_not_exchanged() {
-        let (mut one, mut other) = (Tracer::with_capacity(1), Tracer::with_capacity(1000));
-        one.with_cursor(|a| other.with_cursor(|b| core::mem::swap(a, b)));
+        let (mut one, mut other) = (EdgeBuffer::with_capacity(1), EdgeBuffer::with_capacity(1000));
+        one.with_tracer(|a| other.with_tracer(|b| core::mem::swap(a, b)));
     }
 
     #[test]
     fn edges_survive_growth() {
         let edges: Vec<_> = (0..PAGE_GRANULES).map(|i| [Some(i), Some(OBJECTS - 1)]).collect();
         let pages = heap(&edges);
-        let (mut tracer, mut batch) = (Tracer::default(), Batch::default());
+        let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         (0..PAGE_GRANULES).for_each(|granule| batch.push(granule));
         let page = core::ptr::from_ref(&pages[0]).cast();
         // SAFETY: as in `mark`.
-        unsafe { tracer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
+        unsafe { buffer.trace(trace_objects, page, &mut batch, Neighbours::Report) };
         let wanted: Vec<_> = pages[0].0.iter().flat_map(|o| o.0).flatten().collect();
-        assert_eq!(tracer.edges(), wanted);
+        assert_eq!(buffer.edges(), wanted);
     }
 }

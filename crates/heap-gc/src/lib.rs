@@ -63,7 +63,7 @@ pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
-pub use heap_core::tracer::Tracer;
+pub use heap_core::tracer::EdgeBuffer;
 pub use mutator::{Mutator, Tether};
 pub use roots::RootEntry;
 pub use shared::{MarkingId, Settings, Shared};

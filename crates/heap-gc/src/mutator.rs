@@ -22,7 +22,7 @@ use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::sweep::is_in_destructor;
-use heap_core::tracer::Tracer;
+use heap_core::tracer::EdgeBuffer;
 use heap_sync::atomic::Ordering;
 
 use crate::error::VerifyError;
@@ -582,7 +582,7 @@ impl Mutator {
     ///
     /// A marking is under way ([`Mutator::marking`]). `report` does nothing with this mutator.
     #[inline]
-    pub unsafe fn shade(&self, report: impl FnOnce(&mut Tracer)) {
+    pub unsafe fn shade(&self, report: impl FnOnce(&mut EdgeBuffer)) {
         debug_assert!(self.is_inside() && self.marking.get().is_some(), "B2");
         // SAFETY: MU1: inside, on the owner's thread (MU3); `report` does not come back here, by
         // the contract.
@@ -600,7 +600,7 @@ impl Mutator {
         if self.marking().is_some() {
             // SAFETY: a marking is under way, and the closure only reports; the object is as the
             // caller says.
-            unsafe { self.shade(|tracer| tracer.with_cursor(|cursor| cursor.edge(object))) };
+            unsafe { self.shade(|buffer| buffer.with_tracer(|tracer| tracer.edge(object))) };
         }
     }
 

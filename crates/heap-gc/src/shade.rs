@@ -17,7 +17,7 @@
 
 use std::ptr::NonNull;
 
-use heap_core::tracer::Tracer;
+use heap_core::tracer::EdgeBuffer;
 
 use crate::mark::{MarkCounts, Seed, Together, grey};
 
@@ -25,7 +25,7 @@ use crate::mark::{MarkCounts, Seed, Together, grey};
 #[derive(Debug, Default)]
 pub(crate) struct Shade {
     /// What cells report to; made when it is needed.
-    tracer: Option<Box<Tracer>>,
+    buffer: Option<Box<EdgeBuffer>>,
     /// Grey; their pages may not be queued. Each was white before, so it is here once, or
     /// in the lists of those who found it white at the same time.
     grey: Vec<NonNull<u8>>,
@@ -34,24 +34,24 @@ pub(crate) struct Shade {
 }
 
 // SAFETY: addresses of objects of the heap that the list belongs to, which may be marked from
-// any thread; the tracer is empty between two calls.
+// any thread; the buffer is empty between two calls.
 unsafe impl Send for Shade {}
 
 impl Shade {
     /// Makes everything grey that `report` reports.
     #[inline]
-    pub(crate) fn add(&mut self, report: impl FnOnce(&mut Tracer)) {
-        let tracer = self.tracer.get_or_insert_default();
-        report(tracer);
-        debug_assert!(!tracer.has_pieces(), "only whole objects defer pieces");
-        for object in tracer.edges() {
+    pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer)) {
+        let buffer = self.buffer.get_or_insert_default();
+        report(buffer);
+        debug_assert!(!buffer.has_pieces(), "only whole objects defer pieces");
+        for object in buffer.edges() {
             // Of two mutators that do this to an object at the same time both may find it
             // white; then it is in both lists, and its page is queued once. (`Together`: a
             // mutator does not ask whether the page is queued.)
-            // SAFETY: who has reported it says so (contract of `Cursor::edge`).
+            // SAFETY: who has reported it says so (contract of `Tracer::edge`).
             unsafe { grey::<Together>(*object, &mut self.grey, &mut self.counts) };
         }
-        tracer.clear_edges();
+        buffer.clear_edges();
     }
 
     /// Hands the objects to the collector.
@@ -63,7 +63,7 @@ impl Shade {
             self.grey = Vec::new();
         }
         // A large cell may have been reported.
-        self.tracer.take_if(|tracer| tracer.capacity() > KEEP);
+        self.buffer.take_if(|buffer| buffer.capacity() > KEEP);
         std::mem::take(&mut self.counts)
     }
 

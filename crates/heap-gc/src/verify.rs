@@ -19,7 +19,7 @@ use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
 use heap_core::mheap::CensusRow;
 use heap_core::mspan::Body;
-use heap_core::tracer::{Batch, Neighbours, Tracer};
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
 use heap_core::verify::{VerifyError, ensure};
 
 use crate::gate::WorldStopped;
@@ -58,7 +58,7 @@ pub(crate) unsafe fn verify(
     let mut stack = Vec::new();
     roots(&mut |object| stack.push(object));
     shared.weak.each(world, |object| stack.push(object));
-    let mut tracer = Tracer::default();
+    let mut buffer = EdgeBuffer::default();
     let mut batch = Batch::default();
     while let Some(object) = stack.pop() {
         if !seen.insert(object) {
@@ -74,14 +74,14 @@ pub(crate) unsafe fn verify(
         batch.clear();
         batch.push(granule);
         // SAFETY: a live object of this kind starts there (V1, just checked).
-        unsafe { tracer.trace(trace, page, &mut batch, Neighbours::Report) };
-        while let Some(piece) = tracer.take_piece() {
+        unsafe { buffer.trace(trace, page, &mut batch, Neighbours::Report) };
+        while let Some(piece) = buffer.take_piece() {
             let trace = body.kind.trace_piece().expect("only such kinds defer pieces");
             // SAFETY: the object has deferred a stretch of its own contents (K2).
-            unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut tracer) };
+            unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut buffer) };
         }
-        stack.extend(tracer.edges());
-        tracer.clear_edges();
+        stack.extend(buffer.edges());
+        buffer.clear_edges();
     }
     Ok(())
 }

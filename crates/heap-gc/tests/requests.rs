@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use heap_core::kind::ObjectKind;
 use heap_core::size_class::SizeClass;
-use heap_core::tracer::Tracer;
+use heap_core::tracer::EdgeBuffer;
 use heap_gc::{Mutator, Settings, Shared};
 
 thread_local!(static MARKED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) });
 
 /// Asks for a collection of the heap that is marked.
-fn ask_again(_page: *const u8, _tracer: &mut Tracer) {
+fn ask_again(_page: *const u8, _buffer: &mut EdgeBuffer) {
     MARKED.with_borrow(|shared| shared.as_ref().expect("a heap").request_collection());
 }
 

@@ -26,7 +26,7 @@ use crate::size_class::SizeClass;
 use crate::specials::{Special, SpecialKind};
 use crate::stats::{ClassCounts, SweepBy, Tally};
 use crate::sweep_gen::SpanPhase;
-use crate::tracer::Tracer;
+use crate::tracer::EdgeBuffer;
 use crate::verify::{VerifyError, verify};
 
 /// What a cache asks for that wants one span.
@@ -34,7 +34,7 @@ fn one_from(central: &Central) -> SpanRequest<'_> {
     SpanRequest { central, partition: Partition::default(), wanted: 1 }
 }
 
-fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
+fn trace_nothing(_page: *const u8, _buffer: &mut EdgeBuffer) {}
 
 /// A kind whose pages can be queued.
 // SAFETY: there are no handles.

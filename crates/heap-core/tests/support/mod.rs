@@ -24,7 +24,7 @@ use heap_core::size_class::SizeClass;
 use heap_core::specials::{AddError, Special, SpecialKind};
 use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
-use heap_core::tracer::Tracer;
+use heap_core::tracer::EdgeBuffer;
 use heap_core::verify::{Caches, verify, verify_with};
 
 /// What a test object begins with.
@@ -42,7 +42,7 @@ pub(crate) struct DropLog {
     dropped: Mutex<HashMap<u64, u32>>,
 }
 
-fn trace_nothing(_page: *const u8, _tracer: &mut Tracer) {}
+fn trace_nothing(_page: *const u8, _buffer: &mut EdgeBuffer) {}
 
 /// # Safety
 ///

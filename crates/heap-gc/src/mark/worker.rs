@@ -23,7 +23,7 @@ use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetc
 use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
 use heap_core::kind::{ObjectKind, TraceBatchFn};
 use heap_core::marks::{Isa, grey_masks};
-use heap_core::tracer::{Batch, Neighbours, PIECE_BYTES, Piece, Tracer};
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, PIECE_BYTES, Piece};
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
@@ -300,7 +300,7 @@ pub(super) struct Worker<'j, Q> {
     spare: Vec<Batch>,
     /// The batch of `scan_chain`.
     chain: Batch,
-    tracer: Tracer,
+    buffer: EdgeBuffer,
     /// Freshly marked objects of the current batch.
     pub(super) fresh: Vec<NonNull<u8>>,
     pub(super) counts: MarkCounts,
@@ -318,7 +318,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             neighbours: NeighbourCount::default(),
             spare: Vec::new(),
             chain: Batch::default(),
-            tracer: Tracer::with_capacity(4096),
+            buffer: EdgeBuffer::with_capacity(4096),
             fresh: Vec::with_capacity(4096),
             counts: MarkCounts::default(),
         }
@@ -327,12 +327,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Greys the edges that tracing found and hands the fresh objects on.
     #[inline]
     fn drain_edges(&mut self) {
-        for edge in self.tracer.edges() {
+        for edge in self.buffer.edges() {
             // SAFETY: edges are handles to live objects of this heap (K2).
             unsafe { grey::<Q::Sharing>(*edge, &mut self.fresh, &mut self.counts) };
         }
-        self.tracer.clear_edges();
-        if self.tracer.has_pieces() {
+        self.buffer.clear_edges();
+        if self.buffer.has_pieces() {
             self.share_pieces();
         }
         self.flush();
@@ -424,13 +424,13 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         // handles lead to starts. Each was taken once, and is black (TR2).
         unsafe {
             let neighbours = Neighbours::Trace(marks);
-            self.tracer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
+            self.buffer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
         }
         self.counts.count(batch.count(), slot_bytes);
         self.neighbours.add(batch.count() - greys);
         self.more_lines = self.neighbours.lines();
         self.spare.push(batch);
-        if self.tracer.len() >= EDGE_BATCH {
+        if self.buffer.len() >= EDGE_BATCH {
             self.drain_edges();
         }
     }
@@ -462,10 +462,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             // SAFETY: as in `finish_page`, for this one object.
             unsafe {
                 let neighbours = Neighbours::Trace(arena.page_marks(index));
-                self.tracer.trace(trace, page, batch, neighbours);
+                self.buffer.trace(trace, page, batch, neighbours);
             }
             self.counts.count(batch.count(), arena.slot_bytes(index));
-            let &[next] = self.tracer.edges() else { break };
+            let &[next] = self.buffer.edges() else { break };
             if self.has_more_to_do() || pages == CHAIN_MAX {
                 break;
             }
@@ -475,7 +475,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             if arena.queue_flag(page).load(Ordering::Relaxed) == NOSCAN_PAGE {
                 break;
             }
-            self.tracer.clear_edges();
+            self.buffer.clear_edges();
             if arena.mark_byte(next.addr().get()).load(Ordering::Relaxed) != WHITE {
                 return pages;
             }
@@ -485,19 +485,19 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         pages
     }
 
-    /// Whether anything but the edges in the tracer waits for this worker.
+    /// Whether anything but the edges in the buffer waits for this worker.
     #[inline(always)]
     fn has_more_to_do(&self) -> bool {
         !self.queue.is_empty()
             || !self.direct.is_empty()
             || self.taken.is_some()
-            || self.tracer.has_pieces()
+            || self.buffer.has_pieces()
     }
 
     #[cold]
     fn share_pieces(&mut self) {
         let mut pieces = self.job.pieces.lock();
-        while let Some(piece) = self.tracer.take_piece() {
+        while let Some(piece) = self.buffer.take_piece() {
             pieces.push(SharedPiece(piece));
         }
         // ORDERING: Release pairs with the Acquire in `has_pieces`.
@@ -527,12 +527,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     ///
     /// It was deferred in this marking ([`take_piece`](Self::take_piece)).
     unsafe fn scan_piece(&mut self, piece: Piece) {
-        // SAFETY: pieces are of live objects of this heap (contract of `Cursor::defer`).
+        // SAFETY: pieces are of live objects of this heap (contract of `Tracer::defer`).
         let arena = unsafe { Arena::of(piece.object) };
         let kind = arena.kind(Arena::page_index(piece.object.addr().get()));
         let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
         // SAFETY: the stretch lies within the object's contents.
-        unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.tracer) };
+        unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.buffer) };
         self.drain_edges();
     }
 
@@ -578,7 +578,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 }
             } else if let Some(taken) = self.taken.take() {
                 self.finish_page(taken);
-            } else if !self.tracer.is_empty() || self.tracer.has_pieces() {
+            } else if !self.buffer.is_empty() || self.buffer.has_pieces() {
                 self.drain_edges();
             } else {
                 return Drained::Whole;
@@ -609,7 +609,7 @@ impl Worker<'_, VecDeque<Page>> {
             neighbours: self.neighbours,
             spare: self.spare,
             chain: self.chain,
-            tracer: self.tracer,
+            buffer: self.buffer,
             fresh: self.fresh,
             counts: self.counts,
         }
