@@ -4,11 +4,11 @@
 //! change runs the write barrier before. Std cells have no barrier, so they accept
 //! plain data only.
 //!
-//! * B1: what a cell held when a marking began is reported before the cell changes for
-//!   the first time, if mutators run while that marking is under way: see `shade` in the
+//! * B1: what a cell held when a mark phase began is reported before the cell changes for
+//!   the first time, if mutators run while that mark phase is under way: see `shade` in the
 //!   collector. While none is, the test for it is one predictable branch.
 //! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
-//!   whole when it is borrowed for the first time in a marking, as its stamp says; later
+//!   whole when it is borrowed for the first time in a mark phase, as its stamp says; later
 //!   changes concern what was reported, or is new. So it is with slots behind a [`Stamp`].
 
 use core::cell::{Cell, RefCell, RefMut};
@@ -203,7 +203,7 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
         if let Some(object) = NonNull::new(old) {
             // SAFETY: what the slot held was a handle of the region that `cx` is in: forwarded
             // from the caller.
-            unsafe { cx.mutator().shade_object(object) };
+            unsafe { cx.mutator().barrier_mark_object(object) };
         }
     }
 }
@@ -255,13 +255,13 @@ pub struct Lock<T> {
 pub struct Stamp(Cell<u64>);
 
 impl Stamp {
-    /// One of no marking.
+    /// One of no mark phase.
     #[must_use]
     pub const fn new() -> Stamp {
         Stamp(Cell::new(0))
     }
 
-    /// Whether to report the contents before they change: a marking is under way, and
+    /// Whether to report the contents before they change: an incremental mark phase is under way, and
     /// they were not reported in it yet.
     #[inline(always)]
     pub(crate) fn is_due(&self, cx: &Cx) -> bool {
@@ -279,7 +279,7 @@ unsafe impl Trace for Stamp {
 
 impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     /// Opens the slots for many changes, such as those of an interpreter's registers: runs
-    /// the write barrier for all of them, once in a marking, and gives them out as cells
+    /// the write barrier for all of them, once in a mark phase, and gives them out as cells
     /// that change without it. No safepoint can come while they are in use.
     ///
     /// ```
@@ -299,7 +299,7 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
             self.report_once(cx);
         }
         // SAFETY: a slot is a transparent wrapper of a cell. B3: what the slots hold was
-        // reported if a marking is under way, by this header that is always theirs, and
+        // reported if an incremental mark phase is under way, by this header that is always theirs, and
         // none begins before the next safepoint, which ends 'a.
         unsafe { &*(core::ptr::from_ref(&self.tail) as *const [Cell<T>]) }
     }
@@ -308,7 +308,7 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     #[inline(never)]
     fn report_once(&self, cx: &Cx) {
         if self.header.is_due(cx) {
-            // SAFETY: due is it only in a marking. Slots are not `Share`; cells that were given
+            // SAFETY: due is it only in a mark phase. Slots are not `Share`; cells that were given
             // out before are not written to while this function runs.
             unsafe { cx.report_all(&self.tail) };
         }
@@ -344,7 +344,7 @@ impl<T: Trace> Lock<T> {
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            // SAFETY: due is it only in a marking. Borrowed mutably, just now: nobody has a
+            // SAFETY: due is it only in a mark phase. Borrowed mutably, just now: nobody has a
             // reference to the value, or a guard of a lock in it.
             unsafe { cx.report(&*guard) };
         }

@@ -24,7 +24,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use heap_core::alloc_class::{self, Slot as SlotClass};
-use heap_gc::{Mutator, OutOfMemory, Tether};
+use heap_gc::{Mutator, OutOfMemory, ThreadExitGuard};
 
 use crate::error::AllocError;
 use crate::gc::Gc;
@@ -36,7 +36,7 @@ thread_local! {
     /// X1: whether this thread is inside some heap.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     /// X2: tells the heap when the thread ends while inside.
-    static TETHER: RefCell<Option<Tether>> = const { RefCell::new(None) };
+    static EXIT_GUARD: RefCell<Option<ThreadExitGuard>> = const { RefCell::new(None) };
 }
 
 /// A thread's presence inside a [`Heap`]: the key to allocation and to reading
@@ -503,21 +503,21 @@ impl Cx {
     ///
     /// # Safety
     ///
-    /// As [`Cx::report`], but there need be no marking.
+    /// As [`Cx::report`], but there need be no mark phase.
     #[inline(always)]
     pub(crate) unsafe fn before_change<T: Trace>(&self, cell: &T) {
         if T::NEEDS_TRACE && self.mutator.marking().is_some() {
-            // SAFETY: a marking is under way; the rest is forwarded from the caller.
+            // SAFETY: an incremental mark phase is under way; the rest is forwarded from the caller.
             unsafe { self.report(cell) };
         }
     }
 
-    /// Reports what a cell holds, while a marking is under way. (A call with a slice would take one register more from its callers, which
+    /// Reports what a cell holds, while an incremental mark phase is under way. (A call with a slice would take one register more from its callers, which
     /// are the hot loops of interpreters.)
     ///
     /// # Safety
     ///
-    /// A marking is under way, and the caller has the cell to itself: see
+    /// A mark phase is under way, and the caller has the cell to itself: see
     /// [`report`](crate::trace::report).
     #[cold]
     #[inline(never)]
@@ -535,19 +535,19 @@ impl Cx {
     pub(crate) unsafe fn report_all<T: Trace>(&self, cells: &[T]) {
         // SAFETY: forwarded from the caller. A `trace` has only the tracer, and allocates
         // nothing in the heap (contract of `Trace`): it does not come back to the mutator.
-        unsafe { self.mutator.shade(|edges| crate::trace::report(cells, edges)) };
+        unsafe { self.mutator.barrier_mark(|edges| crate::trace::report(cells, edges)) };
     }
 }
 
 impl Drop for Cx {
     fn drop(&mut self) {
-        debug_assert!(self.mutator.is_inside(), "X1");
+        debug_assert!(self.mutator.is_running(), "X1");
         // SAFETY: the mutator is dropped next; `&mut self`: nobody uses it.
         unsafe { self.mutator.leave() };
         INSIDE.with(|inside| inside.set(false));
         // Taken while outside: a tether that drops inside abandons the mutator.
         // The thread-local may be gone when a thread ends.
-        let _ = TETHER.try_with(RefCell::take);
+        let _ = EXIT_GUARD.try_with(RefCell::take);
     }
 }
 
@@ -580,14 +580,14 @@ impl Drop for Reenter<'_> {
 /// caller to drop while inside, which says so now. The context can be used and dropped all the
 /// same; while it is inside, others do not collect.
 #[must_use]
-fn tie(mutator: &Mutator) -> Option<Tether> {
-    let mut tether = Some(mutator.tether());
-    match TETHER.try_with(|slot| slot.replace(tether.take())) {
+fn tie(mutator: &Mutator) -> Option<ThreadExitGuard> {
+    let mut exit_guard = Some(mutator.exit_guard());
+    match EXIT_GUARD.try_with(|slot| slot.replace(exit_guard.take())) {
         Ok(replaced) => {
             drop(replaced);
             None
         }
-        Err(_) => tether,
+        Err(_) => exit_guard,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heap_core::os::Os;
 pub use heap_gc::{CensusRow, ClassRow, MemoryStats, Snapshot, Stats};
-use heap_gc::{ContextLeaked, Settings, Shared, VerifyError};
+use heap_gc::{ContextLeaked, GcConfig, HeapState, VerifyError};
 
 use crate::cx::Cx;
 
@@ -19,7 +19,7 @@ use crate::cx::Cx;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    settings: Settings,
+    config: GcConfig,
 }
 
 impl Config {
@@ -35,7 +35,7 @@ impl Config {
     /// [`AllocError`](crate::AllocError); they never abort.
     #[must_use]
     pub fn max_heap_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_heap_bytes = Some(bytes);
+        self.config.max_heap_bytes = Some(bytes);
         self
     }
 
@@ -43,24 +43,24 @@ impl Config {
     /// next one is due, in percent. (Go: `GOGC`.)
     #[must_use]
     pub fn growth_percent(mut self, percent: u32) -> Self {
-        self.settings.growth_percent = percent;
+        self.config.growth_percent = percent;
         self
     }
 
     /// No collection is due below this many bytes.
     #[must_use]
     pub fn min_heap_bytes(mut self, bytes: usize) -> Self {
-        self.settings.min_heap_bytes = bytes;
+        self.config.min_heap_bytes = bytes;
         self
     }
 
     /// How many may mark beside the collecting thread: so many helper threads are
-    /// started when a marking is long enough for them, and mutators that stand aside for
+    /// started when a mark phase is long enough for them, and mutators that are blocked for
     /// the collection may take their places when they are there first. With none,
     /// collections are deterministic and the heap starts no thread.
     #[must_use]
     pub fn helpers(mut self, threads: usize) -> Self {
-        self.settings.helpers = threads;
+        self.config.helpers = threads;
         self
     }
 
@@ -68,7 +68,7 @@ impl Config {
     /// sweeping that allocation does anyway.
     #[must_use]
     pub fn background_sweep(mut self, on: bool) -> Self {
-        self.settings.background_sweep = on;
+        self.config.background_sweep = on;
         self
     }
 
@@ -93,21 +93,21 @@ impl Config {
     /// [`Slot::set`]: crate::Slot::set
     #[must_use]
     pub fn mark_slice(mut self, slice: Duration) -> Self {
-        self.settings.mark_slice = Some(slice);
+        self.config.mark_slice = Some(slice);
         self
     }
 
     /// Collect at every safepoint and overwrite freed memory: for tests.
     #[must_use]
     pub fn stress(mut self, on: bool) -> Self {
-        self.settings.stress = on;
+        self.config.stress = on;
         self
     }
 
     /// Whether to ask the system for huge pages (on by default).
     #[must_use]
     pub fn huge_pages(mut self, on: bool) -> Self {
-        self.settings.huge_pages = on;
+        self.config.huge_pages = on;
         self
     }
 }
@@ -117,7 +117,7 @@ impl Config {
 /// Many heaps may live in one process; they share nothing.
 #[derive(Clone)]
 pub struct Heap {
-    shared: Arc<Shared>,
+    shared: Arc<HeapState>,
 }
 
 impl Heap {
@@ -125,7 +125,7 @@ impl Heap {
     /// allocation.
     #[must_use]
     pub fn new(config: Config) -> Heap {
-        Heap { shared: Shared::new(config.settings) }
+        Heap { shared: HeapState::new(config.config) }
     }
 
     /// A new, empty heap that takes its memory from `os`: for tests of how a program
@@ -146,14 +146,14 @@ impl Heap {
     /// ```
     #[must_use]
     pub fn with_os(config: Config, os: Box<dyn Os>) -> Heap {
-        Heap { shared: Shared::with_os(config.settings, os) }
+        Heap { shared: HeapState::with_os(config.config, os) }
     }
 
-    pub(crate) fn from_shared(shared: Arc<Shared>) -> Heap {
+    pub(crate) fn from_shared(shared: Arc<HeapState>) -> Heap {
         Heap { shared }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<HeapState> {
         &self.shared
     }
 

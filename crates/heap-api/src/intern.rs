@@ -1,6 +1,6 @@
 //! [`InternSet`]: a set that finds objects by content and keeps none alive.
 //!
-//! The classic use is a language's string table. After each marking the
+//! The classic use is a language's string table. After each mark phase the
 //! collector removes the entries whose objects were not reached; an entry that
 //! is found while marking is under way is kept (I2).
 //!
@@ -63,7 +63,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
         InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
     }
 
-    /// The object with this hash for which `same` holds. While a marking is under way, what
+    /// The object with this hash for which `same` holds. While an incremental mark phase is under way, what
     /// `same` is shown is kept alive until the next collection (I2).
     ///
     /// # Panics

@@ -215,7 +215,7 @@ impl<T: Trace> Stack<T> {
     #[inline(always)]
     fn before_change(&self, cx: &Cx) {
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            // SAFETY: due is it only in a marking. A stack is not `Share`, so only this thread
+            // SAFETY: due is it only in a mark phase. A stack is not `Share`, so only this thread
             // reaches it, and it gives out no references to its values but as cells.
             unsafe { cx.report(self) };
         }

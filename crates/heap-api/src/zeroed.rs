@@ -23,7 +23,7 @@ unsafe impl<T: ?Sized> ZeroableInOption for Gc<'_, T> {}
 // SAFETY: a transparent wrapper of a `Cell` of the content.
 unsafe impl<T: Zeroable> Zeroable for Slot<T> {}
 
-// SAFETY: a number: no marking.
+// SAFETY: a number: no mark phase.
 unsafe impl Zeroable for Stamp {}
 
 // SAFETY: one atomic pointer, for which null stands for no handle.

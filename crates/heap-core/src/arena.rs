@@ -70,7 +70,7 @@ impl Arena {
     ///
     /// `object` was handed out by a heap, with provenance over its arena, and the arena
     /// stays mapped for `'a`. What is written to marks and flags keeps M1 and M3, and what
-    /// is marked is traced before the marking ends.
+    /// is marked is traced before the mark phase ends.
     #[inline(always)]
     pub unsafe fn of<'a>(object: NonNull<u8>) -> &'a Arena {
         let head = object.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Arena>();
@@ -117,7 +117,7 @@ impl Arena {
     ///
     /// # Safety
     ///
-    /// Nobody else touches them: the caller has claimed the page's span, and no marking is
+    /// Nobody else touches them: the caller has claimed the page's span, and no mark phase is
     /// under way (M1).
     pub(crate) unsafe fn clear_page_marks(&self, page: usize) {
         let marks = core::ptr::from_ref(self.page_marks(page)).cast::<u8>().cast_mut();

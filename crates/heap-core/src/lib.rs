@@ -29,7 +29,7 @@
 //!     sweep credit, span by span, with [`mheap::MHeap::sweep_one`].
 //! 11. [`mcache::Cache::install`] makes the batch, or this one, the spans to allocate
 //!     from, and the slot is the first of the first one's first run.
-//! 12. After the next marking the object's mark byte becomes an allocation bit
+//! 12. After the next mark phase the object's mark byte becomes an allocation bit
 //!     ([`marks`], [`gcbits`]), or its slot is part of the next run.
 //!
 //! # Layers, bottom-up

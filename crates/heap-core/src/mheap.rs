@@ -6,7 +6,7 @@
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
 //! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
-//! what is known of single objects; `allocate_black` marks what is made while a marking is
+//! what is known of single objects; `allocate_black` marks what is made while a mark phase is
 //! under way. `inspect` looks in with the world stopped,
 //! `snapshot` without, `check` on behalf of the verifier.
 //!
@@ -64,7 +64,7 @@ use crate::ticket::{ActiveSweep, Ticket};
 use allocate_black::AllocateBlack;
 use pages::{Pages, Run};
 
-/// Spans without free slots that one refill may sweep in vain. Bounds both the
+/// Spans without free slots that one refill may sweep without success. Bounds both the
 /// work of a refill and the space wasted by giving up: at most one fresh span
 /// per this many futile ones. (Go: `spanBudget`.)
 const SWEEP_BUDGET: usize = 100;
@@ -121,7 +121,7 @@ pub struct MHeap {
     partitions: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
-    /// Objects made while a marking is under way.
+    /// Objects made while an incremental mark phase is under way.
     allocate_black: AllocateBlack,
     /// Specials of objects that sweeping has found dead.
     fired: Mutex<Vec<Special>>,
@@ -395,11 +395,11 @@ impl MHeap {
         list.at(partition).push(span.uncache(now));
     }
 
-    /// Marks the objects that were made in a span since it was cached, if a marking is
+    /// Marks the objects that were made in a span since it was cached, if a mark phase is
     /// under way (M4).
     #[inline]
     fn mark_allocated_black(&self, span: &CachedSpan) {
-        if self.allocate_black.is_wanted() {
+        if self.allocate_black.is_on() {
             self.allocate_black.mark(span.body());
         }
     }
@@ -792,7 +792,7 @@ impl MHeap {
     /// As [`MHeap::before_mark`], which was called for this marking. Everything that is
     /// reachable is marked and traced; what is not is never used again.
     pub unsafe fn start_sweep(&self) {
-        debug_assert!(!self.allocate_black.is_wanted(), "M4: marking is under way");
+        debug_assert!(!self.allocate_black.is_on(), "M4: marking is under way");
         self.set_retain_goal();
         let next = self.now().next();
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");

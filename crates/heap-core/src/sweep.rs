@@ -176,7 +176,7 @@ fn check_zombies(body: &Body, fresh: Bitmap, live: usize) {
 ///
 /// # Safety
 ///
-/// The caller has claimed the span, which lies in `arena`, and no marking is under way.
+/// The caller has claimed the span, which lies in `arena`, and no mark phase is under way.
 unsafe fn clear(arena: &Arena, body: &Body) {
     let base = body.base.addr().get();
     if body.class == SizeClass::LARGE || body.slot_bytes > 1024 {

@@ -1,4 +1,4 @@
-//! M4: what is made while a marking is under way counts as marked, however it was made,
+//! M4: what is made while an incremental mark phase is under way counts as marked, however it was made,
 //! and nothing else does.
 
 #![cfg(not(heap_loom))]
@@ -61,14 +61,14 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     start_sweep(&heap);
     heap.sweep_rest(SweepBy::Collector);
 
-    // A marking that mutators interrupt.
+    // A mark phase that mutators interrupt.
     before_mark(&heap);
     // SAFETY: one thread, and the cache is empty.
     unsafe { heap.begin_allocate_black() };
     let mut new = alloc(&heap, &mut cache, 500);
     let one = large(&heap, KINDS[1], 100_000).expect("memory");
     new.push((one, 106_496));
-    // One was found by the marking before, and is still to be traced.
+    // One was found by the mark phase before, and is still to be traced.
     mark_byte(new[0].0).store(GREY, Ordering::Relaxed);
     cache.flush(&heap);
     assert!(new.iter().all(|(object, _)| is_marked(*object)), "M4");

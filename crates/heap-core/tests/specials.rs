@@ -102,7 +102,7 @@ proptest! {
         // By object and kind: the living, and those dead and not yet queued.
         let mut known = BTreeMap::<(usize, SpecialKind), usize>::new();
         let mut dead = BTreeMap::<usize, (usize, SpecialKind, usize)>::new();
-        // Kept by a finalizer: dead, but not garbage until the next marking.
+        // Kept by a finalizer: dead, but not garbage until the next mark phase.
         let mut next = 1;
         for op in ops {
             let pick = |which: &prop::sample::Index| -> Option<NonNull<u8>> {

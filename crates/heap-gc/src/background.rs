@@ -16,7 +16,7 @@ use heap_core::stats::{SweepBy, Tally};
 use heap_sync::lock::{Condvar, Mutex};
 
 use crate::fork::{self, Batches, Process};
-use crate::shared::Shared;
+use crate::heap_state::HeapState;
 
 /// Spans swept between two looks at the clock. (Go: 10.)
 const BATCH: usize = 10;
@@ -67,7 +67,7 @@ impl BackgroundSweeper {
 
     /// Says that there is something to sweep; starts the thread if need be. If
     /// the system refuses the thread, allocation does the sweeping alone.
-    pub(crate) fn wake(&self, heap: &Arc<Shared>) {
+    pub(crate) fn wake(&self, heap: &Arc<HeapState>) {
         debug_assert!(self.is_here(), "BG2");
         let mut thread = self.thread.lock();
         if thread.is_none() && fork::watch(Some(&self.batches)) {
@@ -83,7 +83,7 @@ impl BackgroundSweeper {
     }
 }
 
-fn run(signal: &Signal, batches: &Batches, heap: &Weak<Shared>) {
+fn run(signal: &Signal, batches: &Batches, heap: &Weak<HeapState>) {
     OWN_SIGNAL.set(signal);
     loop {
         {

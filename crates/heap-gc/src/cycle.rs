@@ -1,14 +1,14 @@
 //! The collection cycle: what a collector does with a heap.
 //!
 //! The story of a cycle is told in the crate's documentation. A cycle is done in one stop
-//! of the world, or begun in one and gone on with in others ([`Extent`]).
+//! of the world, or begun in one and gone on with in others ([`MarkBudget`]).
 //!
-//! * CY1: between two stops there is an [`Underway`] exactly while mutators are told that a
+//! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that a
 //!   marking is under way (B2) and new objects are kept (M4).
 //! * CY2: a request for a whole collection that is heard before the world stands makes the
 //!   step whole. If the collection had begun before, the request stays for the next (GA6).
 //!
-//! The caller has the right to collect, and is outside.
+//! The caller has the collector lock, and is outside.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 
-use crate::gate::{Collector, Stopping, WorldStopped};
+use crate::gate::{CollectorLock, Stopping, WorldStopped};
+use crate::heap_state::{HeapState, MarkCycleId};
 use crate::mark::{MarkCounts, Marking, Seed};
-use crate::mutator::Record;
+use crate::mutator::MutatorRecord;
 use crate::pacer::{self, Progress};
-use crate::shared::{MarkingId, Shared};
 
 /// A mutator waits for the stop of a collection that another one has begun when the heap
 /// is larger than it should be by this part.
@@ -33,7 +33,7 @@ const SLICE_DEFAULT: Duration = Duration::from_millis(1);
 
 /// How much of a collection to do in one stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
+enum MarkBudget {
     /// What is left of it.
     Whole,
     /// As much marking as can be done in this time.
@@ -46,39 +46,39 @@ pub(crate) enum Outcome {
     /// The collection is complete.
     Complete,
     /// There is more to mark.
-    Underway,
+    Suspended,
     /// The world could not be stopped (X2).
     Refused,
 }
 
 /// A collection between two of its stops.
 #[derive(Debug)]
-pub(crate) struct Underway {
+pub(crate) struct IncrementalMark {
     marking: Marking,
     /// Live bytes that it is to stay below.
     goal: usize,
     /// Bytes that it is likely to mark.
     expected: usize,
-    /// Time that marking has taken so far.
+    /// Time that mark phase has taken so far.
     mark_time: Duration,
 }
 
-impl Shared {
+impl HeapState {
     /// A full collection: what is unreachable now will be swept.
     pub(crate) fn collect(self: &Arc<Self>) {
-        let right = self.gate.claim();
-        self.collect_whole(&right);
+        let collector = self.gate.claim();
+        self.collect_whole(&collector);
     }
 
     /// Begins a collection, or goes on with the one that is under way, for the time of a
     /// slice. Says whether it is complete.
     pub(crate) fn collect_step(self: &Arc<Self>) -> bool {
-        let right = self.gate.claim();
-        let slice = self.settings.mark_slice.unwrap_or(SLICE_DEFAULT);
-        self.step(&right, Extent::Step(slice)) != Outcome::Underway
+        let collector = self.gate.claim();
+        let slice = self.config.mark_slice.unwrap_or(SLICE_DEFAULT);
+        self.step(&collector, MarkBudget::Step(slice)) != Outcome::Suspended
     }
 
-    /// A collection, or a step of one, if it is still wanted once the right to collect
+    /// A collection, or a step of one, if it is still wanted once the collector lock
     /// is ours. `false` if somebody else has it.
     pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> bool {
         // If somebody else collects, entering waits for them once they stop the world. If
@@ -86,41 +86,41 @@ impl Shared {
         // be refused because the collector's thread does not run.
         let trigger = self.trigger_bytes();
         let most = trigger.saturating_add(trigger / OVERDUE_DIVISOR);
-        let right = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_near_limit() {
+        let collector = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_near_limit() {
             self.gate.claim_before_stop()
         } else {
             self.gate.try_claim()
         };
-        let Some(right) = right else { return false };
-        if self.gate.is_wanted() {
-            self.collect_whole(&right);
+        let Some(collector) = collector else { return false };
+        if self.gate.gc_requested() {
+            self.collect_whole(&collector);
         } else if self.gate.poll() {
-            let extent = self.settings.mark_slice.map_or(Extent::Whole, Extent::Step);
-            let _ = self.step(&right, extent);
+            let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
+            let _ = self.step(&collector, budget);
         }
         true
     }
 
     /// A collection that begins now, after the one that is under way.
-    fn collect_whole(self: &Arc<Self>, right: &Collector<'_>) {
-        if self.finish_marking(right) == Outcome::Complete {
-            let _ = self.step(right, Extent::Whole);
+    fn collect_whole(self: &Arc<Self>, collector: &CollectorLock<'_>) {
+        if self.finish_marking(collector) == Outcome::Complete {
+            let _ = self.step(collector, MarkBudget::Whole);
         }
     }
 
     /// Completes the collection that is under way, if there is one.
-    pub(crate) fn finish_marking(self: &Arc<Self>, right: &Collector<'_>) -> Outcome {
-        match self.marking_id() {
-            Some(_) => self.step(right, Extent::Whole),
+    pub(crate) fn finish_marking(self: &Arc<Self>, collector: &CollectorLock<'_>) -> Outcome {
+        match self.mark_cycle_id() {
+            Some(_) => self.step(collector, MarkBudget::Whole),
             None => Outcome::Complete,
         }
     }
 
     /// One stop of the world, for a collection or a part of one. If somebody asks for a
     /// whole collection meanwhile, the part is what is left of it.
-    fn step(self: &Arc<Self>, right: &Collector<'_>, mut extent: Extent) -> Outcome {
-        let underway = self.underway.lock().take();
-        if underway.is_none() {
+    fn step(self: &Arc<Self>, collector: &CollectorLock<'_>, mut budget: MarkBudget) -> Outcome {
+        let suspended = self.suspended.lock().take();
+        if suspended.is_none() {
             // Finish the previous sweep, while mutators run.
             self.finish_sweep();
             if !self.sweeps_in_background() {
@@ -130,51 +130,51 @@ impl Shared {
             }
         }
         let start = Instant::now();
-        let stopping = right.raise();
+        let stopping = collector.raise();
         // If the world cannot be stopped no collection answers the requests there are, but
         // later ones must stay.
-        let mut wanted = self.gate.satisfied();
-        let (members, world) = self.wait_for_mutators(stopping);
+        let mut requested = self.gate.take_requests();
+        let (mutators, world) = self.wait_for_mutators(stopping);
         let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
-            // freed, perhaps for ever. Ask again only after the heap has doubled:
+            // freed, perhaps forever. Ask again only after the heap has doubled:
             // the mutator may have been on its way out, in a thread that ended.
             let live = self.live_bytes.load(Ordering::Relaxed);
             self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
             let pages = self.heap.pages_in_use();
             self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
-            *self.underway.lock() = underway;
+            *self.suspended.lock() = suspended;
             return Outcome::Refused;
         };
         let stopped = Instant::now();
         // A panic from here on would leave the heap without its marks.
         let armed = AbortOnUnwind;
-        let mut underway = if let Some(underway) = underway {
-            if wanted {
+        let mut suspended = if let Some(suspended) = suspended {
+            if requested {
                 // GA6: a collection that has begun before does not answer it.
-                self.gate.want_from_now();
+                self.gate.request_gc_from_now();
             }
-            wanted |= self.gate.is_wanted();
-            underway
+            requested |= self.gate.gc_requested();
+            suspended
         } else {
-            let (underway, wanted_since) = self.begin(&world, &members);
-            wanted |= wanted_since;
-            underway
+            let (suspended, requested_since) = self.begin(&world, &mutators);
+            requested |= requested_since;
+            suspended
         };
-        if wanted || self.is_near_limit() {
-            extent = Extent::Whole;
+        if requested || self.is_near_limit() {
+            budget = MarkBudget::Whole;
         }
-        let before = underway.marking.counts().bytes;
+        let before = suspended.marking.counts().bytes;
         let marking = Instant::now();
-        self.mark(&world, &members, &mut underway, extent);
+        self.mark(&world, &mutators, &mut suspended, budget);
         let mark_time = marking.elapsed();
-        underway.mark_time += mark_time;
-        let outcome = if underway.marking.is_done() {
-            self.complete(&world, &members, underway);
+        suspended.mark_time += mark_time;
+        let outcome = if suspended.marking.is_done() {
+            self.complete(&world, &mutators, suspended);
             Outcome::Complete
         } else {
-            self.put_by(&world, underway, before);
-            Outcome::Underway
+            self.suspend_marking(&world, suspended, before);
+            Outcome::Suspended
         };
         std::mem::forget(armed);
         let mut cycles = self.cycles.lock();
@@ -192,16 +192,20 @@ impl Shared {
 
     /// Makes the heap ready for marking. Says also whether somebody has asked for a whole
     /// collection since the world was to stop.
-    fn begin(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) -> (Underway, bool) {
+    fn begin(
+        &self,
+        world: &WorldStopped<'_>,
+        mutators: &[Arc<MutatorRecord>],
+    ) -> (IncrementalMark, bool) {
         // Caches back, sweep leftovers (a mutator may have swept on while we waited),
         // bitmaps rotate.
-        self.flush_caches(world, members);
+        self.flush_caches(world, mutators);
         self.finish_sweep();
         // SAFETY: the world is stopped, the caches were flushed just now, and nobody sweeps.
         unsafe { self.heap.before_mark() };
         // GA6: from here on a request is for the next collection. Not sooner: what the
         // caches held is of this one, and counting it may ask.
-        let wanted = self.gate.satisfied();
+        let requested = self.gate.take_requests();
         let live = self.live_bytes.load(Ordering::Relaxed);
         let expected = match self.cycles.lock().traced_bytes {
             0 => live,
@@ -210,30 +214,30 @@ impl Shared {
         let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
         let goal = goal.min(self.near_limit_bytes.load(Ordering::Relaxed)).max(live);
         let marking = Marking::new(self.heap.isa());
-        (Underway { marking, goal, expected, mark_time: Duration::ZERO }, wanted)
+        (IncrementalMark { marking, goal, expected, mark_time: Duration::ZERO }, requested)
     }
 
     fn mark(
         &self,
         world: &WorldStopped<'_>,
-        members: &[Arc<Record>],
-        underway: &mut Underway,
-        extent: Extent,
+        mutators: &[Arc<MutatorRecord>],
+        suspended: &mut IncrementalMark,
+        budget: MarkBudget,
     ) {
-        let Underway { marking, goal, .. } = underway;
-        let deadline = match extent {
-            Extent::Whole => None,
-            Extent::Step(slice) => {
+        let IncrementalMark { marking, goal, .. } = suspended;
+        let deadline = match budget {
+            MarkBudget::Whole => None,
+            MarkBudget::Step(slice) => {
                 let live = self.live_bytes.load(Ordering::Relaxed);
-                // A time beyond the clock's is the end of the marking.
+                // A time beyond the clock's is the end of the mark phase.
                 Instant::now().checked_add(pacer::step_time(slice, live, *goal))
             }
         };
         let roots = |visit: &mut dyn FnMut(Seed)| {
-            if self.marking_id().is_some() {
-                return self.each_grey(world, members, visit);
+            if self.mark_cycle_id().is_some() {
+                return self.each_grey(world, mutators, visit);
             }
-            self.each_root(world, members, &mut |object| visit(Seed::Root(object)));
+            self.each_root(world, mutators, &mut |object| visit(Seed::Root(object)));
             MarkCounts::default()
         };
         // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
@@ -244,46 +248,51 @@ impl Shared {
 
     /// Lets mutators run before marking is over. They report what they change from here
     /// on (B2), and what they make counts as marked (M4).
-    fn put_by(&self, _world: &WorldStopped<'_>, underway: Underway, before: usize) {
-        if self.marking_id().is_none() {
-            // SAFETY: the world is stopped, and the first stop of a marking has flushed the
+    fn suspend_marking(
+        &self,
+        _world: &WorldStopped<'_>,
+        suspended: IncrementalMark,
+        before: usize,
+    ) {
+        if self.mark_cycle_id().is_none() {
+            // SAFETY: the world is stopped, and the first stop of a mark phase has flushed the
             // caches (`begin`).
             unsafe { self.heap.begin_allocate_black() };
             // ORDERING: Relaxed: mutators look when they come inside, which synchronises
             // with the end of the stop (GA3).
-            self.marking.store(MarkingId::next().get(), Ordering::Relaxed);
+            self.marking.store(MarkCycleId::next().get(), Ordering::Relaxed);
         }
         let live = self.live_bytes.load(Ordering::Relaxed);
-        let marked = underway.marking.counts().bytes;
-        let Underway { goal, expected, .. } = underway;
+        let marked = suspended.marking.counts().bytes;
+        let IncrementalMark { goal, expected, .. } = suspended;
         let progress = Progress { live, goal, marked, expected, step: marked - before };
         let next = live.saturating_add(progress.allowance());
         self.trigger_bytes.store(next, Ordering::Relaxed);
-        *self.underway.lock() = Some(underway);
+        *self.suspended.lock() = Some(suspended);
     }
 
     /// Everything that is reachable is marked: the sweep begins.
     fn complete(
         self: &Arc<Self>,
         world: &WorldStopped<'_>,
-        members: &[Arc<Record>],
-        underway: Underway,
+        mutators: &[Arc<MutatorRecord>],
+        suspended: IncrementalMark,
     ) {
-        let mut counts = underway.marking.counts();
+        let mut counts = suspended.marking.counts();
         let mut allocated_black = 0;
-        if self.marking_id().is_some() {
-            self.flush_caches(world, members);
+        if self.mark_cycle_id().is_some() {
+            self.flush_caches(world, mutators);
             // SAFETY: the world is stopped, the caches were flushed just now, and marking is done.
             let (objects, bytes) = unsafe { self.heap.end_allocate_black() };
             counts += MarkCounts { objects, bytes };
             allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may ask.
-            self.gate.stepped();
+            self.gate.clear_step_request();
         }
         // Weak tables forget the dead.
         self.weak.after_mark(world);
-        members.iter().for_each(|member| member.trim_shadow_stopped(world));
+        mutators.iter().for_each(|mutator| mutator.trim_shadow_stopped(world));
         // Every span needs sweeping; set the price of allocation. Stacks may come and go
         // between the two loads.
         let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
@@ -292,7 +301,7 @@ impl Shared {
         unsafe { self.heap.start_sweep() };
         self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.heap.settle_stacks();
-        let in_steps = self.settings.mark_slice.is_some_and(|slice| underway.mark_time > slice);
+        let in_steps = self.config.mark_slice.is_some_and(|slice| suspended.mark_time > slice);
         self.set_triggers(counts.bytes, allocated_black, in_steps);
         let trigger = self.trigger_bytes.load(Ordering::Relaxed);
         self.credit.set_terms(pages, counts.bytes, trigger);
@@ -308,20 +317,20 @@ impl Shared {
     pub(crate) fn wait_for_mutators<'c>(
         &self,
         stopping: Stopping<'c>,
-    ) -> (Vec<Arc<Record>>, Option<WorldStopped<'c>>) {
+    ) -> (Vec<Arc<MutatorRecord>>, Option<WorldStopped<'c>>) {
         // Listed when the flag is up: who attaches later stays outside (GA1).
-        let members: Vec<Arc<Record>> = self.members.lock().clone();
+        let mutators: Vec<Arc<MutatorRecord>> = self.mutators.lock().clone();
         // SAFETY: see above; a mutator that is gone was outside when it left the list.
-        let world = unsafe { stopping.wait(members.iter().map(|member| &member.presence)) };
-        (members, world)
+        let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };
+        (mutators, world)
     }
 
-    pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, members: &[Arc<Record>]) {
+    pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, mutators: &[Arc<MutatorRecord>]) {
         let mut busy = 0;
-        for member in members {
+        for mutator in mutators {
             // SAFETY: the world of this heap is stopped, and the references end in this turn.
             let (cache, stacks) =
-                unsafe { (member.cache_stopped(world), member.stacks_stopped(world)) };
+                unsafe { (mutator.cache_stopped(world), mutator.stacks_stopped(world)) };
             if cache.is_in_use() {
                 // Who does not allocate needs no partition.
                 cache.move_to(Partition::of_mutator(busy));
@@ -346,14 +355,14 @@ impl Shared {
     pub(crate) fn each_root(
         &self,
         world: &WorldStopped<'_>,
-        members: &[Arc<Record>],
+        mutators: &[Arc<MutatorRecord>],
         visit: &mut dyn FnMut(NonNull<u8>),
     ) {
         self.roots.each(&mut *visit);
-        for member in members {
+        for mutator in mutators {
             // SAFETY: the world of this heap is stopped; nobody but mutators changes a shadow
             // stack.
-            unsafe { member.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
+            unsafe { mutator.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The safepoint gate: mutators enter and leave, a collector stops the world.
 //!
-//! Each mutator has a [`Presence`]: inside (it may hold bare handles, no cycle
+//! Each mutator has a [`MutatorState`]: inside (it may hold bare handles, no cycle
 //! can finish) or outside. Entering and leaving cost a store, a fence and a
 //! load. A collector raises the stop flag and waits until everybody is outside.
 //!
@@ -16,13 +16,13 @@
 //! * GA4: every waiter is woken: whoever changes what others wait for notifies
 //!   under the lock. Who sleeps is counted under the lock as well: to notify is a
 //!   call to the system, and whoever spins would then wait for the lock.
-//! * GA5: nobody starves: a mutator that stood aside for one stop is inside before
+//! * GA5: nobody starves: a mutator that was blocked for one stop is inside before
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
 //! * GA6: a request is withdrawn only by a collection that sees what was done before
-//!   it, or that was tried in vain after it (X2); one that comes after stays. It is
+//!   it, or that was tried without success after it (X2); one that comes after stays. It is
 //!   withdrawn while the stop flag is up, so a mutator that has asked finds at its safepoint
-//!   that it should collect, or stand aside for somebody who does.
+//!   that it should collect, or are blocked for somebody who does.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -34,41 +34,41 @@ use heap_sync::thread::spin_loop;
 /// `Gate::poll`: a collector is stopping, or has stopped, the world.
 const STOP: u32 = 1;
 /// `Gate::poll`: a collection is due.
-const WANTED: u32 = 2;
+const GC_REQUESTED: u32 = 2;
 /// `Gate::poll`: a collection is due at every safepoint.
-const ALWAYS: u32 = 4;
+const GC_ALWAYS: u32 = 4;
 /// `Gate::poll`: a step of a collection is due.
-const STEP: u32 = 8;
+const STEP_REQUESTED: u32 = 8;
 
 /// How often to look before going to sleep: a short collection is over sooner than
 /// a sleeper would be awake. None under the model checker.
 const SPINS: usize = bound(1000, 0);
 
-const OUTSIDE: u32 = 0;
-const INSIDE: u32 = 1;
+const PARKED: u32 = 0;
+const RUNNING: u32 = 1;
 
 /// Whether one mutator is inside.
 #[derive(Debug)]
-pub(crate) struct Presence {
-    state: AtomicU32,
+pub(crate) struct MutatorState {
+    word: AtomicU32,
     /// Its thread will not tell when it ends, or has ended: if it is inside it may never
     /// leave (X2).
     abandoned: AtomicBool,
 }
 
-impl Default for Presence {
+impl Default for MutatorState {
     fn default() -> Self {
-        Presence { state: AtomicU32::new(OUTSIDE), abandoned: AtomicBool::new(false) }
+        MutatorState { word: AtomicU32::new(PARKED), abandoned: AtomicBool::new(false) }
     }
 }
 
-impl Presence {
+impl MutatorState {
     /// Whether the mutator is inside. Exact for the mutator itself.
     #[inline]
     #[must_use]
-    pub(crate) fn is_inside(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `Gate::leave` (GA3).
-        self.state.load(Ordering::Acquire) == INSIDE
+        self.word.load(Ordering::Acquire) == RUNNING
     }
 
     /// Says that the mutator's thread has ended while inside, or is about to end and will not
@@ -81,7 +81,7 @@ impl Presence {
 
     /// Whether the mutator is inside and may stay there for good.
     fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire) && self.is_inside()
+        self.abandoned.load(Ordering::Acquire) && self.is_running()
     }
 }
 
@@ -91,21 +91,21 @@ pub(crate) enum Request {
     /// Nothing.
     None,
     /// Step outside: a collector waits.
-    StepAside,
+    Block,
     /// Collect, or do a step of a collection.
     Collect,
 }
 
 /// What a mutator does while it waits for the world to resume.
-pub(crate) trait Meanwhile {
+pub(crate) trait WhileBlocked {
     /// Called again and again until the world resumes or the mutator is about to go to
     /// sleep; then the value is dropped. Making it, looking and dropping do not unwind: the
     /// mutator would stay in line.
-    fn look(&self);
+    fn poll(&self);
 }
 
-impl Meanwhile for () {
-    fn look(&self) {}
+impl WhileBlocked for () {
+    fn poll(&self) {}
 }
 
 /// The gate of one heap.
@@ -116,13 +116,13 @@ pub(crate) struct Gate {
     changed: Condvar,
 }
 
-/// Who has the right to collect, and who must get inside before it is given again.
+/// Who has the collector lock, and who must get inside before it is given again.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Whether a collector holds the right to stop the world.
+    /// Whether a collector holds the collector lock.
     held: bool,
-    /// Mutators that stand aside (GA5).
-    aside: usize,
+    /// Mutators that are blocked (GA5).
+    blocked: usize,
     /// Threads that sleep until something changes (GA4).
     asleep: usize,
     /// How often the world was told to stop. May wrap.
@@ -149,7 +149,7 @@ impl Gate {
     pub(crate) fn request(&self) -> Request {
         let poll = self.poll.load(Ordering::Relaxed);
         if poll & STOP != 0 {
-            Request::StepAside
+            Request::Block
         } else if poll != 0 {
             Request::Collect
         } else {
@@ -159,89 +159,91 @@ impl Gate {
 
     /// Asks for a whole collection at the next safepoint; one that has not begun to mark
     /// will do.
-    pub(crate) fn want(&self) {
+    pub(crate) fn request_gc(&self) {
         // ORDERING: Relaxed: a hint.
-        if self.poll.load(Ordering::Relaxed) & WANTED == 0 {
-            self.poll.fetch_or(WANTED, Ordering::Relaxed);
+        if self.poll.load(Ordering::Relaxed) & GC_REQUESTED == 0 {
+            self.poll.fetch_or(GC_REQUESTED, Ordering::Relaxed);
         }
     }
 
     /// Asks for a collection that sees what was done before the call (GA6).
-    pub(crate) fn want_from_now(&self) {
-        // ORDERING: Release pairs with the Acquire in `satisfied`. Written also if
+    pub(crate) fn request_gc_from_now(&self) {
+        // ORDERING: Release pairs with the Acquire in `take_requests`. Written also if
         // there is a request: who withdraws that one might not see what we did.
         // Model: loom_gate::a_request_is_answered_by_a_later_look.
-        self.poll.fetch_or(WANTED, Ordering::Release);
+        self.poll.fetch_or(GC_REQUESTED, Ordering::Release);
     }
 
     /// Asks for a step of a collection at the next safepoint: to begin one, or to go on.
-    pub(crate) fn want_step(&self) {
+    pub(crate) fn request_step(&self) {
         // ORDERING: Relaxed: a hint.
-        if self.poll.load(Ordering::Relaxed) & STEP == 0 {
-            self.poll.fetch_or(STEP, Ordering::Relaxed);
+        if self.poll.load(Ordering::Relaxed) & STEP_REQUESTED == 0 {
+            self.poll.fetch_or(STEP_REQUESTED, Ordering::Relaxed);
         }
     }
 
     /// Whether somebody asks for a whole collection.
     #[must_use]
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn gc_requested(&self) -> bool {
         // ORDERING: Relaxed: for others a hint. A mutator sees its own request, unless it
         // was withdrawn; and a collector that has stopped the world sees those of the
         // mutators that it waited for (GA3).
-        self.poll.load(Ordering::Relaxed) & WANTED != 0
+        self.poll.load(Ordering::Relaxed) & GC_REQUESTED != 0
     }
 
     /// Withdraws the requests so far, which a collection is about to answer: the
     /// collector calls it before it looks at anything, and when the stop flag is up (GA6).
     /// Says whether a whole one was asked for.
-    pub(crate) fn satisfied(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release in `want_from_now`.
-        let wanted = self.poll.fetch_and(!(WANTED | STEP), Ordering::Acquire) & WANTED != 0;
-        if wanted {
+    pub(crate) fn take_requests(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release in `request_gc_from_now`.
+        let requested = self.poll.fetch_and(!(GC_REQUESTED | STEP_REQUESTED), Ordering::Acquire)
+            & GC_REQUESTED
+            != 0;
+        if requested {
             // For those who wait to claim.
             self.wake();
         }
-        wanted
+        requested
     }
 
     /// Withdraws the requests for a step. Those for a whole collection stay: one that
     /// has begun before them does not answer them (GA6).
-    pub(crate) fn stepped(&self) {
+    pub(crate) fn clear_step_request(&self) {
         // ORDERING: Relaxed: a hint.
-        self.poll.fetch_and(!STEP, Ordering::Relaxed);
+        self.poll.fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
     }
 
     /// Asks for a collection at every safepoint from now on.
-    pub(crate) fn want_always(&self) {
-        self.poll.fetch_or(ALWAYS, Ordering::Relaxed);
+    pub(crate) fn request_gc_always(&self) {
+        self.poll.fetch_or(GC_ALWAYS, Ordering::Relaxed);
     }
 
     /// Steps inside; waits while the world is stopped.
-    pub(crate) fn enter(&self, presence: &Presence) {
-        self.enter_meanwhile(presence, || ());
+    pub(crate) fn enter(&self, state: &MutatorState) {
+        self.enter_while_blocked(state, || ());
     }
 
     /// The same; if it has to wait, `begin` says what to do meanwhile.
-    pub(crate) fn enter_meanwhile<M: Meanwhile>(
+    pub(crate) fn enter_while_blocked<M: WhileBlocked>(
         &self,
-        presence: &Presence,
+        state: &MutatorState,
         begin: impl FnOnce() -> M,
     ) {
         // ORDERING: Relaxed store, ordered before the load by the fence, which pairs
         // with the fence in `raise` (Dekker).
         // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
-        presence.state.store(INSIDE, Ordering::Relaxed);
+        state.word.store(RUNNING, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // ORDERING: Acquire pairs with the Release in `resume` (GA3).
         if self.poll.load(Ordering::Acquire) & STOP != 0 {
-            self.step_aside(presence, begin);
+            self.block_for_stop(state, begin);
         }
     }
 
     /// Steps outside.
-    pub(crate) fn leave(&self, presence: &Presence) {
-        // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
-        presence.state.store(OUTSIDE, Ordering::Release);
+    pub(crate) fn leave(&self, state: &MutatorState) {
+        // ORDERING: Release pairs with the Acquire in `is_running` (GA3).
+        state.word.store(PARKED, Ordering::Release);
         fence(Ordering::SeqCst);
         if self.poll.load(Ordering::Relaxed) & STOP != 0 {
             self.wake();
@@ -249,42 +251,46 @@ impl Gate {
     }
 
     /// Outside until the world runs again, then inside; `begin` as in
-    /// `enter_meanwhile`.
+    /// `enter_while_blocked`.
     #[cold]
-    pub(crate) fn step_aside<M: Meanwhile>(&self, presence: &Presence, begin: impl FnOnce() -> M) {
-        self.line_up(presence);
-        let meanwhile = begin();
+    pub(crate) fn block_for_stop<M: WhileBlocked>(
+        &self,
+        state: &MutatorState,
+        begin: impl FnOnce() -> M,
+    ) {
+        self.enqueue_blocked(state);
+        let while_blocked = begin();
         for _ in 0..SPINS {
             if self.poll.load(Ordering::Relaxed) & STOP == 0 {
                 break;
             }
-            meanwhile.look();
+            while_blocked.poll();
             spin_loop();
         }
-        drop(meanwhile);
+        drop(while_blocked);
         let mut queue = self.queue.lock();
         while self.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = self.sleep(queue);
         }
         // ORDERING: Relaxed: under the lock, and so is the look of the next collector
         // that stops the world: it claims after us (GA5).
-        presence.state.store(INSIDE, Ordering::Relaxed);
-        self.let_through(&mut queue);
+        state.word.store(RUNNING, Ordering::Relaxed);
+        self.unblock(&mut queue);
     }
 
     /// Steps outside, as one who must be inside again before the next stop. In this
     /// order: the collector cannot be done before we are in line.
-    fn line_up(&self, presence: &Presence) {
+    fn enqueue_blocked(&self, state: &MutatorState) {
         let mut queue = self.queue.lock();
-        queue.aside += 1;
-        // ORDERING: Release pairs with the Acquire in `is_inside` (GA3).
-        presence.state.store(OUTSIDE, Ordering::Release);
+        queue.blocked += 1;
+        // ORDERING: Release pairs with the Acquire in `is_running` (GA3).
+        state.word.store(PARKED, Ordering::Release);
         self.notify(&queue);
     }
 
-    fn let_through(&self, queue: &mut Queue) {
-        queue.aside -= 1;
-        if queue.aside == 0 {
+    fn unblock(&self, queue: &mut Queue) {
+        queue.blocked -= 1;
+        if queue.blocked == 0 {
             self.notify(queue);
         }
     }
@@ -310,54 +316,54 @@ impl Gate {
         }
     }
 
-    /// Takes the right to collect; waits while somebody else has it, and for those
-    /// who stand aside (GA5). The caller is outside.
-    pub(crate) fn claim(&self) -> Collector<'_> {
-        self.claim_unless(|_| false).expect("who does not give up gets the right")
+    /// Takes the collector lock; waits while somebody else has it, and for those
+    /// who are blocked (GA5). The caller is outside.
+    pub(crate) fn claim(&self) -> CollectorLock<'_> {
+        self.claim_unless(|_| false).expect("the lock is waited for")
     }
 
-    /// Takes the right to collect, unless somebody else has it and answers all requests.
-    /// Waits for those who stand aside (GA5): the world runs, or will do so once somebody
-    /// else has collected; and while there is a request that whoever has the right may have
+    /// Takes the collector lock, unless somebody else has it and answers all requests.
+    /// Waits for those who are blocked (GA5): the world runs, or will do so once somebody
+    /// else has collected; and while there is a request that whoever has the collector lock may have
     /// been too early to hear.
-    pub(crate) fn try_claim(&self) -> Option<Collector<'_>> {
-        self.claim_unless(|_| !self.is_wanted())
+    pub(crate) fn try_claim(&self) -> Option<CollectorLock<'_>> {
+        self.claim_unless(|_| !self.gc_requested())
     }
 
-    /// The same; but if somebody else has the right, waits until they stop the world or give
-    /// the right back, and uses up no memory before. Who is let go by the stop stands aside
+    /// The same; but if somebody else has the collector lock, waits until they stop the world or give
+    /// the right back, and uses up no memory before. Who is let go by the stop is blocked
     /// when it comes inside, unless it was slow to wake up and the stop is over.
-    pub(crate) fn claim_before_stop(&self) -> Option<Collector<'_>> {
+    pub(crate) fn claim_before_stop(&self) -> Option<CollectorLock<'_>> {
         self.claim_unless(|stopped| {
-            (stopped || self.request() == Request::StepAside) && !self.is_wanted()
+            (stopped || self.request() == Request::Block) && !self.gc_requested()
         })
     }
 
-    /// Takes the right to collect, unless somebody else has it and `gives_up` says so, when
+    /// Takes the collector lock, unless somebody else has it and `gives_up` says so, when
     /// told whether the world was stopped since the call. It is asked under the lock, and
     /// again when something has changed.
-    fn claim_unless(&self, gives_up: impl Fn(bool) -> bool) -> Option<Collector<'_>> {
+    fn claim_unless(&self, gives_up: impl Fn(bool) -> bool) -> Option<CollectorLock<'_>> {
         let mut queue = self.queue.lock();
         let stops = queue.stops;
-        while if queue.held { !gives_up(queue.stops != stops) } else { queue.aside > 0 } {
+        while if queue.held { !gives_up(queue.stops != stops) } else { queue.blocked > 0 } {
             queue = self.sleep(queue);
         }
         if queue.held {
             return None;
         }
         queue.held = true;
-        Some(Collector { gate: self })
+        Some(CollectorLock { gate: self })
     }
 }
 
 /// The right to collect (GA2). The world still runs.
 #[derive(Debug)]
-#[must_use = "dropping it gives the right back"]
-pub(crate) struct Collector<'g> {
+#[must_use = "dropping it releases the lock"]
+pub(crate) struct CollectorLock<'g> {
     gate: &'g Gate,
 }
 
-impl<'g> Collector<'g> {
+impl<'g> CollectorLock<'g> {
     /// Raises the stop flag: nobody steps inside from here on, and those inside
     /// are asked to leave.
     ///
@@ -376,7 +382,7 @@ impl<'g> Collector<'g> {
     }
 }
 
-impl Drop for Collector<'_> {
+impl Drop for CollectorLock<'_> {
     fn drop(&mut self) {
         let mut queue = self.gate.queue.lock();
         queue.held = false;
@@ -393,21 +399,21 @@ pub(crate) struct Stopping<'c> {
 }
 
 impl<'c> Stopping<'c> {
-    /// Waits until every mutator of `members` is outside. `None` if one that is inside may
+    /// Waits until every mutator of `mutators` is outside. `None` if one that is inside may
     /// never be, because its thread has ended or will not tell.
     ///
     /// # Safety
     ///
-    /// `members` are all mutators of the gate that may be inside: those of a list that was
-    /// read after the flag was raised, as [`Collector::raise`] wants it.
+    /// `mutators` are all mutators of the gate that may be inside: those of a list that was
+    /// read after the flag was raised, as [`CollectorLock::raise`] wants it.
     #[must_use]
     pub(crate) unsafe fn wait<'p>(
         self,
-        members: impl Iterator<Item = &'p Presence> + Clone,
+        mutators: impl Iterator<Item = &'p MutatorState> + Clone,
     ) -> Option<WorldStopped<'c>> {
         let gate = self.stopped.gate;
         for _ in 0..SPINS {
-            if !members.clone().any(Presence::is_inside) {
+            if !mutators.clone().any(MutatorState::is_running) {
                 break;
             }
             spin_loop();
@@ -417,13 +423,13 @@ impl<'c> Stopping<'c> {
         queue.stops = queue.stops.wrapping_add(1);
         gate.notify(&queue);
         loop {
-            if members.clone().any(Presence::is_abandoned) {
+            if mutators.clone().any(MutatorState::is_abandoned) {
                 // Lowering the flag takes the lock, to wake those who stepped
                 // aside.
                 drop(queue);
                 return None;
             }
-            if !members.clone().any(Presence::is_inside) {
+            if !mutators.clone().any(MutatorState::is_running) {
                 return Some(self.stopped);
             }
             queue = gate.sleep(queue);
@@ -455,18 +461,18 @@ mod tests {
     #[test]
     fn an_abandoned_mutator_makes_stopping_fail_instead_of_hang() {
         let gate = Arc::new(Gate::default());
-        let presence = Arc::new(Presence::default());
-        gate.enter(&presence);
+        let state = Arc::new(MutatorState::default());
+        gate.enter(&state);
         let stopper = {
-            let (gate, presence) = (gate.clone(), presence.clone());
+            let (gate, state) = (gate.clone(), state.clone());
             std::thread::spawn(move || {
-                let right = gate.claim();
+                let collector = gate.claim();
                 // SAFETY: the only mutator there is.
-                let world = unsafe { right.raise().wait([&*presence].into_iter()) };
+                let world = unsafe { collector.raise().wait([&*state].into_iter()) };
                 world.is_none()
             })
         };
-        presence.abandon(&gate);
+        state.abandon(&gate);
         assert!(stopper.join().unwrap());
         assert_eq!(gate.request(), Request::None, "the world runs on");
     }
@@ -475,25 +481,25 @@ mod tests {
     fn requests_tell_a_mutator_what_to_do() {
         let gate = Gate::default();
         assert_eq!(gate.request(), Request::None);
-        gate.want();
+        gate.request_gc();
         assert!(gate.poll());
         assert_eq!(gate.request(), Request::Collect);
-        assert!(gate.satisfied());
+        assert!(gate.take_requests());
         assert_eq!(gate.request(), Request::None);
-        gate.want_step();
+        gate.request_step();
         assert_eq!(gate.request(), Request::Collect);
-        assert!(!gate.is_wanted());
-        gate.want_from_now();
-        gate.stepped();
-        assert!(gate.is_wanted() && gate.poll(), "GA6: a step answers no request");
-        assert!(gate.satisfied());
-        gate.want_step();
-        assert!(!gate.satisfied());
-        let right = gate.claim();
+        assert!(!gate.gc_requested());
+        gate.request_gc_from_now();
+        gate.clear_step_request();
+        assert!(gate.gc_requested() && gate.poll(), "GA6: a step answers no request");
+        assert!(gate.take_requests());
+        gate.request_step();
+        assert!(!gate.take_requests());
+        let collector = gate.claim();
         assert!(gate.try_claim().is_none(), "GA2");
         // SAFETY: there are no mutators.
-        let stopped = unsafe { right.raise().wait(std::iter::empty()) }.unwrap();
-        assert_eq!(gate.request(), Request::StepAside);
+        let stopped = unsafe { collector.raise().wait(std::iter::empty()) }.unwrap();
+        assert_eq!(gate.request(), Request::Block);
         drop(stopped);
         assert!(!gate.poll());
     }

@@ -6,7 +6,7 @@
 //!    (`pacer`): the `gate` asks for a collection. Nothing happens yet;
 //!    allocation never collects.
 //! 2. Some mutator comes to a safepoint: it holds no bare handle. It steps
-//!    outside and takes the right to collect; others that come stand aside.
+//!    outside and takes the collector lock; others that come are blocked.
 //! 3. It finishes the previous sweep while the others still run, then stops the
 //!    world: waits until every mutator is outside.
 //! 4. The caches of all mutators are flushed, leftovers swept: now every span is
@@ -14,7 +14,7 @@
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
 //!    shadow stacks, on the collecting thread and its helpers, waiting mutators among them.
 //!    If it is to be done in slices the world may resume before it is over, and stops
-//!    again for the next one; meanwhile mutators report what they overwrite (`shade`), and
+//!    again for the next one; meanwhile mutators report what they overwrite (`barrier`), and
 //!    what they make counts as marked. What does all this is `cycle`.
 //! 6. Weak tables forget what was not reached ([`weak`]).
 //! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
@@ -29,10 +29,12 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: error fork gate pacer credit roots stats mark shade (background weak mutator verify cycle shared)
+//! layers: error fork gate pacer credit roots stats mark barrier (background weak mutator verify cycle heap_state)
 //! ```
 
 mod background;
+#[allow(unsafe_code, reason = "lists of objects move between threads")]
+mod barrier;
 mod credit;
 #[allow(unsafe_code, reason = "says when the memory layer may look at everything")]
 mod cycle;
@@ -41,6 +43,8 @@ mod error;
 mod fork;
 #[allow(unsafe_code, reason = "who lists the mutators answers for the list")]
 mod gate;
+#[allow(unsafe_code, reason = "looks into caches with the world stopped")]
+mod heap_state;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
@@ -48,10 +52,6 @@ mod mutator;
 mod pacer;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
-#[allow(unsafe_code, reason = "lists of objects move between threads")]
-mod shade;
-#[allow(unsafe_code, reason = "looks into caches with the world stopped")]
-mod shared;
 mod stats;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod verify;
@@ -64,9 +64,9 @@ pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;
-pub use mutator::{Mutator, Tether};
+pub use heap_state::{GcConfig, HeapState, MarkCycleId};
+pub use mutator::{Mutator, ThreadExitGuard};
 pub use roots::RootEntry;
-pub use shared::{MarkingId, Settings, Shared};
 pub use stats::Stats;
 pub use weak::WeakTable;
 

@@ -25,11 +25,11 @@ use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::EdgeBuffer;
 use heap_sync::atomic::Ordering;
 
+use crate::barrier::SatbBuffer;
 use crate::error::VerifyError;
-use crate::gate::{Presence, Request, WorldStopped};
+use crate::gate::{MutatorState, Request, WorldStopped};
+use crate::heap_state::{HeapState, MarkCycleId};
 use crate::roots::RootEntry;
-use crate::shade::Shade;
-use crate::shared::{MarkingId, Shared};
 
 mod tiny;
 
@@ -52,31 +52,31 @@ const SHADOW_KEEP: usize = 1024;
 
 /// What the collector knows of a mutator.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) presence: Presence,
+pub(crate) struct MutatorRecord {
+    pub(crate) state: MutatorState,
     cache: UnsafeCell<Cache>,
     stacks: UnsafeCell<StackCache>,
     shadow: UnsafeCell<Vec<NonNull<u8>>>,
-    shade: UnsafeCell<Shade>,
+    satb: UnsafeCell<SatbBuffer>,
 }
 
 // SAFETY: what is in the cells is `Send`, or addresses of objects that any thread may follow
 // which has stopped the world; who reaches it, from which thread, is MU1.
-unsafe impl Send for Record {}
+unsafe impl Send for MutatorRecord {}
 // SAFETY: MU1: two threads do not reach a cell at the same time, and the gate orders one after
 // the other (GA3). The rest is `Sync`.
-unsafe impl Sync for Record {}
+unsafe impl Sync for MutatorRecord {}
 
-impl Record {
-    fn at(partition: Partition) -> Record {
-        Record {
-            presence: Presence::default(),
+impl MutatorRecord {
+    fn at(partition: Partition) -> MutatorRecord {
+        MutatorRecord {
+            state: MutatorState::default(),
             // SAFETY: a record is of one heap, which each collection and the mutator's end
             // flush it to (C1); a mutator holds the heap.
             cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
             stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
-            shade: UnsafeCell::default(),
+            satb: UnsafeCell::default(),
         }
     }
 
@@ -98,7 +98,7 @@ impl Record {
     ///
     /// # Safety
     ///
-    /// As [`Record::cache_stopped`], for what is returned.
+    /// As [`MutatorRecord::cache_stopped`], for what is returned.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
     pub(crate) unsafe fn stacks_stopped<'w>(
         &'w self,
@@ -112,21 +112,21 @@ impl Record {
     ///
     /// # Safety
     ///
-    /// As [`Record::cache_stopped`], for what is returned.
+    /// As [`MutatorRecord::cache_stopped`], for what is returned.
     #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) unsafe fn shade_stopped<'w>(
+    pub(crate) unsafe fn satb_stopped<'w>(
         &'w self,
         _world: &'w WorldStopped<'_>,
-    ) -> &'w mut Shade {
+    ) -> &'w mut SatbBuffer {
         // SAFETY: MU1, as in `cache_stopped`.
-        unsafe { &mut *self.shade.get() }
+        unsafe { &mut *self.satb.get() }
     }
 
     /// The objects on the shadow stack, with the world stopped.
     ///
     /// # Safety
     ///
-    /// As [`Record::cache_stopped`], for what is returned; it may be shared.
+    /// As [`MutatorRecord::cache_stopped`], for what is returned; it may be shared.
     pub(crate) unsafe fn shadow_stopped<'w>(
         &'w self,
         _world: &'w WorldStopped<'_>,
@@ -148,14 +148,14 @@ impl Record {
 /// A thread inside a heap (or stepped outside for a while).
 #[derive(Debug)]
 pub struct Mutator {
-    shared: Arc<Shared>,
-    record: Arc<Record>,
+    shared: Arc<HeapState>,
+    record: Arc<MutatorRecord>,
     /// `record.cache`, one load away from the fast path.
     cache: NonNull<Cache>,
     /// Why `alloc_slow` last returned nothing.
     refused: Cell<OutOfMemory>,
     /// The marking that is under way, as it was when we came inside (B2).
-    marking: Cell<Option<MarkingId>>,
+    marking: Cell<Option<MarkCycleId>>,
     /// When so many bytes are opened they count as granted. Known here, so that opening a
     /// span reads nothing that other mutators write; and 0 after a stop, which sets it anew.
     count_at: Cell<usize>,
@@ -164,17 +164,17 @@ pub struct Mutator {
 /// Tells the heap when a thread ends while its mutator is inside. Kept in a
 /// thread-local by whoever enters.
 #[derive(Debug)]
-pub struct Tether {
-    record: Arc<Record>,
-    shared: std::sync::Weak<Shared>,
+pub struct ThreadExitGuard {
+    record: Arc<MutatorRecord>,
+    shared: std::sync::Weak<HeapState>,
 }
 
-impl Drop for Tether {
+impl Drop for ThreadExitGuard {
     fn drop(&mut self) {
-        if self.record.presence.is_inside()
+        if self.record.state.is_running()
             && let Some(shared) = self.shared.upgrade()
         {
-            self.record.presence.abandon(&shared.gate);
+            self.record.state.abandon(&shared.gate);
         }
     }
 }
@@ -182,18 +182,18 @@ impl Drop for Tether {
 impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
-    pub fn attach(shared: &Arc<Shared>) -> Mutator {
+    pub fn attach(shared: &Arc<HeapState>) -> Mutator {
         // Until a collection sees who allocates, one partition is as good as another.
-        let partition = Partition::of_mutator(shared.mutators.load(Ordering::Relaxed));
-        let record = Arc::new(Record::at(partition));
-        let mut members = shared.members.lock();
-        members.push(Arc::clone(&record));
-        shared.mutators.store(members.len(), Ordering::Relaxed);
-        drop(members);
+        let partition = Partition::of_mutator(shared.mutator_count.load(Ordering::Relaxed));
+        let record = Arc::new(MutatorRecord::at(partition));
+        let mut mutators = shared.mutators.lock();
+        mutators.push(Arc::clone(&record));
+        shared.mutator_count.store(mutators.len(), Ordering::Relaxed);
+        drop(mutators);
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
-        shared.gate.enter(&record.presence);
+        shared.gate.enter(&record.state);
         let refused = Cell::new(OutOfMemory::System);
-        let marking = Cell::new(shared.marking_id());
+        let marking = Cell::new(shared.mark_cycle_id());
         let count_at = Cell::new(0);
         Mutator { shared: Arc::clone(shared), record, cache, refused, marking, count_at }
     }
@@ -201,7 +201,7 @@ impl Mutator {
     /// The heap.
     #[inline(always)]
     #[must_use]
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub fn shared(&self) -> &Arc<HeapState> {
         &self.shared
     }
 
@@ -212,30 +212,30 @@ impl Mutator {
         Arc::as_ptr(&self.record).addr() as u64
     }
 
-    /// See [`Tether`].
+    /// See [`ThreadExitGuard`].
     #[must_use]
-    pub fn tether(&self) -> Tether {
-        Tether { record: Arc::clone(&self.record), shared: Arc::downgrade(&self.shared) }
+    pub fn exit_guard(&self) -> ThreadExitGuard {
+        ThreadExitGuard { record: Arc::clone(&self.record), shared: Arc::downgrade(&self.shared) }
     }
 
     // ---- the gate --------------------------------------------------------
 
     /// Whether the mutator is inside.
     #[must_use]
-    pub fn is_inside(&self) -> bool {
-        self.record.presence.is_inside()
+    pub fn is_running(&self) -> bool {
+        self.record.state.is_running()
     }
 
     /// Steps outside.
     ///
     /// # Safety
     ///
-    /// The mutator is not in use ([`Mutator::shade`], [`WeakTable::find`](crate::WeakTable::find)),
+    /// The mutator is not in use ([`Mutator::satb`], [`WeakTable::find`](crate::WeakTable::find)),
     /// and until [`Mutator::enter`] nobody asks of it more than what it is
-    /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::tether`], [`Mutator::is_inside`]), to
+    /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::exit_guard`], [`Mutator::is_running`]), to
     /// cut its shadow stack, or to end (MU3). What no root leads to may be gone after this.
     pub unsafe fn leave(&self) {
-        self.shared.gate.leave(&self.record.presence);
+        self.shared.gate.leave(&self.record.state);
     }
 
     /// Steps outside, to be back later.
@@ -257,16 +257,16 @@ impl Mutator {
     /// Steps inside, when no collector has stopped the world. If the mutator is inside, nothing
     /// happens: this is no safepoint.
     pub fn enter(&self) {
-        if self.is_inside() {
+        if self.is_running() {
             return;
         }
-        self.shared.gate.enter_meanwhile(&self.record.presence, || self.shared.watch_marking());
-        self.look_around();
+        self.shared.gate.enter_while_blocked(&self.record.state, || self.shared.watch_marking());
+        self.refresh_heap_state();
     }
 
     /// Learns what may have changed while we were outside.
-    fn look_around(&self) {
-        self.marking.set(self.shared.marking_id());
+    fn refresh_heap_state(&self) {
+        self.marking.set(self.shared.mark_cycle_id());
         self.count_at.set(0);
     }
 
@@ -280,39 +280,39 @@ impl Mutator {
     /// A safepoint. What no root leads to may be gone afterwards.
     #[cold]
     pub fn safepoint(&mut self) {
-        let heard = match self.shared.gate.request() {
+        let answered = match self.shared.gate.request() {
             Request::None => true,
-            Request::StepAside => {
+            Request::Block => {
                 // As in `step_out`.
                 check_not_in_destructor();
                 let shared = &*self.shared;
-                shared.gate.step_aside(&self.record.presence, || shared.watch_marking());
-                self.look_around();
+                shared.gate.block_for_stop(&self.record.state, || shared.watch_marking());
+                self.refresh_heap_state();
                 false
             }
-            Request::Collect => self.outside(Shared::collect_if_wanted),
+            Request::Collect => self.outside(HeapState::collect_if_wanted),
         };
         // Somebody else's collection serves as well, but not a step of one that had begun
         // before we asked for a whole one (CY2).
-        if !heard && self.shared.gate.is_wanted() {
-            self.outside(Shared::collect_if_wanted);
+        if !answered && self.shared.gate.gc_requested() {
+            self.outside(HeapState::collect_if_wanted);
         }
     }
 
     /// A full collection, at a safepoint.
     pub fn collect(&mut self) {
-        self.outside(Shared::collect);
+        self.outside(HeapState::collect);
     }
 
     /// One step of a collection, at a safepoint: begins one or goes on with it. Says
     /// whether it is complete.
     pub fn collect_step(&mut self) -> bool {
-        self.outside(Shared::collect_step)
+        self.outside(HeapState::collect_step)
     }
 
     /// Runs `work`, which finishes the sweep, outside, and is inside again however
     /// `work` ends.
-    fn outside<R>(&mut self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
+    fn outside<R>(&mut self, work: impl FnOnce(&Arc<HeapState>) -> R) -> R {
         struct Reenter<'a>(&'a mut Mutator);
         impl Drop for Reenter<'_> {
             fn drop(&mut self) {
@@ -331,7 +331,7 @@ impl Mutator {
     ///
     /// The first broken invariant; or that nothing was checked.
     pub fn verify(&mut self) -> Result<(), VerifyError> {
-        self.outside(Shared::verify)
+        self.outside(HeapState::verify)
     }
 
     // ---- allocation --------------------------------------------------------
@@ -439,7 +439,7 @@ impl Mutator {
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             if let Err(reason) = acquired {
-                shared.gate.want();
+                shared.gate.request_gc();
                 self.refused.set(reason);
                 return None;
             }
@@ -477,7 +477,7 @@ impl Mutator {
         }
         // SAFETY: forwarded from the caller.
         let object = unsafe { shared.heap.alloc_large(kind, bytes) };
-        let object = object.inspect_err(|_| shared.gate.want())?;
+        let object = object.inspect_err(|_| shared.gate.request_gc())?;
         shared.grant(granted);
         Ok(object)
     }
@@ -528,7 +528,7 @@ impl Mutator {
             shared.pay_credit(bytes);
         }
         let refused = |reason: &OutOfMemory| {
-            shared.gate.want();
+            shared.gate.request_gc();
             self.refused.set(*reason);
         };
         let Some(order) = order else {
@@ -569,9 +569,9 @@ impl Mutator {
 
     /// The marking that is under way, if there is one. It stays so until the next
     /// safepoint (B2). Before a cell changes that may hold handles, what it holds is to
-    /// be reported to [`Mutator::shade`]: once in each marking, or every time.
+    /// be reported to [`Mutator::satb`]: once in each mark phase, or every time.
     #[inline(always)]
-    pub fn marking(&self) -> Option<MarkingId> {
+    pub fn marking(&self) -> Option<MarkCycleId> {
         self.marking.get()
     }
 
@@ -580,27 +580,27 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// A marking is under way ([`Mutator::marking`]). `report` does nothing with this mutator.
+    /// A mark phase is under way ([`Mutator::marking`]). `report` does nothing with this mutator.
     #[inline]
-    pub unsafe fn shade(&self, report: impl FnOnce(&mut EdgeBuffer)) {
-        debug_assert!(self.is_inside() && self.marking.get().is_some(), "B2");
+    pub unsafe fn barrier_mark(&self, report: impl FnOnce(&mut EdgeBuffer)) {
+        debug_assert!(self.is_running() && self.marking.get().is_some(), "B2");
         // SAFETY: MU1: inside, on the owner's thread (MU3); `report` does not come back here, by
         // the contract.
-        unsafe { &mut *self.record.shade.get() }.add(report);
+        unsafe { &mut *self.record.satb.get() }.add(report);
     }
 
     /// The same for an object that a cell has ceased to hold, or that a weak table shows, if
-    /// a marking is under way.
+    /// an incremental mark phase is under way.
     ///
     /// # Safety
     ///
     /// `object` is as for [`Mutator::root`].
     #[inline]
-    pub unsafe fn shade_object(&self, object: NonNull<u8>) {
+    pub unsafe fn barrier_mark_object(&self, object: NonNull<u8>) {
         if self.marking().is_some() {
-            // SAFETY: a marking is under way, and the closure only reports; the object is as the
+            // SAFETY: an incremental mark phase is under way, and the closure only reports; the object is as the
             // caller says.
-            unsafe { self.shade(|buffer| buffer.with_tracer(|tracer| tracer.edge(object))) };
+            unsafe { self.barrier_mark(|buffer| buffer.with_tracer(|tracer| tracer.edge(object))) };
         }
     }
 
@@ -655,7 +655,7 @@ impl Mutator {
     /// Cuts the shadow stack, also of a mutator that is outside (an unwinding `park`): what
     /// was above roots nothing any more.
     pub fn shadow_truncate(&self, height: usize) {
-        let outside = !self.is_inside();
+        let outside = !self.is_running();
         if outside {
             self.enter();
         }
@@ -671,21 +671,21 @@ impl Mutator {
 impl Drop for Mutator {
     fn drop(&mut self) {
         // Flush while inside, where the clock stands still.
-        if !self.is_inside() {
+        if !self.is_running() {
             self.enter();
         }
         // SAFETY: MU1: inside, and `&mut self`; three cells.
-        let (cache, stacks, shade) = unsafe {
+        let (cache, stacks, satb) = unsafe {
             let record = &*self.record;
-            (&mut *self.cache.as_ptr(), &mut *record.stacks.get(), &mut *record.shade.get())
+            (&mut *self.cache.as_ptr(), &mut *record.stacks.get(), &mut *record.satb.get())
         };
         self.shared.flush(cache, stacks);
-        self.shared.inherit(shade);
+        self.shared.adopt(satb);
         // SAFETY: nobody uses it any more.
         unsafe { self.leave() };
-        let mut members = self.shared.members.lock();
-        members.retain(|member| !Arc::ptr_eq(member, &self.record));
-        self.shared.mutators.store(members.len(), Ordering::Relaxed);
+        let mut mutators = self.shared.mutators.lock();
+        mutators.retain(|mutator| !Arc::ptr_eq(mutator, &self.record));
+        self.shared.mutator_count.store(mutators.len(), Ordering::Relaxed);
     }
 }
 
@@ -699,7 +699,7 @@ fn check_not_in_destructor() {
     );
 }
 
-impl Shared {
+impl HeapState {
     /// How many of `wanted` spans a mutator may take at once: all of them while
     /// the next collection is far, so that the spare spans of many mutators do
     /// not make up the heap; and as many beside the first as a batch of pages pays for, so
@@ -707,10 +707,10 @@ impl Shared {
     /// once.
     fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
+        let limit = self.config.max_heap_bytes.unwrap_or(usize::MAX);
         let spare = (left / SPARE_DIVISOR).min(limit / SPARE_LIMIT_DIVISOR);
         // ORDERING: Relaxed: a hint; the caller has counted itself.
-        let each = spare / self.mutators.load(Ordering::Relaxed);
+        let each = spare / self.mutator_count.load(Ordering::Relaxed);
         wanted.min(1 + each.min(self.credit.worth(SPAN_BATCH)) / span_bytes)
     }
 
@@ -719,9 +719,9 @@ impl Shared {
     /// but little compared to what is left, for all mutators together.
     fn count_next(&self, live: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(live);
-        let limit = self.settings.max_heap_bytes.unwrap_or(usize::MAX);
+        let limit = self.config.max_heap_bytes.unwrap_or(usize::MAX);
         // ORDERING: Relaxed: a hint; the caller has counted itself.
-        let each = left / GRANT_DIVISOR / self.mutators.load(Ordering::Relaxed);
+        let each = left / GRANT_DIVISOR / self.mutator_count.load(Ordering::Relaxed);
         // Many may have counted themselves when they were few.
         GRANT_BYTES.min(each).min(limit / GRANT_LIMIT_DIVISOR)
     }
@@ -747,18 +747,18 @@ impl Shared {
 #[cfg(all(test, not(heap_loom)))]
 mod tests {
     use super::*;
-    use crate::shared::Settings;
+    use crate::heap_state::GcConfig;
     use heap_core::kind::NOSCAN;
     use heap_core::partition::Partitioning;
 
     /// What may be taken beside the first span, in bytes.
-    fn spare(shared: &Shared) -> usize {
+    fn spare(shared: &HeapState) -> usize {
         shared.affordable(usize::MAX, 1) - 1
     }
 
     #[test]
     fn mutators_share_what_they_may_take_ahead() {
-        let shared = Shared::new(Settings::default());
+        let shared = HeapState::new(GcConfig::default());
         let left = shared.trigger_bytes();
         let one = Mutator::attach(&shared);
         assert_eq!(spare(&shared), left / SPARE_DIVISOR);
@@ -780,9 +780,9 @@ mod tests {
 
     #[test]
     fn a_mutator_that_does_not_allocate_has_no_partition() {
-        let shared = Shared::new(Settings::default());
-        let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
-        let [idle, busy @ ..] = &mut mutators;
+        let shared = HeapState::new(GcConfig::default());
+        let mut mutator_count = [(); 3].map(|()| Mutator::attach(&shared));
+        let [idle, busy @ ..] = &mut mutator_count;
         busy.iter().for_each(alloc);
         // SAFETY: they come back before they allocate again.
         busy.iter().for_each(|one| unsafe { one.leave() });
@@ -805,7 +805,7 @@ mod tests {
 
     #[test]
     fn opened_spans_count_more_often_the_less_is_left() {
-        let shared = Shared::new(Settings::default());
+        let shared = HeapState::new(GcConfig::default());
         let mut one = Mutator::attach(&shared);
         assert_eq!(one.count_at.get(), 0, "the first span counts at once");
         alloc(&one);
@@ -827,8 +827,8 @@ mod tests {
     #[test]
     fn a_mutator_takes_little_ahead_of_a_small_limit() {
         let limit = 2 << 20;
-        let settings = Settings { max_heap_bytes: Some(limit), ..Settings::default() };
-        let shared = Shared::new(settings);
+        let config = GcConfig { max_heap_bytes: Some(limit), ..GcConfig::default() };
+        let shared = HeapState::new(config);
         let _one = Mutator::attach(&shared);
         assert_eq!(spare(&shared), limit / SPARE_LIMIT_DIVISOR);
         assert_eq!(shared.count_next(0), limit / GRANT_LIMIT_DIVISOR);
@@ -836,7 +836,7 @@ mod tests {
 
     #[test]
     fn a_mutator_takes_ahead_what_it_can_pay_for() {
-        let shared = Shared::new(Settings::default());
+        let shared = HeapState::new(GcConfig::default());
         let _one = Mutator::attach(&shared);
         let left = shared.trigger_bytes();
         // Eight pages are to be swept for each.

@@ -4,15 +4,15 @@
 //! least to a minimum. With a hard limit the trigger stays below it, so that
 //! collecting comes before refusing. (Go: `mgcpacer.go`.)
 //!
-//! A marking that takes several steps begins before the heap is as large as it may
-//! become: the *runway* is what mutators allocate between its steps. A marking that
+//! A mark phase that takes several steps begins before the heap is as large as it may
+//! become: the *runway* is what mutators allocate between its steps. A mark phase that
 //! takes one step needs none; then trigger and goal are one.
 //!
 //! * PA1: `trigger > marked`: some allocation always fits between collections,
 //!   so a mutator makes progress.
 //! * PA2: without a limit, `trigger >= min_heap`; with one,
 //!   `trigger <= max(limit, marked + 1)`.
-//! * PA3: between two steps of a marking mutators make progress, and if it finds what
+//! * PA3: between two steps of a mark phase mutators make progress, and if it finds what
 //!   was expected it ends at the goal.
 //! * PA4: a heap that has outgrown its goal takes longer steps, so that no program
 //!   outruns its marking for long, however short the slice.
@@ -30,7 +30,7 @@ pub(crate) struct Pacer {
     pub(crate) max_heap_bytes: Option<usize>,
 }
 
-/// What is made during a marking leaves this part of the growth in any case.
+/// What is made during a mark phase leaves this part of the growth in any case.
 const ALLOCATED_BLACK_DIVISOR: usize = 2;
 
 /// Room below a limit for what is allocated between the trigger and the next safepoint, and
@@ -80,19 +80,19 @@ impl Pacer {
     }
 }
 
-/// The part of the growth that is left for a marking in several steps.
+/// The part of the growth that is left for a mark phase in several steps.
 const RUNWAY_DIVISOR: usize = 8;
 
-/// Between two steps of a marking so much may be allocated in any case (PA3).
+/// Between two steps of a mark phase so much may be allocated in any case (PA3).
 const STEP_BYTES_MIN: usize = 64 << 10;
 
-/// A marking that has found what was expected may find so much more of it.
+/// A mark phase that has found what was expected may find so much more of it.
 const SURPRISE_DIVISOR: usize = 16;
 
-/// If a marking begins late, or too close to its goal, the heap may be larger by this part.
+/// If a mark phase begins late, or too close to its goal, the heap may be larger by this part.
 const RUNWAY_DIVISOR_MAX: usize = 16;
 
-/// The live bytes that a marking in several steps is to stay below, if it begins now.
+/// The live bytes that a mark phase in several steps is to stay below, if it begins now.
 #[must_use]
 pub(crate) fn end_of_runway(live: usize, goal: usize) -> usize {
     goal.max(live.saturating_add(live / RUNWAY_DIVISOR_MAX))
@@ -115,7 +115,7 @@ pub(crate) fn step_time(slice: Duration, live: usize, goal: usize) -> Duration {
     }
 }
 
-/// How far a marking is, after a step.
+/// How far a mark phase is, after a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     /// Live bytes now.

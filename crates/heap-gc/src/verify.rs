@@ -23,14 +23,14 @@ use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
 use heap_core::verify::{VerifyError, ensure};
 
 use crate::gate::WorldStopped;
-use crate::shared::Shared;
+use crate::heap_state::HeapState;
 
 /// What the heap holds.
 ///
 /// # Safety
 ///
 /// The world that stands is that of the heap; all caches are flushed and sweeping is over.
-pub(crate) unsafe fn census(shared: &Shared, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
+pub(crate) unsafe fn census(shared: &HeapState, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
     // SAFETY: the world is stopped, and sweeping over: forwarded from the caller.
     unsafe { shared.heap.census() }
 }
@@ -41,7 +41,7 @@ pub(crate) unsafe fn census(shared: &Shared, _world: &WorldStopped<'_>) -> Vec<C
 ///
 /// As [`census`].
 pub(crate) unsafe fn verify(
-    shared: &Shared,
+    shared: &HeapState,
     world: &WorldStopped<'_>,
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
 ) -> Result<(), VerifyError> {
@@ -93,7 +93,7 @@ pub(crate) unsafe fn verify(
 ///
 /// As [`census`], as long as the span's contents are used.
 unsafe fn check_start(
-    shared: &Shared,
+    shared: &HeapState,
     object: NonNull<u8>,
     invariant: &'static str,
 ) -> Result<Body, VerifyError> {
@@ -109,7 +109,7 @@ unsafe fn check_start(
 }
 
 /// L1, PA1.
-fn check_pace(shared: &Shared) -> Result<(), VerifyError> {
+fn check_pace(shared: &HeapState) -> Result<(), VerifyError> {
     let (live, trigger, marked) = shared.pace();
     let allocated = shared.heap.snapshot().total().live_bytes();
     // What a sweep without memory for a bitmap has left is dead, and not counted.

@@ -4,7 +4,7 @@
 //! entries whose objects were not reached (the *after-marking hook*).
 //!
 //! * I1: while a mutator is inside, every entry names a live object.
-//! * I2: an entry that is shown while a marking is under way is kept, whether it is the
+//! * I2: an entry that is shown while an incremental mark phase is under way is kept, whether it is the
 //!   one that is looked for or not: who sees an object may keep what it leads to. So it is
 //!   marked before it is shown.
 //! * I3: the table is touched by a thread inside the heap, which holds the
@@ -20,8 +20,8 @@ use heap_sync::atomic::Ordering;
 use heap_sync::lock::Mutex;
 
 use crate::gate::WorldStopped;
+use crate::heap_state::HeapState;
 use crate::mutator::Mutator;
-use crate::shared::Shared;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -90,14 +90,14 @@ impl WeakTables {
 pub struct WeakTable {
     entries: Arc<Entries>,
     /// Weak, so that no other heap can come to the same address.
-    heap: Weak<Shared>,
+    heap: Weak<HeapState>,
     not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
 impl WeakTable {
     /// An empty table of the heap.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>) -> WeakTable {
+    pub fn new(shared: &Arc<HeapState>) -> WeakTable {
         let entries = Arc::new(Entries::default());
         let mut tables = shared.weak.0.lock();
         if tables.len() == tables.capacity() {
@@ -115,7 +115,7 @@ impl WeakTable {
             std::ptr::eq(self.heap.as_ptr(), Arc::as_ptr(mutator.shared())),
             "the weak table belongs to another heap"
         );
-        debug_assert!(mutator.is_inside());
+        debug_assert!(mutator.is_running());
     }
 
     /// The entry with this hash for which `same` holds.
@@ -137,7 +137,7 @@ impl WeakTable {
         let entries = unsafe { &*self.entries.0.get() };
         let mut show = |object| {
             // SAFETY: I1.
-            unsafe { mutator.shade_object(object) };
+            unsafe { mutator.barrier_mark_object(object) };
             same(object)
         };
         entries

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use heap_core::kind::ObjectKind;
 use heap_core::size_class::SizeClass;
 use heap_core::tracer::EdgeBuffer;
-use heap_gc::{Mutator, Settings, Shared};
+use heap_gc::{GcConfig, HeapState, Mutator};
 
-thread_local!(static MARKED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) });
+thread_local!(static MARKED: RefCell<Option<Arc<HeapState>>> = const { RefCell::new(None) });
 
 /// Asks for a collection of the heap that is marked.
 fn ask_again(_page: *const u8, _buffer: &mut EdgeBuffer) {
@@ -22,7 +22,7 @@ static ASKING: ObjectKind = unsafe { ObjectKind::new(|| "asking", Some(ask_again
 
 #[test]
 fn a_request_made_while_marking_is_answered_by_another_collection() {
-    let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
+    let shared = HeapState::new(GcConfig { huge_pages: false, ..GcConfig::default() });
     let mut mutator = Mutator::attach(&shared);
     let class = SizeClass::for_size(64).expect("a small object");
     // SAFETY: the kind's function does not read the object.

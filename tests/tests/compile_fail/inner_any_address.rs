@@ -2,17 +2,17 @@
 #![forbid(unsafe_code)]
 use heap_core::kind::NOSCAN;
 use heap_core::size_class::SizeClass;
-use heap_gc::{Mutator, Settings, Shared, WeakTable};
+use heap_gc::{Mutator, GcConfig, HeapState, WeakTable};
 use std::ptr::NonNull;
 
 fn main() {
-    let shared = Shared::new(Settings::default());
+    let shared = HeapState::new(GcConfig::default());
     let mut mutator = Mutator::attach(&shared);
     let mut root = mutator.root(NonNull::dangling());
     root.set(NonNull::dangling());
     mutator.shadow_push(NonNull::dangling());
-    mutator.shade_object(NonNull::dangling());
-    mutator.shade(|_| ());
+    mutator.barrier_mark_object(NonNull::dangling());
+    mutator.barrier_mark(|_| ());
     WeakTable::new(&shared).insert(&mutator, 0, NonNull::dangling());
     let _ = mutator.alloc_small(&NOSCAN, SizeClass::LARGE);
     let _ = mutator.alloc_large(&NOSCAN, 8);

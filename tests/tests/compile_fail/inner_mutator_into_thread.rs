@@ -1,7 +1,7 @@
 //! A mutator stays on its thread.
-use heap_gc::{Mutator, Settings, Shared};
+use heap_gc::{Mutator, GcConfig, HeapState};
 
 fn main() {
-    let mutator = Mutator::attach(&Shared::new(Settings::default()));
+    let mutator = Mutator::attach(&HeapState::new(GcConfig::default()));
     std::thread::spawn(move || drop(mutator));
 }

@@ -1,15 +1,15 @@
-//! [`AllocateBlack`]: objects that are made while a marking is under way and mutators run.
+//! [`AllocateBlack`]: objects that are made while an incremental mark phase is under way and mutators run.
 //!
-//! Such a marking finds what was reachable when it began. What is made later counts as
+//! Such a mark phase finds what was reachable when it began. What is made later counts as
 //! reachable until the next one. (The snapshot at the beginning: Yuasa, "Real-time
 //! garbage collection on general-purpose machines", 1990. Go marks new objects too, each
 //! as it is allocated.)
 //!
-//! Allocation does not know of it. The caches are empty when such a marking begins, so
+//! Allocation does not know of it. The caches are empty when such a mark phase begins, so
 //! what a span in a cache has handed out since it was cached is new; and a span passes
 //! through here when it leaves the cache.
 //!
-//! * M4: when a marking ends during which mutators ran, the objects that were made
+//! * M4: when a mark phase ends during which mutators ran, the objects that were made
 //!   meanwhile are marked. They need not be traced: what they hold was reachable when
 //!   marking began, or is new as well.
 //!
@@ -30,9 +30,9 @@ pub(super) struct AllocateBlack {
 }
 
 impl AllocateBlack {
-    /// Whether a marking is under way.
+    /// Whether an incremental mark phase is under way.
     #[inline(always)]
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         // ORDERING: Relaxed, here and where it changes: that is done with the world
         // stopped, and leaving a safepoint synchronises with whoever stopped it.
         self.wanted.load(Ordering::Relaxed)

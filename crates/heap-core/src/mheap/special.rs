@@ -85,7 +85,7 @@ impl MHeap {
 
     /// Takes the queue of specials whose objects sweeping has found dead. Those of
     /// one object are in order (SP2). An object that had a finalizer is alive
-    /// until the next marking; the others are gone.
+    /// until the next mark phase; the others are gone.
     #[must_use]
     pub fn take_fired(&self) -> Vec<Special> {
         core::mem::take(&mut *self.fired.lock())

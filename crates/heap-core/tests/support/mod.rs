@@ -92,7 +92,7 @@ pub(crate) struct Toy {
     caches: Vec<Cache>,
     /// By address.
     pub(crate) live: BTreeMap<usize, (NonNull<u8>, Object)>,
-    /// Objects with destructors that have been unreachable in a marking.
+    /// Objects with destructors that have been unreachable in a mark phase.
     condemned: HashSet<u64>,
     /// Those that have become unreachable since, with their addresses.
     dead: HashMap<u64, usize>,

@@ -1,4 +1,4 @@
-//! [`Marking`]: what a marking found, and what is left of it to do.
+//! [`Marking`]: what a mark phase found, and what is left of it to do.
 //!
 //! It may be done in several steps, between which mutators run. For each step there is a
 //! job with its workers; what they leave undone comes back here.
@@ -18,11 +18,11 @@ use heap_core::marks::Isa;
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
-use super::page_flag::Alone;
+use super::page_flag::Serial;
 use super::pool::MarkPool;
-use super::worker::{Budget, Drained, MarkCounts, MarkJob, Page, SharedPiece, Worker, grey};
+use super::worker::{Budget, Drained, MarkCounts, MarkJob, Page, SharedPiece, Worker, mark_grey};
 
-/// A marking: what it found, and what is left to do. It may be done in several steps,
+/// A mark phase: what it found, and what is left to do. It may be done in several steps,
 /// between which mutators run.
 #[derive(Debug)]
 pub(crate) struct Marking {
@@ -33,7 +33,7 @@ pub(crate) struct Marking {
 }
 
 impl Marking {
-    /// A marking that has found nothing yet.
+    /// A mark phase that has found nothing yet.
     pub(crate) fn new(isa: Isa) -> Marking {
         Marking { isa, pages: VecDeque::new(), pieces: Vec::new(), counts: MarkCounts::default() }
     }
@@ -59,7 +59,7 @@ impl Marking {
     /// # Safety
     ///
     /// The world is stopped. `roots` are starts of live objects of one heap, or lie in slots
-    /// that objects share; with provenance over their arenas. Of one marking, all calls are
+    /// that objects share; with provenance over their arenas. Of one mark phase, all calls are
     /// for the same heap, and its objects live until the last one.
     pub(crate) unsafe fn advance(
         &mut self,
@@ -75,27 +75,27 @@ impl Marking {
             match seed {
                 Seed::Root(object) => {
                     // SAFETY: forwarded from the caller.
-                    unsafe { grey::<Alone>(object, &mut worker.fresh, &mut worker.counts) };
+                    unsafe { mark_grey::<Serial>(object, &mut worker.fresh, &mut worker.counts) };
                 }
                 Seed::Grey(object) => worker.fresh.push(object),
             }
             worker.flush();
         });
         worker.counts += marked;
-        let alone = match pool.seats() {
+        let alone = match pool.worker_slots() {
             0 => Budget::until(&job.deadline, Budget::Whole),
-            _ => Budget::Alone,
+            _ => Budget::Serial,
         };
         // MK3: this budget does not end before a piece.
         let mut budget = Budget::until(&job.deadline, alone);
         while worker.drain(budget) == Drained::Partly {
             budget = alone;
             if job.deadline.is_over() {
-                worker.put_by();
+                worker.suspend();
                 break;
             }
-            if pool.seats() > 0 && worker.has_work_for_others() {
-                *self = mark_together(worker, pool);
+            if pool.worker_slots() > 0 && worker.has_work_for_others() {
+                *self = mark_in_parallel(worker, pool);
                 return;
             }
         }
@@ -115,8 +115,8 @@ pub(crate) enum Seed {
 }
 
 /// Does the rest of what `alone` has begun, with the helpers.
-fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
-    let deques: Vec<Deque<Page>> = (0..=pool.seats()).map(|_| Deque::new_fifo()).collect();
+fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
+    let deques: Vec<Deque<Page>> = (0..=pool.worker_slots()).map(|_| Deque::new_fifo()).collect();
     let stealers = deques.iter().map(Deque::stealer).collect();
     let pieces = std::mem::take(&mut *alone.job.pieces.lock());
     let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
@@ -125,13 +125,13 @@ fn mark_together(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking 
         deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
     let total = Mutex::new(MarkCounts::default());
     let first = slots[0].lock().take().expect("nobody has taken a deque yet");
-    let mut worker = alone.together(&job, first);
+    let mut worker = alone.into_parallel(&job, first);
     pool.run(
         &|index| {
             if !job.termination.join() {
                 return;
             }
-            let deque = slots[index].lock().take().expect("a seat is taken once");
+            let deque = slots[index].lock().take().expect("a worker slot is taken once");
             let mut worker = Worker::new(&job, index, deque);
             worker.run();
             *total.lock() += worker.counts;

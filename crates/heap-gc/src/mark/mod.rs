@@ -14,9 +14,9 @@ mod termination;
 mod worker;
 
 pub(crate) use marking::{Marking, Seed};
-pub(crate) use page_flag::Together;
+pub(crate) use page_flag::Parallel;
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use worker::{MarkCounts, grey};
+pub(crate) use worker::{MarkCounts, mark_grey};
 
 #[cfg(all(test, heap_loom))]
-pub(crate) use page_flag::{Alone, Sharing, announce_marks, begin_scan, must_queue};
+pub(crate) use page_flag::{MarkMode, Serial, announce_marks, begin_scan, must_queue};

@@ -5,7 +5,7 @@
 //! flag; a scanner clears the flag, then (after a fence) reads the marks. So a
 //! fresh mark is either seen by the scan that is about to read the marks, or
 //! finds the flag clear and queues the page again. One fence serves a whole
-//! batch of marks. Called by the marking workers only.
+//! batch of marks. Called by the mark phase workers only.
 //!
 //! * PF1: when a marker has announced a mark and asked the page's flag, the mark
 //!   is scanned, or the page is queued (by the marker or by somebody else).
@@ -18,7 +18,7 @@ use heap_sync::atomic::{AtomicU8, Ordering, fence};
 
 /// What the protocol does in a worker's situation, decided at compile time.
 /// The model tests add wrong answers and see them caught.
-pub(crate) trait Sharing {
+pub(crate) trait MarkMode {
     /// A marker's fence between its marks and the flags.
     const MARKER_FENCES: bool;
     /// A scanner's fence between the flag and the marks.
@@ -29,9 +29,9 @@ pub(crate) trait Sharing {
 
 /// One worker marks: no fences, no read-modify-writes.
 #[derive(Debug)]
-pub(crate) struct Alone;
+pub(crate) struct Serial;
 
-impl Sharing for Alone {
+impl MarkMode for Serial {
     const MARKER_FENCES: bool = false;
     const SCANNER_FENCES: bool = false;
     const TURNS_ATOMICALLY: bool = false;
@@ -39,9 +39,9 @@ impl Sharing for Alone {
 
 /// Several workers mark at the same time.
 #[derive(Debug)]
-pub(crate) struct Together;
+pub(crate) struct Parallel;
 
-impl Sharing for Together {
+impl MarkMode for Parallel {
     const MARKER_FENCES: bool = true;
     const SCANNER_FENCES: bool = true;
     const TURNS_ATOMICALLY: bool = true;
@@ -50,13 +50,13 @@ impl Sharing for Together {
 /// Whether a page is queued for certain, so that the mark just stored on it needs
 /// no announcement. Only a single worker can tell without a fence.
 #[inline(always)]
-pub(crate) fn is_surely_queued<S: Sharing>(queued: &AtomicU8) -> bool {
+pub(crate) fn is_surely_queued<S: MarkMode>(queued: &AtomicU8) -> bool {
     !S::MARKER_FENCES && queued.load(Ordering::Relaxed) != UNQUEUED
 }
 
 /// A marker has stored a batch of marks and will ask the flags next.
 #[inline(always)]
-pub(crate) fn announce_marks<S: Sharing>() {
+pub(crate) fn announce_marks<S: MarkMode>() {
     if S::MARKER_FENCES {
         // ORDERING: orders the marks above before the flags below; pairs with
         // the fence in `begin_scan`.
@@ -68,7 +68,7 @@ pub(crate) fn announce_marks<S: Sharing>() {
 /// Whether the caller must queue the page; if so, the flag is set already. After
 /// [`announce_marks`].
 #[inline(always)]
-pub(crate) fn must_queue<S: Sharing>(queued: &AtomicU8) -> bool {
+pub(crate) fn must_queue<S: MarkMode>(queued: &AtomicU8) -> bool {
     // ORDERING: Relaxed: ordered after the marks by the fence.
     if queued.load(Ordering::Relaxed) != UNQUEUED {
         return false;
@@ -84,7 +84,7 @@ pub(crate) fn must_queue<S: Sharing>(queued: &AtomicU8) -> bool {
 
 /// The caller has taken the page from its queue and reads its marks next.
 #[inline(always)]
-pub(crate) fn begin_scan<S: Sharing>(queued: &AtomicU8) {
+pub(crate) fn begin_scan<S: MarkMode>(queued: &AtomicU8) {
     if S::SCANNER_FENCES {
         // ORDERING: the flag before the marks; pairs with the fence in
         // `announce_marks`.

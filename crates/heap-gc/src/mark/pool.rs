@@ -1,23 +1,23 @@
 //! Who marks beside the collecting thread: helper threads, and mutators that wait
 //! for the world to resume.
 //!
-//! A marking offers a number of seats. Helpers and waiting mutators take them as
+//! A mark phase offers a number of worker slots. Helpers and waiting mutators take them as
 //! they come; marking does not wait for anybody to come, so that a short one is
 //! over before a sleeper is awake, and costs no more than marking alone. A mutator
-//! that [watches](Watch) is awake already: while there are as many of them as seats,
+//! that [watches](Watch) is awake already: while there are as many of them as worker slots,
 //! no helper is woken, who would only take a processor away from one of them.
 //!
 //! The threads start with the first marking that has to wake them, sleep between
-//! markings, and end with the heap.
+//! mark phases, and end with the heap.
 //!
-//! * PO1: `run` returns only when everybody who took a seat has finished the job,
-//!   and no seat can be taken after; so the job may borrow from the caller's
+//! * PO1: `run` returns only when everybody who took a worker slot has finished the job,
+//!   and no worker slot can be taken after; so the job may borrow from the caller's
 //!   stack.
-//! * PO2: a seat that was offered and is not taken is seen by every mutator that
+//! * PO2: a worker slot that was offered and is not taken is seen by every mutator that
 //!   watches, at the latest when it ceases to, unless the job was taken back; and
-//!   if there are more seats than such mutators the helpers are woken.
+//!   if there are more worker slots than such mutators the helpers are woken.
 //!
-//! * PO3: in a child of `fork` there are no helpers (FK2) and no seats; what is shared with
+//! * PO3: in a child of `fork` there are no helpers (FK2) and no worker slots; what is shared with
 //!   helpers is not touched, it may be locked by one that is not there.
 //!
 //! Models: `tests/loom_pool.rs`.
@@ -31,7 +31,7 @@ use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::thread::spin_loop;
 
 use crate::fork::{self, Process};
-use crate::gate::Meanwhile;
+use crate::gate::WhileBlocked;
 
 /// How often to look whether the others have finished before going to sleep: all find
 /// at about the same time that there is nothing left to mark. None under the model
@@ -48,7 +48,7 @@ struct State {
     round: u64,
     /// Seats that were taken in this round.
     taken: usize,
-    /// Mutators that look for a seat (PO2).
+    /// Mutators that look for a worker slot (PO2).
     watching: usize,
     /// Whether `run` sleeps until nobody is busy.
     awaited: bool,
@@ -56,36 +56,36 @@ struct State {
 }
 
 #[derive(Default)]
-struct Shared {
-    seats: usize,
+struct PoolState {
+    worker_slots: usize,
     state: Mutex<State>,
     /// For the helpers: there is a job, or an end to all of them.
     offered: Condvar,
     /// For `run`: nobody is busy.
     finished: Condvar,
-    /// Whether there is a free seat; a hint.
+    /// Whether there is a free worker slot; a hint.
     open: AtomicBool,
     /// Those who have not finished the current job. Changed under the lock; without it,
     /// a hint.
     busy: AtomicUsize,
 }
 
-impl Shared {
-    /// Offers a job: all seats are free. Says whether helpers are to be woken (PO2).
+impl PoolState {
+    /// Offers a job: all worker slots are free. Says whether helpers are to be woken (PO2).
     #[must_use]
     fn offer(&self, job: Job) -> bool {
         let mut state = self.state.lock();
         state.job = Some(job);
         state.round += 1;
         state.taken = 0;
-        // ORDERING: Relaxed: a hint; seats are taken under the lock.
+        // ORDERING: Relaxed: a hint; worker slots are taken under the lock.
         self.open.store(true, Ordering::Relaxed);
-        state.watching < self.seats
+        state.watching < self.worker_slots
     }
 
     /// What [`MarkPool::run`] does; `wake` wakes the helpers.
     fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce(), wake: impl FnOnce()) {
-        // SAFETY: PO1: the job is taken back below, and everybody who took a seat is
+        // SAFETY: PO1: the job is taken back below, and everybody who took a worker slot is
         // waited for, before the borrow ends. Nothing in between unwinds.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
         let few_watch = self.offer(job);
@@ -99,7 +99,7 @@ impl Shared {
         self.finish();
     }
 
-    /// Takes the job back: no seat can be taken any more.
+    /// Takes the job back: no worker slot can be taken any more.
     fn withdraw(&self, state: &mut State) {
         state.job = None;
         self.open.store(false, Ordering::Relaxed);
@@ -123,31 +123,31 @@ impl Shared {
         state.awaited = false;
     }
 
-    /// Takes a seat, if there is one.
-    fn sit(&self, state: &mut State) -> Option<(Job, usize)> {
-        let job = state.job.filter(|_| state.taken < self.seats)?;
+    /// Takes a worker slot, if there is one.
+    fn claim_slot(&self, state: &mut State) -> Option<(Job, usize)> {
+        let job = state.job.filter(|_| state.taken < self.worker_slots)?;
         state.taken += 1;
         self.busy.fetch_add(1, Ordering::Relaxed);
-        self.open.store(state.taken < self.seats, Ordering::Relaxed);
+        self.open.store(state.taken < self.worker_slots, Ordering::Relaxed);
         Some((job, state.taken))
     }
 
-    /// Changes the state and does the job, if there is a seat.
+    /// Changes the state and does the job, if there is a worker slot.
     #[cold]
     fn help(&self, change: impl FnOnce(&mut State)) {
-        let seat = {
+        let worker_slot = {
             let mut state = self.state.lock();
             change(&mut state);
-            self.sit(&mut state)
+            self.claim_slot(&mut state)
         };
-        if let Some((job, seat)) = seat {
-            self.work(job, seat);
+        if let Some((job, worker_slot)) = worker_slot {
+            self.work(job, worker_slot);
         }
     }
 
-    /// Does the job on a seat and leaves it.
-    fn work(&self, job: Job, seat: usize) {
-        or_abort(|| job(seat));
+    /// Does the job on a worker slot and leaves it.
+    fn work(&self, job: Job, worker_slot: usize) {
+        or_abort(|| job(worker_slot));
         let state = self.state.lock();
         if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 && state.awaited {
             self.finished.notify_one();
@@ -155,8 +155,8 @@ impl Shared {
     }
 }
 
-/// Does a part of a marking. A panic there would be a bug of the collector; those who
-/// do the other parts would wait for ever for what it leaves undone.
+/// Does a part of a mark phase. A panic there would be a bug of the collector; those who
+/// do the other parts would wait forever for what it leaves undone.
 fn or_abort(part: impl FnOnce()) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(part)).is_err() {
         heap_core::corrupt!("a panic while marking");
@@ -165,35 +165,37 @@ fn or_abort(part: impl FnOnce()) {
 
 /// The helpers of one heap.
 pub(crate) struct MarkPool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolState>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     process: Process,
 }
 
 impl std::fmt::Debug for MarkPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MarkPool").field("seats", &self.shared.seats).finish_non_exhaustive()
+        f.debug_struct("MarkPool")
+            .field("worker_slots", &self.shared.worker_slots)
+            .finish_non_exhaustive()
     }
 }
 
 impl MarkPool {
     /// A pool of `helpers` threads, none of them started.
     pub(crate) fn new(helpers: usize) -> MarkPool {
-        let shared = Shared { seats: helpers, ..Shared::default() };
+        let shared = PoolState { worker_slots: helpers, ..PoolState::default() };
         let process = Process::this();
         MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()), process }
     }
 
     /// How many may mark beside the collecting thread (PO3).
-    pub(crate) fn seats(&self) -> usize {
-        if self.process.is_here() { self.shared.seats } else { 0 }
+    pub(crate) fn worker_slots(&self) -> usize {
+        if self.process.is_here() { self.shared.worker_slots } else { 0 }
     }
 
     /// Wakes the helpers. Starts those that are wanted and not there; fewer if the
     /// system refuses.
     fn wake(&self) {
         let mut threads = self.threads.lock();
-        while threads.len() < self.shared.seats && fork::watch(None) {
+        while threads.len() < self.shared.worker_slots && fork::watch(None) {
             let shared = Arc::clone(&self.shared);
             let spawned = std::thread::Builder::new()
                 .name(format!("heap-mark-{}", threads.len() + 1))
@@ -206,15 +208,15 @@ impl MarkPool {
         self.shared.offered.notify_all();
     }
 
-    /// Runs `own` here, and `job(seat)` for every seat (from 1) that somebody takes
+    /// Runs `own` here, and `job(worker_slot)` for every worker slot (from 1) that somebody takes
     /// meanwhile; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
         self.shared.run(job, own, || self.wake());
     }
 
-    /// Looks for seats, for a mutator that is outside and awake.
+    /// Looks for worker slots, for a mutator that is outside and awake.
     pub(crate) fn watch(&self) -> Watch<'_> {
-        if self.seats() == 0 {
+        if self.worker_slots() == 0 {
             return Watch(None);
         }
         self.shared.state.lock().watching += 1;
@@ -223,12 +225,12 @@ impl MarkPool {
 }
 
 /// A mutator that waits for the world to resume, and marks meanwhile if there is a
-/// seat (PO2).
-pub(crate) struct Watch<'p>(Option<&'p Shared>);
+/// worker slot (PO2).
+pub(crate) struct Watch<'p>(Option<&'p PoolState>);
 
-impl Meanwhile for Watch<'_> {
+impl WhileBlocked for Watch<'_> {
     #[inline]
-    fn look(&self) {
+    fn poll(&self) {
         // ORDERING: Relaxed: a hint; the last look, when it is dropped, is under the
         // lock.
         if let Some(shared) = self.0
@@ -241,7 +243,7 @@ impl Meanwhile for Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // An offer was made before, and we take its seat here if it is still free; or it
+        // An offer was made before, and we take its worker slot here if it is still free; or it
         // finds us gone, and does not count on us.
         if let Some(shared) = self.0 {
             shared.help(|state| state.watching -= 1);
@@ -249,10 +251,10 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn helper(shared: &Shared) {
+fn helper(shared: &PoolState) {
     let mut round = 0;
     loop {
-        let (job, seat) = {
+        let (job, worker_slot) = {
             let mut state = shared.state.lock();
             loop {
                 if state.stop {
@@ -260,14 +262,14 @@ fn helper(shared: &Shared) {
                 }
                 if state.round != round {
                     round = state.round;
-                    if let Some(seat) = shared.sit(&mut state) {
-                        break seat;
+                    if let Some(worker_slot) = shared.claim_slot(&mut state) {
+                        break worker_slot;
                     }
                 }
                 state = shared.offered.wait(state);
             }
         };
-        shared.work(job, seat);
+        shared.work(job, worker_slot);
     }
 }
 
@@ -297,11 +299,11 @@ mod tests {
         let pool = MarkPool::new(3);
         for _ in 0..200 {
             let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            let seats = Mutex::new(Vec::new());
+            let worker_slots = Mutex::new(Vec::new());
             pool.run(
-                &|seat| {
+                &|worker_slot| {
                     begun.fetch_add(1, Ordering::Relaxed);
-                    seats.lock().push(seat);
+                    worker_slots.lock().push(worker_slot);
                     std::thread::yield_now();
                     ended.fetch_add(1, Ordering::Relaxed);
                 },
@@ -309,9 +311,13 @@ mod tests {
             );
             let (begun, ended) = (begun.into_inner(), ended.into_inner());
             assert_eq!(begun, ended, "PO1");
-            let mut seats = seats.lock();
-            seats.sort_unstable();
-            assert_eq!(*seats, (1..=begun).collect::<Vec<_>>(), "a seat is taken once");
+            let mut worker_slots = worker_slots.lock();
+            worker_slots.sort_unstable();
+            assert_eq!(
+                *worker_slots,
+                (1..=begun).collect::<Vec<_>>(),
+                "a worker slot is taken once"
+            );
         }
     }
 
@@ -360,17 +366,17 @@ mod tests {
     fn a_waiting_mutator_takes_a_seat_while_there_is_one() {
         let pool = MarkPool::new(1);
         let helped = AtomicUsize::new(0);
-        let job = |seat| {
-            assert_eq!(seat, 1);
+        let job = |worker_slot| {
+            assert_eq!(worker_slot, 1);
             helped.fetch_add(1, Ordering::Relaxed);
         };
         let watch = pool.watch();
-        watch.look();
+        watch.poll();
         pool.run(&job, || {
-            watch.look();
-            watch.look();
+            watch.poll();
+            watch.poll();
         });
-        watch.look();
+        watch.poll();
         assert_eq!(helped.load(Ordering::Relaxed), 1);
         // PO2: who was counted on looks once more.
         pool.run(&job, || drop(watch));

@@ -28,7 +28,7 @@ use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
-use super::page_flag::{self, Alone, Sharing, Together};
+use super::page_flag::{self, MarkMode, Parallel, Serial};
 use super::termination::{Termination, Verdict};
 
 /// What marking found.
@@ -117,7 +117,7 @@ pub(super) enum Drained {
     Partly,
 }
 
-/// A marking that takes no more steps (objects, pages) and marks no more objects than these
+/// A mark phase that takes no more steps (objects, pages) and marks no more objects than these
 /// is done by one worker: some ten microseconds, less than it takes to wake another. An odd
 /// number, because chains of pages repeat after two, three or four steps. In builds with
 /// assertions others are called after three steps whatever there is to do, so that the small
@@ -144,7 +144,7 @@ pub(super) enum Budget {
     Timed,
     /// What is done alone before a look for work for others. A piece of a large object
     /// ends it: it is much work, and leads to more.
-    Alone,
+    Serial,
 }
 
 impl Budget {
@@ -157,14 +157,14 @@ impl Budget {
 /// Where a worker keeps its pages.
 pub(super) trait Queue {
     /// Whether other workers mark at the same time.
-    type Sharing: Sharing;
+    type MarkMode: MarkMode;
     fn push(&mut self, page: Page);
     fn pop(&mut self) -> Option<Page>;
     fn is_empty(&self) -> bool;
 }
 
 impl Queue for VecDeque<Page> {
-    type Sharing = Alone;
+    type MarkMode = Serial;
     #[inline(always)]
     fn push(&mut self, page: Page) {
         self.push_back(page);
@@ -190,7 +190,7 @@ impl Queue for VecDeque<Page> {
 }
 
 impl Queue for Deque<Page> {
-    type Sharing = Together;
+    type MarkMode = Parallel;
     #[inline(always)]
     fn push(&mut self, page: Page) {
         Deque::push(self, page);
@@ -255,10 +255,10 @@ impl NeighbourCount {
 ///
 /// # Safety
 ///
-/// A marking of the object's heap is under way. `object` is the start of a live object, or
+/// A mark phase of the object's heap is under way. `object` is the start of a live object, or
 /// lies in a slot that objects share; with provenance over its arena.
 #[inline(always)]
-pub(crate) unsafe fn grey<S: Sharing>(
+pub(crate) unsafe fn mark_grey<S: MarkMode>(
     object: NonNull<u8>,
     fresh: &mut Vec<NonNull<u8>>,
     counts: &mut MarkCounts,
@@ -329,7 +329,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     fn drain_edges(&mut self) {
         for edge in self.buffer.edges() {
             // SAFETY: edges are handles to live objects of this heap (K2).
-            unsafe { grey::<Q::Sharing>(*edge, &mut self.fresh, &mut self.counts) };
+            unsafe { mark_grey::<Q::MarkMode>(*edge, &mut self.fresh, &mut self.counts) };
         }
         self.buffer.clear_edges();
         if self.buffer.has_pieces() {
@@ -358,12 +358,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Queues the pages of the freshly marked objects.
     #[inline]
     fn queue_fresh(&mut self) {
-        page_flag::announce_marks::<Q::Sharing>();
+        page_flag::announce_marks::<Q::MarkMode>();
         for object in self.fresh.drain(..) {
             // SAFETY: as in `grey`.
             let arena = unsafe { Arena::of(object) };
             let flag = arena.queue_flag(Arena::page_index(object.addr().get()));
-            if !page_flag::must_queue::<Q::Sharing>(flag) {
+            if !page_flag::must_queue::<Q::MarkMode>(flag) {
                 continue;
             }
             let page = object.as_ptr().map_addr(|address| address & !(PAGE_SIZE - 1));
@@ -379,7 +379,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         // SAFETY: queued pages belong to this heap.
         let arena = unsafe { Arena::of(page.0) };
         let index = Arena::page_index(page.0.addr().get());
-        page_flag::begin_scan::<Q::Sharing>(arena.queue_flag(index));
+        page_flag::begin_scan::<Q::MarkMode>(arena.queue_flag(index));
         let slot_bytes = arena.slot_bytes(index);
         // Distance from an object's first granule to its last.
         let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
@@ -438,7 +438,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Traces one object that this worker has just marked, and the chain that
     /// hangs on it: as long as it stays on the page, as part of the batch, and then,
     /// while there is just one edge and nothing else is to be done, on the page of
-    /// that edge's target. Not for ever: somebody may look at the clock. Returns the
+    /// that edge's target. Not forever: somebody may look at the clock. Returns the
     /// number of pages.
     ///
     /// # Safety
@@ -538,7 +538,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 
     /// Turns what is at hand into pages in the queue and pieces in the list.
     #[cold]
-    pub(super) fn put_by(&mut self) {
+    pub(super) fn suspend(&mut self) {
         if let Some(taken) = self.taken.take() {
             self.finish_page(taken);
         }
@@ -552,7 +552,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let (steps, objects) = match budget {
             Budget::Whole => (usize::MAX, usize::MAX),
             Budget::Timed => (STEPS_TIMED, usize::MAX),
-            Budget::Alone => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
+            Budget::Serial => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
         };
         let mut done = 0;
         while done < steps {
@@ -563,7 +563,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             if let Some(object) = self.direct.pop() {
                 // SAFETY: `direct` has what `grey` gave this worker to trace.
                 done += unsafe { self.scan_chain(object) } - 1;
-            } else if budget == Budget::Alone && self.job.has_pieces() {
+            } else if budget == Budget::Serial && self.job.has_pieces() {
                 return Drained::Partly;
             } else if let Some(piece) = self.take_piece() {
                 // Large objects first: they fill the queue, and a page waits the
@@ -597,7 +597,11 @@ impl Worker<'_, VecDeque<Page>> {
 
     /// Goes on as the first worker of a job that others take part in, which has the
     /// pieces already.
-    pub(super) fn together(self, job: &MarkJob, queue: Deque<Page>) -> Worker<'_, Deque<Page>> {
+    pub(super) fn into_parallel(
+        self,
+        job: &MarkJob,
+        queue: Deque<Page>,
+    ) -> Worker<'_, Deque<Page>> {
         self.queue.into_iter().for_each(|page| queue.push(page));
         Worker {
             job,
@@ -666,7 +670,7 @@ impl Worker<'_, Deque<Page>> {
     /// Leaves everything at hand for later.
     #[cold]
     fn leave_work(&mut self) {
-        self.put_by();
+        self.suspend();
         let mut left = self.job.left.lock();
         left.extend(std::iter::from_fn(|| self.queue.pop()));
     }

@@ -1,4 +1,4 @@
-//! The write barrier of a marking in two steps under the model checker, whole and with
+//! The write barrier of a mark phase in two steps under the model checker, whole and with
 //! one part broken.
 //!
 //! Every mutator has an object, a cell, which holds a handle to the one child. The
@@ -24,13 +24,13 @@ use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
 
-use crate::gate::{Gate, Presence, WorldStopped};
+use crate::gate::{Gate, MutatorState, WorldStopped};
 use crate::tests::model::{UNORDERED, caught, check_bounded};
 
 /// The steps of the protocol.
 trait Steps: Sized + 'static {
-    /// Comes inside; says whether a marking is under way (B2).
-    fn enter(heap: &Heap<Self>, me: &Presence) -> bool {
+    /// Comes inside; says whether an incremental mark phase is under way (B2).
+    fn enter(heap: &Heap<Self>, me: &MutatorState) -> bool {
         heap.gate.enter(me);
         heap.is_marking()
     }
@@ -47,7 +47,7 @@ trait Steps: Sized + 'static {
         try_mark_black(mark)
     }
 
-    /// Says that a marking is under way, and resumes the world.
+    /// Says that an incremental mark phase is under way, and resumes the world.
     fn resume(heap: &Heap<Self>, world: WorldStopped<'_>) {
         heap.marking.store(1, Ordering::Relaxed);
         drop(world);
@@ -80,7 +80,7 @@ impl<T: Copy> Own<T> {
 
 #[derive(Default)]
 struct Member {
-    presence: Presence,
+    state: MutatorState,
     /// Whether its object's cell holds the child.
     cell: Own<bool>,
     /// Whether its root does.
@@ -120,7 +120,7 @@ impl<S: Steps> Heap<S> {
 
     /// Takes the child out of the cell, into the root.
     fn take(&self, me: &Member) {
-        let marking = S::enter(self, &me.presence);
+        let marking = S::enter(self, &me.state);
         let report = || {
             if marking && S::REPORTS && S::turn(&self.mark) {
                 me.listed.set(true);
@@ -131,7 +131,7 @@ impl<S: Steps> Heap<S> {
         }
         me.root.set(me.cell.get());
         me.cell.set(false);
-        self.gate.leave(&me.presence);
+        self.gate.leave(&me.state);
         if !S::REPORTS_INSIDE {
             report();
         }
@@ -139,14 +139,14 @@ impl<S: Steps> Heap<S> {
 
     /// A stop of the world.
     fn stop(&self, act: impl FnOnce(WorldStopped<'_>)) {
-        let right = self.gate.claim();
+        let collector = self.gate.claim();
         // SAFETY: all the mutators of the model.
         let world =
-            unsafe { right.raise().wait(self.members.iter().map(|member| &member.presence)) };
+            unsafe { collector.raise().wait(self.members.iter().map(|member| &member.state)) };
         act(world.expect("nobody is abandoned"));
     }
 
-    /// A marking in two steps.
+    /// A mark phase in two steps.
     fn collect(&self) {
         let mut traced = false;
         self.stop(|world| {
@@ -166,7 +166,7 @@ impl<S: Steps> Heap<S> {
     }
 }
 
-/// As many mutators take the child during a marking.
+/// As many mutators take the child during a mark phase.
 fn what_a_cell_held_is_marked<S: Steps>(mutators: usize) {
     check_bounded(3, move || {
         let heap = Heap::<S>::new(mutators);
@@ -203,11 +203,11 @@ fn loom_mutant_no_barrier() {
     caught("B1: the child is lost", || what_a_cell_held_is_marked::<NoBarrier>(1));
 }
 
-/// Looks whether a marking is under way before it is inside.
+/// Looks whether an incremental mark phase is under way before it is inside.
 struct LooksOutside;
 
 impl Steps for LooksOutside {
-    fn enter(heap: &Heap<Self>, me: &Presence) -> bool {
+    fn enter(heap: &Heap<Self>, me: &MutatorState) -> bool {
         // Moved: behind the entry.
         let marking = heap.is_marking();
         heap.gate.enter(me);
@@ -232,7 +232,7 @@ fn loom_mutant_reports_late() {
     caught(UNORDERED, || what_a_cell_held_is_marked::<ReportsLate>(1));
 }
 
-/// Says that a marking is under way when the world runs.
+/// Says that an incremental mark phase is under way when the world runs.
 struct SaysLate;
 
 impl Steps for SaysLate {

@@ -16,7 +16,8 @@ use heap_sync::lock::Mutex;
 use loom::thread;
 
 use super::{
-    Collector, Gate, INSIDE, OUTSIDE, Presence, Request, STOP, Stopping, WANTED, WorldStopped,
+    CollectorLock, GC_REQUESTED, Gate, MutatorState, PARKED, RUNNING, Request, STOP, Stopping,
+    WorldStopped,
 };
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
@@ -26,60 +27,60 @@ const DEADLOCK: &str = "deadlock; threads";
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {
-    fn enter(gate: &Gate, me: &Presence) {
+    fn enter(gate: &Gate, me: &MutatorState) {
         gate.enter(me);
     }
 
-    fn leave(gate: &Gate, me: &Presence) {
+    fn leave(gate: &Gate, me: &MutatorState) {
         gate.leave(me);
     }
 
-    fn step_aside(gate: &Gate, me: &Presence) {
-        gate.step_aside(me, || ());
+    fn block_for_stop(gate: &Gate, me: &MutatorState) {
+        gate.block_for_stop(me, || ());
     }
 
-    fn abandon(gate: &Gate, me: &Presence) {
+    fn abandon(gate: &Gate, me: &MutatorState) {
         me.abandon(gate);
     }
 
-    fn claim(gate: &Gate) -> Collector<'_> {
+    fn claim(gate: &Gate) -> CollectorLock<'_> {
         gate.claim()
     }
 
-    fn give_back(right: Collector<'_>) {
-        drop(right);
+    fn give_back(collector: CollectorLock<'_>) {
+        drop(collector);
     }
 
-    fn raise<'c>(right: &'c Collector<'_>) -> Stopping<'c> {
-        right.raise()
+    fn raise<'c>(collector: &'c CollectorLock<'_>) -> Stopping<'c> {
+        collector.raise()
     }
 
     fn wait<'c>(stopping: Stopping<'c>, members: &[Arc<Member>]) -> Option<WorldStopped<'c>> {
         // SAFETY: the model lists them when the flag is up, or is a mutant that is caught.
-        unsafe { stopping.wait(members.iter().map(|member| &member.presence)) }
+        unsafe { stopping.wait(members.iter().map(|member| &member.state)) }
     }
 
     fn resume(world: WorldStopped<'_>) {
         drop(world);
     }
 
-    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+    fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
         gate.claim_before_stop()
     }
 
     fn ask(gate: &Gate) {
-        gate.want_from_now();
+        gate.request_gc_from_now();
     }
 
     fn answer(gate: &Gate, look: impl FnOnce()) {
-        gate.satisfied();
+        gate.take_requests();
         look();
     }
 
     /// Raises the flag and withdraws the requests there are.
-    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
-        let stopping = right.raise();
-        gate.satisfied();
+    fn begin<'c>(gate: &Gate, collector: &'c CollectorLock<'_>) -> Stopping<'c> {
+        let stopping = collector.raise();
+        gate.take_requests();
         stopping
     }
 
@@ -94,22 +95,22 @@ impl Steps for Sound {}
 
 /// A mutator as the others see it.
 struct Member {
-    presence: Presence,
+    state: MutatorState,
     /// Touched by the mutator inside, or by the collector with the world stopped.
     cell: Witness,
 }
 
 impl Member {
     fn new() -> Arc<Member> {
-        Arc::new(Member { presence: Presence::default(), cell: Witness::default() })
+        Arc::new(Member { state: MutatorState::default(), cell: Witness::default() })
     }
 }
 
 struct World<S> {
     gate: Gate,
     members: Mutex<Vec<Arc<Member>>>,
-    /// Touched by whoever has the right to collect.
-    right: Witness,
+    /// Touched by whoever has the collector lock.
+    collector: Witness,
     /// How often the flag was raised. Outside the model: it orders nothing.
     stops: std::sync::atomic::AtomicUsize,
     /// Whether the flag is up for certain, and whether it was lowered since. Likewise.
@@ -124,7 +125,7 @@ impl<S: Steps> World<S> {
         Arc::new(World {
             gate: Gate::default(),
             members: Mutex::new((0..members).map(|_| Member::new()).collect()),
-            right: Witness::default(),
+            collector: Witness::default(),
             stops: std::sync::atomic::AtomicUsize::new(0),
             raised: std::sync::atomic::AtomicBool::new(false),
             resumed: std::sync::atomic::AtomicBool::new(false),
@@ -139,9 +140,9 @@ impl<S: Steps> World<S> {
     /// Inside, touching its cell, `times` times.
     fn visit(&self, me: &Member, times: u32) {
         for _ in 0..times {
-            S::enter(&self.gate, &me.presence);
+            S::enter(&self.gate, &me.state);
             me.cell.touch();
-            S::leave(&self.gate, &me.presence);
+            S::leave(&self.gate, &me.state);
         }
     }
 
@@ -149,8 +150,8 @@ impl<S: Steps> World<S> {
     fn safepoint(&self, me: &Member) {
         match self.gate.request() {
             Request::None => {}
-            Request::StepAside => {
-                S::step_aside(&self.gate, &me.presence);
+            Request::Block => {
+                S::block_for_stop(&self.gate, &me.state);
             }
             Request::Collect => unreachable!("no model asks for a collection"),
         }
@@ -162,11 +163,11 @@ impl<S: Steps> World<S> {
 
     /// A collection. Whether the world could be stopped.
     fn collect(&self) -> bool {
-        let right = S::claim(&self.gate);
-        self.right.touch();
+        let collector = S::claim(&self.gate);
+        self.collector.touch();
         let early = if S::LISTS_LATE { Vec::new() } else { self.list() };
         let stopped = {
-            let stopping = S::raise(&right);
+            let stopping = S::raise(&collector);
             self.stops.fetch_add(1, Ordering::Relaxed);
             self.raised.store(true, Ordering::Relaxed);
             let members = if S::LISTS_LATE { self.list() } else { early };
@@ -183,7 +184,7 @@ impl<S: Steps> World<S> {
                 None => false,
             }
         };
-        S::give_back(right);
+        S::give_back(collector);
         stopped
     }
 
@@ -204,7 +205,7 @@ impl<S: Steps> World<S> {
     ) {
         let threads = match begin {
             Begin::Mutator => [self.spawn(mutator), self.spawn(collector)],
-            Begin::Collector => {
+            Begin::CollectorLock => {
                 let collector = self.spawn(collector);
                 [self.spawn(mutator), collector]
             }
@@ -221,10 +222,10 @@ impl<S: Steps> World<S> {
 #[derive(Clone, Copy)]
 enum Begin {
     Mutator,
-    Collector,
+    CollectorLock,
 }
 
-const BEGINNINGS: [Begin; 2] = [Begin::Mutator, Begin::Collector];
+const BEGINNINGS: [Begin; 2] = [Begin::Mutator, Begin::CollectorLock];
 
 // ---- the properties -----------------------------------------------------------
 
@@ -244,10 +245,10 @@ fn a_collector_waits_for_every_mutator<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(2);
         let (a, b) = (world.member(0), world.member(1));
-        S::enter(&world.gate, &a.presence);
+        S::enter(&world.gate, &a.state);
         let one = world.spawn(move |w| {
             a.cell.touch();
-            S::leave(&w.gate, &a.presence);
+            S::leave(&w.gate, &a.state);
         });
         let two = world.spawn(move |w| w.visit(&b, 1));
         assert!(world.collect());
@@ -262,14 +263,14 @@ fn a_mutator_at_a_safepoint_steps_aside_and_comes_back<S: Steps>() {
         check_bounded(3, move || {
             let world = World::<S>::new(1);
             let me = world.member(0);
-            S::enter(&world.gate, &me.presence);
+            S::enter(&world.gate, &me.state);
             world.race(
                 begin,
                 move |w| {
                     me.cell.touch();
                     w.safepoint(&me);
                     me.cell.touch();
-                    S::leave(&w.gate, &me.presence);
+                    S::leave(&w.gate, &me.state);
                 },
                 |w| {
                     assert!(w.collect());
@@ -280,14 +281,14 @@ fn a_mutator_at_a_safepoint_steps_aside_and_comes_back<S: Steps>() {
     }
 }
 
-/// A mutator that finds the flag up stands aside for that stop, and is inside before
+/// A mutator that finds the flag up is blocked for that stop, and is inside before
 /// the next one, however soon the collector comes again (GA5).
 fn a_mutator_sits_out_one_stop<S: Steps>() {
     for begin in BEGINNINGS {
         check_bounded(3, move || {
             let world = World::<S>::new(1);
             let me = world.member(0);
-            S::enter(&world.gate, &me.presence);
+            S::enter(&world.gate, &me.state);
             world.race(
                 begin,
                 move |w| {
@@ -297,7 +298,7 @@ fn a_mutator_sits_out_one_stop<S: Steps>() {
                     let sat_out = w.stops.load(Ordering::Relaxed) - before;
                     assert!(sat_out <= 1, "GA5: a mutator sits out {sat_out} stops");
                     me.cell.touch();
-                    S::leave(&w.gate, &me.presence);
+                    S::leave(&w.gate, &me.state);
                 },
                 |w| (0..3).for_each(|_| assert!(w.collect())),
             );
@@ -314,10 +315,10 @@ fn a_collector_is_not_overtaken<S: Steps>() {
             let me = w.member(0);
             for _ in 0..3 {
                 let raised = w.raised.load(Ordering::Relaxed);
-                S::enter(&w.gate, &me.presence);
+                S::enter(&w.gate, &me.state);
                 let resumed = w.resumed.load(Ordering::Relaxed);
                 assert!(!raised || resumed, "GA5: a mutator overtakes a collector");
-                S::leave(&w.gate, &me.presence);
+                S::leave(&w.gate, &me.state);
             }
         });
         assert!(world.collect());
@@ -356,13 +357,13 @@ fn two_collectors_exclude_each_other<S: Steps>() {
 }
 
 /// A mutator's thread ends inside while a collector waits and another mutator
-/// stands aside: stopping fails, and everybody goes on.
+/// is blocked: stopping fails, and everybody goes on.
 fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(2);
         let (lost, other) = (world.member(0), world.member(1));
-        S::enter(&world.gate, &lost.presence);
-        let leaker = world.spawn(move |w| S::abandon(&w.gate, &lost.presence));
+        S::enter(&world.gate, &lost.state);
+        let leaker = world.spawn(move |w| S::abandon(&w.gate, &lost.state));
         let mutator = world.spawn(move |w| w.visit(&other, 1));
         assert!(!world.collect(), "the abandoned mutator may still hold handles");
         leaker.join().unwrap();
@@ -371,12 +372,12 @@ fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
 }
 
 /// A mutator whose thread will not tell when it ends is no obstacle while it is outside; if it
-/// comes inside it stops the world from being stopped, or stands aside like any other.
+/// comes inside it stops the world from being stopped, or is blocked like any other.
 fn a_mutator_that_will_not_tell_is_an_obstacle_inside_only<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(1);
         let me = world.member(0);
-        S::abandon(&world.gate, &me.presence);
+        S::abandon(&world.gate, &me.state);
         assert!(world.collect(), "it is outside");
         let mutator = world.spawn(move |w| w.visit(&me, 1));
         let _ = world.collect();
@@ -391,7 +392,7 @@ fn a_request_is_answered_by_a_later_look<S: Steps>() {
     check(|| {
         let gate = Arc::new(Gate::default());
         let dropped = Arc::new(AtomicU32::new(0));
-        gate.want();
+        gate.request_gc();
         let asker = {
             let (gate, dropped) = (Arc::clone(&gate), Arc::clone(&dropped));
             thread::spawn(move || {
@@ -462,11 +463,11 @@ fn loom_a_request_is_answered_by_a_later_look() {
 struct EntersUnfenced;
 
 impl Steps for EntersUnfenced {
-    fn enter(gate: &Gate, me: &Presence) {
-        me.state.store(INSIDE, Ordering::Relaxed);
+    fn enter(gate: &Gate, me: &MutatorState) {
+        me.word.store(RUNNING, Ordering::Relaxed);
         // Removed: fence(Ordering::SeqCst);
         if gate.poll.load(Ordering::Acquire) & STOP != 0 {
-            gate.step_aside(me, || ());
+            gate.block_for_stop(me, || ());
         }
     }
 }
@@ -480,10 +481,10 @@ fn loom_mutant_enters_unfenced() {
 struct RaisesUnfenced;
 
 impl Steps for RaisesUnfenced {
-    fn raise<'c>(right: &'c Collector<'_>) -> Stopping<'c> {
-        right.gate.poll.fetch_or(STOP, Ordering::Relaxed);
+    fn raise<'c>(collector: &'c CollectorLock<'_>) -> Stopping<'c> {
+        collector.gate.poll.fetch_or(STOP, Ordering::Relaxed);
         // Removed: fence(Ordering::SeqCst);
-        Stopping { stopped: WorldStopped { gate: right.gate } }
+        Stopping { stopped: WorldStopped { gate: collector.gate } }
     }
 }
 
@@ -496,12 +497,12 @@ fn loom_mutant_raises_unfenced() {
 struct EntersRelaxed;
 
 impl Steps for EntersRelaxed {
-    fn enter(gate: &Gate, me: &Presence) {
-        me.state.store(INSIDE, Ordering::Relaxed);
+    fn enter(gate: &Gate, me: &MutatorState) {
+        me.word.store(RUNNING, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Changed: Ordering::Acquire.
         if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
-            gate.step_aside(me, || ());
+            gate.block_for_stop(me, || ());
         }
     }
 }
@@ -515,9 +516,9 @@ fn loom_mutant_enters_relaxed() {
 struct LeavesRelaxed;
 
 impl Steps for LeavesRelaxed {
-    fn leave(gate: &Gate, me: &Presence) {
+    fn leave(gate: &Gate, me: &MutatorState) {
         // Changed: Ordering::Release.
-        me.state.store(OUTSIDE, Ordering::Relaxed);
+        me.word.store(PARKED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             gate.wake();
@@ -534,8 +535,8 @@ fn loom_mutant_leaves_relaxed() {
 struct LeavesUnfenced;
 
 impl Steps for LeavesUnfenced {
-    fn leave(gate: &Gate, me: &Presence) {
-        me.state.store(OUTSIDE, Ordering::Release);
+    fn leave(gate: &Gate, me: &MutatorState) {
+        me.word.store(PARKED, Ordering::Release);
         // Removed: fence(Ordering::SeqCst);
         if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             gate.wake();
@@ -552,8 +553,8 @@ fn loom_mutant_leaves_unfenced() {
 struct LeavesSilently;
 
 impl Steps for LeavesSilently {
-    fn leave(_: &Gate, me: &Presence) {
-        me.state.store(OUTSIDE, Ordering::Release);
+    fn leave(_: &Gate, me: &MutatorState) {
+        me.word.store(PARKED, Ordering::Release);
         fence(Ordering::SeqCst);
         // Removed: gate.wake() while the flag is up.
     }
@@ -568,8 +569,8 @@ fn loom_mutant_leaves_silently() {
 struct WakesUnlocked;
 
 impl Steps for WakesUnlocked {
-    fn leave(gate: &Gate, me: &Presence) {
-        me.state.store(OUTSIDE, Ordering::Release);
+    fn leave(gate: &Gate, me: &MutatorState) {
+        me.word.store(PARKED, Ordering::Release);
         fence(Ordering::SeqCst);
         if gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             // Removed: let _queue = gate.queue.lock();
@@ -587,16 +588,16 @@ fn loom_mutant_wakes_unlocked() {
 struct StepsAsideSilently;
 
 impl Steps for StepsAsideSilently {
-    fn step_aside(gate: &Gate, me: &Presence) {
+    fn block_for_stop(gate: &Gate, me: &MutatorState) {
         let mut queue = gate.queue.lock();
-        queue.aside += 1;
-        me.state.store(OUTSIDE, Ordering::Release);
+        queue.blocked += 1;
+        me.word.store(PARKED, Ordering::Release);
         // Removed: gate.notify(&queue);
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = gate.sleep(queue);
         }
-        me.state.store(INSIDE, Ordering::Relaxed);
-        gate.let_through(&mut queue);
+        me.word.store(RUNNING, Ordering::Relaxed);
+        gate.unblock(&mut queue);
     }
 }
 
@@ -609,15 +610,15 @@ fn loom_mutant_steps_aside_silently() {
 struct SleepsUncounted;
 
 impl Steps for SleepsUncounted {
-    fn step_aside(gate: &Gate, me: &Presence) {
-        gate.line_up(me);
+    fn block_for_stop(gate: &Gate, me: &MutatorState) {
+        gate.enqueue_blocked(me);
         let mut queue = gate.queue.lock();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             // Changed: gate.sleep(queue).
             queue = gate.changed.wait(queue);
         }
-        me.state.store(INSIDE, Ordering::Relaxed);
-        gate.let_through(&mut queue);
+        me.word.store(RUNNING, Ordering::Relaxed);
+        gate.unblock(&mut queue);
     }
 }
 
@@ -657,10 +658,10 @@ impl Steps for ResumesSilently {
         // Removed: gate.notify(&queue);
     }
 
-    fn give_back(right: Collector<'_>) {
+    fn give_back(collector: CollectorLock<'_>) {
         // Its notification would make up for the missing one.
-        right.gate.queue.lock().held = false;
-        std::mem::forget(right);
+        collector.gate.queue.lock().held = false;
+        std::mem::forget(collector);
     }
 }
 
@@ -681,14 +682,14 @@ fn loom_mutant_lists_early() {
     caught(UNORDERED, attaching_and_detaching_meet_a_stop::<ListsEarly>);
 }
 
-/// Takes the right to collect without looking whether somebody has it.
+/// Takes the collector lock without looking whether somebody has it.
 struct ClaimsBlindly;
 
 impl Steps for ClaimsBlindly {
-    fn claim(gate: &Gate) -> Collector<'_> {
+    fn claim(gate: &Gate) -> CollectorLock<'_> {
         // Removed: while queue.held { wait }
         gate.queue.lock().held = true;
-        Collector { gate }
+        CollectorLock { gate }
     }
 }
 
@@ -701,10 +702,10 @@ fn loom_mutant_claims_blindly() {
 struct GivesBackSilently;
 
 impl Steps for GivesBackSilently {
-    fn give_back(right: Collector<'_>) {
-        right.gate.queue.lock().held = false;
+    fn give_back(collector: CollectorLock<'_>) {
+        collector.gate.queue.lock().held = false;
         // Removed: right.gate.notify(&queue);
-        std::mem::forget(right);
+        std::mem::forget(collector);
     }
 }
 
@@ -718,7 +719,7 @@ fn loom_mutant_gives_back_silently() {
 struct AbandonsSilently;
 
 impl Steps for AbandonsSilently {
-    fn abandon(_: &Gate, me: &Presence) {
+    fn abandon(_: &Gate, me: &MutatorState) {
         me.abandoned.store(true, Ordering::Release);
         // Removed: gate.wake();
     }
@@ -729,10 +730,11 @@ struct IgnoresTheAbandoned;
 
 impl Steps for IgnoresTheAbandoned {
     fn wait<'c>(stopping: Stopping<'c>, members: &[Arc<Member>]) -> Option<WorldStopped<'c>> {
-        let told = members.iter().map(|member| &member.presence);
+        let told = members.iter().map(|member| &member.state);
         // Changed: those that will not tell are not waited for.
         let told = told.filter(|p| !p.abandoned.load(Ordering::Acquire));
-        stopping.wait(told)
+        // SAFETY: the mutators of the model, but for the change; the model shows what it is worth.
+        unsafe { stopping.wait(told) }
     }
 }
 
@@ -749,18 +751,18 @@ fn loom_mutant_abandons_silently() {
     caught(DEADLOCK, an_abandoned_mutator_blocks_nobody::<AbandonsSilently>);
 }
 
-/// Takes the right to collect before those who stand aside are inside.
+/// Takes the collector lock before those who are blocked are inside.
 struct ClaimsAheadOfThoseAside;
 
 impl Steps for ClaimsAheadOfThoseAside {
-    fn claim(gate: &Gate) -> Collector<'_> {
+    fn claim(gate: &Gate) -> CollectorLock<'_> {
         let mut queue = gate.queue.lock();
         // Removed: || queue.aside > 0.
         while queue.held {
             queue = gate.sleep(queue);
         }
         queue.held = true;
-        Collector { gate }
+        CollectorLock { gate }
     }
 }
 
@@ -773,11 +775,11 @@ fn loom_mutant_claims_ahead_of_those_aside() {
 struct LinesUpLate;
 
 impl Steps for LinesUpLate {
-    fn step_aside(gate: &Gate, me: &Presence) {
+    fn block_for_stop(gate: &Gate, me: &MutatorState) {
         // Moved: under the lock, after lining up.
-        me.state.store(OUTSIDE, Ordering::Release);
+        me.word.store(PARKED, Ordering::Release);
         gate.wake();
-        gate.step_aside(me, || ());
+        gate.block_for_stop(me, || ());
     }
 }
 
@@ -790,14 +792,14 @@ fn loom_mutant_lines_up_late() {
 struct ComesBackSilently;
 
 impl Steps for ComesBackSilently {
-    fn step_aside(gate: &Gate, me: &Presence) {
-        gate.line_up(me);
+    fn block_for_stop(gate: &Gate, me: &MutatorState) {
+        gate.enqueue_blocked(me);
         let mut queue = gate.queue.lock();
         while gate.poll.load(Ordering::Relaxed) & STOP != 0 {
             queue = gate.sleep(queue);
         }
-        me.state.store(INSIDE, Ordering::Relaxed);
-        queue.aside -= 1;
+        me.word.store(RUNNING, Ordering::Relaxed);
+        queue.blocked -= 1;
         // Removed: gate.notify(&queue).
     }
 }
@@ -811,8 +813,8 @@ fn loom_mutant_comes_back_silently() {
 struct Overtakes;
 
 impl Steps for Overtakes {
-    fn enter(_: &Gate, me: &Presence) {
-        me.state.store(INSIDE, Ordering::Relaxed);
+    fn enter(_: &Gate, me: &MutatorState) {
+        me.word.store(RUNNING, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         // Removed: the look at the flag.
     }
@@ -829,7 +831,7 @@ struct AsksOnce;
 impl Steps for AsksOnce {
     fn ask(gate: &Gate) {
         // Changed: gate.want_from_now().
-        gate.want();
+        gate.request_gc();
     }
 }
 
@@ -844,7 +846,7 @@ struct AsksRelaxed;
 impl Steps for AsksRelaxed {
     fn ask(gate: &Gate) {
         // Changed: Ordering::Release.
-        gate.poll.fetch_or(WANTED, Ordering::Relaxed);
+        gate.poll.fetch_or(GC_REQUESTED, Ordering::Relaxed);
     }
 }
 
@@ -859,7 +861,7 @@ struct AnswersRelaxed;
 impl Steps for AnswersRelaxed {
     fn answer(gate: &Gate, look: impl FnOnce()) {
         // Changed: Ordering::Acquire.
-        gate.poll.fetch_and(!WANTED, Ordering::Relaxed);
+        gate.poll.fetch_and(!GC_REQUESTED, Ordering::Relaxed);
         look();
     }
 }
@@ -876,7 +878,7 @@ impl Steps for AnswersLate {
     fn answer(gate: &Gate, look: impl FnOnce()) {
         look();
         // Moved: before the look.
-        gate.satisfied();
+        gate.take_requests();
     }
 }
 
@@ -890,22 +892,22 @@ fn loom_mutant_answers_late() {
 fn a_request_is_not_passed_by<S: Steps>() {
     check(|| {
         let gate = Arc::new(Gate::default());
-        let me = Arc::new(Presence::default());
+        let me = Arc::new(MutatorState::default());
         // Somebody has asked before.
-        gate.want();
+        gate.request_gc();
         let asker = {
             let (gate, me) = (Arc::clone(&gate), Arc::clone(&me));
             thread::spawn(move || {
                 gate.enter(&me);
-                gate.want();
+                gate.request_gc();
                 assert!(gate.poll(), "GA6: passed by");
                 gate.leave(&me);
             })
         };
-        let right = gate.claim();
+        let collector = gate.claim();
         // SAFETY: the only mutator there is.
-        drop(unsafe { S::begin(&gate, &right).wait([&*me].into_iter()) });
-        drop(right);
+        drop(unsafe { S::begin(&gate, &collector).wait([&*me].into_iter()) });
+        drop(collector);
         asker.join().unwrap();
     });
 }
@@ -919,10 +921,10 @@ fn loom_a_request_is_not_passed_by() {
 struct WithdrawsEarly;
 
 impl Steps for WithdrawsEarly {
-    fn begin<'c>(gate: &Gate, right: &'c Collector<'_>) -> Stopping<'c> {
+    fn begin<'c>(gate: &Gate, collector: &'c CollectorLock<'_>) -> Stopping<'c> {
         // Moved: behind the flag.
-        gate.satisfied();
-        right.raise()
+        gate.take_requests();
+        collector.raise()
     }
 }
 
@@ -936,19 +938,19 @@ fn loom_mutant_withdraws_early() {
 fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
     check_bounded(3, || {
         let gate = Arc::new(Gate::default());
-        gate.want();
-        let right = gate.claim();
+        gate.request_gc();
+        let collector = gate.claim();
         let waiter = {
             let gate = Arc::clone(&gate);
             thread::spawn(move || drop(gate.try_claim()))
         };
         // SAFETY: there are no mutators.
-        let stopped = unsafe { right.raise().wait(std::iter::empty()) };
+        let stopped = unsafe { collector.raise().wait(std::iter::empty()) };
         // Withdrawn here, as the request may be from after the flag went up.
         S::answer(&gate, || ());
         waiter.join().unwrap();
         drop(stopped);
-        drop(right);
+        drop(collector);
     });
 }
 
@@ -963,7 +965,7 @@ struct WithdrawsSilently;
 impl Steps for WithdrawsSilently {
     fn answer(gate: &Gate, look: impl FnOnce()) {
         // Removed: self.wake().
-        gate.poll.fetch_and(!WANTED, Ordering::Acquire);
+        gate.poll.fetch_and(!GC_REQUESTED, Ordering::Acquire);
         look();
     }
 }
@@ -981,43 +983,43 @@ fn loom_mutant_withdraws_silently() {
 fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
-        let right = S::claim(&world.gate);
+        let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| {
-            assert!(S::claim_before_stop(&w.gate).is_none(), "GA2: somebody has the right");
-            assert_eq!(w.gate.request(), Request::StepAside, "goes on before the stop");
+            assert!(S::claim_before_stop(&w.gate).is_none(), "GA2: somebody has the collector");
+            assert_eq!(w.gate.request(), Request::Block, "goes on before the stop");
         });
-        let stopped = S::wait(S::raise(&right), &[]).expect("nobody is abandoned");
+        let stopped = S::wait(S::raise(&collector), &[]).expect("nobody is abandoned");
         waiter.join().unwrap();
         S::resume(stopped);
-        S::give_back(right);
+        S::give_back(collector);
     });
 }
 
-/// Who waits for the stop of somebody who gives the right back without one gets it.
+/// Who waits for the stop of somebody who release the collector lock without one gets it.
 fn who_waits_for_a_stop_is_let_go_without_one<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
-        let right = S::claim(&world.gate);
+        let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| S::claim_before_stop(&w.gate).is_some());
-        S::give_back(right);
+        S::give_back(collector);
         assert!(waiter.join().unwrap());
     });
 }
 
 /// Who sleeps when the world is told to stop is let go, even if it wakes up when the stop is
-/// over and the same collector still has the right.
+/// over and the same collector still has the collector lock.
 fn who_slept_through_a_stop_is_let_go<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
-        let right = S::claim(&world.gate);
+        let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| drop(S::claim_before_stop(&w.gate)));
         let asleep = world.gate.queue.lock().asleep == 1;
-        S::resume(S::wait(S::raise(&right), &[]).expect("nobody is abandoned"));
+        S::resume(S::wait(S::raise(&collector), &[]).expect("nobody is abandoned"));
         if asleep {
             waiter.join().unwrap();
-            S::give_back(right);
+            S::give_back(collector);
         } else {
-            S::give_back(right);
+            S::give_back(collector);
             waiter.join().unwrap();
         }
     });
@@ -1027,11 +1029,11 @@ fn who_slept_through_a_stop_is_let_go<S: Steps>() {
 fn a_stop_that_answers_nobody_lets_nobody_go<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
-        world.gate.want();
-        let right = S::claim(&world.gate);
+        world.gate.request_gc();
+        let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| S::claim_before_stop(&w.gate).is_some());
-        S::resume(S::wait(S::raise(&right), &[]).expect("nobody is abandoned"));
-        S::give_back(right);
+        S::resume(S::wait(S::raise(&collector), &[]).expect("nobody is abandoned"));
+        S::give_back(collector);
         assert!(waiter.join().unwrap(), "GA6: passed by");
     });
 }
@@ -1076,8 +1078,8 @@ fn loom_mutant_stops_silently() {
 struct LooksUnlocked;
 
 impl Steps for LooksUnlocked {
-    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
-        while gate.request() != Request::StepAside {
+    fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
+        while gate.request() != Request::Block {
             // Changed: the look, to before the lock.
             drop(gate.sleep(gate.queue.lock()));
         }
@@ -1094,7 +1096,7 @@ fn loom_mutant_looks_unlocked() {
 struct GoesOn;
 
 impl Steps for GoesOn {
-    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+    fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
         // Changed: gate.claim_before_stop().
         gate.try_claim()
     }
@@ -1109,9 +1111,9 @@ fn loom_mutant_goes_on() {
 struct CountsNoStops;
 
 impl Steps for CountsNoStops {
-    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+    fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
         // Removed: stopped ||.
-        gate.claim_unless(|_| gate.request() == Request::StepAside && !gate.is_wanted())
+        gate.claim_unless(|_| gate.request() == Request::Block && !gate.gc_requested())
     }
 }
 
@@ -1124,9 +1126,9 @@ fn loom_mutant_counts_no_stops() {
 struct ForgetsItsRequest;
 
 impl Steps for ForgetsItsRequest {
-    fn claim_before_stop(gate: &Gate) -> Option<Collector<'_>> {
+    fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
         // Removed: && !gate.is_wanted().
-        gate.claim_unless(|stopped| stopped || gate.request() == Request::StepAside)
+        gate.claim_unless(|stopped| stopped || gate.request() == Request::Block)
     }
 }
 

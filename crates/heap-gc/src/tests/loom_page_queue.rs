@@ -9,7 +9,7 @@
 //! as a neighbour, without the flag.
 //!
 //! A [`Steps`] is the protocol as the workers use it. A mutant is a `Steps` with
-//! another [`Sharing`] or another order.
+//! another [`MarkMode`] or another order.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use heap_core::tracer::try_mark_black;
 use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use crate::mark::{Alone, Sharing, Together, announce_marks, begin_scan, must_queue};
+use crate::mark::{MarkMode, Parallel, Serial, announce_marks, begin_scan, must_queue};
 use crate::tests::model::{check, check_bounded};
 
 /// The steps of the protocol.
 trait Steps: 'static {
-    type Sharing: Sharing;
+    type MarkMode: MarkMode;
     /// Whether the scanner clears the flag before it reads the marks.
     const CLEARS_FIRST: bool = true;
 
@@ -38,7 +38,7 @@ trait Steps: 'static {
 struct Sound;
 
 impl Steps for Sound {
-    type Sharing = Together;
+    type MarkMode = Parallel;
 }
 
 const MARKS: usize = 2;
@@ -82,10 +82,10 @@ impl<S: Steps> Page<S> {
             }
         }
         if fresh > 0 {
-            announce_marks::<S::Sharing>();
+            announce_marks::<S::MarkMode>();
         }
         for _ in 0..fresh {
-            if must_queue::<S::Sharing>(&self.queued) {
+            if must_queue::<S::MarkMode>(&self.queued) {
                 // ORDERING: Release to Acquire, as a queue's push and pop.
                 let before = self.queues.fetch_add(1, Ordering::Release);
                 assert_eq!(before, 0, "PF2: the page is in two queues");
@@ -100,12 +100,12 @@ impl<S: Steps> Page<S> {
             return false;
         }
         if S::CLEARS_FIRST {
-            begin_scan::<S::Sharing>(&self.queued);
+            begin_scan::<S::MarkMode>(&self.queued);
         }
         let grey: Vec<_> =
             (0..MARKS).filter(|i| self.marks[*i].load(Ordering::Relaxed) == GREY).collect();
         if !S::CLEARS_FIRST {
-            begin_scan::<S::Sharing>(&self.queued);
+            begin_scan::<S::MarkMode>(&self.queued);
         }
         for object in grey {
             self.marks[object].store(BLACK, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl<S: Steps> Page<S> {
             let marked = mark.load(Ordering::Relaxed) != WHITE;
             assert!(!marked || traced || queued, "PF1: a mark is lost");
         }
-        // And the marking that goes on from here leaves nothing behind.
+        // And the mark phase that goes on from here leaves nothing behind.
         while self.scan() {}
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let mark = mark.load(Ordering::Relaxed);
@@ -247,14 +247,14 @@ fn loom_a_page_comes_back_while_it_is_scanned() {
 /// A marker asks the flag without a fence after its marks.
 struct MarksUnfenced;
 
-impl Sharing for MarksUnfenced {
+impl MarkMode for MarksUnfenced {
     const MARKER_FENCES: bool = false;
     const SCANNER_FENCES: bool = true;
     const TURNS_ATOMICALLY: bool = true;
 }
 
 impl Steps for MarksUnfenced {
-    type Sharing = MarksUnfenced;
+    type MarkMode = MarksUnfenced;
 }
 
 #[test]
@@ -266,14 +266,14 @@ fn loom_mutant_marks_unfenced() {
 /// A scanner reads the marks without a fence after clearing the flag.
 struct ScansUnfenced;
 
-impl Sharing for ScansUnfenced {
+impl MarkMode for ScansUnfenced {
     const MARKER_FENCES: bool = true;
     const SCANNER_FENCES: bool = false;
     const TURNS_ATOMICALLY: bool = true;
 }
 
 impl Steps for ScansUnfenced {
-    type Sharing = ScansUnfenced;
+    type MarkMode = ScansUnfenced;
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn loom_mutant_scans_unfenced() {
 struct ClearsLate;
 
 impl Steps for ClearsLate {
-    type Sharing = Together;
+    type MarkMode = Parallel;
     const CLEARS_FIRST: bool = false;
 }
 
@@ -300,7 +300,7 @@ fn loom_mutant_clears_late() {
 struct NeighboursBlind;
 
 impl Steps for NeighboursBlind {
-    type Sharing = Together;
+    type MarkMode = Parallel;
 
     fn blacken(mark: &AtomicU8) -> bool {
         mark.swap(BLACK, Ordering::Relaxed) == WHITE
@@ -317,7 +317,7 @@ fn loom_mutant_neighbours_blind() {
 struct BothAlone;
 
 impl Steps for BothAlone {
-    type Sharing = Alone;
+    type MarkMode = Serial;
 }
 
 #[test]

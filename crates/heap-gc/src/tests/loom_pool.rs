@@ -3,7 +3,7 @@
 //!
 //! A job writes to something of the caller's. Once `run` has returned the caller
 //! writes to it again: loom reports the two writes if somebody still does the job, or
-//! begins to (PO1). Who waits for ever is reported as a deadlock.
+//! begins to (PO1). Who waits forever is reported as a deadlock.
 //!
 //! A [`Steps`] is the pool as its users see it. A mutant is a `Steps` in which one
 //! line is missing.
@@ -15,7 +15,7 @@ use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use super::{Job, MarkPool, Meanwhile, Shared, State, helper, or_abort};
+use super::{Job, MarkPool, PoolState, State, WhileBlocked, helper, or_abort};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
@@ -29,19 +29,19 @@ trait Steps: 'static {
     }
 
     /// How the helpers are woken, which are the model's: the pool starts none.
-    fn wake(shared: &Shared) {
+    fn wake(shared: &PoolState) {
         shared.offered.notify_all();
     }
 
     /// What a helper thread does.
-    fn helper(shared: &Shared) {
+    fn helper(shared: &PoolState) {
         helper(shared);
     }
 
     /// What a mutator does that waits: it looks once and goes to sleep.
     fn help(pool: &MarkPool) {
         let watch = pool.watch();
-        watch.look();
+        watch.poll();
         drop(watch);
     }
 }
@@ -61,25 +61,26 @@ fn spawn_mutator<S: Steps>(pool: &Arc<MarkPool>) -> JoinHandle<()> {
     spawn(move || S::help(&pool))
 }
 
-/// A marking with a helper and a waiting mutator, as many as there are seats or one
+/// A mark phase with a helper and a waiting mutator, as many as there are worker slots or one
 /// more than that.
-fn nobody_works_when_run_has_returned<S: Steps>(seats: usize) {
-    let pool = Arc::new(MarkPool::new(seats));
+fn nobody_works_when_run_has_returned<S: Steps>(worker_slots: usize) {
+    let pool = Arc::new(MarkPool::new(worker_slots));
     let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
-    let of_the_caller = Arc::new((0..=seats).map(|_| Witness::default()).collect::<Vec<_>>());
-    let job = |seat: usize| {
-        of_the_caller[seat].touch();
+    let of_the_caller =
+        Arc::new((0..=worker_slots).map(|_| Witness::default()).collect::<Vec<_>>());
+    let job = |worker_slot: usize| {
+        of_the_caller[worker_slot].touch();
     };
     S::run(&pool, &job, || job(0));
-    for seat in of_the_caller.iter() {
-        assert!(seat.touch() <= 1, "a seat is taken once");
+    for worker_slot in of_the_caller.iter() {
+        assert!(worker_slot.touch() <= 1, "a worker_slot is taken once");
     }
     end(&pool);
     helper.join().unwrap();
     mutator.join().unwrap();
 }
 
-/// Two markings in a row: a helper that comes late for the first is none of it.
+/// Two mark phases in a row: a helper that comes late for the first is none of it.
 fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     let pool = MarkPool::new(1);
     let helper = spawn_helper::<S>(&pool);
@@ -95,7 +96,7 @@ fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     helper.join().unwrap();
 }
 
-/// A marking that is not over before somebody has taken a seat.
+/// A mark phase that is not over before somebody has taken a worker slot.
 fn run_until_a_seat_is_taken<S: Steps>(pool: &MarkPool) {
     let (taken, changed) = (Mutex::new(false), Condvar::new());
     let job = |_: usize| {
@@ -110,7 +111,7 @@ fn run_until_a_seat_is_taken<S: Steps>(pool: &MarkPool) {
     });
 }
 
-/// With one seat, beside a helper and a mutator that waits (PO2).
+/// With one worker slot, beside a helper and a mutator that waits (PO2).
 fn a_seat_is_seen<S: Steps>() {
     let pool = Arc::new(MarkPool::new(1));
     let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
@@ -120,7 +121,7 @@ fn a_seat_is_seen<S: Steps>() {
     mutator.join().unwrap();
 }
 
-/// With two seats, of which a mutator that watches may take one: a helper takes the other
+/// With two worker slots, of which a mutator that watches may take one: a helper takes the other
 /// (PO2).
 fn a_helper_is_woken_beside_a_watcher<S: Steps>() {
     let pool = MarkPool::new(2);
@@ -203,23 +204,23 @@ fn loom_mutant_leaves_the_job() {
     caught(UNORDERED, || check(|| nobody_works_when_run_has_returned::<LeavesTheJob>(1)));
 }
 
-/// Takes a seat without being counted as busy.
+/// Takes a worker slot without being counted as busy.
 struct SitsUncounted;
 
 impl Steps for SitsUncounted {
     fn help(pool: &MarkPool) {
         let shared = &pool.shared;
-        let seat = {
+        let worker_slot = {
             let mut state = shared.state.lock();
             let state: &mut State = &mut state;
-            state.job.filter(|_| state.taken < shared.seats).map(|job| {
+            state.job.filter(|_| state.taken < shared.worker_slots).map(|job| {
                 state.taken += 1;
                 // Removed: busy += 1.
                 (job, state.taken)
             })
         };
-        if let Some((job, seat)) = seat {
-            or_abort(|| job(seat));
+        if let Some((job, worker_slot)) = worker_slot {
+            or_abort(|| job(worker_slot));
         }
     }
 }
@@ -235,9 +236,9 @@ struct FinishesSilently;
 impl Steps for FinishesSilently {
     fn help(pool: &MarkPool) {
         let shared = &pool.shared;
-        let seat = shared.sit(&mut shared.state.lock());
-        if let Some((job, seat)) = seat {
-            or_abort(|| job(seat));
+        let worker_slot = shared.claim_slot(&mut shared.state.lock());
+        if let Some((job, worker_slot)) = worker_slot {
+            or_abort(|| job(worker_slot));
             let _state = shared.state.lock();
             shared.busy.fetch_sub(1, Ordering::Relaxed);
             // Removed: if state.awaited { finished.notify_one() }
@@ -256,7 +257,7 @@ struct CeasesBlindly;
 impl Steps for CeasesBlindly {
     fn help(pool: &MarkPool) {
         let watch = ManuallyDrop::new(pool.watch());
-        watch.look();
+        watch.poll();
         pool.shared.state.lock().watching -= 1;
         // Removed: sit(), and the work.
     }
@@ -273,7 +274,7 @@ struct CeasesUncounted;
 impl Steps for CeasesUncounted {
     fn help(pool: &MarkPool) {
         let watch = ManuallyDrop::new(pool.watch());
-        watch.look();
+        watch.poll();
         // Removed: watching -= 1.
         pool.shared.help(|_| ());
     }
@@ -288,7 +289,7 @@ fn loom_mutant_ceases_uncounted() {
 struct OffersSilently;
 
 impl Steps for OffersSilently {
-    fn wake(_: &Shared) {
+    fn wake(_: &PoolState) {
         // Removed: offered.notify_all().
     }
 }
@@ -298,11 +299,11 @@ fn loom_mutant_offers_silently() {
     caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<OffersSilently>));
 }
 
-/// Thinks that one mutator will take all seats.
+/// Thinks that one mutator will take all worker slots.
 struct OverratesWatchers;
 
 impl Steps for OverratesWatchers {
-    fn wake(shared: &Shared) {
+    fn wake(shared: &PoolState) {
         if shared.state.lock().watching == 0 {
             shared.offered.notify_all();
         }

@@ -365,7 +365,7 @@ fn loom_mutant_tells_the_last_only() {
     caught("exceeded maximum number of branches", idle_workers_are_told::<TellsTheLastOnly>);
 }
 
-/// Joins a marking that may be over.
+/// Joins a mark phase that may be over.
 struct JoinsBlindly;
 
 impl Steps for JoinsBlindly {

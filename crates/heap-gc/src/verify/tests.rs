@@ -10,11 +10,11 @@ use heap_sync::atomic::Ordering;
 
 use crate::error::VerifyError;
 use crate::weak::WeakTable;
-use crate::{Mutator, RootEntry, Settings, Shared};
+use crate::{GcConfig, HeapState, Mutator, RootEntry};
 
 /// A heap with a mutator inside, an object that lives, and one that has died.
 struct Sample {
-    shared: Arc<Shared>,
+    shared: Arc<HeapState>,
     mutator: Mutator,
     live: RootEntry,
     dead: NonNull<u8>,
@@ -22,7 +22,7 @@ struct Sample {
 
 impl Sample {
     fn new() -> Sample {
-        let shared = Shared::new(Settings { huge_pages: false, ..Settings::default() });
+        let shared = HeapState::new(GcConfig { huge_pages: false, ..GcConfig::default() });
         let mut mutator = Mutator::attach(&shared);
         let class = SizeClass::for_size(64).expect("a small object");
         // SAFETY: nothing reads the objects.

@@ -1,4 +1,4 @@
-//! [`Shared`]: one heap as its mutators and its collector share it. What a collector
+//! [`HeapState`]: one heap as its mutators and its collector share it. What a collector
 //! does with it is in `cycle`.
 
 use std::num::NonZero;
@@ -16,20 +16,20 @@ use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use crate::background::BackgroundSweeper;
+use crate::barrier::SatbBuffer;
 use crate::credit::SweepCredit;
-use crate::cycle::{Outcome, Underway};
+use crate::cycle::{IncrementalMark, Outcome};
 use crate::error::{ContextLeaked, VerifyError};
 use crate::gate::{Gate, WorldStopped};
 use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
-use crate::mutator::Record;
+use crate::mutator::MutatorRecord;
 use crate::pacer::Pacer;
 use crate::roots::RootSet;
-use crate::shade::Shade;
 use crate::stats::{CycleStats, Stats};
 use crate::verify;
 use crate::weak::WeakTables;
 
-/// Bytes per second that a heap gives back unasked. If the program's needs change
+/// Bytes per second that a heap gives back without being asked. If the program's needs change
 /// from collection to collection it takes them again; at a tenth of a millisecond
 /// per megabyte that is less than a hundredth of its time.
 const TRIM_RATE: f64 = (64 << 20) as f64;
@@ -38,7 +38,7 @@ const TRIM_LEAST: usize = 4 << 20;
 
 /// How a heap behaves.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct GcConfig {
     /// Hard limit on the bytes of pages for objects.
     pub max_heap_bytes: Option<usize>,
     /// Growth over the marked bytes before the next collection, in percent.
@@ -46,7 +46,7 @@ pub struct Settings {
     /// No collection is due below this many bytes.
     pub min_heap_bytes: usize,
     /// How many may mark beside the collecting thread: helper threads, and mutators
-    /// that stand aside.
+    /// that are blocked.
     pub helpers: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
@@ -59,9 +59,9 @@ pub struct Settings {
     pub huge_pages: bool,
 }
 
-impl Default for Settings {
+impl Default for GcConfig {
     fn default() -> Self {
-        Settings {
+        GcConfig {
             max_heap_bytes: None,
             growth_percent: 175,
             min_heap_bytes: 4 << 20,
@@ -74,18 +74,18 @@ impl Default for Settings {
     }
 }
 
-/// Names a marking; no other one of the process has the same.
+/// Names a mark phase; no other one of the process has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MarkingId(NonZero<u64>);
+pub struct MarkCycleId(NonZero<u64>);
 
-/// The name of the next marking.
-static NEXT_MARKING: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+/// The name of the next mark phase.
+static NEXT_MARK_CYCLE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
-impl MarkingId {
+impl MarkCycleId {
     /// A new name.
-    pub(crate) fn next() -> MarkingId {
-        let id = NEXT_MARKING.fetch_add(1, Ordering::Relaxed);
-        MarkingId(NonZero::new(id).expect("2^64 markings take longer than machines last"))
+    pub(crate) fn next() -> MarkCycleId {
+        let id = NEXT_MARK_CYCLE.fetch_add(1, Ordering::Relaxed);
+        MarkCycleId(NonZero::new(id).expect("2^64 markings take longer than machines last"))
     }
 
     /// The name as a number.
@@ -98,17 +98,17 @@ impl MarkingId {
 
 /// One heap.
 #[derive(Debug)]
-pub struct Shared {
+pub struct HeapState {
     /// The background sweeper; dropped (joined) before the memory.
     pub(crate) background: BackgroundSweeper,
     /// The marking helpers; likewise.
     pub(crate) pool: MarkPool,
-    pub(crate) settings: Settings,
+    pub(crate) config: GcConfig,
     /// On lines that nobody writes to while mutators run: they poll it.
     pub(crate) gate: CachePadded<Gate>,
-    pub(crate) members: Mutex<Vec<Arc<Record>>>,
-    /// The length of `members`, for who cannot wait for its lock.
-    pub(crate) mutators: AtomicUsize,
+    pub(crate) mutators: Mutex<Vec<Arc<MutatorRecord>>>,
+    /// The length of `mutators`, for who cannot wait for its lock.
+    pub(crate) mutator_count: AtomicUsize,
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: WeakTables,
     pub(crate) credit: SweepCredit,
@@ -119,7 +119,7 @@ pub struct Shared {
     pub(crate) trigger_bytes: AtomicUsize,
     /// Live bytes that a collection in several steps is to stay below.
     pub(crate) goal_bytes: AtomicUsize,
-    /// Live bytes beyond which a heap with a limit is [near it](Shared::is_near_limit).
+    /// Live bytes beyond which a heap with a limit is [near it](HeapState::is_near_limit).
     pub(crate) near_limit_bytes: AtomicUsize,
     /// Pages in use at which a collection is due, in a heap with a limit.
     pub(crate) trigger_pages: AtomicUsize,
@@ -127,38 +127,38 @@ pub struct Shared {
     trigger_floor: AtomicUsize,
     pub(crate) cycles: Mutex<CycleStats>,
     /// The marking that is under way while mutators run, if there is one: 0, or its
-    /// [`MarkingId`]. Changes with the world stopped (B2).
+    /// [`MarkCycleId`]. Changes with the world stopped (B2).
     pub(crate) marking: AtomicU64,
-    /// What there is to go on with; for whoever has the right to collect.
-    pub(crate) underway: Mutex<Option<Underway>>,
+    /// What there is to go on with; for whoever has the collector lock.
+    pub(crate) suspended: Mutex<Option<IncrementalMark>>,
     /// What mutators have made grey that are gone.
-    inherited: Mutex<Shade>,
-    /// When memory was last given back unasked.
+    orphaned: Mutex<SatbBuffer>,
+    /// When memory was last given back without being asked.
     last_trim: Mutex<Instant>,
     pub(crate) heap: HeapOwner,
 }
 
-impl Shared {
+impl HeapState {
     /// A new heap on the real system.
     #[must_use]
-    pub fn new(settings: Settings) -> Arc<Shared> {
-        Shared::with_os(settings, Box::new(SystemOs))
+    pub fn new(config: GcConfig) -> Arc<HeapState> {
+        HeapState::with_os(config, Box::new(SystemOs))
     }
 
     /// A new heap on the given system, real or simulated.
     #[must_use]
-    pub fn with_os(settings: Settings, os: Box<dyn Os>) -> Arc<Shared> {
-        let config = CoreConfig {
-            max_bytes: settings.max_heap_bytes,
-            huge_pages: settings.huge_pages,
-            poison: settings.stress,
+    pub fn with_os(config: GcConfig, os: Box<dyn Os>) -> Arc<HeapState> {
+        let core = CoreConfig {
+            max_bytes: config.max_heap_bytes,
+            huge_pages: config.huge_pages,
+            poison: config.stress,
         };
-        let shared = Shared {
+        let shared = HeapState {
             background: BackgroundSweeper::default(),
-            pool: MarkPool::new(settings.helpers),
+            pool: MarkPool::new(config.helpers),
             gate: CachePadded::default(),
-            members: Mutex::new(Vec::new()),
-            mutators: AtomicUsize::new(0),
+            mutators: Mutex::new(Vec::new()),
+            mutator_count: AtomicUsize::new(0),
             roots: Arc::new(RootSet::default()),
             weak: WeakTables::default(),
             credit: SweepCredit::default(),
@@ -170,15 +170,15 @@ impl Shared {
             trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
             marking: AtomicU64::new(0),
-            underway: Mutex::new(None),
-            inherited: Mutex::default(),
+            suspended: Mutex::new(None),
+            orphaned: Mutex::default(),
             last_trim: Mutex::new(Instant::now()),
-            heap: HeapOwner::new(config, os),
-            settings,
+            heap: HeapOwner::new(core, os),
+            config,
         };
         shared.set_triggers(0, 0, false);
-        if shared.settings.stress {
-            shared.gate.want_always();
+        if shared.config.stress {
+            shared.gate.request_gc_always();
         }
         Arc::new(shared)
     }
@@ -189,11 +189,11 @@ impl Shared {
     pub(crate) fn set_triggers(&self, marked: usize, allocated_black: usize, in_steps: bool) {
         // What stacks have is not there for objects.
         let stacks = self.heap.stack_pages();
-        let limit = self.settings.max_heap_bytes;
+        let limit = self.config.max_heap_bytes;
         let limit = limit.map(|limit| limit.saturating_sub(stacks * PAGE_SIZE));
         let pacer = Pacer {
-            growth_percent: self.settings.growth_percent,
-            min_heap_bytes: self.settings.min_heap_bytes,
+            growth_percent: self.config.growth_percent,
+            min_heap_bytes: self.config.min_heap_bytes,
             max_heap_bytes: limit,
         };
         let goal = pacer.goal(marked, allocated_black);
@@ -226,7 +226,7 @@ impl Shared {
     /// marking in steps ends.
     pub(crate) fn is_near_limit(&self) -> bool {
         self.live_bytes.load(Ordering::Relaxed) > self.near_limit_bytes.load(Ordering::Relaxed)
-            || (self.settings.max_heap_bytes.is_some()
+            || (self.config.max_heap_bytes.is_some()
                 && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
 
@@ -241,7 +241,7 @@ impl Shared {
                 // limit sweeps them before it refuses.
                 && self.heap.sweep_is_over())
         {
-            self.gate.want_step();
+            self.gate.request_step();
         }
         live
     }
@@ -254,16 +254,16 @@ impl Shared {
     }
 
     /// The marking that is under way while mutators run.
-    pub(crate) fn marking_id(&self) -> Option<MarkingId> {
+    pub(crate) fn mark_cycle_id(&self) -> Option<MarkCycleId> {
         // ORDERING: Relaxed: it changes with the world stopped, and coming inside
         // synchronises with whoever stopped it (B2, GA3).
-        NonZero::new(self.marking.load(Ordering::Relaxed)).map(MarkingId)
+        NonZero::new(self.marking.load(Ordering::Relaxed)).map(MarkCycleId)
     }
 
     /// Keeps what a mutator has made grey that goes.
-    pub(crate) fn inherit(&self, shade: &mut Shade) {
-        if !shade.is_empty() {
-            self.inherited.lock().append(shade);
+    pub(crate) fn adopt(&self, satb: &mut SatbBuffer) {
+        if !satb.is_empty() {
+            self.orphaned.lock().append(satb);
         }
     }
 
@@ -271,18 +271,18 @@ impl Shared {
     pub(crate) fn each_grey(
         &self,
         world: &WorldStopped<'_>,
-        members: &[Arc<Record>],
+        mutators: &[Arc<MutatorRecord>],
         visit: &mut dyn FnMut(Seed),
     ) -> MarkCounts {
-        let mut counts = self.inherited.lock().take(visit);
-        for member in members {
+        let mut counts = self.orphaned.lock().take(visit);
+        for mutator in mutators {
             // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
-            counts += unsafe { member.shade_stopped(world) }.take(visit);
+            counts += unsafe { mutator.satb_stopped(world) }.take(visit);
         }
         counts
     }
 
-    /// Marks whenever a marking could do with another worker. The calling mutator is
+    /// Marks whenever a mark phase could do with another worker. The calling mutator is
     /// outside.
     pub(crate) fn watch_marking(&self) -> Watch<'_> {
         self.pool.watch()
@@ -291,7 +291,7 @@ impl Shared {
     /// Whether a background sweeper sweeps after collections: there is none in a child of
     /// `fork` (FK2).
     pub(crate) fn sweeps_in_background(&self) -> bool {
-        self.settings.background_sweep && self.background.is_here()
+        self.config.background_sweep && self.background.is_here()
     }
 
     /// Takes back bytes that a mutator was granted and did not use.
@@ -305,7 +305,7 @@ impl Shared {
     /// Asks for a collection that begins after this call: the next mutator that comes
     /// to a safepoint does it.
     pub fn request_collection(&self) {
-        self.gate.want_from_now();
+        self.gate.request_gc_from_now();
     }
 
     /// Takes back what a mutator has in store.
@@ -344,14 +344,14 @@ impl Shared {
 
     /// Checks every invariant. The calling thread is outside.
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
-        self.at_rest(|world, members| {
+        self.at_rest(|world, mutators| {
             // SAFETY: `at_rest` stops this heap's world, flushes the caches and sweeps.
-            unsafe { verify::verify(self, world, |visit| self.each_root(world, members, visit)) }
+            unsafe { verify::verify(self, world, |visit| self.each_root(world, mutators, visit)) }
         })?
         .map_err(VerifyError::from)
     }
 
-    /// What the heap holds, by kind and size class. Waits for ever if the calling thread has
+    /// What the heap holds, by kind and size class. Waits forever if the calling thread has
     /// a mutator of the heap that is inside.
     ///
     /// # Errors
@@ -383,18 +383,18 @@ impl Shared {
     /// If a mutator was abandoned: its cache cannot be looked into.
     fn at_rest<R>(
         self: &Arc<Self>,
-        look: impl FnOnce(&WorldStopped<'_>, &[Arc<Record>]) -> R,
+        look: impl FnOnce(&WorldStopped<'_>, &[Arc<MutatorRecord>]) -> R,
     ) -> Result<R, ContextLeaked> {
-        let right = self.gate.claim();
-        if self.finish_marking(&right) == Outcome::Refused {
+        let collector = self.gate.claim();
+        if self.finish_marking(&collector) == Outcome::Refused {
             return Err(ContextLeaked);
         }
         self.finish_sweep();
-        let (members, world) = self.wait_for_mutators(right.raise());
+        let (mutators, world) = self.wait_for_mutators(collector.raise());
         let world = world.ok_or(ContextLeaked)?;
-        self.flush_caches(&world, &members);
+        self.flush_caches(&world, &mutators);
         self.finish_sweep();
-        Ok(look(&world, &members))
+        Ok(look(&world, &mutators))
     }
 
     /// Where the memory is and what it holds, by kind and size class. Stops nobody.

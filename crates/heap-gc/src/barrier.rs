@@ -1,6 +1,6 @@
-//! [`Shade`]: what a mutator makes grey while a marking is under way: the write barrier.
+//! [`SatbBuffer`]: what a mutator makes grey while an incremental mark phase is under way: the write barrier.
 //!
-//! A marking that is done in steps finds what was reachable when it began: a snapshot.
+//! A mark phase that is done in steps finds what was reachable when it began: a snapshot.
 //! Between two steps mutators change handles in objects that are not traced yet. Before
 //! the first change of a cell the barrier reports what it holds, and those objects turn
 //! grey: the snapshot is found though the cell has changed. (Yuasa, "Real-time garbage
@@ -8,7 +8,7 @@
 //!
 //! * B1: what a cell held when marking began is marked, or the cell still holds it, or it
 //!   is grey and in some mutator's list.
-//! * B2: a mutator knows whether a marking is under way: that changes only while it is
+//! * B2: a mutator knows whether an incremental mark phase is under way: that changes only while it is
 //!   outside, and it looks when it comes inside.
 //!
 //! The owner, inside, adds; the collector, with the world stopped, takes (MU1).
@@ -19,11 +19,11 @@ use std::ptr::NonNull;
 
 use heap_core::tracer::EdgeBuffer;
 
-use crate::mark::{MarkCounts, Seed, Together, grey};
+use crate::mark::{MarkCounts, Parallel, Seed, mark_grey};
 
 /// A mutator's list of objects that it has made grey.
 #[derive(Debug, Default)]
-pub(crate) struct Shade {
+pub(crate) struct SatbBuffer {
     /// What cells report to; made when it is needed.
     buffer: Option<Box<EdgeBuffer>>,
     /// Grey; their pages may not be queued. Each was white before, so it is here once, or
@@ -35,9 +35,9 @@ pub(crate) struct Shade {
 
 // SAFETY: addresses of objects of the heap that the list belongs to, which may be marked from
 // any thread; the buffer is empty between two calls.
-unsafe impl Send for Shade {}
+unsafe impl Send for SatbBuffer {}
 
-impl Shade {
+impl SatbBuffer {
     /// Makes everything grey that `report` reports.
     #[inline]
     pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer)) {
@@ -46,10 +46,10 @@ impl Shade {
         debug_assert!(!buffer.has_pieces(), "only whole objects defer pieces");
         for object in buffer.edges() {
             // Of two mutators that do this to an object at the same time both may find it
-            // white; then it is in both lists, and its page is queued once. (`Together`: a
+            // white; then it is in both lists, and its page is queued once. (`Parallel`: a
             // mutator does not ask whether the page is queued.)
             // SAFETY: who has reported it says so (contract of `Tracer::edge`).
-            unsafe { grey::<Together>(*object, &mut self.grey, &mut self.counts) };
+            unsafe { mark_grey::<Parallel>(*object, &mut self.grey, &mut self.counts) };
         }
         buffer.clear_edges();
     }
@@ -68,7 +68,7 @@ impl Shade {
     }
 
     /// Takes over what another mutator has found.
-    pub(crate) fn append(&mut self, other: &mut Shade) {
+    pub(crate) fn append(&mut self, other: &mut SatbBuffer) {
         self.grey.append(&mut other.grey);
         self.counts += std::mem::take(&mut other.counts);
     }
