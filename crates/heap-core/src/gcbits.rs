@@ -93,7 +93,7 @@ impl Bitmap {
 
 /// Neighbouring bitmaps of the same length; an iterator.
 #[derive(Debug)]
-pub struct Bitmaps {
+pub(crate) struct Bitmaps {
     words: NonNull<AtomicU64>,
     len: usize,
     left: usize,
@@ -160,7 +160,7 @@ impl GcBits {
     /// # Panics
     ///
     /// If so many do not fit in a chunk.
-    pub fn alloc_many(&self, slots: usize, count: usize) -> Bitmaps {
+    pub(crate) fn alloc_many(&self, slots: usize, count: usize) -> Bitmaps {
         let len = slots.div_ceil(64).max(1);
         assert!(len.saturating_mul(count) <= CHUNK_WORDS, "bitmaps larger than a chunk");
         match self.alloc_words(len * count) {

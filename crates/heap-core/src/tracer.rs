@@ -21,7 +21,7 @@
 //!   marked (M1).
 //! * TR3: a batch has no more objects than a page has granules. It follows from TR2, but no
 //!   memory depends on that: there are more places than granules, a place is a number below
-//!   [`PLACES`] by its making, and who closes a tracer looks, and ends the process rather
+//!   `PLACES` by its making, and who closes a tracer looks, and ends the process rather
 //!   than go on with a batch that is too long.
 
 use core::ptr::NonNull;
