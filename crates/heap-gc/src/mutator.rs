@@ -345,7 +345,7 @@ impl Mutator {
     /// # Safety
     ///
     /// Objects of the kind fit a slot of the class. The caller writes one to the slot before
-    /// the next safepoint of this mutator, and before it ends.
+    /// this mutator comes to a safepoint, is let out, or ends.
     #[inline(always)]
     pub unsafe fn alloc_small(
         &self,
