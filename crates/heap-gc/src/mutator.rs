@@ -230,7 +230,7 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// The mutator is not in use ([`Mutator::satb`], [`WeakTable::find`](crate::WeakTable::find)),
+    /// The mutator is not in use ([`Mutator::barrier_mark`], [`WeakTable::find`](crate::WeakTable::find)),
     /// and until [`Mutator::enter`] nobody asks of it more than what it is
     /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::exit_guard`], [`Mutator::is_running`]), to
     /// cut its shadow stack, or to end (MU3). What no root leads to may be gone after this.
@@ -569,7 +569,7 @@ impl Mutator {
 
     /// The marking that is under way, if there is one. It stays so until the next
     /// safepoint (B2). Before a cell changes that may hold handles, what it holds is to
-    /// be reported to [`Mutator::satb`]: once in each mark phase, or every time.
+    /// be reported to [`Mutator::barrier_mark`]: once in each mark phase, or every time.
     #[inline(always)]
     pub fn marking(&self) -> Option<MarkCycleId> {
         self.marking.get()

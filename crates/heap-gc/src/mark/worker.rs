@@ -443,7 +443,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     ///
     /// # Safety
     ///
-    /// `object` was marked by this worker, as [`grey`] wants it, and has handles.
+    /// `object` was marked by this worker, as [`mark_grey`] wants it, and has handles.
     unsafe fn scan_chain(&mut self, mut object: NonNull<u8>) -> usize {
         let mut pages = 0;
         loop {
