@@ -932,7 +932,7 @@ fn a_dropped_heap_drops_every_object_once() {
     counter.assert_balanced();
 }
 
-// ---- T4: every value dropped exactly once ------------------------------------------------
+// ---- TA4: every value dropped exactly once ------------------------------------------------
 
 /// One mutator's work: lists that are linked, kept for a while and dropped.
 fn make_and_drop(heap: &Heap, counter: &std::sync::Arc<Counter>, rounds: u64) {

@@ -2,7 +2,7 @@
 //! documentation, and a test that breaks it: so that no check is vacuous and no id
 //! leads nowhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -78,14 +78,87 @@ fn every_id_is_defined_in_a_header() {
     let mut all = String::new();
     sources(&root().join("crates"), &mut all);
     for id in checked() {
-        let defined = all.lines().any(|line| {
-            line.strip_prefix("//! * ").is_some_and(|definition| {
-                definition.starts_with(&format!("{id}:"))
-                    || definition.starts_with(&format!("**{id}** "))
-            })
-        });
+        let defined = all.lines().any(|line| defined_in(line).is_some_and(|found| found == id));
         assert!(defined, "{id} is defined nowhere");
     }
+}
+
+/// The id that a line of a header defines.
+fn defined_in(line: &str) -> Option<&str> {
+    let (id, _) = line.strip_prefix("//! * ")?.split_once(": ")?;
+    let digits = id.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    let is_id = digits != id && digits.len() == 1 && digits.chars().all(|c| c.is_ascii_digit());
+    is_id.then_some(id)
+}
+
+/// Whether the text names the id, as a word of its own.
+fn cites(text: &str, id: &str) -> bool {
+    text.match_indices(id).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + id.len()..].chars().next();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            && !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+/// The files with code, of all crates.
+fn code() -> Vec<(PathBuf, String)> {
+    fn collect(dir: &Path, out: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if path.file_name().is_none_or(|name| name != "target") {
+                    collect(&path, out);
+                }
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                out.push((path, text));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for dir in ["crates", "tests"] {
+        collect(&root().join(dir), &mut out);
+    }
+    out
+}
+
+/// An id leads to one place, and somebody goes there.
+#[test]
+fn every_id_is_defined_once_and_cited() {
+    let code = code();
+    let mut places: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+    for (path, text) in &code {
+        for id in text.lines().filter_map(defined_in) {
+            places.entry(id).or_default().push(path);
+        }
+    }
+    assert!(places.len() > 100, "{places:?}");
+    let twice: Vec<_> = places.iter().filter(|(_, paths)| paths.len() > 1).collect();
+    assert!(twice.is_empty(), "defined more than once: {twice:#?}");
+    let mut documents = String::new();
+    for entry in fs::read_dir(root().join("docs/design")).unwrap() {
+        documents.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    documents.push_str(&read("docs/verification.md"));
+    let is_cited = |id: &str, home: &Path| {
+        cites(&documents, id)
+            || code.iter().any(|(path, text)| {
+                // The header that defines it does not count.
+                let lines = text.lines().filter(|line| path != home || !line.starts_with("//!"));
+                lines.into_iter().any(|line| cites(line, id))
+            })
+    };
+    let uncited: Vec<_> = places.iter().filter(|(id, paths)| !is_cited(id, paths[0])).collect();
+    assert!(uncited.is_empty(), "cited nowhere: {uncited:#?}");
+}
+
+#[test]
+fn the_reader_finds_definitions_and_citations() {
+    assert_eq!(defined_in("//! * GA3: what a mutator wrote"), Some("GA3"));
+    assert_eq!(defined_in("//! * GA: no number"), None);
+    assert_eq!(defined_in("//! * loop: no id"), None);
+    assert!(cites("see (GA3), and", "GA3") && !cites("GA34 or XGA3", "GA3"));
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! change runs the write barrier before. Std cells have no barrier, so they accept
 //! plain data only.
 //!
-//! * B1: what a cell held when a mark phase began is reported before the cell changes for
-//!   the first time, if mutators run while that mark phase is under way: see `shade` in the
-//!   collector. While none is, the test for it is one predictable branch.
+//! What a cell held when an incremental mark phase began is reported before the cell changes for
+//! the first time in it (B1, the snapshot-at-the-beginning barrier). While none is under way, the
+//! test for it is one predictable branch.
+//!
 //! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
 //!   whole when it is borrowed for the first time in a mark phase, as its stamp says; later
 //!   changes concern what was reported, or is new. So it is with slots behind a [`Stamp`].
@@ -85,7 +86,7 @@ impl<T: Copy + fmt::Debug> fmt::Debug for Slot<T> {
 
 // SAFETY: reports its content; the drop glue is the content's (none, unless the
 // slot was made by `default` for a type that is not `Copy`). The raw read stands
-// for `get` without asking for `Copy`: tracing happens while nobody writes (T5).
+// for `get` without asking for `Copy`: tracing happens while nobody writes (TA5).
 unsafe impl<T: Trace> Trace for Slot<T> {
     type At<'a> = Slot<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
@@ -380,7 +381,7 @@ impl<T> DerefMut for LockMut<'_, T> {
 }
 
 // SAFETY: reports its content. `Ref`/`LockMut` guards borrow the object for a
-// region without safepoints, so none is in use when the collector traces (T5),
+// region without safepoints, so none is in use when the collector traces (TA5),
 // even if one was leaked and left the borrow flag set. The write barrier traces a lock
 // inside another one only while it has borrowed the outer one mutably: then nobody has a
 // guard of the inner. So the raw read is exclusive with writers. Drop glue is the

@@ -2,13 +2,9 @@
 //!
 //! The classic use is a language's string table. After each mark phase the
 //! collector removes the entries whose objects were not reached; an entry that
-//! is found while marking is under way is kept (I2).
+//! is found while marking is under way is kept (I2): finding is reaching. The table is
+//! touched by a thread that is inside and holds the set, or by the collector (I3).
 //!
-//! * I1: after marking, every entry names a marked object.
-//! * I2: [`InternSet::find`] returns only objects that survive the current
-//!   cycle: while a cycle is marking, finding is reaching.
-//! * I3: the set's memory is touched either by a thread that is inside the heap
-//!   and holds the set, or by the collector while no thread is inside.
 //! * I4: whoever holds the set can reach its objects. So it goes to another
 //!   thread only if these may be shared.
 

@@ -1,7 +1,8 @@
 //! Handles that survive safepoints: [`Root`] (owned, droppable anywhere) and
 //! [`Local`] (on the shadow stack of a native frame).
 //!
-//! * R1: a root's object is reported by every root scan until the root drops.
+//! A root's object is in the heap's table until the root drops (R1).
+//!
 //! * R2: a root gives its handle out only to a `Cx` of its own heap, so its
 //!   region is one in which the object is alive.
 

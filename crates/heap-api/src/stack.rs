@@ -498,10 +498,10 @@ impl<T: Copy + fmt::Debug> fmt::Debug for Stack<T> {
     }
 }
 
-// SAFETY: reports the values that can be read (SV1, T1); `At` replaces their region
-// (T2). The drop glue returns the block, which is `Send`, and looks at no value: they
-// are `Copy` (T3, T4). The raw read stands for `get` without asking for `Copy`:
-// tracing happens while nobody writes and no window is in use (T5, SV4), even if one
+// SAFETY: reports the values that can be read (SV1, TA1); `At` replaces their region
+// (TA2). The drop glue returns the block, which is `Send`, and looks at no value: they
+// are `Copy` (TA3, TA4). The raw read stands for `get` without asking for `Copy`:
+// tracing happens while nobody writes and no window is in use (TA5, SV4), even if one
 // was leaked.
 unsafe impl<T: Trace> Trace for Stack<T> {
     type At<'a> = Stack<T::At<'a>>;

@@ -5,17 +5,17 @@
 //! what a [`Gc`] can point at: every `Trace` type, `[T]`, `str` and
 //! [`Tailed<H, T>`](crate::Tailed). Both are `unsafe` to implement by hand.
 //!
-//! * T1: `trace` reports every handle that the value holds.
-//! * T2: `At<'a>` is the same type with its heap lifetime replaced by `'a`: it
+//! * TA1: `trace` reports every handle that the value holds.
+//! * TA2: `At<'a>` is the same type with its heap lifetime replaced by `'a`: it
 //!   contains no handle of any other region.
-//! * T3: types with a `Drop` implementation of their own hold no handles: a
+//! * TA3: types with a `Drop` implementation of their own hold no handles: a
 //!   destructor runs after its neighbours may have been freed.
-//! * T4: drop glue may run on any thread, so every leaf that has some is `Send`.
-//! * T5: a [`Tracer`] exists only where nobody writes to the values that are traced with
+//! * TA4: drop glue may run on any thread, so every leaf that has some is `Send`.
+//! * TA5: a [`Tracer`] exists only where nobody writes to the values that are traced with
 //!   it, so `trace` may read what a mutator may be writing at other times
 //!   ([`Lock`](crate::Lock)): no mutator is inside, or one reports a cell that it has to
 //!   itself ([`report`]).
-//! * T6: a type whose `NEEDS_TRACE` is false is the same in all regions.
+//! * TA6: a type whose `NEEDS_TRACE` is false is the same in all regions.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -46,15 +46,15 @@ use crate::gc::Gc;
 ///
 /// # Safety
 ///
-/// * T1: [`Trace::trace`] reports, through the field types' own `trace`, every
+/// * TA1: [`Trace::trace`] reports, through the field types' own `trace`, every
 ///   `Gc` reachable from `self` without going through another `Gc`.
-/// * T2: `At<'a>` is `Self` with the heap lifetime replaced: same layout, same
+/// * TA2: `At<'a>` is `Self` with the heap lifetime replaced: same layout, same
 ///   invariants.
-/// * T6: `NEEDS_TRACE` may be `false` only if there is no handle and `At<'a>` is the
+/// * TA6: `NEEDS_TRACE` may be `false` only if there is no handle and `At<'a>` is the
 ///   same type for every `'a`.
-/// * T3: the type has no `Drop` of its own unless it holds no handle (then it
+/// * TA3: the type has no `Drop` of its own unless it holds no handle (then it
 ///   is `'static`).
-/// * T4: dropping a value on another thread than the one that made it is sound.
+/// * TA4: dropping a value on another thread than the one that made it is sound.
 /// * `trace` does not unwind, does not allocate in the heap and does not write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which handles it holds",
@@ -62,7 +62,7 @@ use crate::gc::Gc;
 )]
 pub unsafe trait Trace {
     /// The same type in another region of the program, `'a` instead of `'gc`.
-    /// From there it leads to the same types again (T2).
+    /// From there it leads to the same types again (TA2).
     type At<'a>: for<'b> Trace<At<'b> = Self::At<'b>> + 'a;
 
     /// `false` promises that values of this type hold no handles at all.
@@ -76,7 +76,7 @@ pub unsafe trait Trace {
     #[doc(hidden)]
     fn check_fields<'a>(_: &mut Self::At<'a>) {}
 
-    /// What a derived implementation for a leaf asserts (T3, T4).
+    /// What a derived implementation for a leaf asserts (TA3, TA4).
     #[doc(hidden)]
     fn assert_leaf()
     where
@@ -84,7 +84,7 @@ pub unsafe trait Trace {
     {
     }
 
-    /// What every other derived implementation asserts (T3).
+    /// What every other derived implementation asserts (TA3).
     #[doc(hidden)]
     fn assert_no_drop()
     where
@@ -116,7 +116,7 @@ impl<T: ?Sized + Drop> HeapObjectsMustNotImplementDrop for T {
 pub struct HasDrop;
 
 /// Where [`Trace::trace`] reports handles. Only the collector has one, and the write
-/// barrier (T5).
+/// barrier (TA5).
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Tracer(tracer::Tracer);
@@ -124,7 +124,7 @@ pub struct Tracer(tracer::Tracer);
 impl Tracer {
     /// # Safety
     ///
-    /// T5: nobody writes to what is traced with it.
+    /// TA5: nobody writes to what is traced with it.
     #[inline(always)]
     unsafe fn of(tracer: &mut tracer::Tracer) -> &mut Tracer {
         // SAFETY: `Tracer` is a transparent wrapper.
@@ -150,7 +150,7 @@ impl Tracer {
 /// in them. So no mutable reference into them is in use.
 pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut EdgeBuffer) {
     edges.with_tracer(|tracer| {
-        // SAFETY: T5, by the contract: what holds handles and can be written through `&T` is
+        // SAFETY: TA5, by the contract: what holds handles and can be written through `&T` is
         // a cell of this crate. Those that are not `Share` are reached by this thread only,
         // which is here; atomic ones may be read at any time.
         let tracer = unsafe { Tracer::of(tracer) };
@@ -225,7 +225,7 @@ pub unsafe trait Payload {
 macro_rules! leaf {
     ($($t:ty),* $(,)?) => {$(
         // SAFETY: plain `Send + 'static` data without handles: nothing to
-        // report (T1), no lifetime to replace (T2, T3), `Send` (T4).
+        // report (TA1), no lifetime to replace (TA2, TA3), `Send` (TA4).
         unsafe impl Trace for $t {
             type At<'a> = $t;
             const NEEDS_TRACE: bool = false;
@@ -292,8 +292,8 @@ leaf!(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opaque<T: Send + 'static>(pub T);
 
-// SAFETY: `'static` and `Gc` is never `Send`, so no handle hides inside (T1,
-// T3); `Send` covers T4.
+// SAFETY: `'static` and `Gc` is never `Send`, so no handle hides inside (TA1,
+// TA3); `Send` covers TA4.
 unsafe impl<T: Send + 'static> Trace for Opaque<T> {
     type At<'a> = Opaque<T>;
     const NEEDS_TRACE: bool = false;
@@ -507,8 +507,8 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
 struct SizedKind<T>(PhantomData<T>);
 
 impl<T: Trace> SizedKind<T> {
-    // SAFETY: the functions take live `T`s; T1 is K2; a `trace` does not unwind (contract of
-    // `Trace`), nothing is deferred, and destructors follow no handles and run anywhere (T3, T4).
+    // SAFETY: the functions take live `T`s; TA1 is K2; a `trace` does not unwind (contract of
+    // `Trace`), nothing is deferred, and destructors follow no handles and run anywhere (TA3, TA4).
     const KIND: ObjectKind = unsafe {
         ObjectKind::new(
             core::any::type_name::<T>,
@@ -523,7 +523,7 @@ impl<T: Trace> SizedKind<T> {
     /// is the start of a live, initialised `T` on this page.
     unsafe fn trace_batch(page: *const u8, edges: &mut EdgeBuffer) {
         edges.with_tracer(|tracer| {
-            // SAFETY: T5: the caller is the collector.
+            // SAFETY: TA5: the caller is the collector.
             let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
                 let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
@@ -620,7 +620,7 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
     /// As [`SizedKind::trace_batch`], for tailed objects.
     unsafe fn trace_batch(page: *const u8, edges: &mut EdgeBuffer) {
         edges.with_tracer(|tracer| {
-            // SAFETY: T5: the caller is the collector.
+            // SAFETY: TA5: the caller is the collector.
             let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
                 // Scanned objects with a tail are never put in the 24-byte class
@@ -652,7 +652,7 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
     /// As [`trace_tail`](Self::trace_tail).
     unsafe fn trace_piece(object: NonNull<u8>, from: usize, bytes: usize, edges: &mut EdgeBuffer) {
         edges.with_tracer(|tracer| {
-            // SAFETY: T5: the caller is the collector. The rest is its promise.
+            // SAFETY: TA5: the caller is the collector. The rest is its promise.
             unsafe { Self::trace_tail(object, from, bytes, Tracer::of(tracer)) };
         });
     }

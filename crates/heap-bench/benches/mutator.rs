@@ -1,10 +1,10 @@
 //! What a mutator does, timed through the public API: allocation by size and
 //! kind, the write barrier, roots, scopes, safepoints, entering and leaving.
 //!
-//! * MB1: an operation that takes less than a clock reading is done [`BATCH`]
+//! * an operation that takes less than a clock reading is done [`BATCH`]
 //!   times per iteration, which is a thousand: microseconds in the report are
 //!   nanoseconds per operation. Benchmarks named `once_…` do it once.
-//! * MB2: allocation includes what it causes: after each batch the mutator is at a
+//! * allocation includes what it causes: after each batch the mutator is at a
 //!   safepoint, in a heap that has collected before. The mean contains sweeping
 //!   and collecting, the median most of the sweeping. Nothing stays alive.
 //! * MB3: the write barrier is idle unless a marking is under way. The benchmarks of the

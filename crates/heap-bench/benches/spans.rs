@@ -3,9 +3,9 @@
 //!
 //! * SB1: an iteration handles one span of 8 KiB; a sample of [`SPANS`]
 //!   iterations handles every span of the heap once.
-//! * SB2: nothing here reads or writes object memory, as in the heap itself for
+//! * nothing here reads or writes object memory, as in the heap itself for
 //!   kinds without drop glue.
-//! * SB3: before every sample the heap is brought to the same state: every span
+//! * before every sample the heap is brought to the same state: every span
 //!   full, the same slots marked.
 
 #![allow(unsafe_code, reason = "plays the part of the collector: it sets the marks")]

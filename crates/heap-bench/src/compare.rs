@@ -1,9 +1,9 @@
 //! `heap-bench compare`: the same work on everything that is installed, side by
 //! side.
 //!
-//! * C1: all configurations of a case alternate inside each round, and the order
+//! * CM1: all configurations of a case alternate inside each round, and the order
 //!   turns from round to round, so that a slow minute of the machine hits all.
-//! * C2: a number is the median over the rounds; a table says how many there were.
+//! * a number is the median over the rounds; a table says how many there were.
 //! * C3: a program whose sum differs from this heap's is a failure, not a result.
 
 mod build;

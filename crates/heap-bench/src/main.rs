@@ -2,9 +2,9 @@
 //! `key=value` pairs per run; `compare`, which runs the same work on the
 //! collectors that are installed here; and `scale`, which runs it on several processors.
 //!
-//! * W1: nothing in the heap knows of these workloads, and they use nothing but
+//! * nothing in the heap knows of these workloads, and they use nothing but
 //!   `heap-api`.
-//! * W2: every workload checks its own structure and ends in a `sum`; all
+//! * every workload checks its own structure and ends in a `sum`; all
 //!   programs under `peers/` must arrive at the same one.
 //!
 //! Layers, bottom-up: `args`, `rng`, `measure`, `session`, `workloads`,

@@ -6,9 +6,9 @@
 //! debug builds, on other processors than x86-64 and without valgrind there is
 //! nothing to compare, and the test says so.
 //!
-//! * IC1: a count is that of 2 N runs less that of N runs, divided by N: what a
+//! * a count is that of 2 N runs less that of N runs, divided by N: what a
 //!   process does before and after cancels out, and what is left is exact.
-//! * IC2: N is small enough for the paths that allocate to stay within one span,
+//! * N is small enough for the paths that allocate to stay within one span,
 //!   except in `…_steady`.
 
 use std::collections::BTreeMap;

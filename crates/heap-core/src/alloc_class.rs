@@ -24,6 +24,7 @@ pub enum Slot {
 #[must_use]
 pub const fn for_sized(bytes: usize, align: usize) -> Slot {
     assert!(align <= PAGE_SIZE, "alignment beyond a page");
+    // A3.
     let mut wanted = if bytes < GRANULE { GRANULE } else { bytes };
     // Slots of a class are aligned to the lowest set bit of their size. The
     // smallest class that fits may be less aligned than the object asks for;

@@ -13,12 +13,12 @@
 //! time; a hint below which nothing is free makes the common case shorter still.
 //!
 //! Invariants, which [`PageAlloc::check`] verifies by a recount:
-//! * **P1** arenas are sorted by address and do not overlap.
-//! * **P2** only usable pages are free; only free pages are scavenged.
-//! * **P3** every summary equals a recount of the bitmap below it.
-//! * **P4** the tree over the arenas equals their longest runs.
-//! * **P5** the counters of free, scavenged and mapped pages equal a recount.
-//! * **P6** no free page lies below the hint.
+//! * P1: arenas are sorted by address and do not overlap.
+//! * P2: only usable pages are free; only free pages are scavenged.
+//! * P3: every summary equals a recount of the bitmap below it.
+//! * P4: the tree over the arenas equals their longest runs.
+//! * P5: the counters of free, scavenged and mapped pages equal a recount.
+//! * P6: no free page lies below the hint.
 //!
 //! The design follows Go's (`mpagealloc.go`, `mgcscavenge.go`); unlike there the
 //! summaries are owned by their arena, since our runs do not cross arenas.

@@ -8,11 +8,11 @@
 //! Everyone may call this module; it is constant data and arithmetic.
 //!
 //! Invariants:
-//! * **C1** `for_size` gives the smallest class whose slots hold the request.
-//! * **C2** for any offset inside a span, `(offset * reciprocal) >> 32` equals
+//! * SZ1: `for_size` gives the smallest class whose slots hold the request.
+//! * SZ2: for any offset inside a span, `(offset * reciprocal) >> 32` equals
 //!   `offset / object_size`, so an interior pointer finds its slot without a
 //!   division. This holds past the last slot too, up to the end of the span.
-//! * **C3** the unused tail of a span is at most an eighth of the span
+//! * SZ3: the unused tail of a span is at most an eighth of the span
 //!   (`size_class_waste.txt` shows what each class can waste in all).
 
 pub use crate::geometry::PAGE_SIZE;
@@ -150,7 +150,7 @@ impl SizeClass {
     }
 
     /// 2³² divided by the slot size, rounded up, so that the slot of a byte
-    /// offset in the span is `(offset * reciprocal) >> 32` (C2). It is 0 for
+    /// offset in the span is `(offset * reciprocal) >> 32` (SZ2). It is 0 for
     /// [`SizeClass::LARGE`]: all offsets are in slot 0.
     #[inline]
     #[must_use]
@@ -241,7 +241,7 @@ mod tests {
     fn every_small_size_gets_the_smallest_class_that_holds_it() {
         for bytes in 0..=MAX_SMALL_SIZE {
             let expected = SizeClass::all().find(|class| class.object_size() >= bytes);
-            assert_eq!(SizeClass::for_size(bytes), expected, "{bytes} bytes");
+            assert_eq!(SizeClass::for_size(bytes), expected, "SZ1: {bytes} bytes");
         }
         assert_eq!(SizeClass::for_size(MAX_SMALL_SIZE + 1), None);
         assert_eq!(SizeClass::for_size(usize::MAX), None);
@@ -266,7 +266,7 @@ mod tests {
             let span = class.span_pages() * PAGE_SIZE;
             assert_eq!(class.objects_per_span(), span / class.object_size());
             assert!(class.objects_per_span() <= 1024);
-            assert!((span % class.object_size()) * 8 <= span);
+            assert!((span % class.object_size()) * 8 <= span, "SZ3");
             let align = class.align();
             assert!(align.is_power_of_two() && (8..=PAGE_SIZE).contains(&align));
             for slot in 0..class.objects_per_span() {

@@ -15,17 +15,17 @@
 //! most of them never hold more than a few spans.
 //!
 //! Invariants:
-//! * **Q1** a slot goes from empty to one item or to [`closed`]; only its pusher
+//! * Q1: a slot goes from empty to one item or to [`closed`]; only its pusher
 //!   stores the item and only its popper takes or closes it. So no item is lost
 //!   and none comes out twice.
-//! * **Q2** `popping <= pushing` in every block: a popper claims only a slot that
+//! * Q2: `popping <= pushing` in every block: a popper claims only a slot that
 //!   some pusher claimed before.
-//! * **Q3** `tail` is never behind `head` in the chain, and is moved off a block
+//! * Q3: `tail` is never behind `head` in the chain, and is moved off a block
 //!   before `head` is. So a block that `head` has left cannot be reached from the
 //!   set, and only threads that were already inside an operation still see it.
-//! * **Q4** a pop that starts after a push has returned, with no other popper
+//! * Q4: a pop that starts after a push has returned, with no other popper
 //!   about, does not come back empty-handed.
-//! * **Q5** a block is freed only when no thread that could have seen it is still
+//! * Q5: a block is freed only when no thread that could have seen it is still
 //!   inside an operation (epoch-based reclamation; see `reclaim`).
 //!
 //! The use of such a set in a memory allocator is Go's idea (`mspanset.go`), whose
@@ -241,6 +241,7 @@ impl<T> Block<T> {
             if popped >= pushed {
                 return Claim::Empty;
             }
+            // Q2: no slot that no pusher has claimed.
             let end = pushed.min(popped + most);
             if !P::CLAIM_ATOMICALLY {
                 self.popping.store(end, Ordering::Relaxed);

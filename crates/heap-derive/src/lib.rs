@@ -20,7 +20,7 @@
 //!   are `P::At<'a>`, of which `Trace` says that they are of `'a`.
 //! * DR4: `NEEDS_TRACE` is computed from the type's parameters: true if there is a lifetime,
 //!   else if it is true of a type parameter. A type without a lifetime, whose parameters are the
-//!   same in all regions (T6), has fields that are the same in all regions, and by DR3 they
+//!   same in all regions (TA6), has fields that are the same in all regions, and by DR3 they
 //!   are of every region: they hold no handle.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};

@@ -247,7 +247,7 @@ impl HeapState {
     }
 
     /// Lets mutators run before marking is over. They report what they change from here
-    /// on (B2), and what they make counts as marked (M4).
+    /// on (B2), and what they make counts as marked (M4); CY1.
     fn suspend_marking(
         &self,
         _world: &WorldStopped<'_>,

@@ -3,7 +3,7 @@
 //!
 //! * V1: every handle that can be reached leads to the start of an allocated
 //!   slot of this heap, or into one that objects share ("nothing lost").
-//! * I1: so does every entry of a weak table.
+//!   So does every entry of a weak table (I1).
 //! * L1: between collections `live_bytes` is an over-estimate of the bytes of all
 //!   allocated slots, so that a collection is never late.
 //!

@@ -2,10 +2,10 @@
 //! else. For `tests/instructions.rs`, which counts the instructions of N and of
 //! 2 N runs: the difference, divided by N, is the cost of one.
 //!
-//! * FP1: each path is a function of its own that is never inlined, so that it
+//! * each path is a function of its own that is never inlined, so that it
 //!   can be read in a disassembly.
-//! * FP2: the loop counts too: two or three instructions, as `empty` shows.
-//! * FP3: a run is deterministic: one thread, no clock, no random numbers.
+//! * the loop counts too: two or three instructions, as `empty` shows.
+//! * a run is deterministic: one thread, no clock, no random numbers.
 
 use std::hint::black_box;
 use std::process::ExitCode;

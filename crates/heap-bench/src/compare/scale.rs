@@ -10,9 +10,9 @@
 //! the run on one heap, and if it changed by more than a factor of two, the rounds in which
 //! they were near each other have a row of their own, and the others as well.
 //!
-//! * C4: a speed-up is the median of the ratios within a round, so that a slow minute
+//! * a speed-up is the median of the ratios within a round, so that a slow minute
 //!   of the machine counts on both sides; and the order of the three turns from round to
-//!   round (C1).
+//!   round (CM1).
 //! * C5: all runs of one program with the same number of mutators end in the same sum
 //!   (C3), or there is no result.
 

@@ -65,7 +65,7 @@ impl MHeap {
         let mut arenas = 0;
         for region in pages.regions.iter() {
             let base = region.base().addr().get();
-            ensure(base >= end && base.is_multiple_of(ARENA_SIZE), "R1", || {
+            ensure(base >= end && base.is_multiple_of(ARENA_SIZE), "RG1", || {
                 format!("the region at {base:#x} is out of order")
             })?;
             end = base + region.bytes();
@@ -78,15 +78,15 @@ impl MHeap {
                 continue;
             }
             arenas += 1;
-            // SAFETY: R2; the lock keeps the region mapped.
+            // SAFETY: RG2; the lock keeps the region mapped.
             let arena = unsafe { Arena::of(region.base()) };
             self.check_tables(arena, base, region.bytes() / PAGE_SIZE, inside)?;
         }
         let strays = spans.iter().find(|(base, _)| pages.regions.find(*base).is_none());
-        ensure(strays.is_none(), "R1", || format!("{strays:x?} is in no region"))?;
+        ensure(strays.is_none(), "RG1", || format!("{strays:x?} is in no region"))?;
         let arenas_known = pages.alloc.arenas();
         // A huge region may be as short as an arena.
-        ensure(arenas_known <= arenas, "R1", || {
+        ensure(arenas_known <= arenas, "RG1", || {
             format!("the page allocator has {arenas_known} arenas, the index {arenas}")
         })?;
         for &(base, npages) in spans.iter().filter(|(_, n)| *n <= ARENA_PAGES - HEADER_PAGES) {

@@ -88,7 +88,7 @@ impl MHeap {
     pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
         let pages = self.pages.lock();
         let head = pages.regions.find(address)?.base();
-        // SAFETY: R2; the region is mapped as long as it is in the index, and the
+        // SAFETY: RG2; the region is mapped as long as it is in the index, and the
         // lock keeps it there.
         let arena = unsafe { Arena::of(head) };
         let offset = address - head.addr().get();

@@ -44,7 +44,7 @@ pub(super) struct Pages {
     pub(super) regions: Regions,
     /// Pages in flight (U1) that have memory behind them.
     pub(super) in_flight: usize,
-    /// Pages in flight that have none: a run may have holes (T2).
+    /// Pages in flight that have none: a run may have holes (SC2).
     pub(super) in_flight_released: usize,
     /// Whether pages without memory may read as before, because the system was
     /// offered some and has perhaps not taken them.
@@ -94,7 +94,7 @@ impl Pages {
     /// A pointer to an address in a region.
     pub(super) fn pointer(&self, address: usize) -> NonNull<u8> {
         let Some(region) = self.regions.find(address) else {
-            corrupt!("R1: the page allocator handed out {address:#x}, which is in no region");
+            corrupt!("RG1: the page allocator handed out {address:#x}, which is in no region");
         };
         // SAFETY: the address is within the region.
         unsafe { region.base().add(address - region.base().addr().get()) }
@@ -146,7 +146,7 @@ impl Pages {
         if npages > LONGEST_RUN {
             let region = self.regions.remove(base & !ARENA_MASK);
             if region.is_none() {
-                corrupt!("R1: the huge object at {base:#x} is in no region");
+                corrupt!("RG1: the huge object at {base:#x} is in no region");
             }
             return region;
         }
@@ -172,11 +172,12 @@ impl Pages {
         &mut self,
         wanted: impl Fn(usize) -> bool,
     ) -> Option<(Arc<Reservation>, usize)> {
+        // U2: all of its pages are free, so none is in flight or covered by a span.
         let (base, idle) = self.alloc.empty_arenas().filter(|&(_, idle)| wanted(idle)).last()?;
         self.alloc.remove_arena(base);
         let region = self.regions.remove(base);
         if region.is_none() {
-            corrupt!("R1: the arena at {base:#x} is in no region");
+            corrupt!("RG1: the arena at {base:#x} is in no region");
         }
         region.map(|region| (region, idle))
     }
@@ -190,7 +191,7 @@ impl Pages {
     ) -> Option<(PageRun, Arc<Reservation>)> {
         let run = self.alloc.take_scavenge_candidate(max_pages, policy)?;
         let Some(region) = self.regions.find(run.base) else {
-            corrupt!("R1: the page allocator chose {:#x}, which is in no region", run.base);
+            corrupt!("RG1: the page allocator chose {:#x}, which is in no region", run.base);
         };
         self.in_flight += run.npages - run.scavenged_pages;
         self.in_flight_released += run.scavenged_pages;

@@ -6,8 +6,8 @@
 //!
 //! Owner: `Pages`, behind the page lock.
 //!
-//! * R1: regions are sorted by base and do not overlap.
-//! * R2: every region begins with an arena head.
+//! * RG1: regions are sorted by base and do not overlap.
+//! * RG2: every region begins with an arena head.
 
 use heap_sync::lock::Arc;
 
@@ -66,7 +66,7 @@ impl Regions {
         self.by_base.iter()
     }
 
-    /// Breaks R1, for tests of the verifier.
+    /// Breaks RG1, for tests of the verifier.
     #[cfg(all(test, not(heap_loom)))]
     pub(super) fn reverse(&mut self) {
         self.by_base.reverse();

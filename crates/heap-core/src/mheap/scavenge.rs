@@ -8,11 +8,11 @@
 //! beyond the goal goes back: empty arenas as a whole, then the highest runs of
 //! pages, whole huge pages first.
 //!
-//! * T1: a run is given back with no lock held, and nobody can be given its pages
+//! * SC1: a run is given back with no lock held, and nobody can be given its pages
 //!   meanwhile (U1).
-//! * T2: `released + idle` does not change by giving a run back; nor does
+//! * SC2: `released + idle` does not change by giving a run back; nor does
 //!   anything else but those two.
-//! * T3: a call ends when the goal is met, nothing is left to give, or the system
+//! * SC3: a call ends when the goal is met, nothing is left to give, or the system
 //!   refuses; it never asks for the same pages twice.
 
 use heap_sync::atomic::Ordering;
@@ -104,7 +104,7 @@ impl MHeap {
             };
             let first = pages.pointer(run.base);
             drop(pages);
-            // SAFETY: T1: the run is in flight, nobody else has it; it lies within
+            // SAFETY: SC1: the run is in flight, nobody else has it; it lies within
             // its region and is made of whole pages of the system.
             let outcome = unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
             let mut pages = self.pages.lock();
@@ -112,6 +112,7 @@ impl MHeap {
             pages.finish_scavenge(run, outcome != Decommit::Refused);
             drop(pages);
             if outcome == Decommit::Refused {
+                // SC3.
                 return total;
             }
             let bytes = (run.npages - run.scavenged_pages) * PAGE_SIZE;

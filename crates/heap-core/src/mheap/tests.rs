@@ -419,7 +419,7 @@ fn wrong_statistics_by_class_are_seen() {
     });
 }
 
-/// Z2, T2: a huge page that goes back may have holes without memory.
+/// Z2, SC2: a huge page that goes back may have holes without memory.
 #[test]
 fn a_run_in_flight_is_counted_with_its_holes() {
     let s = Sample::new(State::Swept);
@@ -439,7 +439,7 @@ fn a_run_in_flight_is_counted_with_its_holes() {
         assert!(holes > 0 && run.npages > holes, "{run:?}");
         let memory = s.heap.memory();
         assert!(memory.adds_up(), "{memory:?}");
-        assert_eq!(memory.idle + memory.released, before.idle + before.released, "T2");
+        assert_eq!(memory.idle + memory.released, before.idle + before.released, "SC2");
         s.heap.pages.lock().finish_scavenge(run, released);
         assert!(s.heap.memory().adds_up());
     }
@@ -477,12 +477,12 @@ fn pages_with_two_owners_are_seen() {
 
 #[test]
 fn wrong_regions_are_seen() {
-    broken("R1", State::Swept, |s| s.heap.pages.lock().regions.reverse());
-    broken("R1", State::Swept, |s| {
+    broken("RG1", State::Swept, |s| s.heap.pages.lock().regions.reverse());
+    broken("RG1", State::Swept, |s| {
         let base = s.heap.pages.lock().regions.iter().next().expect("a region").base();
         forget(s.heap.pages.lock().regions.remove(base.addr().get()));
     });
-    broken("R1", State::Swept, |s| {
+    broken("RG1", State::Swept, |s| {
         s.heap.pages.lock().alloc.add_arena(1 << 50, 0, 1);
     });
 }

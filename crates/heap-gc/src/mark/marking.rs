@@ -100,6 +100,7 @@ impl Marking {
             }
         }
         self.counts = worker.counts;
+        // MK4.
         self.pages = worker.queue;
         self.pieces = std::mem::take(&mut *job.pieces.lock());
     }
