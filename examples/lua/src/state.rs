@@ -5,7 +5,6 @@
 
 use core::cell::{Cell, RefCell};
 use std::io::Write;
-use std::time::Instant;
 
 use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
 
@@ -197,8 +196,6 @@ pub struct Host {
     pub output: RefCell<Box<dyn Write + Send>>,
     /// State of the random number generator.
     pub random: Cell<[u64; 4]>,
-    /// When the interpreter was made, for `os.clock`.
-    pub started: Instant,
     /// The stack at the time of an error that nobody catches.
     pub traceback: RefCell<Option<String>>,
     /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
@@ -227,7 +224,6 @@ impl Host {
             strings: RefCell::new(InternSet::new(heap)),
             output: RefCell::new(output),
             random: Cell::new([1, 2, 3, 4]),
-            started: Instant::now(),
             traceback: RefCell::new(None),
             exhausted_at: Cell::new(None),
             scratch: RefCell::new(Vec::new()),

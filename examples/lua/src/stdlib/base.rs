@@ -246,9 +246,10 @@ fn digits(text: &[u8], base: u32) -> Option<i64> {
     let start = text.iter().position(|byte| !number::is_space(*byte))?;
     let end = text.iter().rposition(|byte| !number::is_space(*byte))? + 1;
     let text = &text[start..end];
-    let (negative, text) = match text.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
     };
     if text.is_empty() {
         return None;

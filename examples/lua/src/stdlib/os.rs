@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cpu_time::ProcessTime;
 use heap_api::Gc;
 
 use super::install;
@@ -22,7 +23,7 @@ use crate::value::Value;
 use crate::vm::{Found, index};
 
 static FUNCTIONS: &[NativeDef] = &[
-    NativeDef::fast("clock", |call| call.ret(call.ctx.host.started.elapsed().as_secs_f64())),
+    NativeDef::fast("clock", clock),
     NativeDef::fast("date", date),
     NativeDef::fast("difftime", difftime),
     NativeDef::fast("execute", execute),
@@ -47,6 +48,14 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 }
 
 // ---- time ----
+
+/// The processor time that the whole process has used, its helper threads included.
+fn clock<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    match ProcessTime::try_now() {
+        Ok(time) => call.ret(time.as_duration().as_secs_f64()),
+        Err(_) => Err(fail("the processor time is not available")),
+    }
+}
 
 fn now() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -1074,7 +1074,8 @@ fn slow_len<'gc>(
     match (handler, value) {
         (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length()))),
         (Value::Nil, _) => Err(type_error(ctx, "get length of", value, Origin::Register(register))),
-        _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value]))),
+        // As those of the other unary operators, the metamethod gets its operand twice.
+        _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value, value]))),
     }
 }
 
