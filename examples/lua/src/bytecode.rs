@@ -12,7 +12,7 @@
 //!
 //! # Invariants (the compiler keeps them, the VM may rely on them)
 //! * **B1** Every register operand, and every register that an instruction touches implicitly
-//!   (`Call` arguments, `SelfField`'s `dst + 1`, loop registers ...), is below `max_stack <= 250`.
+//!   (`Call` arguments, `SelfField`'s `dst + 1`, loop registers ...), is below `max_stack <= 254`.
 //!   Only open lists ([`MULTI`]) reach past it; the VM grows the stack for those.
 //! * **B2** Control never runs off the end: the last instruction is a return.
 //! * **B3** Only [`Op::JmpBack`], [`Op::ForLoop`] and [`Op::TForLoop`] have negative offsets; every
@@ -38,8 +38,8 @@ use std::sync::Arc;
 /// `top`" (as an output). Fixed counts are always smaller.
 pub const MULTI: u8 = u8::MAX;
 
-/// No function needs more registers than this.
-pub const MAX_REGISTERS: usize = 250;
+/// No function needs more registers than this, which is also the limit of C Lua.
+pub const MAX_REGISTERS: usize = 254;
 
 /// One instruction, eight bytes.
 ///

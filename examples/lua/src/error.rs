@@ -34,9 +34,10 @@ pub enum Fail<'gc> {
     Message(String),
     /// As `Message`, for text that need not be UTF-8.
     Bytes(Vec<u8>),
-    /// A message without a position: real Lua adds none to errors inside library functions that do
-    /// not come from checking arguments.
-    Plain(String),
+    /// What went wrong with an operation of the language; the position of the innermost function
+    /// comes first if that is a Lua function. A native function that indexes, calls or compares fails
+    /// without a position.
+    Operation(String),
     /// A native function did not like argument `index` (from 1).
     Argument {
         /// Number of the argument, from 1.
@@ -44,6 +45,9 @@ pub enum Fail<'gc> {
         /// What is wrong with it.
         message: String,
     },
+    /// Message handlers failed too often, one inside the other, or filled the stack. No further one
+    /// is called.
+    InHandler,
     /// No memory, and nothing has happened yet: collect and try the same again.
     Memory,
     /// No memory, after something has happened that must not be repeated.
@@ -64,6 +68,12 @@ impl From<NoMemory> for Failure<'_> {
 #[cold]
 pub fn fail<'gc>(message: impl Into<String>) -> Failure<'gc> {
     Box::new(Fail::Message(message.into()))
+}
+
+/// An operation of the language cannot be carried out.
+#[cold]
+pub fn operation_failed<'gc>(message: impl Into<String>) -> Failure<'gc> {
+    Box::new(Fail::Operation(message.into()))
 }
 
 /// An error whose value waits in [`crate::state::State::error`].

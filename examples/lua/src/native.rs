@@ -62,7 +62,7 @@ use crate::number::Number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::table::Table;
-use crate::thread::Thread;
+use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
 use crate::vm::Task;
 
@@ -198,6 +198,16 @@ impl<'gc> Call<'gc> {
     /// Replaces value `i` of the function's own.
     pub fn set_upvalue(&self, i: usize, value: Value<'gc>) {
         self.native().as_ref().tail[i].set(self.ctx.cx, value);
+    }
+
+    /// The function itself if it has no frame: that of a fast body is pushed only when it has failed
+    /// for lack of memory and runs again.
+    #[must_use]
+    pub fn frameless(&self) -> Option<Value<'gc>> {
+        let is_own = |frame: &Frame| {
+            frame.kind.get() == FrameKind::Native && frame.func.get() as usize == self.func
+        };
+        (!self.thread.top_frame().is_some_and(is_own)).then(|| self.thread.slot(self.func).get())
     }
 
     fn native(&self) -> Gc<'gc, NativeFn<'gc>> {

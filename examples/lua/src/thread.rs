@@ -9,12 +9,17 @@
 //! * TH3: a frame knows how many nested calls of its thread wait for it, a thread how many of others
 //!   do; together they are at most [`MAX_NESTING`], and a few more while an overflow is handled.
 //! * TH4: open upvalues are listed from the top of the stack down, each slot at most once.
+//! * TH5: a stack that overflows gets [`HANDLER_RESERVE`] slots beyond [`STACK_LIMIT`]. They are for
+//!   the message handlers of the overflow; whatever needs more fails without a handler. The
+//!   frame that catches the error gives them back.
+//! * TH6: a thread that died of an error keeps its frames until it is closed, for a traceback. Nothing
+//!   runs them again.
 
 use core::cell::Cell;
 
 use heap_api::{Cx, Gc, Slot, Stamp, Tailed, Trace};
 
-use crate::error::{Fail, Failure, NoMemory, fail};
+use crate::error::{Fail, Failure, NoMemory, operation_failed};
 use crate::function::{Upval, UpvalState};
 use crate::state::Ctx;
 use crate::value::Value;
@@ -31,12 +36,15 @@ pub const STACK_LIMIT: usize = 1_000_000;
 /// Nested calls (TH3) that may wait for each other.
 pub const MAX_NESTING: u32 = 198;
 
+/// The error of nested calls beyond [`MAX_NESTING`].
+pub const NESTING_OVERFLOW: &str = "C stack overflow";
+
 /// Further ones for message handlers of an overflow, and for what they call.
 const HANDLER_NESTING: u32 = 20;
 
 const _: () = assert!(MAX_NESTING + HANDLER_NESTING < u8::MAX as u32);
 
-/// Extra slots for a message handler that runs because the stack is full.
+/// Extra slots for message handlers that run because the stack is full (TH5).
 const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
 
 const FIRST_STACK: usize = WINDOW + SPARE + 64;
@@ -84,6 +92,12 @@ pub enum FrameKind {
     Yield,
     /// A call from Rust; the driver gets the results.
     Entry,
+    /// An `Entry` whose call failed in a coroutine that nothing keeps from dying of it: the frames
+    /// above show where, until the native function that made the call passes the error on or drops
+    /// them.
+    Failed,
+    /// The call of a message handler, whose result comes to `func`.
+    Handler,
 }
 
 impl FrameKind {
@@ -94,15 +108,22 @@ impl FrameKind {
         matches!(self, FrameKind::Lua | FrameKind::LuaTail)
     }
 
+    /// Whether it is the call of a function, for levels of errors and tracebacks.
+    #[must_use]
+    pub fn is_function(self) -> bool {
+        !matches!(self, FrameKind::Entry | FrameKind::Failed | FrameKind::Handler)
+    }
+
     /// Whether its call is a nested one, see [`Frame::nesting`].
     #[inline(always)]
     fn is_nested(self) -> bool {
-        self.is_protected() || matches!(self, FrameKind::Pairs | FrameKind::Entry)
+        self.is_protected()
+            || matches!(self, FrameKind::Pairs | FrameKind::Entry | FrameKind::Handler)
     }
 
     /// Whether it catches errors.
     #[inline(always)]
-    fn is_protected(self) -> bool {
+    pub fn is_protected(self) -> bool {
         matches!(self, FrameKind::Pcall | FrameKind::Xpcall)
     }
 }
@@ -122,8 +143,6 @@ pub enum OnReturn {
     Concat(u8),
     /// The results of a native function called in tail position: the caller returns them.
     Tail,
-    /// The result of a message handler: it is the new error value; unwind to the `xpcall`.
-    Handled,
 }
 
 impl OnReturn {
@@ -237,7 +256,8 @@ pub struct Thread<'gc> {
     depth: Cell<u32>,
     /// End of the open list of values, set by instructions with an open result.
     pub top: Cell<u32>,
-    /// Calls from Rust on the frame stack; the thread cannot yield across them.
+    /// Calls from Rust and of message handlers on the frame stack; the thread cannot yield across
+    /// them.
     pub entries: Cell<u32>,
     /// Nested calls of other threads that wait for this one, its resumption included.
     pub outer_nesting: Cell<u32>,
@@ -307,33 +327,48 @@ impl<'gc> Thread<'gc> {
         if base + WINDOW + SPARE <= self.stack().len() {
             return Ok(());
         }
-        self.grow(ctx, base, STACK_LIMIT)
+        self.grow(ctx, base)
     }
 
-    /// As [`Thread::reserve`], with room beyond the limit, for a message handler.
-    ///
-    /// # Errors
-    ///
-    /// As [`Thread::reserve`].
-    pub fn reserve_for_handler(&self, ctx: Ctx<'gc>, base: usize) -> Result<(), Failure<'gc>> {
-        if base + WINDOW + SPARE <= self.stack().len() {
-            return Ok(());
-        }
-        self.grow(ctx, base, STACK_LIMIT + HANDLER_RESERVE)
+    /// Whether a frame may begin at `base`.
+    #[must_use]
+    pub fn has_room(&self, base: usize) -> bool {
+        base + WINDOW + SPARE <= STACK_LIMIT
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&self, ctx: Ctx<'gc>, base: usize, limit: usize) -> Result<(), Failure<'gc>> {
-        let need = base + WINDOW + SPARE;
-        if need > limit {
-            return Err(fail("stack overflow"));
+    fn grow(&self, ctx: Ctx<'gc>, base: usize) -> Result<(), Failure<'gc>> {
+        let len = self.stack().len();
+        if self.has_room(base) {
+            let need = base + WINDOW + SPARE;
+            self.resize(ctx, need.max(len * 2).min(STACK_LIMIT))?;
+            return Ok(());
         }
+        if len > STACK_LIMIT {
+            return Err(Box::new(Fail::InHandler));
+        }
+        // TH5: now message handlers can run.
+        self.resize(ctx, STACK_LIMIT + HANDLER_RESERVE)?;
+        Err(operation_failed("stack overflow"))
+    }
+
+    /// Replaces the stack by one of this length.
+    fn resize(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
         let old = self.stack();
-        let len = need.max(old.len() * 2).min(limit);
         let new = new_stack(ctx.cx, len, |i| old.get(i).map_or(Value::Nil, Slot::get))?;
         self.stack.set(ctx.cx, new);
         Ok(())
+    }
+
+    /// An error has been caught by a frame that uses `used` slots: ends an overflow of the stack
+    /// (TH5), if there was one and this is below it.
+    pub fn end_overflow(&self, ctx: Ctx<'gc>, used: usize) {
+        if self.stack().len() > STACK_LIMIT && self.has_room(used) {
+            let len = (used + WINDOW + SPARE).max(2 * used).min(STACK_LIMIT);
+            // Without memory for the shorter stack, the next overflow finds no room for handlers.
+            let _ = self.resize(ctx, len);
+        }
     }
 
     /// Forgets the values from `from` on, so that they keep nothing alive; gives back memory that
@@ -378,8 +413,7 @@ impl<'gc> Thread<'gc> {
     /// # Errors
     ///
     /// If there is no memory for a longer frame stack, or calls nest too deep. Only the latter is not
-    /// looked at for protected calls, which catch that error, and for message handlers, see
-    /// [`Thread::has_room_for_handler`].
+    /// looked at for protected calls, which catch that error; see [`Thread::check_nesting`].
     #[inline(always)]
     pub fn push_frame(
         &self,
@@ -400,10 +434,13 @@ impl<'gc> Thread<'gc> {
         if on_return.is_metamethod() || kind.is_nested() {
             nesting += 1;
             if !kind.is_protected() && self.is_overflow(nesting) {
-                return Err(overflow(on_return));
+                if kind != FrameKind::Handler || self.total(nesting) > MAX_NESTING + 1 {
+                    return Err(self.overflow(nesting));
+                }
+                // The handler that would be the first call too many is told about that instead, by
+                // a second call.
+                nesting += 1;
             }
-        } else if on_return == OnReturn::Handled {
-            nesting += 1;
         }
         let frame = &frames[depth];
         frame.fill(kind, func, base, on_return, nesting);
@@ -416,16 +453,29 @@ impl<'gc> Thread<'gc> {
     /// Nested calls that wait for what runs now, those of other threads included.
     #[must_use]
     pub fn nesting(&self) -> u32 {
-        self.outer_nesting.get()
-            + self.top_frame().map_or(0, |frame| u32::from(frame.nesting.get()))
+        self.total(self.top_frame().map_or(0, |frame| frame.nesting.get()))
+    }
+
+    #[inline(always)]
+    fn total(&self, nesting: u8) -> u32 {
+        self.outer_nesting.get() + u32::from(nesting)
     }
 
     /// Whether a call at this depth of the thread fails. Beyond the limit those of a handler for
     /// that very failure do not.
     #[inline(always)]
     fn is_overflow(&self, nesting: u8) -> bool {
-        let total = self.outer_nesting.get() + u32::from(nesting);
+        let total = self.total(nesting);
         total == MAX_NESTING + 1 || total > MAX_NESTING + HANDLER_NESTING
+    }
+
+    /// The failure of a call at this depth, see [`Thread::is_overflow`].
+    #[cold]
+    fn overflow(&self, nesting: u8) -> Failure<'gc> {
+        if self.total(nesting) > MAX_NESTING + HANDLER_NESTING {
+            return Box::new(Fail::InHandler);
+        }
+        operation_failed(NESTING_OVERFLOW)
     }
 
     /// After the frame of a protected call has been pushed.
@@ -437,16 +487,10 @@ impl<'gc> Thread<'gc> {
     pub fn check_nesting(&self) -> Result<(), Failure<'gc>> {
         match self.top_frame() {
             Some(frame) if self.is_overflow(frame.nesting.get()) => {
-                Err(overflow(frame.on_return.get()))
+                Err(self.overflow(frame.nesting.get()))
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether another message handler may be called.
-    #[must_use]
-    pub fn has_room_for_handler(&self) -> bool {
-        self.nesting() < MAX_NESTING + HANDLER_NESTING
     }
 
     #[cold]
@@ -455,7 +499,7 @@ impl<'gc> Thread<'gc> {
         let old = self.frames.get().as_ref();
         // Frames of natives and coroutines take no stack, so the stack's limit is not enough.
         if old.len() >= 2 * STACK_LIMIT {
-            return Err(fail("stack overflow"));
+            return Err(operation_failed("stack overflow"));
         }
         let fill = |i: usize| old.get(i).map_or_else(Frame::unused, Frame::copy);
         let new = ctx.cx.try_alloc_slice_fn(old.len() * 2, fill).map_err(NoMemory::from)?;
@@ -480,18 +524,6 @@ impl<'gc> Thread<'gc> {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         self.frames.get().as_ref().get((depth as usize).wrapping_sub(1))
-    }
-}
-
-/// Nested calls are too deep. As in real Lua, only a metamethod's failure has a position, that of the
-/// instruction.
-#[cold]
-fn overflow<'gc>(on_return: OnReturn) -> Failure<'gc> {
-    let message = "C stack overflow";
-    if on_return.is_metamethod() {
-        fail(message)
-    } else {
-        Box::new(Fail::Plain(message.to_owned()))
     }
 }
 
@@ -542,6 +574,12 @@ impl<'gc> Thread<'gc> {
             upval.next.set(ctx.cx, None);
             upval.state.set(ctx.cx, UpvalState::Closed(value));
         }
+    }
+
+    /// An error has ended the thread (TH6).
+    pub fn fail(&self, ctx: Ctx<'gc>) {
+        self.close_upvals(ctx, 0);
+        self.status.set(Status::Dead);
     }
 
     /// Ends a suspended or dead coroutine; returns the error that had killed it, if one had.

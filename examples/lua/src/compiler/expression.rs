@@ -5,7 +5,7 @@
 //!   register of its own before, except for plain local variables, as in C Lua.
 
 use super::exp::{ConstantValue, Exp, Place};
-use super::{Compiler, ENVIRONMENT, Resolved};
+use super::{Compiler, ENVIRONMENT, Reached, Resolved};
 use crate::bytecode::{MULTI, Op};
 use crate::syntax::SyntaxError;
 use crate::syntax::ast::{ChainLink, Expr, ExprKind, Function, Name, Suffix, TableItem};
@@ -15,6 +15,12 @@ const ITEMS_PER_FLUSH: u8 = 50;
 
 impl<'s> Compiler<'s> {
     pub(super) fn expression(&mut self, expr: &Expr<'s>) -> Result<Exp, SyntaxError> {
+        let exp = self.unfinished(expr)?;
+        self.current.reached = Reached::after(expr.end);
+        Ok(exp)
+    }
+
+    fn unfinished(&mut self, expr: &Expr<'s>) -> Result<Exp, SyntaxError> {
         self.current.line = expr.line;
         Ok(Exp::new(match &expr.kind {
             ExprKind::Nil => Place::Nil,
@@ -24,7 +30,12 @@ impl<'s> Compiler<'s> {
             ExprKind::Float(value) => Place::Float(*value),
             ExprKind::Str(value) => Place::Str(self.current.string_constant(value.clone())),
             ExprKind::Vararg => Place::Vararg(self.current.emit(Op::VarArg { dst: 0, count: 1 })),
-            ExprKind::Function(function) => return self.closure(function),
+            ExprKind::Function(function) => {
+                let exp = self.closure(function)?;
+                self.current.reached = Reached::after(expr.end);
+                self.current.check_stack(1)?;
+                return Ok(exp);
+            }
             ExprKind::Name(name) => return self.variable(name),
             ExprKind::Paren(inner) => {
                 let mut exp = self.expression(inner)?;
@@ -32,7 +43,10 @@ impl<'s> Compiler<'s> {
                 return Ok(exp);
             }
             ExprKind::Suffixed { base, suffixes } => return self.suffixed(base, suffixes),
-            ExprKind::Table(items) => return self.table(items, expr.line),
+            ExprKind::Table { open, items } => {
+                self.current.reached = Reached::after(*open);
+                return self.table(items, expr.line, expr.end);
+            }
             ExprKind::Unary { op, operand } => {
                 let mut exp = self.expression(operand)?;
                 self.current.unary(*op, &mut exp, expr.line)?;
@@ -50,11 +64,20 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
+    /// As [`Compiler::push`], for an expression with another one after a comma or an operator. C Lua
+    /// has read that token before it takes the register.
+    fn push_and_go_on(&mut self, expr: &Expr<'s>) -> Result<(), SyntaxError> {
+        let mut exp = self.expression(expr)?;
+        self.current.reached.further = 1;
+        self.current.put_next(&mut exp)?;
+        Ok(())
+    }
+
     /// The values of all expressions but the last in the next registers; the last is returned open.
     pub(super) fn expression_list(&mut self, list: &[Expr<'s>]) -> Result<Exp, SyntaxError> {
         let Some((last, others)) = list.split_last() else { return Ok(Exp::new(Place::Void)) };
         for expr in others {
-            self.push(expr)?;
+            self.push_and_go_on(expr)?;
         }
         self.expression(last)
     }
@@ -62,6 +85,7 @@ impl<'s> Compiler<'s> {
     // ---- names ----
 
     fn variable(&mut self, name: &Name<'s>) -> Result<Exp, SyntaxError> {
+        self.current.reached = Reached::after(name.end);
         let place = match self.resolve(name)? {
             Resolved::Local(local) => Place::Local(self.current.locals[local].register),
             Resolved::Upvalue(index) => Place::Upvalue(index),
@@ -106,24 +130,27 @@ impl<'s> Compiler<'s> {
                     self.current.line = name.line;
                     let key = Place::Str(self.current.string_constant(name.text.into()));
                     self.current.index(&mut exp, Exp::new(key))?;
+                    self.current.reached = Reached::after(name.end);
                 }
                 Suffix::Index(key) => {
                     self.current.put_any_or_upvalue(&mut exp)?;
                     let mut key = self.expression(key)?;
                     self.current.put_value(&mut key)?;
+                    self.current.reached.further = 1;
                     self.current.index(&mut exp, key)?;
                 }
-                Suffix::Call { arguments, line } => {
+                Suffix::Call { arguments, line, end } => {
                     let func = self.current.put_next(&mut exp)?;
-                    exp = self.call(func, arguments, *line)?;
+                    exp = self.call(func, arguments, *line, *end)?;
                 }
-                Suffix::Method { name, arguments, line } => {
+                Suffix::Method { name, arguments, line, end } => {
                     self.current.discharge(&mut exp);
                     self.current.line = name.line;
+                    self.current.reached = Reached::after(name.end);
                     let key = self.current.string_constant(name.text.into());
                     self.current.method(&mut exp, key)?;
                     let Place::Register(func) = exp.place else { unreachable!("set by `method`") };
-                    exp = self.call(func, arguments, *line)?;
+                    exp = self.call(func, arguments, *line, *end)?;
                 }
             }
         }
@@ -131,9 +158,16 @@ impl<'s> Compiler<'s> {
     }
 
     /// Calls the function in `func`; a method's object is in the register after it already.
-    fn call(&mut self, func: u8, arguments: &[Expr<'s>], line: u32) -> Result<Exp, SyntaxError> {
+    fn call(
+        &mut self,
+        func: u8,
+        arguments: &[Expr<'s>],
+        line: u32,
+        end: u32,
+    ) -> Result<Exp, SyntaxError> {
         let mut last = self.expression_list(arguments)?;
         let state = &mut self.current;
+        state.reached = Reached::after(end);
         let args = if last.is_multi() {
             state.set_open_results(&last)?;
             MULTI
@@ -156,6 +190,7 @@ impl<'s> Compiler<'s> {
         let mut left = self.expression(first)?;
         for link in rest {
             self.current.line = link.line;
+            self.current.reached.further = 1;
             self.current.left_operand(link.op, &mut left)?;
             let right = self.expression(&link.operand)?;
             left = self.current.binary(link.op, left, right, link.line)?;
@@ -165,8 +200,11 @@ impl<'s> Compiler<'s> {
 
     fn concat(&mut self, parts: &[Expr<'s>], line: u32) -> Result<Exp, SyntaxError> {
         let first = self.current.free_register;
-        for part in parts {
-            self.push(part)?;
+        if let [others @ .., last] = parts {
+            for part in others {
+                self.push_and_go_on(part)?;
+            }
+            self.push(last)?;
         }
         self.current.free_register = first;
         let pc = self.current.emit(Op::Concat { dst: 0, first, count: parts.len() as u8 });
@@ -183,7 +221,7 @@ impl<'s> Compiler<'s> {
         Ok(Exp::new(Place::Pending(pc)))
     }
 
-    fn table(&mut self, items: &[TableItem<'s>], line: u32) -> Result<Exp, SyntaxError> {
+    fn table(&mut self, items: &[TableItem<'s>], line: u32, end: u32) -> Result<Exp, SyntaxError> {
         let pc = self.current.emit(Op::NewTable { dst: 0, array: 0, hash: 0 });
         let mut table = Exp::new(Place::Pending(pc));
         let register = self.current.put_next(&mut table)?;
@@ -198,6 +236,12 @@ impl<'s> Compiler<'s> {
                         self.current.set_open_results(&exp)?;
                         open_end = true;
                         break;
+                    }
+                    // C Lua has read what follows before it takes the register.
+                    if index + 1 < items.len() {
+                        self.current.reached.further = 1;
+                    } else {
+                        self.current.reached = Reached::after(end);
                     }
                     self.current.put_next(&mut exp)?;
                     pushed += 1;
@@ -218,6 +262,8 @@ impl<'s> Compiler<'s> {
                     let free = self.current.free_register;
                     let mut key = self.expression(key)?;
                     self.current.put_value(&mut key)?;
+                    // `]` and `=`
+                    self.current.reached.further = 2;
                     self.table_field(register, key, value)?;
                     self.current.free_register = free;
                 }

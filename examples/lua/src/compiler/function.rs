@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::Reached;
 use super::exp::{Exp, JumpList, Place};
 use super::jumps::{Gotos, Labels};
 use super::scope::{BlockScope, LocalScope, UpvalueScope};
@@ -35,6 +36,9 @@ enum ConstantKey<'s> {
 
 /// A function that is being compiled.
 pub(super) struct FunctionState<'s> {
+    /// The chunk's text and the place in it, for messages.
+    pub(super) text: &'s [u8],
+    pub(super) reached: Reached,
     pub(super) code: Vec<Op>,
     pub(super) lines: Vec<u32>,
     constants: Vec<Constant>,
@@ -61,8 +65,10 @@ pub(super) struct FunctionState<'s> {
 }
 
 impl<'s> FunctionState<'s> {
-    pub(super) fn new(source: Arc<str>, line_defined: u32, last_line: u32) -> Self {
+    pub(super) fn new(text: &'s [u8], source: Arc<str>, line_defined: u32, last_line: u32) -> Self {
         FunctionState {
+            text,
+            reached: Reached::after(0),
             code: Vec::new(),
             lines: Vec::new(),
             constants: Vec::new(),
@@ -247,7 +253,7 @@ impl<'s> FunctionState<'s> {
         let needed = usize::from(self.free_register) + count;
         if needed > MAX_REGISTERS {
             let message = "function or expression needs too many registers";
-            return Err(SyntaxError::new(&self.source, self.line, message));
+            return Err(self.reached.error(self.text, &self.source, message));
         }
         self.max_stack = self.max_stack.max(needed as u8);
         Ok(())

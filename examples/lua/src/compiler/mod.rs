@@ -37,7 +37,7 @@ use self::function::FunctionState;
 use self::scope::{BlockKind, UpvalueScope, VariableKind};
 use crate::bytecode::{Op, ProtoData, UpvalSource};
 use crate::syntax::ast::{Function, Name};
-use crate::syntax::lexer::Lexer;
+use crate::syntax::lexer::{Lexer, Token};
 use crate::syntax::parser::{parse, too_many};
 
 /// Upvalues that one function may have.
@@ -48,21 +48,23 @@ const ENVIRONMENT: &[u8] = b"_ENV";
 
 /// Compiles a chunk to the prototype of its main function.
 ///
-/// `chunk_name` follows C Lua's convention, see [`chunk_id`]. If it names a file (`@...`), a byte
-/// order mark and a first line that starts with `#` are skipped.
+/// `chunk_name` follows C Lua's convention, see [`chunk_id`]. Statements and expressions may nest
+/// `max_depth` deep, but never deeper than [`MAX_DEPTH`](crate::syntax::MAX_DEPTH).
 ///
 /// # Errors
 /// The first error of the source; its message has chunk and line in front.
-pub fn compile(source: &[u8], chunk_name: &str) -> Result<ProtoData, SyntaxError> {
-    let source = if chunk_name.starts_with('@') { skip_file_header(source) } else { source };
+pub fn compile(
+    source: &[u8],
+    chunk_name: &str,
+    max_depth: usize,
+) -> Result<ProtoData, SyntaxError> {
     if u32::try_from(source.len()).is_err() {
         return Err(SyntaxError::new(chunk_name, 1, "chunk is too large"));
     }
-    let tree = parse(source, chunk_name)?;
+    let tree = parse(source, chunk_name, max_depth)?;
     let mut compiler = Compiler {
-        source,
         chunk_name,
-        current: FunctionState::new(Arc::from(chunk_name), 0, 0),
+        current: FunctionState::new(source, Arc::from(chunk_name), 0, 0),
         enclosing: Vec::new(),
     };
     compiler.current.upvalues.push(UpvalueScope {
@@ -74,22 +76,49 @@ pub fn compile(source: &[u8], chunk_name: &str) -> Result<ProtoData, SyntaxError
     Ok(compiler.current.finish())
 }
 
-/// Skips what may precede the text of a script file. Its line end stays, for the line count.
-fn skip_file_header(source: &[u8]) -> &[u8] {
-    let text = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
-    if text.first() != Some(&b'#') {
-        return text;
-    }
-    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
-    &text[end..]
-}
-
 /// Walks the tree. `enclosing` are the unfinished functions around `current`, outermost first.
 struct Compiler<'s> {
-    source: &'s [u8],
     chunk_name: &'s str,
     current: FunctionState<'s>,
     enclosing: Vec<FunctionState<'s>>,
+}
+
+/// How far C Lua, which compiles while it reads, has got in the source: the token that its messages
+/// show.
+#[derive(Clone, Copy)]
+struct Reached {
+    /// Byte offset after a token.
+    end: u32,
+    /// Tokens after that which have been read, too.
+    further: u8,
+}
+
+impl Reached {
+    fn after(end: u32) -> Reached {
+        Reached { end, further: 0 }
+    }
+
+    /// An error at the token that comes next.
+    #[cold]
+    fn error(self, text: &[u8], chunk_name: &str, message: &str) -> SyntaxError {
+        let mut lexer = Lexer::new(text, chunk_name, 0, 1);
+        let mut further = self.further;
+        loop {
+            let lexeme = match lexer.next_lexeme() {
+                Ok(lexeme) => lexeme,
+                Err(error) => return error,
+            };
+            let is_last = lexeme.token == Token::Eof;
+            if !is_last && lexeme.end <= self.end as usize {
+                continue;
+            }
+            if is_last || further == 0 {
+                let error = SyntaxError::new(chunk_name, lexeme.line, message);
+                return error.near(&lexer.show(&lexeme));
+            }
+            further -= 1;
+        }
+    }
 }
 
 /// What a name means.
@@ -104,7 +133,8 @@ impl<'s> Compiler<'s> {
     /// Compiles a nested function and returns the index of its prototype.
     fn nested_function(&mut self, function: &Function<'s>) -> Result<u32, SyntaxError> {
         let source = Arc::clone(&self.current.source);
-        let state = FunctionState::new(source, function.line, function.last_line);
+        let text = self.current.text;
+        let state = FunctionState::new(text, source, function.line, function.last_line);
         self.enclosing.push(mem::replace(&mut self.current, state));
         self.function_body(function)?;
         let outer = self.enclosing.pop().expect("pushed above");
@@ -181,25 +211,18 @@ impl<'s> Compiler<'s> {
                 None => &mut self.current,
             };
             if function.upvalues.len() >= MAX_UPVALUES {
-                let line = function.line_defined;
-                return Err(self.error_after(name, &too_many("upvalues", MAX_UPVALUES, line)));
+                let message = too_many("upvalues", MAX_UPVALUES, function.line_defined);
+                return Err(Reached::after(name.end).error(
+                    self.current.text,
+                    self.chunk_name,
+                    &message,
+                ));
             }
             index = function.upvalues.len() as u8;
             function.upvalues.push(UpvalueScope { name: name.text, source, is_read_only });
             source = UpvalSource::ParentUpvalue(index);
         }
         Ok(index)
-    }
-
-    /// An error at the token that follows `name`.
-    fn error_after(&self, name: &Name<'_>, message: &str) -> SyntaxError {
-        let mut lexer = Lexer::new(self.source, self.chunk_name, name.end as usize, name.line);
-        match lexer.next_lexeme() {
-            Ok(lexeme) => {
-                SyntaxError::new(self.chunk_name, lexeme.line, message).near(&lexer.show(&lexeme))
-            }
-            Err(error) => error,
-        }
     }
 
     fn error(&self, line: u32, message: &str) -> SyntaxError {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::discharge::Sense;
 use super::exp::{ConstantValue, Exp, JumpList, Place};
 use super::scope::{BlockKind, VariableKind};
-use super::{Compiler, Resolved};
+use super::{Compiler, Reached, Resolved};
 use crate::bytecode::{Constant, MULTI, Op};
 use crate::syntax::SyntaxError;
 use crate::syntax::ast::{
@@ -67,12 +67,12 @@ impl<'s> Compiler<'s> {
             StatKind::If { arms, otherwise } => self.if_else(arms, otherwise.as_ref()),
             StatKind::While { condition, body } => self.while_loop(condition, body),
             StatKind::Repeat { body, condition } => self.repeat_loop(body, condition),
-            StatKind::NumericFor { variable, start, limit, step, body } => {
+            StatKind::NumericFor { variable, start, limit, step, do_line, body } => {
                 let bounds = [Some(start), Some(limit), step.as_ref()];
-                self.numeric_for(variable, bounds, body, stat.line)
+                self.numeric_for(variable, bounds, body, [*do_line, stat.line])
             }
-            StatKind::GenericFor { names, values, body } => {
-                self.generic_for(names, values, body, stat.line)
+            StatKind::GenericFor { names, values, values_line, body } => {
+                self.generic_for(names, values, body, *values_line)
             }
             StatKind::Do(body) => self.block(body),
             StatKind::Goto(name) => {
@@ -169,6 +169,7 @@ impl<'s> Compiler<'s> {
         match &target.place.kind {
             ExprKind::Name(name) => {
                 self.current.line = name.line;
+                self.current.reached = Reached::after(name.end);
                 self.target_variable(name, target.next_line)
             }
             ExprKind::Suffixed { base, suffixes } => {
@@ -339,7 +340,7 @@ impl<'s> Compiler<'s> {
         variable: &Name<'s>,
         bounds: [Option<&Expr<'s>>; 3],
         body: &Block<'s>,
-        line: u32,
+        [do_line, line]: [u32; 2],
     ) -> Done {
         self.current.enter_block(BlockKind::Loop);
         let base = self.current.free_register;
@@ -355,6 +356,7 @@ impl<'s> Compiler<'s> {
         for _ in 0..3 {
             self.current.activate(LOOP_STATE, VariableKind::Regular);
         }
+        self.current.line = do_line;
         let entry = self.current.emit_branch(Op::ForPrep { base, offset: 0 });
         let body_start = self.current.here();
         self.loop_body(&[*variable], body)?;

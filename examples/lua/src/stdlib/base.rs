@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::error::{Fail, NoMemory, fail};
+use crate::error::{Fail, NoMemory, fail, operation_failed};
 use crate::function::new_native;
 use crate::native::{Call, Control, Done, NativeDef, NativeResult, Raised};
 use crate::number;
@@ -107,11 +107,7 @@ fn next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match call.table(0)?.next(call.arg(1)) {
         Ok(Some((key, value))) => call.ret_all(&[key, value]),
         Ok(None) => call.ret(Value::Nil),
-        Err(_) => {
-            // Real Lua adds no position here.
-            let message = call.ctx.str("invalid key to 'next'")?;
-            Err(Box::new(Fail::Value(Value::Str(message))))
-        }
+        Err(_) => Err(operation_failed("invalid key to 'next'")),
     }
 }
 
@@ -157,14 +153,12 @@ fn rawget<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn rawset<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let table = call.table(0)?;
-    // Real Lua adds no position to these messages.
-    let message = match table.set(call.ctx, call.any(1)?, call.any(2)?) {
-        Ok(()) => return call.ret(table),
-        Err(SetError::NilKey) => "table index is nil",
-        Err(SetError::NanKey) => "table index is NaN",
-        Err(SetError::NoMemory) => return Err(NoMemory.into()),
-    };
-    Err(Box::new(Fail::Value(Value::Str(call.ctx.str(message)?))))
+    match table.set(call.ctx, call.any(1)?, call.any(2)?) {
+        Ok(()) => call.ret(table),
+        Err(SetError::NilKey) => Err(operation_failed("table index is nil")),
+        Err(SetError::NanKey) => Err(operation_failed("table index is NaN")),
+        Err(SetError::NoMemory) => Err(NoMemory.into()),
+    }
 }
 
 fn rawlen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {

@@ -7,7 +7,6 @@ use crate::error::NoMemory;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
-use crate::thread::FrameKind;
 use crate::value::Value;
 use crate::vm::{self, traceback as describe};
 
@@ -41,16 +40,16 @@ fn traceback<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if !matches!(message, Value::Nil | Value::Str(_) | Value::Int(_) | Value::Float(_)) {
         return call.ret(message);
     }
-    // A fast native has no frame: the caller is level 1.
-    let default = i64::from(thread.ptr_eq(call.thread));
-    let level = call.opt_int(first + 1, default)?;
-    let level = if thread.ptr_eq(call.thread) { level - 1 } else { level };
+    let is_own = thread.ptr_eq(call.thread);
+    // A C `int`, as in real Lua.
+    let level = call.opt_int(first + 1, i64::from(is_own))? as i32;
+    let running = call.frameless().filter(|_| is_own);
     let mut text = Buffer::new(call.ctx.host);
     if !message.is_nil() {
         text.append(call.string(first)?.as_bytes())?;
         text.append(b"\n")?;
     }
-    text.append(describe(call.ctx, thread, level.max(0) as usize).as_bytes())?;
+    text.append(describe(call.ctx, thread, running, level).as_bytes())?;
     call.ret(text.finish(call.ctx)?)
 }
 
@@ -58,22 +57,25 @@ fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let ctx = call.ctx;
     let (function, line) = match call.arg(0) {
         Value::Int(level) => {
-            // Level 0 is `getinfo` itself, which has no frame.
-            let frame = usize::try_from(level - 1).ok().and_then(|level| {
-                (0..call.thread.depth())
-                    .rev()
-                    .map(|index| call.thread.frame(index))
-                    .filter(|frame| frame.kind.get() != FrameKind::Entry)
-                    .nth(level)
-            });
-            let Some(frame) = frame else { return call.ret(Value::Nil) };
-            (
-                call.thread.slot(frame.func.get() as usize).get(),
-                vm::current_line(call.thread, frame),
-            )
+            let frameless = call.frameless();
+            let frame = |level: i64| {
+                let level = usize::try_from(level).ok()?;
+                vm::function_frames(call.thread).nth(level)
+            };
+            // Level 0 is `getinfo` itself.
+            match (frameless, level) {
+                (Some(function), 0) => (function, None),
+                _ => match frame(level - i64::from(frameless.is_some())) {
+                    Some(frame) => (
+                        call.thread.slot(frame.func.get() as usize).get(),
+                        vm::current_line(call.thread, frame),
+                    ),
+                    None => return call.ret(Value::Nil),
+                },
+            }
         }
         function @ (Value::Function(_) | Value::Native(_)) => (function, None),
-        _ => return Err(call.bad_argument(0, "function or level expected")),
+        _ => return Err(call.type_error(0, "number")),
     };
     let info = Table::new(ctx)?;
     set_field(ctx, info, "func", function)?;

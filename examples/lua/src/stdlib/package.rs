@@ -8,8 +8,9 @@ use crate::function::{Closure, ClosureHead, Proto, Upval, new_native};
 use crate::native::{Call, Done, NativeDef, NativeResult, Raised};
 use crate::state::Ctx;
 use crate::table::Table;
+use crate::thread::MAX_NESTING;
 use crate::value::{Type, Value};
-use crate::vm::Task;
+use crate::vm::{Task, append_number};
 
 use super::set_field;
 use super::string::buffer::Buffer;
@@ -50,7 +51,8 @@ pub fn load_chunk<'gc>(
     name: &str,
     environment: Value<'gc>,
 ) -> Result<Result<Gc<'gc, Closure<'gc>>, String>, NoMemory> {
-    let data = match compile(source, name) {
+    let max_depth = MAX_NESTING.saturating_sub(ctx.state.thread.get().nesting()) as usize;
+    let data = match compile(source, name, max_depth) {
         Ok(data) => data,
         Err(error) => return Ok(Err(error.message)),
     };
@@ -116,10 +118,8 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     loop {
         task.enter(|call| call.push(call.arg(0)))?;
         if task.call_for(0, 1).is_err() {
-            return task.enter(|call| {
-                let error = call.ctx.state.error.get();
-                Ok(call.place(&[Value::Nil, error]))
-            });
+            task.catch();
+            return not_loaded(task);
         }
         let piece = task.enter(|call| match call.pop() {
             Value::Nil => Ok(Piece::End),
@@ -128,16 +128,20 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
                 source.append(piece.as_bytes()).map_err(|_| no_retry(NoMemory))?;
                 Ok(Piece::Text)
             }
+            number @ (Value::Int(_) | Value::Float(_)) => {
+                let mut text = Vec::new();
+                append_number(&mut text, number);
+                source.append(&text).map_err(|_| no_retry(NoMemory))?;
+                Ok(Piece::Text)
+            }
             _ => Ok(Piece::Wrong),
         })?;
         match piece {
             Piece::Text => {}
             Piece::End => break,
             Piece::Wrong => {
-                return task.enter(|call| {
-                    let message = call.ctx.str("reader function must return a string")?;
-                    Ok(call.place(&[Value::Nil, Value::Str(message)]))
-                });
+                let _ = task.enter::<()>(|_| Err(fail("reader function must return a string")));
+                return not_loaded(task);
             }
         }
     }
@@ -147,8 +151,17 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     })
 }
 
-/// A script's text and the name of its chunk; `None` is the standard input. The message of an
-/// error is the one of real Lua.
+/// What `load` returns when its reader has raised the error in the state.
+fn not_loaded(task: &mut Task<'_>) -> Result<usize, Raised> {
+    task.enter(|call| {
+        let error = call.ctx.state.error.get();
+        Ok(call.place(&[Value::Nil, error]))
+    })
+}
+
+/// A script's text and the name of its chunk; `None` is the standard input. A byte order mark and a
+/// first line that starts with `#` are not part of the text. The message of an error is the one of
+/// real Lua.
 ///
 /// # Errors
 ///
@@ -156,7 +169,7 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
 pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
     match path {
         Some(path) => match std::fs::read(path) {
-            Ok(source) => Ok((source, format!("@{path}"))),
+            Ok(source) => Ok((without_header(source), format!("@{path}"))),
             Err(error) => {
                 // Rust adds the number of the error, C does not.
                 let reason = error.to_string();
@@ -167,11 +180,23 @@ pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
         None => {
             let mut source = Vec::new();
             match std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut source) {
-                Ok(_) => Ok((source, "=stdin".to_owned())),
+                Ok(_) => Ok((without_header(source), "=stdin".to_owned())),
                 Err(error) => Err(format!("cannot read stdin: {error}")),
             }
         }
     }
+}
+
+/// Drops what may precede the text of a script. The line end stays, for the line count.
+fn without_header(mut source: Vec<u8>) -> Vec<u8> {
+    let mark: &[u8] = b"\xef\xbb\xbf";
+    let start = if source.starts_with(mark) { mark.len() } else { 0 };
+    let end = match source.get(start) {
+        Some(b'#') => source.iter().position(|byte| *byte == b'\n').unwrap_or(source.len()),
+        _ => start,
+    };
+    source.drain(..end);
+    source
 }
 
 pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {

@@ -100,6 +100,8 @@ pub enum StatKind<'s> {
         limit: Expr<'s>,
         /// 1 if absent
         step: Option<Expr<'s>>,
+        /// line of `do`, where the values are checked
+        do_line: u32,
         /// the loop's body
         body: Block<'s>,
     },
@@ -109,6 +111,8 @@ pub enum StatKind<'s> {
         names: Vec<Name<'s>>,
         /// iterator, state, control and closing value
         values: Vec<Expr<'s>>,
+        /// line on which they begin, that of the iterator's calls
+        values_line: u32,
         /// the loop's body
         body: Block<'s>,
     },
@@ -163,6 +167,8 @@ pub struct Target<'s> {
 pub struct Expr<'s> {
     /// Its line.
     pub line: u32,
+    /// Byte offset after its last token.
+    pub end: u32,
     /// What it computes.
     pub kind: ExprKind<'s>,
 }
@@ -198,7 +204,12 @@ pub enum ExprKind<'s> {
         suffixes: Vec<Suffix<'s>>,
     },
     /// `{ ... }`
-    Table(Vec<TableItem<'s>>),
+    Table {
+        /// byte offset of the `{`
+        open: u32,
+        /// what is between the braces
+        items: Vec<TableItem<'s>>,
+    },
     /// an operator with one operand
     Unary {
         /// the operator
@@ -241,6 +252,8 @@ pub enum Suffix<'s> {
         arguments: Vec<Expr<'s>>,
         /// line of the call
         line: u32,
+        /// byte offset after its last token
+        end: u32,
     },
     /// `:name(arguments)`
     Method {
@@ -250,6 +263,8 @@ pub enum Suffix<'s> {
         arguments: Vec<Expr<'s>>,
         /// line of the call
         line: u32,
+        /// byte offset after its last token
+        end: u32,
     },
 }
 

@@ -17,8 +17,11 @@ pub mod parser;
 
 use std::fmt::Write as _;
 
-/// Nested statements and expressions that a chunk may have.
-pub const MAX_DEPTH: usize = 200;
+use crate::thread::MAX_NESTING;
+
+/// Nested statements and expressions that a chunk may have at most. Fewer where calls nest already:
+/// real Lua counts both together, see [`MAX_NESTING`].
+pub const MAX_DEPTH: usize = MAX_NESTING as usize;
 
 /// Longest readable chunk name, as in C Lua (`LUA_IDSIZE` without the terminator).
 const MAX_CHUNK_ID: usize = 59;

@@ -17,15 +17,21 @@ use super::ast::{
 };
 use super::lexer::{Lexeme, Lexer, Token};
 use super::{MAX_DEPTH, SyntaxError};
+use crate::thread::NESTING_OVERFLOW;
 
 /// Local variables that one function may have at a time.
 pub const MAX_LOCALS: usize = 200;
 
-/// Parses a chunk. `source` is what `chunk_name` names, as in C Lua's `lua_load`.
+/// Parses a chunk. `source` is what `chunk_name` names, as in C Lua's `lua_load`; statements and
+/// expressions nest at most `max_depth` deep.
 ///
 /// # Errors
 /// The first error of the lexer or the grammar.
-pub fn parse<'s>(source: &'s [u8], chunk_name: &'s str) -> Result<Function<'s>, SyntaxError> {
+pub fn parse<'s>(
+    source: &'s [u8],
+    chunk_name: &'s str,
+    max_depth: usize,
+) -> Result<Function<'s>, SyntaxError> {
     let mut lexer = Lexer::new(source, chunk_name, 0, 1);
     let current = lexer.next_lexeme()?;
     let mut parser = Parser {
@@ -36,6 +42,7 @@ pub fn parse<'s>(source: &'s [u8], chunk_name: &'s str) -> Result<Function<'s>, 
         last_line: 1,
         last_end: 0,
         depth: 0,
+        max_depth: max_depth.min(MAX_DEPTH),
         functions: vec![FunctionScope { line: 0, is_vararg: true, locals: 0 }],
     };
     let body = parser.block()?;
@@ -66,6 +73,7 @@ struct Parser<'s> {
     last_line: u32,
     last_end: usize,
     depth: usize,
+    max_depth: usize,
     functions: Vec<FunctionScope>,
 }
 
@@ -140,8 +148,9 @@ impl<'s> Parser<'s> {
 
     fn enter_level(&mut self) -> Parsed<()> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.error("chunk has too many syntax levels (C stack overflow)"));
+        if self.depth > self.max_depth {
+            // In real Lua an error of the machine, not of the syntax.
+            return Err(SyntaxError { message: NESTING_OVERFLOW.to_owned(), at_eof: false });
         }
         Ok(())
     }
@@ -334,8 +343,9 @@ impl<'s> Parser<'s> {
         self.expect(&Token::Comma)?;
         let limit = self.expression()?;
         let step = if self.accept(&Token::Comma)? { Some(self.expression()?) } else { None };
+        let do_line = self.current.line;
         let body = self.for_body(line)?;
-        Ok(StatKind::NumericFor { variable, start, limit, step, body })
+        Ok(StatKind::NumericFor { variable, start, limit, step, do_line, body })
     }
 
     fn generic_for(&mut self, first: Name<'s>, line: u32) -> Parsed<StatKind<'s>> {
@@ -346,9 +356,10 @@ impl<'s> Parser<'s> {
             names.push(self.new_local()?);
         }
         self.expect(&Token::In)?;
+        let values_line = self.current.line;
         let values = self.expression_list()?;
         let body = self.for_body(line)?;
-        Ok(StatKind::GenericFor { names, values, body })
+        Ok(StatKind::GenericFor { names, values, values_line, body })
     }
 
     fn for_body(&mut self, line: u32) -> Parsed<Block<'s>> {
@@ -361,14 +372,14 @@ impl<'s> Parser<'s> {
     fn function_statement(&mut self, line: u32) -> Parsed<StatKind<'s>> {
         self.advance()?;
         let name = self.name()?;
-        let base = Expr { line: name.line, kind: ExprKind::Name(name) };
+        let base = Expr { line: name.line, end: name.end, kind: ExprKind::Name(name) };
         let mut suffixes = Vec::new();
         let mut is_method = false;
         while !is_method && (self.at(&Token::Dot) || self.at(&Token::Colon)) {
             is_method = self.advance()? == Token::Colon;
             suffixes.push(Suffix::Field(self.name()?));
         }
-        let place = suffixed(base, suffixes, self.last_line);
+        let place = suffixed(base, suffixes, (self.last_line, self.last_end as u32));
         let next_line = self.current.line;
         let self_param = is_method.then_some(Name {
             text: b"self",
@@ -442,12 +453,16 @@ impl<'s> Parser<'s> {
             };
         }
         let mut targets = vec![self.target(first)?];
+        let depth = self.depth;
         while self.accept(&Token::Comma)? {
             let place = self.suffixed_expression()?;
             targets.push(self.target(place)?);
+            // C Lua recurses for each.
+            self.enter_level()?;
         }
         self.expect(&Token::Assign)?;
         let values = self.expression_list()?;
+        self.depth = depth;
         Ok(StatKind::Assign { targets, values })
     }
 

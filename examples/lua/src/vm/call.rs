@@ -4,7 +4,7 @@ use heap_api::Gc;
 
 use crate::bytecode::{MULTI, Op, Outcome};
 use crate::compiler::describe_call;
-use crate::error::{Fail, Failure, fail};
+use crate::error::{Fail, Failure, operation_failed};
 use crate::function::{Closure, NativeFn, Proto};
 use crate::native::{Body, Call, Control, Done};
 use crate::state::{Ctx, Event};
@@ -12,11 +12,8 @@ use crate::thread::{Frame, FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::describe::proto_of;
-use super::raise::{raise, unwind};
+use super::raise::{handled, raise};
 use super::{Action, Exit, concat, coroutine, describe};
-
-/// How many `__call` metamethods may lead to each other.
-const MAX_CALL_CHAIN: usize = 100;
 
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
 pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
@@ -37,7 +34,15 @@ pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
                 let repeatable = from_instruction
                     && matches!(*failure, Fail::Memory)
                     && matches!(action, Action::Call { on_return, .. } if !matches!(on_return, OnReturn::Concat(_)));
-                match thread.top_frame() {
+                let called_for = match thread.top_frame() {
+                    // The instruction has failed and will fail again.
+                    Some(frame) if repeatable && frame.kind.get() == FrameKind::Handler => {
+                        thread.entries.set(thread.entries.get() - 1);
+                        thread.pop_frame()
+                    }
+                    last => last,
+                };
+                match called_for {
                     Some(frame) if repeatable && frame.kind.get().is_lua() => {
                         frame.pc.set(frame.pc.get() - 1);
                         return Some(Exit::Memory);
@@ -84,25 +89,40 @@ pub(super) fn resolve_callable<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     func: usize,
-    mut count: usize,
+    count: usize,
 ) -> Result<usize, Failure<'gc>> {
-    for _ in 0..MAX_CALL_CHAIN {
-        let object = thread.slot(func).get();
-        if matches!(object, Value::Function(_) | Value::Native(_)) {
-            return Ok(count);
-        }
-        let handler = ctx.metamethod(object, Event::Call);
-        if handler.is_nil() {
-            return Err(not_callable(ctx, thread, object));
-        }
-        thread.reserve(ctx, func + count + 2)?;
-        for i in (func..=func + count).rev() {
-            thread.slot(i + 1).set(ctx.cx, thread.slot(i).get());
-        }
-        thread.slot(func).set(ctx.cx, handler);
-        count += 1;
+    let mut callee = thread.slot(func).get();
+    if is_function(callee) {
+        return Ok(count);
     }
-    Err(fail("'__call' chain too long"))
+    // The arguments move once, however long the chain is. One that does not end needs more slots
+    // than there are.
+    let mut added = 0;
+    while !is_function(callee) {
+        let handler = ctx.metamethod(callee, Event::Call);
+        if handler.is_nil() {
+            return Err(not_callable(ctx, thread, callee));
+        }
+        added += 1;
+        if !thread.has_room(func + count + added + 1) {
+            break;
+        }
+        callee = handler;
+    }
+    thread.reserve(ctx, func + count + added + 1)?;
+    for i in (func + 1..=func + count).rev() {
+        thread.slot(i + added).set(ctx.cx, thread.slot(i).get());
+    }
+    let mut callee = thread.slot(func).get();
+    for i in (0..=added).rev() {
+        thread.slot(func + i).set(ctx.cx, callee);
+        callee = ctx.metamethod(callee, Event::Call);
+    }
+    Ok(count + added)
+}
+
+fn is_function(value: Value<'_>) -> bool {
+    matches!(value, Value::Function(_) | Value::Native(_))
 }
 
 #[cold]
@@ -117,7 +137,7 @@ fn not_callable<'gc>(
         Some(format!(" ({kind} '{name}')"))
     });
     let type_name = describe::type_name(ctx, object);
-    fail(format!("attempt to call a {type_name} value{}", named.unwrap_or_default()))
+    operation_failed(format!("attempt to call a {type_name} value{}", named.unwrap_or_default()))
 }
 
 fn call<'gc>(
@@ -339,7 +359,7 @@ fn call_control<'gc>(
         }
         Control::Xpcall => {
             let handler = call.arg(1);
-            if !matches!(handler, Value::Function(_) | Value::Native(_)) {
+            if !is_function(handler) {
                 return Err(call.type_error(1, "function"));
             }
             // The callee must be right before its arguments.
@@ -446,10 +466,6 @@ fn finish_call<'gc>(
             let (func, on_return) = (caller.func.get() as usize, caller.on_return.get());
             Ok(Action::Return { from, count, func, on_return })
         }
-        OnReturn::Handled => {
-            ctx.state.error.set(ctx.cx, first());
-            Ok(unwind(ctx))
-        }
     }
 }
 
@@ -483,9 +499,11 @@ fn return_to_frame<'gc>(
             thread.entries.set(thread.entries.get() - 1);
             Ok(Action::Leave(Exit::Returned))
         }
+        FrameKind::Handler => Ok(handled(ctx, thread, func)),
         FrameKind::Native | FrameKind::Resume | FrameKind::Wrap | FrameKind::Yield => {
             unreachable!("these frames wait for the driver or for another thread")
         }
+        FrameKind::Failed => unreachable!("TH6: nothing returns to these frames"),
     }
 }
 

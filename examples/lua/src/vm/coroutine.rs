@@ -7,20 +7,24 @@
 use heap_api::Gc;
 
 use crate::bytecode::MULTI;
-use crate::error::{Fail, Failure, fail};
+use crate::error::{Failure, fail, operation_failed};
 use crate::state::Ctx;
-use crate::thread::{FrameKind, MAX_NESTING, OnReturn, Status, Thread};
+use crate::thread::{FrameKind, MAX_NESTING, NESTING_OVERFLOW, OnReturn, Status, Thread};
 use crate::value::Value;
 
 use super::Action;
+use super::raise::raise;
 
-/// Why a thread cannot be resumed, in the words of `coroutine.resume`.
+/// Why a thread cannot be resumed with values that fill its stack up to `end`, in the words of
+/// `coroutine.resume`.
 fn refusal<'gc>(
     resumer: Gc<'gc, Thread<'gc>>,
     thread: Gc<'gc, Thread<'gc>>,
+    end: usize,
 ) -> Option<&'static str> {
     match thread.status.get() {
-        Status::Suspended if resumer.nesting() >= MAX_NESTING => Some("C stack overflow"),
+        Status::Suspended if resumer.nesting() > MAX_NESTING => Some(NESTING_OVERFLOW),
+        Status::Suspended if !thread.has_room(end) => Some("too many arguments to resume"),
         Status::Suspended => None,
         Status::Dead => Some("cannot resume dead coroutine"),
         Status::Running | Status::Normal => Some("cannot resume non-suspended coroutine"),
@@ -38,7 +42,10 @@ pub(super) fn resume<'gc>(
     on_return: OnReturn,
 ) -> Result<Action, Failure<'gc>> {
     let thread = ctx.state.thread.get();
-    if let Some(message) = refusal(thread, target) {
+    // The new thread's function is in slot 0; a yielding call waits at its own place.
+    let waiting = target.top_frame();
+    let place = waiting.map_or(1, |frame| frame.func.get() as usize);
+    if let Some(message) = refusal(thread, target, place + count) {
         if kind == FrameKind::Wrap {
             return Err(fail(message));
         }
@@ -47,9 +54,6 @@ pub(super) fn resume<'gc>(
         thread.slot(func + 1).set(ctx.cx, message);
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
-    // The new thread's function is in slot 0; a yielding call waits at its own place.
-    let waiting = target.top_frame();
-    let place = waiting.map_or(1, |frame| frame.func.get() as usize);
     target.reserve(ctx, place + count)?;
     target.outer_nesting.set(thread.nesting() + 1);
     thread.push_frame(ctx, kind, func, args + count, on_return)?;
@@ -61,6 +65,10 @@ pub(super) fn resume<'gc>(
     target.resumer.set(ctx.cx, Some(thread));
     ctx.state.thread.set(ctx.cx, target);
     match waiting {
+        // A coroutine that has yielded goes on one level deeper than a new one can begin.
+        None if target.outer_nesting.get() > MAX_NESTING => {
+            Ok(raise(ctx, operation_failed(NESTING_OVERFLOW)))
+        }
         None => Ok(Action::Call { func: 0, count, on_return: OnReturn::Store(MULTI) }),
         Some(frame) => {
             target.pop_frame();
@@ -78,14 +86,12 @@ pub(super) fn suspend<'gc>(
     on_return: OnReturn,
 ) -> Result<Action, Failure<'gc>> {
     let thread = ctx.state.thread.get();
-    if thread.entries.get() > 0 && thread.resumer.get().is_some() {
-        return Err(fail("attempt to yield across a C-call boundary"));
-    }
     let Some(resumer) = thread.resumer.get() else {
-        // Real Lua has no position here either.
-        let message = ctx.str("attempt to yield from outside a coroutine")?;
-        return Err(Box::new(Fail::Value(Value::Str(message))));
+        return Err(operation_failed("attempt to yield from outside a coroutine"));
     };
+    if thread.entries.get() > 0 {
+        return Err(operation_failed("attempt to yield across a C-call boundary"));
+    }
     thread.push_frame(ctx, FrameKind::Yield, func, func + 1 + count, on_return)?;
     match hand_over(ctx, thread, resumer, func + 1, count) {
         Ok(action) => {
@@ -125,6 +131,9 @@ fn hand_over<'gc>(
     count: usize,
 ) -> Result<Action, Failure<'gc>> {
     let (func, on_return, kind) = waiting_call(resumer);
+    if !resumer.has_room(func + 1 + count) {
+        return Err(operation_failed("stack overflow"));
+    }
     resumer.reserve(ctx, func + 1 + count)?;
     back_to(ctx, thread, resumer);
     let prefix = usize::from(kind == FrameKind::Resume);

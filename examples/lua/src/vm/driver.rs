@@ -3,7 +3,7 @@
 use heap_api::{Cx, Gc, Root};
 
 use crate::bytecode::MULTI;
-use crate::error::{Fail, Failure, Raised, fail};
+use crate::error::{Fail, Failure, Raised, fail, operation_failed};
 use crate::native::{Body, Call, Done, SlowFn};
 use crate::state::{Ctx, Event, Host, State};
 use crate::stdlib::base::append_text;
@@ -292,6 +292,16 @@ impl<'a> Task<'a> {
         self.runner.call(func, args)
     }
 
+    /// The error that the last call raised goes no further: drops the frames that a failed call
+    /// leaves in a coroutine, see [`FrameKind::Failed`].
+    pub fn catch(&mut self) {
+        let ctx = self.runner.ctx();
+        let thread = ctx.state.thread.get();
+        while thread.top_frame().is_some_and(|frame| frame.func.get() as usize > self.func) {
+            thread.pop_frame();
+        }
+    }
+
     /// As [`Task::call`], with exactly `wanted` results.
     ///
     /// # Errors
@@ -348,7 +358,7 @@ impl<'a> Task<'a> {
                 }
                 Found::NotIndexable { object, .. } => {
                     let name = call.type_name(object);
-                    Err(Box::new(Fail::Plain(format!("attempt to index a {name} value"))))
+                    Err(operation_failed(format!("attempt to index a {name} value")))
                 }
             }
         })?;

@@ -850,7 +850,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::ForPrep { base, offset } => {
                 save!();
                 let [first, limit, step] = [0, 1, 2].map(|i| reg!(base.wrapping_add(i)));
-                match attempt!(forloop::prepare(first, limit, step)) {
+                match attempt!(forloop::prepare(ctx, first, limit, step)) {
                     Loop::Skip => jump!(offset),
                     Loop::Int { first, further } => {
                         set!(base.wrapping_add(1), Value::Int(further as i64));

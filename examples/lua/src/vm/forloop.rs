@@ -2,7 +2,10 @@
 
 use crate::error::{Failure, fail};
 use crate::number::{self, Number};
+use crate::state::Ctx;
 use crate::value::Value;
+
+use super::describe::type_name;
 
 /// A loop that is about to run.
 pub(super) enum Loop {
@@ -28,6 +31,7 @@ pub(super) enum Loop {
 
 /// Works out how often the loop runs.
 pub(super) fn prepare<'gc>(
+    ctx: Ctx<'gc>,
     first: Value<'gc>,
     limit: Value<'gc>,
     step: Value<'gc>,
@@ -36,7 +40,7 @@ pub(super) fn prepare<'gc>(
         if step == 0 {
             return Err(fail("'for' step is zero"));
         }
-        let Some(limit) = integer_limit(first, limit, step)? else { return Ok(Loop::Skip) };
+        let Some(limit) = integer_limit(ctx, first, limit, step)? else { return Ok(Loop::Skip) };
         let further = if step > 0 {
             (limit as u64).wrapping_sub(first as u64) / step as u64
         } else {
@@ -44,9 +48,9 @@ pub(super) fn prepare<'gc>(
         };
         return Ok(Loop::Int { first, further });
     }
-    let limit = float(limit, "limit")?;
-    let step = float(step, "step")?;
-    let first = float(first, "initial value")?;
+    let limit = float(ctx, limit, "limit")?;
+    let step = float(ctx, step, "step")?;
+    let first = float(ctx, first, "initial value")?;
     if step == 0.0 {
         return Err(fail("'for' step is zero"));
     }
@@ -57,6 +61,7 @@ pub(super) fn prepare<'gc>(
 
 /// The limit of an integer loop, clipped to the integers; `None` if the loop does not run.
 fn integer_limit<'gc>(
+    ctx: Ctx<'gc>,
     first: i64,
     limit: Value<'gc>,
     step: i64,
@@ -73,18 +78,18 @@ fn integer_limit<'gc>(
                 None => i64::MIN,
             }
         }
-        None => return Err(not_a_number("limit", limit)),
+        None => return Err(not_a_number(ctx, "limit", limit)),
     };
     let runs = if step > 0 { first <= limit } else { first >= limit };
     Ok(runs.then_some(limit))
 }
 
-fn float<'gc>(value: Value<'gc>, what: &str) -> Result<f64, Failure<'gc>> {
-    value.to_float().ok_or_else(|| not_a_number(what, value))
+fn float<'gc>(ctx: Ctx<'gc>, value: Value<'gc>, what: &str) -> Result<f64, Failure<'gc>> {
+    value.to_float().ok_or_else(|| not_a_number(ctx, what, value))
 }
 
 #[cold]
-fn not_a_number<'gc>(what: &str, value: Value<'gc>) -> Failure<'gc> {
-    let got = value.ty().name();
+fn not_a_number<'gc>(ctx: Ctx<'gc>, what: &str, value: Value<'gc>) -> Failure<'gc> {
+    let got = type_name(ctx, value);
     fail(format!("bad 'for' {what} (number expected, got {got})"))
 }

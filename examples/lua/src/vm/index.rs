@@ -1,6 +1,6 @@
 //! Indexing with `__index` and `__newindex`.
 
-use crate::error::{Failure, fail};
+use crate::error::{Failure, operation_failed};
 use crate::state::{Ctx, Event};
 use crate::table::SetError;
 use crate::value::Value;
@@ -65,7 +65,7 @@ pub fn index<'gc>(
         }
         object = handler;
     }
-    Err(fail("'__index' chain too long; possible loop"))
+    Err(operation_failed("'__index' chain too long; possible loop"))
 }
 
 /// Where an assignment ended.
@@ -124,15 +124,15 @@ pub fn assign<'gc>(
         }
         object = handler;
     }
-    Err(fail("'__newindex' chain too long; possible loop"))
+    Err(operation_failed("'__newindex' chain too long; possible loop"))
 }
 
 /// The virtual machine's words for a key that no table takes.
 #[cold]
 fn bad_key<'gc>(error: SetError) -> Failure<'gc> {
     match error {
-        SetError::NilKey => fail("table index is nil"),
-        SetError::NanKey => fail("table index is NaN"),
+        SetError::NilKey => operation_failed("table index is nil"),
+        SetError::NanKey => operation_failed("table index is NaN"),
         SetError::NoMemory => crate::error::NoMemory.into(),
     }
 }

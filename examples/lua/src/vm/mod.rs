@@ -34,6 +34,7 @@ pub use concat::append_number;
 pub use describe::current_line;
 pub use driver::{Runner, Task};
 pub use index::{Assigned, Found, assign, index};
+pub use raise::function_frames;
 pub use traceback::traceback;
 
 use crate::thread::OnReturn;

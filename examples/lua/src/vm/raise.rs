@@ -5,7 +5,7 @@ use heap_api::Gc;
 use crate::compiler::{NameKind, chunk_id, describe_call};
 use crate::error::{Fail, Failure, Raised};
 use crate::state::Ctx;
-use crate::thread::{Frame, FrameKind, OnReturn, Thread};
+use crate::thread::{Frame, FrameKind, MAX_NESTING, NESTING_OVERFLOW, OnReturn, Thread};
 use crate::value::Value;
 
 use super::coroutine::{back_to, waiting_call};
@@ -13,14 +13,13 @@ use super::describe::{current_pc, proto_of};
 use super::traceback::{global_name, traceback};
 use super::{Action, Exit};
 
-/// The frames of functions, innermost first: [`FrameKind::Entry`] is none.
-pub(super) fn function_frames<'gc>(
-    thread: Gc<'gc, Thread<'gc>>,
-) -> impl Iterator<Item = &'gc Frame> {
+/// The frames of functions, innermost first.
+#[must_use = "an iterator"]
+pub fn function_frames<'gc>(thread: Gc<'gc, Thread<'gc>>) -> impl Iterator<Item = &'gc Frame> {
     (0..thread.depth())
         .rev()
         .map(move |index| thread.frame(index))
-        .filter(|frame| frame.kind.get() != FrameKind::Entry)
+        .filter(|frame| frame.kind.get().is_function())
 }
 
 /// "file:line:" of the function at `level` (0 is the innermost), or nothing.
@@ -41,6 +40,12 @@ fn default_level<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
     }
 }
 
+/// Puts the position before a message about an operation: that of the innermost function, which
+/// has none if it is native.
+fn operation_message<'gc>(thread: Gc<'gc, Thread<'gc>>, message: &str) -> String {
+    position(thread, 0) + message
+}
+
 /// A position and the script's own text, if there is memory for both.
 fn joined(position: String, text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = position.into_bytes();
@@ -53,6 +58,7 @@ fn joined(position: String, text: &[u8]) -> Option<Vec<u8>> {
 #[expect(clippy::boxed_local, reason = "failures are boxed where they arise")]
 fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) {
     let thread = ctx.state.thread.get();
+    let mut is_handled = true;
     let bytes = match *failure {
         Fail::Value(value) => return (value, true),
         Fail::ValueAt(value, level) => match value {
@@ -65,7 +71,7 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
             _ => return (value, true),
         },
         Fail::Message(message) => (position(thread, default_level(thread)) + &message).into_bytes(),
-        Fail::Plain(message) => message.into_bytes(),
+        Fail::Operation(message) => operation_message(thread, &message).into_bytes(),
         Fail::Bytes(message) => {
             let mut bytes = position(thread, default_level(thread)).into_bytes();
             bytes.extend_from_slice(&message);
@@ -75,12 +81,16 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
             let message = argument_message(ctx, thread, index, &message);
             (position(thread, default_level(thread)) + &message).into_bytes()
         }
+        Fail::InHandler => {
+            is_handled = false;
+            b"error in error handling".to_vec()
+        }
         Fail::Memory | Fail::MemoryFinal => {
             return (Value::Str(ctx.state.out_of_memory), false);
         }
     };
     match ctx.str(bytes) {
-        Ok(text) => (Value::Str(text), true),
+        Ok(text) => (Value::Str(text), is_handled),
         Err(_) => (Value::Str(ctx.state.out_of_memory), false),
     }
 }
@@ -138,10 +148,8 @@ enum Handling {
     None,
     /// Call the function in this slot with the error value.
     Handler(usize),
-    /// Nobody catches the error: keep the stack's description.
+    /// Nothing catches the error: keep the stack's description.
     Traceback,
-    /// Handlers failed too often, one inside the other.
-    GiveUp,
 }
 
 fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
@@ -149,7 +157,6 @@ fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
         let frame = thread.frame(index);
         match frame.kind.get() {
             FrameKind::Pcall => return Handling::None,
-            FrameKind::Xpcall if !thread.has_room_for_handler() => return Handling::GiveUp,
             FrameKind::Xpcall => return Handling::Handler(frame.func.get() as usize + 1),
             _ => {}
         }
@@ -173,39 +180,56 @@ pub(super) fn throw(ctx: Ctx<'_>) -> Action {
     let thread = ctx.state.thread.get();
     match find_handling(ctx, thread) {
         Handling::None => {}
-        Handling::Handler(slot) => {
-            let func = free_slot(thread);
-            if thread.reserve_for_handler(ctx, func + 2).is_ok() {
-                let handler = thread.slot(slot).get();
-                thread.slot(func).set(ctx.cx, handler);
-                thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
-                return Action::Call { func, count: 1, on_return: OnReturn::Handled };
-            }
-        }
+        Handling::Handler(slot) => return call_handler(ctx, thread, slot),
         Handling::Traceback => {
-            *ctx.host.traceback.borrow_mut() = Some(traceback(ctx, thread, 0));
-        }
-        Handling::GiveUp => {
-            let message = ctx.str("error in error handling").unwrap_or(ctx.state.out_of_memory);
-            ctx.state.error.set(ctx.cx, Value::Str(message));
+            *ctx.host.traceback.borrow_mut() = Some(traceback(ctx, thread, None, 0));
         }
     }
     unwind(ctx)
 }
 
+/// Calls the message handler in a stack slot with the error in the state.
+fn call_handler<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, slot: usize) -> Action {
+    if thread.nesting() == MAX_NESTING {
+        // See `push_frame`.
+        let message = operation_message(thread, NESTING_OVERFLOW);
+        let message = ctx.str(message).unwrap_or(ctx.state.out_of_memory);
+        ctx.state.error.set(ctx.cx, Value::Str(message));
+    }
+    let func = free_slot(thread);
+    let on_return = OnReturn::Store(1);
+    let pushed = thread.reserve(ctx, func + 2).and_then(|()| {
+        thread.push_frame(ctx, FrameKind::Handler, func, func + 2, on_return).map(drop)
+    });
+    // TH5: a second attempt, for the error of the first, finds room or fails without a handler.
+    if let Err(failure) = pushed {
+        return raise(ctx, failure);
+    }
+    thread.entries.set(thread.entries.get() + 1);
+    thread.slot(func).set(ctx.cx, thread.slot(slot).get());
+    thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
+    Action::Call { func, count: 1, on_return }
+}
+
+/// The message handler whose frame is the last has returned a value at `func`: the error from now
+/// on.
+pub(super) fn handled<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, func: usize) -> Action {
+    ctx.state.error.set(ctx.cx, thread.slot(func).get());
+    unwind(ctx)
+}
+
 /// Drops frames up to the one that catches the error in the state.
 pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
-    loop {
-        let thread = ctx.state.thread.get();
-        let Some(frame) = thread.top_frame() else {
-            return die(ctx, thread);
-        };
+    let thread = ctx.state.thread.get();
+    for index in (0..thread.depth()).rev() {
+        let frame = thread.frame(index);
         let func = frame.func.get() as usize;
-        thread.pop_frame();
         match frame.kind.get() {
             FrameKind::Pcall | FrameKind::Xpcall => {
+                thread.cut_frames(index);
                 thread.close_upvals(ctx, func + 1);
                 thread.top.set(0);
+                thread.end_overflow(ctx, func + 2);
                 thread.slot(func).set(ctx.cx, Value::False);
                 thread.slot(func + 1).set(ctx.cx, ctx.state.error.get());
                 let on_return = frame.on_return.get();
@@ -215,11 +239,25 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
                 thread.entries.set(thread.entries.get() - 1);
                 thread.close_upvals(ctx, func);
                 thread.top.set(func as u32);
+                if is_doomed(ctx, thread, index) {
+                    frame.kind.set(FrameKind::Failed);
+                } else {
+                    thread.cut_frames(index);
+                }
                 return Action::Leave(Exit::Raised);
             }
+            FrameKind::Handler => thread.entries.set(thread.entries.get() - 1),
             _ => {}
         }
     }
+    die(ctx, thread)
+}
+
+/// Whether the thread will die of an error that has come down to frame `index`, unless a native
+/// function catches it.
+fn is_doomed<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, index: usize) -> bool {
+    !thread.ptr_eq(ctx.state.main_thread)
+        && !(0..index).any(|below| thread.frame(below).kind.get().is_protected())
 }
 
 /// A coroutine has no frame left that catches the error: it dies, and its resumer gets the error.
@@ -228,7 +266,7 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
         unreachable!("the main thread's first frame is an entry from Rust")
     };
     let error = ctx.state.error.get();
-    thread.retire(ctx);
+    thread.fail(ctx);
     thread.death.set(ctx.cx, error);
     let (func, on_return, kind) = waiting_call(resumer);
     if kind == FrameKind::Resume {
@@ -237,7 +275,8 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
         resumer.slot(func + 1).set(ctx.cx, error);
         return Action::Return { from: func, count: 2, func, on_return };
     }
-    // A wrapped coroutine passes its error on; text gets the position of the call.
+    // A wrapped coroutine is closed and passes its error on; text gets the position of the call.
+    thread.retire(ctx);
     if let Value::Str(text) = error {
         let bytes = joined(position(resumer, 1), text.as_bytes());
         if let Some(Ok(text)) = bytes.map(|bytes| ctx.str(bytes)) {

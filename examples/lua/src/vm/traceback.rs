@@ -5,6 +5,7 @@ use core::fmt::Write;
 use heap_api::Gc;
 
 use crate::compiler::{chunk_id, describe_call};
+use crate::function::Proto;
 use crate::state::Ctx;
 use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
@@ -40,22 +41,21 @@ pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<St
 fn function_name<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
-    frame: &Frame,
+    function: Value<'gc>,
+    proto: Option<&Proto<'gc>>,
     caller: Option<&Frame>,
 ) -> String {
-    let function = thread.slot(frame.func.get() as usize).get();
     if let Some(name) = global_name(ctx, function) {
         return format!("function '{name}'");
     }
-    let called_as =
-        caller.filter(|_| !(frame.kind.get() == FrameKind::LuaTail)).and_then(|caller| {
-            let proto = proto_of(thread, caller)?;
-            describe_call(&proto.data.0, current_pc(caller))
-        });
+    let called_as = caller.and_then(|caller| {
+        let proto = proto_of(thread, caller)?;
+        describe_call(&proto.data.0, current_pc(caller))
+    });
     if let Some((kind, name)) = called_as {
         return format!("{kind} '{name}'");
     }
-    match proto_of(thread, frame) {
+    match proto {
         Some(proto) if proto.data.0.line_defined == 0 => "main chunk".to_owned(),
         Some(proto) => {
             let data = &proto.data.0;
@@ -65,41 +65,73 @@ fn function_name<'gc>(
     }
 }
 
-/// Describes the calls of a thread from `level` on (0 is the innermost).
+/// An entry of a traceback.
+enum Level<'a> {
+    /// A native function that runs without a frame.
+    Frameless,
+    Frame(&'a Frame),
+    /// The program around the interpreter, of which real Lua sees one C function.
+    Host,
+}
+
+/// Describes the calls of a thread from `level` on. 0 is the innermost: the native function
+/// `running` if it has no frame, else the last frame. No level is below 0.
 #[must_use]
-pub fn traceback<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, level: usize) -> String {
+pub fn traceback<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    running: Option<Value<'gc>>,
+    level: i32,
+) -> String {
     let mut text = "stack traceback:".to_owned();
-    let total = function_frames(thread).count().saturating_sub(level);
+    let Ok(level) = usize::try_from(level) else { return text };
     let is_main = thread.ptr_eq(ctx.state.main_thread);
-    // Real Lua counts the C function that runs the script.
-    let shown_total = total + usize::from(is_main);
-    let skipped = if shown_total > FIRST + LAST { FIRST..shown_total - LAST } else { 0..0 };
-    let mut frames = function_frames(thread).skip(level).enumerate().peekable();
-    while let Some((index, frame)) = frames.next() {
+    let levels = || {
+        let frames = function_frames(thread).map(Level::Frame);
+        let host = is_main.then_some(Level::Host);
+        running.map(|_| Level::Frameless).into_iter().chain(frames).chain(host).skip(level)
+    };
+    let total = levels().count();
+    let skipped = if total > FIRST + LAST + 1 { FIRST..total - LAST } else { 0..0 };
+    let mut levels = levels().enumerate().peekable();
+    while let Some((index, level)) = levels.next() {
         if skipped.contains(&index) {
             if index == skipped.start {
-                let count = skipped.len();
+                // Real Lua does not count the level in whose place this line is.
+                let count = skipped.len() - 1;
                 let _ = write!(text, "\n\t...\t(skipping {count} levels)");
             }
             continue;
         }
-        let place = match proto_of(thread, frame) {
-            Some(proto) => {
+        let (function, frame) = match (level, running) {
+            (Level::Frame(frame), _) => (thread.slot(frame.func.get() as usize).get(), Some(frame)),
+            (Level::Frameless, Some(function)) => (function, None),
+            (Level::Host | Level::Frameless, _) => {
+                text.push_str("\n\t[C]: in ?");
+                continue;
+            }
+        };
+        // A native caller has no instruction that could name the callee.
+        let caller = match levels.peek() {
+            Some((_, Level::Frame(caller))) => Some(*caller),
+            _ => None,
+        };
+        let proto = frame.and_then(|frame| proto_of(thread, frame));
+        let place = match (proto, frame) {
+            (Some(proto), Some(frame)) => {
                 let data = &proto.data.0;
                 let line = data.line_info.get(current_pc(frame)).copied().unwrap_or(0);
                 format!("{}:{line}:", chunk_id(&data.source))
             }
-            None => "[C]:".to_owned(),
+            _ => "[C]:".to_owned(),
         };
-        // A native caller has no instruction that could name the callee.
-        let name = function_name(ctx, thread, frame, frames.peek().map(|next| next.1));
+        let is_tail_call = frame.is_some_and(|frame| frame.kind.get() == FrameKind::LuaTail);
+        let caller = caller.filter(|_| !is_tail_call);
+        let name = function_name(ctx, thread, function, proto, caller);
         let _ = write!(text, "\n\t{place} in {name}");
-        if frame.kind.get() == FrameKind::LuaTail {
+        if is_tail_call {
             text.push_str("\n\t(...tail calls...)");
         }
-    }
-    if is_main {
-        text.push_str("\n\t[C]: in ?");
     }
     text
 }

@@ -3,9 +3,9 @@
 //!
 //! * A1: a value on its way is on the body's own stack: [`load`] pushes it, [`store`] pops it.
 
-use crate::error::{Fail, Failure, Raised, fail};
+use crate::error::{Failure, Raised, fail, operation_failed};
 use crate::native::Call;
-use crate::state::{Ctx, Event};
+use crate::state::Event;
 use crate::value::Value;
 use crate::vm::{self, Assigned, Found, Task};
 
@@ -96,19 +96,9 @@ pub(super) fn length(task: &mut Task<'_>, object: usize) -> Result<i64, Raised> 
     })
 }
 
-/// An error without a position: the operators of the language give none inside a library function.
-#[cold]
-fn without_position<'gc>(ctx: Ctx<'gc>, message: String) -> Failure<'gc> {
-    match ctx.str(message) {
-        Ok(text) => Box::new(Fail::Value(Value::Str(text))),
-        Err(error) => error.into(),
-    }
-}
-
 #[cold]
 fn cannot<'gc>(call: &Call<'gc>, action: &str, value: Value<'gc>) -> Failure<'gc> {
-    let message = format!("attempt to {action} a {} value", call.type_name(value));
-    without_position(call.ctx, message)
+    operation_failed(format!("attempt to {action} a {} value", call.type_name(value)))
 }
 
 /// "attempt to compare ...".
@@ -119,10 +109,9 @@ pub(crate) fn not_comparable<'gc>(
     rhs: Value<'gc>,
 ) -> Failure<'gc> {
     let (left, right) = (call.type_name(lhs), call.type_name(rhs));
-    let message = if left == right {
+    operation_failed(if left == right {
         format!("attempt to compare two {left} values")
     } else {
         format!("attempt to compare {left} with {right}")
-    };
-    without_position(call.ctx, message)
+    })
 }

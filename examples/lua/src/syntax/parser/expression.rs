@@ -83,7 +83,7 @@ impl<'s> Parser<'s> {
             let line = self.current.line;
             self.advance()?;
             let operand = Box::new(self.sub_expression(UNARY_PRECEDENCE)?);
-            Expr { line, kind: ExprKind::Unary { op, operand } }
+            Expr { line, end: operand.end, kind: ExprKind::Unary { op, operand } }
         } else {
             self.simple_expression()?
         };
@@ -104,12 +104,21 @@ impl<'s> Parser<'s> {
 
     fn concat(&mut self, first: Expr<'s>, second: Expr<'s>, mut line: u32) -> Parsed<Expr<'s>> {
         let mut parts = vec![first, second];
+        let depth = self.depth;
         while self.at(&Token::Concat) {
             line = self.current.line;
             self.advance()?;
+            // C Lua recurses for each.
+            self.enter_level()?;
             parts.push(self.sub_expression(9)?);
         }
-        Ok(Expr { line, kind: ExprKind::Concat(parts) })
+        self.depth = depth;
+        Ok(self.expr(line, ExprKind::Concat(parts)))
+    }
+
+    /// An expression that ends with the last token.
+    fn expr(&self, line: u32, kind: ExprKind<'s>) -> Expr<'s> {
+        Expr { line, end: self.last_end as u32, kind }
     }
 
     fn simple_expression(&mut self) -> Parsed<Expr<'s>> {
@@ -128,29 +137,32 @@ impl<'s> Parser<'s> {
             }
             Token::Str(_) => {
                 let Token::Str(value) = self.advance()? else { unreachable!("matched above") };
-                return Ok(Expr { line, kind: ExprKind::Str(value) });
+                return Ok(self.expr(line, ExprKind::Str(value)));
             }
             Token::OpenBrace => return self.table(),
             Token::Function => {
                 self.advance()?;
                 let function = self.function_body(None, line)?;
-                return Ok(Expr { line: self.last_line, kind: ExprKind::Function(function) });
+                return Ok(self.expr(self.last_line, ExprKind::Function(function)));
             }
             _ => return self.suffixed_expression(),
         };
         self.advance()?;
-        Ok(Expr { line, kind })
+        Ok(self.expr(line, kind))
     }
 
     fn primary_expression(&mut self) -> Parsed<Expr<'s>> {
         let line = self.current.line;
         match self.current.token {
-            Token::Name(_) => Ok(Expr { line, kind: ExprKind::Name(self.name()?) }),
+            Token::Name(_) => {
+                let name = self.name()?;
+                Ok(self.expr(line, ExprKind::Name(name)))
+            }
             Token::OpenParen => {
                 self.advance()?;
                 let inner = Box::new(self.expression()?);
                 self.expect_match(&Token::CloseParen, &Token::OpenParen, line)?;
-                Ok(Expr { line: self.last_line, kind: ExprKind::Paren(inner) })
+                Ok(self.expr(self.last_line, ExprKind::Paren(inner)))
             }
             _ => Err(self.error("unexpected symbol")),
         }
@@ -170,15 +182,17 @@ impl<'s> Parser<'s> {
                 Token::Colon => {
                     self.advance()?;
                     let name = self.name()?;
-                    Suffix::Method { name, arguments: self.arguments(line)?, line }
+                    let arguments = self.arguments(line)?;
+                    Suffix::Method { name, arguments, line, end: self.last_end as u32 }
                 }
                 Token::OpenParen | Token::Str(_) | Token::OpenBrace => {
-                    Suffix::Call { arguments: self.arguments(line)?, line }
+                    let arguments = self.arguments(line)?;
+                    Suffix::Call { arguments, line, end: self.last_end as u32 }
                 }
                 _ => break,
             });
         }
-        Ok(suffixed(base, suffixes, self.last_line))
+        Ok(suffixed(base, suffixes, (self.last_line, self.last_end as u32)))
     }
 
     /// `[expression]`
@@ -205,7 +219,7 @@ impl<'s> Parser<'s> {
     }
 
     fn table(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
+        let (line, open) = (self.current.line, self.current.start as u32);
         self.advance()?;
         let mut items = Vec::new();
         while !self.at(&Token::CloseBrace) {
@@ -215,7 +229,7 @@ impl<'s> Parser<'s> {
             }
         }
         self.expect_match(&Token::CloseBrace, &Token::OpenBrace, line)?;
-        Ok(Expr { line, kind: ExprKind::Table(items) })
+        Ok(self.expr(line, ExprKind::Table { open, items }))
     }
 
     fn table_item(&mut self) -> Parsed<TableItem<'s>> {
@@ -244,21 +258,25 @@ impl<'s> Parser<'s> {
 }
 
 /// Wraps `base` if there is anything to apply to it.
-pub(super) fn suffixed<'s>(base: Expr<'s>, suffixes: Vec<Suffix<'s>>, line: u32) -> Expr<'s> {
+pub(super) fn suffixed<'s>(
+    base: Expr<'s>,
+    suffixes: Vec<Suffix<'s>>,
+    (line, end): (u32, u32),
+) -> Expr<'s> {
     if suffixes.is_empty() {
         return base;
     }
-    Expr { line, kind: ExprKind::Suffixed { base: Box::new(base), suffixes } }
+    Expr { line, end, kind: ExprKind::Suffixed { base: Box::new(base), suffixes } }
 }
 
 /// Adds an operator to the chain that ends in `left`. A chain that comes from parentheses is wrapped
 /// in [`ExprKind::Paren`], so every bare chain is one that may grow.
 fn chain<'s>(left: Expr<'s>, link: ChainLink<'s>) -> Expr<'s> {
-    let line = link.line;
+    let (line, end) = (link.line, link.operand.end);
     let (first, mut rest) = match left.kind {
         ExprKind::Chain { first, rest } => (first, rest),
-        kind => (Box::new(Expr { line: left.line, kind }), Vec::new()),
+        kind => (Box::new(Expr { line: left.line, end: left.end, kind }), Vec::new()),
     };
     rest.push(link);
-    Expr { line, kind: ExprKind::Chain { first, rest } }
+    Expr { line, end, kind: ExprKind::Chain { first, rest } }
 }
