@@ -39,13 +39,14 @@ impl<'s> Compiler<'s> {
             ExprKind::Name(name) => return self.variable(name),
             ExprKind::Paren(inner) => {
                 let mut exp = self.expression(inner)?;
+                self.current.line = expr.line;
                 self.current.discharge(&mut exp);
                 return Ok(exp);
             }
             ExprKind::Suffixed { base, suffixes } => return self.suffixed(base, suffixes),
             ExprKind::Table { open, items } => {
                 self.current.reached = Reached::after(*open);
-                return self.table(items, expr.line, expr.end);
+                return self.table(items, expr.line, (expr.end, expr.end_line));
             }
             ExprKind::Unary { op, operand } => {
                 let mut exp = self.expression(operand)?;
@@ -69,6 +70,7 @@ impl<'s> Compiler<'s> {
     fn push_and_go_on(&mut self, expr: &Expr<'s>) -> Result<(), SyntaxError> {
         let mut exp = self.expression(expr)?;
         self.current.reached.further = 1;
+        self.current.line = expr.next_line;
         self.current.put_next(&mut exp)?;
         Ok(())
     }
@@ -132,12 +134,13 @@ impl<'s> Compiler<'s> {
                     self.current.index(&mut exp, Exp::new(key))?;
                     self.current.reached = Reached::after(name.end);
                 }
-                Suffix::Index(key) => {
+                Suffix::Index { key, line } => {
                     self.current.put_any_or_upvalue(&mut exp)?;
                     let mut key = self.expression(key)?;
                     self.current.put_value(&mut key)?;
                     self.current.reached.further = 1;
                     self.current.index(&mut exp, key)?;
+                    self.current.line = *line;
                 }
                 Suffix::Call { arguments, line, end } => {
                     let func = self.current.put_next(&mut exp)?;
@@ -168,6 +171,9 @@ impl<'s> Compiler<'s> {
         let mut last = self.expression_list(arguments)?;
         let state = &mut self.current;
         state.reached = Reached::after(end);
+        if let Some(argument) = arguments.last() {
+            state.line = argument.next_line;
+        }
         let args = if last.is_multi() {
             state.set_open_results(&last)?;
             MULTI
@@ -193,7 +199,7 @@ impl<'s> Compiler<'s> {
             self.current.reached.further = 1;
             self.current.left_operand(link.op, &mut left)?;
             let right = self.expression(&link.operand)?;
-            left = self.current.binary(link.op, left, right, link.line)?;
+            left = self.current.binary(link.op, left, right, [link.line, link.operand.end_line])?;
         }
         Ok(left)
     }
@@ -221,7 +227,12 @@ impl<'s> Compiler<'s> {
         Ok(Exp::new(Place::Pending(pc)))
     }
 
-    fn table(&mut self, items: &[TableItem<'s>], line: u32, end: u32) -> Result<Exp, SyntaxError> {
+    fn table(
+        &mut self,
+        items: &[TableItem<'s>],
+        line: u32,
+        (end, end_line): (u32, u32),
+    ) -> Result<Exp, SyntaxError> {
         let pc = self.current.emit(Op::NewTable { dst: 0, array: 0, hash: 0 });
         let mut table = Exp::new(Place::Pending(pc));
         let register = self.current.put_next(&mut table)?;
@@ -240,8 +251,10 @@ impl<'s> Compiler<'s> {
                     // C Lua has read what follows before it takes the register.
                     if index + 1 < items.len() {
                         self.current.reached.further = 1;
+                        self.current.line = value.next_line;
                     } else {
                         self.current.reached = Reached::after(end);
+                        self.current.line = end_line;
                     }
                     self.current.put_next(&mut exp)?;
                     pushed += 1;

@@ -100,13 +100,14 @@ impl FunctionState<'_> {
         Ok(())
     }
 
-    /// Completes `left op right`.
+    /// Completes `left op right`. `lines` are that of the operator, where arithmetic is reported, and
+    /// the last one of the right operand, where comparisons are.
     pub(super) fn binary(
         &mut self,
         op: BinaryOp,
         mut left: Exp,
         mut right: Exp,
-        line: u32,
+        [line, end_line]: [u32; 2],
     ) -> Result<Exp, SyntaxError> {
         use BinaryOp::*;
         self.discharge(&mut right);
@@ -119,8 +120,8 @@ impl FunctionState<'_> {
                 self.join(&mut right.when_true, left.when_true);
                 Ok(right)
             }
-            Eq | Ne => self.equality(op, left, right, line),
-            Lt | Le | Gt | Ge => self.order(op, left, right, line),
+            Eq | Ne => self.equality(op, left, right, end_line),
+            Lt | Le | Gt | Ge => self.order(op, left, right, end_line),
             _ => {
                 if let Some(place) = fold(op, &left, &right) {
                     return Ok(Exp::new(place));

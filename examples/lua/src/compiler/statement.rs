@@ -270,9 +270,8 @@ impl<'s> Compiler<'s> {
 
     // ---- control flow ----
 
-    /// Evaluates a condition; returns the branches that are taken when it is false.
-    fn condition(&mut self, expr: &Expr<'s>) -> Result<JumpList, SyntaxError> {
-        let mut exp = self.expression(expr)?;
+    /// Tests a condition; returns the branches that are taken when it is false.
+    fn exit_if_false(&mut self, mut exp: Exp) -> Result<JumpList, SyntaxError> {
         if exp.place == Place::Nil {
             exp.place = Place::False;
         }
@@ -286,12 +285,16 @@ impl<'s> Compiler<'s> {
             if let [Stat { kind: StatKind::Break, line }] = body.stats.as_slice() {
                 // The condition itself leaves the loop.
                 let mut exp = self.expression(condition)?;
+                self.current.line = condition.next_line;
                 self.current.branch_on(&mut exp, Sense::True)?;
                 self.current.drop_values(exp.when_true);
                 self.current.break_with(exp.when_true, *line);
                 continue;
             }
-            let next_arm = self.condition(condition)?;
+            let exp = self.expression(condition)?;
+            // Tested after `then`.
+            self.current.line = condition.next_line;
+            let next_arm = self.exit_if_false(exp)?;
             self.block(body)?;
             if index + 1 < arms.len() || otherwise.is_some() {
                 let mut end = self.current.jump();
@@ -309,7 +312,8 @@ impl<'s> Compiler<'s> {
 
     fn while_loop(&mut self, condition: &Expr<'s>, body: &Block<'s>) -> Done {
         let start = self.current.here();
-        let exit = self.condition(condition)?;
+        let condition = self.expression(condition)?;
+        let exit = self.exit_if_false(condition)?;
         self.current.enter_block(BlockKind::Loop);
         self.block(body)?;
         self.current.jump_back(start);

@@ -169,6 +169,10 @@ pub struct Expr<'s> {
     pub line: u32,
     /// Byte offset after its last token.
     pub end: u32,
+    /// Line of its last token.
+    pub end_line: u32,
+    /// Line of the token that follows.
+    pub next_line: u32,
     /// What it computes.
     pub kind: ExprKind<'s>,
 }
@@ -245,7 +249,12 @@ pub enum Suffix<'s> {
     /// `.name`
     Field(Name<'s>),
     /// `[key]`
-    Index(Expr<'s>),
+    Index {
+        /// the key
+        key: Expr<'s>,
+        /// line of the `]`
+        line: u32,
+    },
     /// `(arguments)`; `line` is where the call is reported
     Call {
         /// the arguments

@@ -11,7 +11,6 @@ mod expression;
 
 use std::mem;
 
-use self::expression::suffixed;
 use super::ast::{
     Attribute, Block, Expr, ExprKind, Function, LocalName, Name, Stat, StatKind, Suffix, Target,
 };
@@ -244,7 +243,7 @@ impl<'s> Parser<'s> {
             Token::Local => {
                 self.advance()?;
                 Some(if self.accept(&Token::Function)? {
-                    self.local_function(line)?
+                    self.local_function()?
                 } else {
                     self.local_statement()?
                 })
@@ -372,14 +371,14 @@ impl<'s> Parser<'s> {
     fn function_statement(&mut self, line: u32) -> Parsed<StatKind<'s>> {
         self.advance()?;
         let name = self.name()?;
-        let base = Expr { line: name.line, end: name.end, kind: ExprKind::Name(name) };
+        let base = self.expr(name.line, ExprKind::Name(name));
         let mut suffixes = Vec::new();
         let mut is_method = false;
         while !is_method && (self.at(&Token::Dot) || self.at(&Token::Colon)) {
             is_method = self.advance()? == Token::Colon;
             suffixes.push(Suffix::Field(self.name()?));
         }
-        let place = suffixed(base, suffixes, (self.last_line, self.last_end as u32));
+        let place = self.suffixed(base, suffixes);
         let next_line = self.current.line;
         let self_param = is_method.then_some(Name {
             text: b"self",
@@ -390,10 +389,9 @@ impl<'s> Parser<'s> {
         Ok(StatKind::Function { target: Target { place, next_line }, function })
     }
 
-    fn local_function(&mut self, line: u32) -> Parsed<StatKind<'s>> {
+    fn local_function(&mut self) -> Parsed<StatKind<'s>> {
         let name = self.new_local()?;
-        // The body starts on the line of `function`, for C Lua too; here `local` is on it.
-        let function = self.function_body(None, line.max(self.last_line))?;
+        let function = self.function_body(None, self.current.line)?;
         Ok(StatKind::LocalFunction { name, function })
     }
 
@@ -470,7 +468,7 @@ impl<'s> Parser<'s> {
         let is_place = match &place.kind {
             ExprKind::Name(_) => true,
             ExprKind::Suffixed { suffixes, .. } => {
-                matches!(suffixes.last(), Some(Suffix::Field(_) | Suffix::Index(_)))
+                matches!(suffixes.last(), Some(Suffix::Field(_) | Suffix::Index { .. }))
             }
             _ => false,
         };

@@ -83,7 +83,7 @@ impl<'s> Parser<'s> {
             let line = self.current.line;
             self.advance()?;
             let operand = Box::new(self.sub_expression(UNARY_PRECEDENCE)?);
-            Expr { line, end: operand.end, kind: ExprKind::Unary { op, operand } }
+            self.expr(line, ExprKind::Unary { op, operand })
         } else {
             self.simple_expression()?
         };
@@ -117,8 +117,14 @@ impl<'s> Parser<'s> {
     }
 
     /// An expression that ends with the last token.
-    fn expr(&self, line: u32, kind: ExprKind<'s>) -> Expr<'s> {
-        Expr { line, end: self.last_end as u32, kind }
+    pub(super) fn expr(&self, line: u32, kind: ExprKind<'s>) -> Expr<'s> {
+        Expr {
+            line,
+            end: self.last_end as u32,
+            end_line: self.last_line,
+            next_line: self.current.line,
+            kind,
+        }
     }
 
     fn simple_expression(&mut self) -> Parsed<Expr<'s>> {
@@ -169,7 +175,8 @@ impl<'s> Parser<'s> {
     }
 
     pub(super) fn suffixed_expression(&mut self) -> Parsed<Expr<'s>> {
-        let line = self.current.line;
+        // C Lua's line is that of the last token it has read.
+        let line = self.ahead.as_ref().unwrap_or(&self.current).line;
         let base = self.primary_expression()?;
         let mut suffixes = Vec::new();
         loop {
@@ -178,7 +185,10 @@ impl<'s> Parser<'s> {
                     self.advance()?;
                     Suffix::Field(self.name()?)
                 }
-                Token::OpenBracket => Suffix::Index(self.bracketed()?),
+                Token::OpenBracket => {
+                    let key = self.bracketed()?;
+                    Suffix::Index { key, line: self.last_line }
+                }
                 Token::Colon => {
                     self.advance()?;
                     let name = self.name()?;
@@ -192,7 +202,15 @@ impl<'s> Parser<'s> {
                 _ => break,
             });
         }
-        Ok(suffixed(base, suffixes, (self.last_line, self.last_end as u32)))
+        Ok(self.suffixed(base, suffixes))
+    }
+
+    /// Wraps `base` if there is anything to apply to it.
+    pub(super) fn suffixed(&self, base: Expr<'s>, suffixes: Vec<Suffix<'s>>) -> Expr<'s> {
+        if suffixes.is_empty() {
+            return base;
+        }
+        self.expr(self.last_line, ExprKind::Suffixed { base: Box::new(base), suffixes })
     }
 
     /// `[expression]`
@@ -257,26 +275,15 @@ impl<'s> Parser<'s> {
     }
 }
 
-/// Wraps `base` if there is anything to apply to it.
-pub(super) fn suffixed<'s>(
-    base: Expr<'s>,
-    suffixes: Vec<Suffix<'s>>,
-    (line, end): (u32, u32),
-) -> Expr<'s> {
-    if suffixes.is_empty() {
-        return base;
-    }
-    Expr { line, end, kind: ExprKind::Suffixed { base: Box::new(base), suffixes } }
-}
-
 /// Adds an operator to the chain that ends in `left`. A chain that comes from parentheses is wrapped
 /// in [`ExprKind::Paren`], so every bare chain is one that may grow.
 fn chain<'s>(left: Expr<'s>, link: ChainLink<'s>) -> Expr<'s> {
-    let (line, end) = (link.line, link.operand.end);
+    let line = link.line;
+    let Expr { end, end_line, next_line, .. } = link.operand;
     let (first, mut rest) = match left.kind {
         ExprKind::Chain { first, rest } => (first, rest),
-        kind => (Box::new(Expr { line: left.line, end: left.end, kind }), Vec::new()),
+        kind => (Box::new(Expr { kind, ..left }), Vec::new()),
     };
     rest.push(link);
-    Expr { line, end, kind: ExprKind::Chain { first, rest } }
+    Expr { line, end, end_line, next_line, kind: ExprKind::Chain { first, rest } }
 }
