@@ -38,3 +38,10 @@ show(tostring(2 ^ 31), tostring(1e15), tostring(-1e15), tostring(123456.789e3))
 print(tostring({}):match("^table: ") ~= nil, tostring(print):match("^function: ") ~= nil,
   tostring(coroutine.create(print)):match("^thread: ") ~= nil, tostring(io.stdout):match("^file %(") ~= nil)
 print(#tostring(12345), tostring(1) == "1", tostring(tostring(tostring(5))) == nil)
+-- A sign and spaces with a base.
+for _, text in ipairs {
+  "+1Z", "-1z", "  +ff\t", "\v\f\r\n1\v\f", "-+1", "+-1", "++1", "+ 1", "- 1", "+", "-", "", " ", "1 1", "1\0",
+  "1_0", "7fffffffffffffff", "ffffffffffffffff", "+10000000000000000", "0x10", "1e1", "1.0",
+} do
+  print(("%q"):format(text), tonumber(text, 36), tonumber(text, 16), tonumber(text, 10), tonumber(text, 2))
+end

@@ -3,21 +3,91 @@
 
 mod support;
 
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
 use support::{errors, lua};
 
 /// Runs a chunk of source.
-fn chunk(options: &[&str], source: &str) -> std::process::Output {
+fn chunk(options: &[&str], source: &str) -> Output {
     let mut arguments = options.to_vec();
     arguments.extend(["-e", source]);
     lua(".", &arguments)
 }
 
 #[track_caller]
-fn assert_fails(output: &std::process::Output, message: &str) {
+fn assert_fails(output: &Output, message: &str) {
     let text = errors(output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(message), "expected {message:?} in {text:?}");
     assert!(!text.contains("panicked") && !text.contains("corruption"), "{text}");
+}
+
+/// Runs `lua OPTIONS...`, which gets `input` on its standard input after a pause.
+fn with_input(options: &[&str], pause: Duration, input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lua"))
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the interpreter starts");
+    std::thread::sleep(pause);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input).expect("the interpreter reads");
+    drop(stdin);
+    child.wait_with_output().expect("the interpreter ends")
+}
+
+#[track_caller]
+fn assert_prints(output: &Output, expected: &str) {
+    assert!(output.status.success(), "{:?} {}", output.status, errors(output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
+fn a_script_may_have_a_mark_and_a_line_for_the_shell() {
+    let lines = "print(debug.getinfo(1).currentline)\nprint(...)";
+    let path = std::env::temp_dir().join(format!("lua-header-{}.lua", std::process::id()));
+    let file = path.to_str().expect("a readable path");
+    for (mark, header, line) in [
+        ("", "", 1),
+        ("", "#!/usr/bin/env lua\n", 2),
+        ("", "#\n", 2),
+        ("\u{feff}", "", 1),
+        ("\u{feff}", "# x\n", 2),
+    ] {
+        let source = format!("{mark}{header}{lines}");
+        let expected = format!("{line}\na\n");
+        let output = with_input(&["-", "a"], Duration::ZERO, source.as_bytes());
+        assert_prints(&output, &expected);
+        std::fs::write(&path, &source).unwrap();
+        assert_prints(&lua(".", &[file, "a"]), &expected);
+        for call in ["loadfile(FILE)('a')", "dofile(FILE)", "loadfile()('a')", "dofile()"] {
+            let chunk = call.replace("FILE", &format!("[=[{file}]=]"));
+            let expected = if call.contains("'a'") { &expected } else { &format!("{line}\n\n") };
+            assert_prints(
+                &with_input(&["-e", &chunk], Duration::ZERO, source.as_bytes()),
+                expected,
+            );
+        }
+    }
+    // Nothing but that line, without an end.
+    assert_prints(&with_input(&["-"], Duration::ZERO, b"# return 1"), "");
+    std::fs::remove_file(&path).unwrap();
+    // A chunk that is no file has no such line, whatever its name.
+    let output = chunk(&[], "print(load('# x\\nreturn 1', '@file'))");
+    assert_prints(&output, "nil\tfile:1: unexpected symbol near '#'\n");
+}
+
+/// The script waits for a second, and then works until its clock says that it has.
+#[test]
+fn the_clock_counts_the_processs_own_time() {
+    let script = "local before = os.clock() io.read() local waited = os.clock() - before \
+                  before = os.clock() repeat for _ = 1, 1e5 do end until os.clock() > before + 0.1 \
+                  print(waited < 0.5)";
+    assert_prints(&with_input(&["-e", script], Duration::from_secs(1), b"\n"), "true\n");
 }
 
 #[test]
@@ -122,7 +192,7 @@ const TOO_LONG: &str = r#"
 #[cfg(target_os = "linux")]
 #[test]
 fn a_result_that_the_system_has_no_memory_for_is_an_error() {
-    let output = std::process::Command::new("sh")
+    let output = Command::new("sh")
         .args(["-c", r#"ulimit -v 250000 && exec "$0" -e "$1""#])
         .args([env!("CARGO_BIN_EXE_lua"), TOO_LONG])
         .output()

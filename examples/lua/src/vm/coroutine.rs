@@ -55,8 +55,8 @@ pub(super) fn resume<'gc>(
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
     target.reserve(ctx, place + count)?;
-    target.outer_nesting.set(thread.nesting() + 1);
     thread.push_frame(ctx, kind, func, args + count, on_return)?;
+    target.outer_nesting.set(thread.nesting() + 1);
     for i in 0..count {
         target.slot(place + i).set(ctx.cx, thread.slot(args + i).get());
     }
