@@ -101,7 +101,7 @@ impl Reached {
     /// An error at the token that comes next.
     #[cold]
     fn error(self, text: &[u8], chunk_name: &str, message: &str) -> SyntaxError {
-        let mut lexer = Lexer::new(text, chunk_name, 0, 1);
+        let mut lexer = Lexer::new(text, chunk_name);
         let mut further = self.further;
         loop {
             let lexeme = match lexer.next_lexeme() {

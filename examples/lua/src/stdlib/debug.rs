@@ -56,26 +56,23 @@ fn traceback<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let ctx = call.ctx;
     let (function, line) = match call.arg(0) {
-        Value::Int(level) => {
-            let frameless = call.frameless();
-            let frame = |level: i64| {
-                let level = usize::try_from(level).ok()?;
-                vm::function_frames(call.thread).nth(level)
-            };
-            // Level 0 is `getinfo` itself.
-            match (frameless, level) {
-                (Some(function), 0) => (function, None),
-                _ => match frame(level - i64::from(frameless.is_some())) {
-                    Some(frame) => (
-                        call.thread.slot(frame.func.get() as usize).get(),
-                        vm::current_line(call.thread, frame),
-                    ),
-                    None => return call.ret(Value::Nil),
-                },
+        function @ (Value::Function(_) | Value::Native(_)) => (function, None),
+        _ => {
+            // A C `int`, as in real Lua. Level 0 is `getinfo` itself.
+            let level = i64::from(call.int(0)? as i32);
+            match call.frameless() {
+                Some(function) if level == 0 => (function, None),
+                frameless => {
+                    let level = usize::try_from(level - i64::from(frameless.is_some())).ok();
+                    let mut frames = vm::function_frames(call.thread);
+                    let Some(frame) = level.and_then(|level| frames.nth(level)) else {
+                        return call.ret(Value::Nil);
+                    };
+                    let function = call.thread.slot(frame.func.get() as usize).get();
+                    (function, vm::current_line(call.thread, frame))
+                }
             }
         }
-        function @ (Value::Function(_) | Value::Native(_)) => (function, None),
-        _ => return Err(call.type_error(0, "number")),
     };
     let info = Table::new(ctx)?;
     set_field(ctx, info, "func", function)?;

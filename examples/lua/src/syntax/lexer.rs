@@ -43,9 +43,9 @@ pub struct Lexer<'s> {
 }
 
 impl<'s> Lexer<'s> {
-    /// A lexer for `source`, starting at byte `position`, which is on `line`.
-    pub fn new(source: &'s [u8], chunk_name: &'s str, position: usize, line: u32) -> Self {
-        Lexer { source, chunk_name, position, line }
+    /// A lexer at the beginning of `source`.
+    pub fn new(source: &'s [u8], chunk_name: &'s str) -> Self {
+        Lexer { source, chunk_name, position: 0, line: 1 }
     }
 
     /// The next token; [`Token::Eof`] again and again at the end.
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     fn tokens(source: &str) -> Vec<Token<'_>> {
-        let mut lexer = Lexer::new(source.as_bytes(), "=input", 0, 1);
+        let mut lexer = Lexer::new(source.as_bytes(), "=input");
         let mut tokens = Vec::new();
         loop {
             match lexer.next_lexeme().unwrap().token {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn string(source: &[u8]) -> Vec<u8> {
-        match Lexer::new(source, "=input", 0, 1).next_lexeme().unwrap().token {
+        match Lexer::new(source, "=input").next_lexeme().unwrap().token {
             Token::Str(value) => value.into_owned(),
             other => panic!("{other:?}"),
         }
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn comments_and_line_ends_are_counted() {
         let source = b"--[==[ x\n]]\n]==] a -- b\r\nc\n\r--[ d\ne";
-        let mut lexer = Lexer::new(source, "=input", 0, 1);
+        let mut lexer = Lexer::new(source, "=input");
         let mut lines = Vec::new();
         loop {
             let lexeme = lexer.next_lexeme().unwrap();

@@ -31,7 +31,7 @@ pub fn parse<'s>(
     chunk_name: &'s str,
     max_depth: usize,
 ) -> Result<Function<'s>, SyntaxError> {
-    let mut lexer = Lexer::new(source, chunk_name, 0, 1);
+    let mut lexer = Lexer::new(source, chunk_name);
     let current = lexer.next_lexeme()?;
     let mut parser = Parser {
         chunk_name,

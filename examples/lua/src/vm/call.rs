@@ -8,7 +8,7 @@ use crate::error::{Fail, Failure, operation_failed};
 use crate::function::{Closure, NativeFn, Proto};
 use crate::native::{Body, Call, Control, Done};
 use crate::state::{Ctx, Event};
-use crate::thread::{Frame, FrameKind, OnReturn, Thread};
+use crate::thread::{Frame, FrameKind, OnReturn, STACK_LIMIT, Thread};
 use crate::value::Value;
 
 use super::describe::proto_of;
@@ -95,8 +95,8 @@ pub(super) fn resolve_callable<'gc>(
     if is_function(callee) {
         return Ok(count);
     }
-    // The arguments move once, however long the chain is. One that does not end needs more slots
-    // than there are.
+    // The arguments move once, however long the chain is. One that has no end needs more slots than
+    // there are.
     let mut added = 0;
     while !is_function(callee) {
         let handler = ctx.metamethod(callee, Event::Call);
@@ -104,7 +104,7 @@ pub(super) fn resolve_callable<'gc>(
             return Err(not_callable(ctx, thread, callee));
         }
         added += 1;
-        if !thread.has_room(func + count + added + 1) {
+        if added > 2 * STACK_LIMIT {
             break;
         }
         callee = handler;
@@ -161,7 +161,7 @@ fn call<'gc>(
     }
 }
 
-fn final_failure(failure: Failure<'_>) -> Failure<'_> {
+pub(super) fn final_failure(failure: Failure<'_>) -> Failure<'_> {
     match *failure {
         Fail::Memory => Box::new(Fail::MemoryFinal),
         _ => failure,
