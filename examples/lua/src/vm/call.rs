@@ -85,7 +85,7 @@ pub(super) fn metamethod<'gc, const N: usize>(
 
 /// Replaces a callable object at `func` by its `__call` metamethod with the object as first
 /// argument, until there is a function. Returns the number of arguments.
-pub(super) fn resolve_callable<'gc>(
+fn resolve_callable<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     func: usize,
@@ -161,7 +161,7 @@ fn call<'gc>(
     }
 }
 
-pub(super) fn final_failure(failure: Failure<'_>) -> Failure<'_> {
+fn final_failure(failure: Failure<'_>) -> Failure<'_> {
     match *failure {
         Fail::Memory => Box::new(Fail::MemoryFinal),
         _ => failure,
@@ -224,8 +224,33 @@ fn copy_params<'gc>(
     }
 }
 
+/// Calls the value at `from` for a `return` of the running frame. [`Action::Go`]: it is a Lua function
+/// and has taken over the frame.
+#[inline(never)]
+pub(super) fn tail_call<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    frame: &Frame,
+    func: usize,
+    given: usize,
+) -> Result<Action, Failure<'gc>> {
+    let count = resolve_callable(ctx, thread, func, given)?;
+    let Value::Function(closure) = thread.slot(func).get() else {
+        return Ok(Action::Call { func, count, on_return: OnReturn::Tail });
+    };
+    let entered = tail_enter(ctx, thread, frame, closure, func, count);
+    // Where arguments have moved, the instruction cannot run again (VM1).
+    if count == given {
+        entered?
+    } else {
+        entered.map_err(final_failure)?
+    }
+    Ok(Action::Go)
+}
+
 /// Puts a Lua function in the place of its caller, whose frame it takes over.
-pub(super) fn tail_enter<'gc>(
+#[inline(always)]
+fn tail_enter<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     frame: &Frame,

@@ -26,8 +26,8 @@ use crate::value::Value;
 
 use super::arith::{Arith, arith, power};
 use super::call::{
-    enter, final_failure, instruction_failed, metamethod, native_failed, perform, resolve_callable,
-    store_results, tail_enter, varargs, wait_for_driver,
+    enter, instruction_failed, metamethod, native_failed, perform, store_results, tail_call,
+    varargs, wait_for_driver,
 };
 use super::concat::concat;
 use super::describe::{Origin, arith_error, order_error, type_error};
@@ -798,19 +798,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 if close {
                     running.thread.close_upvals(ctx, running.base);
                 }
-                let thread = running.thread;
-                let given = count;
-                let count = attempt!(resolve_callable(ctx, thread, func, given));
-                match thread.slot(func).get() {
-                    Value::Function(callee) => {
-                        let entered = tail_enter(ctx, thread, running.frame, callee, func, count);
-                        // Where arguments have moved, the instruction cannot run again (VM1).
-                        let moved = count != given;
-                        attempt!(if moved { entered.map_err(final_failure) } else { entered });
+                match attempt!(tail_call(ctx, running.thread, running.frame, func, count)) {
+                    Action::Go => {
                         load!();
                         poll!();
                     }
-                    _ => act!(Action::Call { func, count, on_return: OnReturn::Tail }),
+                    action => act!(action),
                 }
             }
             Op::Return { first, count, close } => {

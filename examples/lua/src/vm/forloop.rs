@@ -30,6 +30,7 @@ pub(super) enum Loop {
 }
 
 /// Works out how often the loop runs.
+#[inline(never)]
 pub(super) fn prepare<'gc>(
     ctx: Ctx<'gc>,
     first: Value<'gc>,
