@@ -7,8 +7,13 @@ use support::{assert_prints, errors, files, lua};
 
 /// Programs that build so much that a collection at every safepoint would take
 /// minutes.
-const TOO_BIG_FOR_STRESS: [&str; 3] =
-    ["coroutine_depth.lua", "collectgarbage_api.lua", "stack_overflow.lua"];
+const TOO_BIG_FOR_STRESS: [&str; 5] = [
+    "coroutine_depth.lua",
+    "collectgarbage_api.lua",
+    "message_handlers.lua",
+    "nesting_limits.lua",
+    "stack_overflow.lua",
+];
 
 #[test]
 fn programs_print_what_real_lua_prints() {
