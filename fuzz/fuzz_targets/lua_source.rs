@@ -52,6 +52,7 @@ fn watch() {
 fuzz_target!(|source: &[u8]| {
     WATCHDOG.call_once(|| drop(std::thread::spawn(watch)));
     let config = Config::new()
+        .hash_seed(0)
         .max_heap_bytes(HEAP_BYTES)
         .stress(source.len() % 4 == 3)
         .output(Box::new(std::io::sink()));

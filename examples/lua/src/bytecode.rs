@@ -102,8 +102,8 @@ pub enum Op {
     /// `R[dst + 1] = R[object]; R[dst] = R[object][K[key]]` with `__index`: prepares `o:m(...)`.
     /// Read `R[object]` first: `dst` or `dst + 1` may be `object`.
     SelfField { dst: u8, object: u8, key: u32 },
-    /// `R[dst] = {}` with size hints. `array` saturates at 65535; both may be 0.
-    NewTable { dst: u8, array: u16, hash: u32 },
+    /// `R[dst] = {}` with size hints. `hash` saturates at 65535; both may be 0.
+    NewTable { dst: u8, hash: u16, array: u32 },
     /// `R[table][first + i] = R[table + 1 + i]` for `0 <= i < count`, raw (no metamethods: the
     /// table is fresh). `count == MULTI`: up to `top`. `first >= 1`.
     SetList { table: u8, count: u8, first: u32 },

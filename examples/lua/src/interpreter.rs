@@ -7,6 +7,7 @@ use std::time::Duration;
 use heap_api::{Heap, Root};
 
 use crate::error::{NoMemory, Raised};
+use crate::hash::{HashSeed, random_seed};
 use crate::interrupt::Interrupter;
 use crate::state::{Host, State};
 use crate::stdlib::base::append_text;
@@ -20,6 +21,7 @@ pub struct Config {
     heap: heap_api::Config,
     max_heap_bytes: Option<usize>,
     output: Option<Box<dyn Write + Send>>,
+    hash_seed: Option<u64>,
 }
 
 impl Config {
@@ -62,6 +64,15 @@ impl Config {
     #[must_use]
     pub fn stress(mut self, on: bool) -> Config {
         self.heap = self.heap.stress(on);
+        self
+    }
+
+    /// The seed of the hash functions, which decides in which order a traversal meets keys. Without
+    /// it every interpreter draws a random one, so that nobody can choose keys that collide; a fixed
+    /// seed is for runs that are to repeat exactly.
+    #[must_use]
+    pub fn hash_seed(mut self, seed: u64) -> Config {
+        self.hash_seed = Some(seed);
         self
     }
 
@@ -129,7 +140,9 @@ impl Interpreter {
     pub fn new(config: Config) -> Result<Interpreter, ScriptError> {
         let heap = Heap::new(config.heap);
         let output = config.output.unwrap_or_else(|| Box::new(std::io::stdout()));
-        let host = Host::new(&heap, output, config.max_heap_bytes.unwrap_or(usize::MAX));
+        let buffer_limit = config.max_heap_bytes.unwrap_or(usize::MAX);
+        let hash_seed = HashSeed::new(config.hash_seed.unwrap_or_else(random_seed));
+        let host = Host::new(&heap, output, buffer_limit, hash_seed);
         let mut cx = heap.enter();
         let root = {
             let state = State::new(&cx, &host)?;

@@ -15,6 +15,7 @@ pub mod bytecode;
 pub mod compiler;
 pub mod error;
 pub mod function;
+pub mod hash;
 mod interpreter;
 pub mod interrupt;
 pub mod ldate;

@@ -48,6 +48,10 @@ struct Options {
     #[arg(long)]
     background_sweep: bool,
 
+    /// Seed of the hash functions, for runs that are to repeat exactly; random by default
+    #[arg(long, value_name = "N")]
+    hash_seed: Option<u64>,
+
     /// Check every invariant of the heap at the end
     #[arg(long)]
     verify_heap: bool,
@@ -111,6 +115,9 @@ fn run(options: &Options) -> ExitCode {
     }
     if let Some(microseconds) = options.gc_slice {
         config = config.mark_slice(Duration::from_micros(microseconds));
+    }
+    if let Some(seed) = options.hash_seed {
+        config = config.hash_seed(seed);
     }
     let mut interpreter = match Interpreter::new(config) {
         Ok(interpreter) => interpreter,

@@ -9,6 +9,7 @@ use std::io::Write;
 use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
 
 use crate::error::NoMemory;
+use crate::hash::HashSeed;
 use crate::interrupt::Interrupt;
 use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
@@ -190,6 +191,8 @@ impl<'gc> Ctx<'gc> {
 
 /// The part of an interpreter that is not in the heap.
 pub struct Host {
+    /// The constants of the hash functions.
+    pub hash_seed: HashSeed,
     /// All short strings (weak).
     pub strings: RefCell<InternSet<LuaStr>>,
     /// Where `print` and `io.write` go.
@@ -214,13 +217,22 @@ pub struct Host {
     pub files: OpenFiles,
     /// Whether the script is to stop.
     pub interrupt: Interrupt,
+    /// Slots and nodes that resizing tables has looked at or made (T7 of [`crate::table`]).
+    #[cfg(test)]
+    pub table_work: Cell<u64>,
 }
 
 impl Host {
     /// The host part of an interpreter for `heap`.
     #[must_use]
-    pub fn new(heap: &Heap, output: Box<dyn Write + Send>, buffer_limit: usize) -> Host {
+    pub fn new(
+        heap: &Heap,
+        output: Box<dyn Write + Send>,
+        buffer_limit: usize,
+        hash_seed: HashSeed,
+    ) -> Host {
         Host {
+            hash_seed,
             strings: RefCell::new(InternSet::new(heap)),
             output: RefCell::new(output),
             random: Cell::new([1, 2, 3, 4]),
@@ -233,6 +245,8 @@ impl Host {
             warnings: Cell::new(false),
             files: OpenFiles::default(),
             interrupt: Interrupt::default(),
+            #[cfg(test)]
+            table_work: Cell::new(0),
         }
     }
 }

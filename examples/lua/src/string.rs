@@ -3,15 +3,15 @@
 //! * S1: a string of at most [`SHORT_MAX`] bytes is *short* and interned: equal short strings are
 //!   the same object, so they compare by address and their hash is known from birth.
 //! * S2: the intern set is weak ([`heap_api::InternSet`]): it keeps no string alive.
-//! * S3: long strings are compared by content and hashed when they first serve as a key.
+//! * S3: long strings are compared by content and hashed when they first serve as a key; until then
+//!   they have the seed for it in the place of the hash.
 
 use core::cell::Cell;
-use core::hash::Hasher;
 
 use heap_api::{Cx, Gc, Tailed, Trace};
-use rustc_hash::FxHasher;
 
 use crate::error::NoMemory;
+use crate::hash::HashSeed;
 use crate::state::{Ctx, Host};
 
 /// Longest interned string.
@@ -38,11 +38,12 @@ pub type LuaStr = Tailed<StrHead, u8>;
 #[derive(Clone, Copy, Trace)]
 pub struct Str<'gc>(Gc<'gc, LuaStr>);
 
-fn hash_bytes(bytes: &[u8]) -> u32 {
-    let mut hasher = FxHasher::default();
-    hasher.write(bytes);
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)) as u32
+impl StrHead {
+    /// That of a long string; in place of a hash it has the seed for one (S3).
+    #[inline(always)]
+    fn long(host: &Host) -> StrHead {
+        StrHead { hash: Cell::new(host.hash_seed.narrow), form: Cell::new(Form::Long) }
+    }
 }
 
 impl<'gc> Str<'gc> {
@@ -54,8 +55,7 @@ impl<'gc> Str<'gc> {
     #[inline]
     pub fn new(ctx: Ctx<'gc>, bytes: &[u8]) -> Result<Str<'gc>, NoMemory> {
         if bytes.len() > SHORT_MAX {
-            let head = StrHead { hash: Cell::new(0), form: Cell::new(Form::Long) };
-            return Ok(Str(ctx.cx.try_alloc_tailed_copy(head, bytes)?));
+            return Ok(Str(ctx.cx.try_alloc_tailed_copy(StrHead::long(ctx.host), bytes)?));
         }
         Self::intern(ctx.cx, ctx.host, bytes)
     }
@@ -66,7 +66,7 @@ impl<'gc> Str<'gc> {
     ///
     /// If the heap has no memory for it.
     pub(crate) fn intern(cx: &'gc Cx, host: &Host, bytes: &[u8]) -> Result<Str<'gc>, NoMemory> {
-        let hash = hash_bytes(bytes);
+        let hash = host.hash_seed.bytes(bytes);
         let mut strings = host.strings.borrow_mut();
         if let Some(found) = strings.find(cx, hash, |text| text.tail == *bytes) {
             return Ok(Str(found));
@@ -92,8 +92,7 @@ impl<'gc> Str<'gc> {
         byte: impl FnMut(usize) -> u8,
     ) -> Result<Str<'gc>, NoMemory> {
         assert!(len > SHORT_MAX, "short strings are interned (S1)");
-        let head = StrHead { hash: Cell::new(0), form: Cell::new(Form::Long) };
-        Ok(Str(ctx.cx.try_alloc_tailed_fn(head, len, byte)?))
+        Ok(Str(ctx.cx.try_alloc_tailed_fn(StrHead::long(ctx.host), len, byte)?))
     }
 
     /// The content.
@@ -142,7 +141,8 @@ impl<'gc> Str<'gc> {
     pub(crate) fn hash(self) -> u32 {
         let head = &self.0.as_ref().header;
         if head.form.get() == Form::Long {
-            head.hash.set(hash_bytes(self.as_bytes()));
+            let seed = HashSeed::new(head.hash.get().into());
+            head.hash.set(seed.bytes(self.as_bytes()));
             head.form.set(Form::LongHashed);
         }
         head.hash.get()

@@ -1,8 +1,9 @@
 //! Tables: an array part and a hash part, both objects of their own in the heap.
 //!
 //! The hash part is a chained scatter table with Brent's variation, the sizes of both parts follow
-//! from a count of the keys at every rehash: the scheme of PUC-Rio Lua (`ltable.c`). Here the link
-//! of a chain lies in the padding of its key, so a node is two values, 32 bytes.
+//! from a count of the keys at a rehash: the scheme of PUC-Rio Lua (`ltable.c`). Here the link of a
+//! chain lies in the padding of its key, so a node is two values, 32 bytes. Hashes depend on a seed
+//! of the interpreter ([`crate::hash`]).
 //!
 //! * T1: keys are normalised: a float with an integer value is stored as that integer.
 //! * T2: integer keys `1..=array.len()` are in the array part, never in the hash part.
@@ -11,6 +12,17 @@
 //! * T4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
 //! * T5: a colliding node that is not in its main position leaves it to the newcomer.
 //! * T6: what a failed insertion (no memory) leaves behind is the table as it was.
+//! * T7: any sequence of operations on a table costs amortised constant time for each, apart from the
+//!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
+//!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
+//!     * Nodes: a rehash leaves at least a quarter of the new nodes free ([`with_slack`]), unless there
+//!       are very few. An insertion takes at most one, and the next rehash comes when none is left.
+//!     * Array part, counting it: see [`Table::is_worth_counting`]. A long one is counted once after it
+//!       has grown, at the growth's expense, and then only when the insertions since the last count
+//!       ([`Table::credit`]) have come to a certain part of its length.
+//!     * Array part, growing: more than half of it is in use then. Between two growths without a
+//!       shrinking in between its length doubles. A shrinking is the outcome of a count, and leaves no
+//!       credit: the growth after it needs a count that has been paid for.
 
 use core::cell::Cell;
 
@@ -18,6 +30,7 @@ use heap_api::{Cx, Gc, Slot, Tailed, Trace};
 
 use crate::error::NoMemory;
 use crate::function::{Closure, NativeFn};
+use crate::hash::{scatter, scatter_integer};
 use crate::number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
@@ -123,6 +136,8 @@ impl<'gc> Node<'gc> {
 pub struct NodesHead {
     /// All nodes from here on are in use; `u32::MAX` marks the shared empty hash part.
     last_free: Cell<u32>,
+    /// For the hashes of numbers and addresses.
+    seed: u32,
 }
 
 /// A hash part.
@@ -144,7 +159,7 @@ impl<'gc> EmptyParts<'gc> {
     ///
     /// If the heap has no memory for it.
     pub fn new(cx: &'gc Cx) -> Result<EmptyParts<'gc>, NoMemory> {
-        let head = NodesHead { last_free: Cell::new(SHARED) };
+        let head = NodesHead { last_free: Cell::new(SHARED), seed: 0 };
         Ok(EmptyParts {
             array: cx.try_alloc_slice_fn(0, |_| Slot::new(Value::Nil))?,
             nodes: cx.try_alloc_tailed_fn(head, 1, |_| Node::empty())?,
@@ -162,6 +177,8 @@ pub struct Table<'gc> {
     border: Cell<u32>,
     /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
     absent: Cell<u8>,
+    /// See [`Table::credit`].
+    credit: Cell<[u8; 3]>,
 }
 
 const _: () = assert!(size_of::<Table<'_>>() == 32);
@@ -194,19 +211,21 @@ impl<'gc> From<SetError> for crate::error::Failure<'gc> {
     }
 }
 
-fn mix(word: u64) -> u32 {
-    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
-}
+/// Places the hash part of a table with more keys than this keeps a quarter of its nodes free (T7).
+const FEW: usize = 8;
 
-fn hash<'gc>(key: Value<'gc>) -> u32 {
+/// An array part of at most this length is counted at every rehash (T7).
+const SHORT_ARRAY: usize = 64;
+
+fn hash(key: Value<'_>, seed: u32) -> u32 {
     match key {
         Value::Nil => 0,
         Value::False => 0,
         Value::True => 1,
-        Value::Int(i) => mix(i as u64),
-        Value::Float(f) => mix(f.get().to_bits()),
+        Value::Int(i) => scatter_integer(i, seed),
+        Value::Float(f) => scatter(f.get().to_bits(), seed),
         Value::Str(s) => s.hash(),
-        other => mix(other.address().unwrap_or(0) as u64),
+        other => scatter(other.address().unwrap_or(0) as u64, seed),
     }
 }
 
@@ -243,6 +262,7 @@ impl<'gc> Table<'gc> {
             metatable: Slot::new(None),
             border: Cell::new(0),
             absent: Cell::new(0),
+            credit: Cell::new([0; 3]),
         })?)
     }
 
@@ -258,6 +278,7 @@ impl<'gc> Table<'gc> {
         hash: usize,
     ) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
         let empty = &ctx.state.no_parts;
+        let credit = credit_of_new_array(array);
         let array = if array == 0 { empty.array } else { new_array(ctx, array)? };
         let nodes = if hash == 0 { empty.nodes } else { new_nodes(ctx, hash)? };
         Ok(ctx.cx.try_alloc(Table {
@@ -266,6 +287,7 @@ impl<'gc> Table<'gc> {
             metatable: Slot::new(None),
             border: Cell::new(0),
             absent: Cell::new(0),
+            credit: Cell::new(packed(credit)),
         })?)
     }
 
@@ -309,20 +331,41 @@ impl<'gc> Table<'gc> {
     pub fn get_int(&self, key: i64) -> Value<'gc> {
         match self.array.get().as_ref().get(array_index(key)) {
             Some(slot) => slot.get(),
+            None if self.has_no_nodes() => Value::Nil,
             None => self.hash_get_int(key),
         }
     }
 
+    /// Whether the hash part is the empty one (T3).
+    #[inline(always)]
+    fn has_no_nodes(&self) -> bool {
+        self.nodes.get().as_ref().header.last_free.get() == SHARED
+    }
+
+    #[inline(never)]
     fn hash_get_int(&self, key: i64) -> Value<'gc> {
+        let hash = scatter_integer(key, self.seed());
+        self.hash_int_slot(key, hash).map_or(Value::Nil, Slot::get)
+    }
+
+    /// The seed for the hashes of this table's keys.
+    #[inline(always)]
+    fn seed(&self) -> u32 {
+        self.nodes.get().as_ref().header.seed
+    }
+
+    /// The slot of an integer key in the hash part.
+    #[inline(always)]
+    fn hash_int_slot(&self, key: i64, hash: u32) -> Option<&'gc Slot<Value<'gc>>> {
         let nodes = &self.nodes.get().as_ref().tail;
-        let mut at = mix(key as u64) as usize & (nodes.len() - 1);
+        let mut at = hash as usize & (nodes.len() - 1);
         while let Some(node) = nodes.get(at) {
             match node.key.get() {
-                Key::Int(_, k) if k == key => return node.value.get(),
+                Key::Int(_, k) if k == key => return Some(&node.value),
                 other => at = other.link() as usize,
             }
         }
-        Value::Nil
+        None
     }
 
     /// The slot of an integer key that the array part covers.
@@ -392,13 +435,13 @@ impl<'gc> Table<'gc> {
     }
 
     fn hash_get(&self, key: Value<'gc>) -> Value<'gc> {
-        self.node_of(key).map_or(Value::Nil, |(_, node)| node.value.get())
+        self.node_of(key, hash(key, self.seed())).map_or(Value::Nil, |(_, node)| node.value.get())
     }
 
-    /// The node of a normalised key.
-    fn node_of(&self, key: Value<'gc>) -> Option<(usize, &'gc Node<'gc>)> {
+    /// The node of a normalised key with this hash.
+    fn node_of(&self, key: Value<'gc>, hash: u32) -> Option<(usize, &'gc Node<'gc>)> {
         let nodes = &self.nodes.get().as_ref().tail;
-        let mut at = hash(key) as usize & (nodes.len() - 1);
+        let mut at = hash as usize & (nodes.len() - 1);
         while let Some(node) = nodes.get(at) {
             let found = node.key.get();
             // A float key is never an integer here (T1), so this compares like with like.
@@ -447,8 +490,21 @@ impl<'gc> Table<'gc> {
                 slot.set(ctx.cx, value);
                 Ok(())
             }
-            None => self.hash_set(ctx, Value::Int(key), value),
+            None => self.hash_set_int(ctx, key, value),
         }
+    }
+
+    #[inline(never)]
+    fn hash_set_int(&self, ctx: Ctx<'gc>, key: i64, value: Value<'gc>) -> Result<(), NoMemory> {
+        let hash = scatter_integer(key, self.seed());
+        if let Some(slot) = self.hash_int_slot(key, hash) {
+            slot.set(ctx.cx, value);
+            return Ok(());
+        }
+        if value.is_nil() {
+            return Ok(());
+        }
+        self.insert(ctx, Value::Int(key), hash, value)
     }
 
     /// Assigns a string key.
@@ -467,13 +523,14 @@ impl<'gc> Table<'gc> {
             if value.is_nil() {
                 return Ok(());
             }
-            return self.insert(ctx, Value::Str(key), value);
+            return self.insert(ctx, Value::Str(key), key.short_hash(), value);
         }
         self.hash_set(ctx, Value::Str(key), value)
     }
 
     fn hash_set(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
-        if let Some((_, node)) = self.node_of(key) {
+        let hash = hash(key, self.seed());
+        if let Some((_, node)) = self.node_of(key, hash) {
             node.value.set(ctx.cx, value);
             self.absent.set(0);
             return Ok(());
@@ -481,45 +538,56 @@ impl<'gc> Table<'gc> {
         if value.is_nil() {
             return Ok(());
         }
-        self.insert(ctx, key, value)
+        self.insert(ctx, key, hash, value)
     }
 
     /// Adds a normalised key that is not present.
-    fn insert(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
+    fn insert(
+        &self,
+        ctx: Ctx<'gc>,
+        key: Value<'gc>,
+        hash: u32,
+        value: Value<'gc>,
+    ) -> Result<(), NoMemory> {
         self.absent.set(0);
         let nodes = self.nodes.get().as_ref();
-        if nodes.header.last_free.get() != SHARED && insert_node(ctx, nodes, key, value) {
+        if !self.has_no_nodes() && insert_node(ctx, nodes, key, hash, value) {
             return Ok(());
         }
+        self.insert_after_rehash(ctx, key, value)
+    }
+
+    #[inline(never)]
+    fn insert_after_rehash(
+        &self,
+        ctx: Ctx<'gc>,
+        key: Value<'gc>,
+        value: Value<'gc>,
+    ) -> Result<(), NoMemory> {
         self.rehash(ctx, key)?;
         // There is room now, in one part or the other.
-        match key {
-            Value::Int(i) => match self.array_slot(i) {
-                Some(slot) => slot.set(ctx.cx, value),
-                None => {
-                    insert_node(ctx, self.nodes.get().as_ref(), key, value);
-                }
-            },
-            _ => {
-                insert_node(ctx, self.nodes.get().as_ref(), key, value);
-            }
+        if let Value::Int(i) = key
+            && let Some(slot) = self.array_slot(i)
+        {
+            slot.set(ctx.cx, value);
+        } else {
+            put(ctx, self.nodes.get().as_ref(), key, value);
         }
         Ok(())
     }
 
     // ---- sizes ----
 
-    /// Chooses new sizes for both parts, with room for `extra`.
+    /// Chooses new sizes for both parts, with room for `extra` (T7).
     #[inline(never)]
     fn rehash(&self, ctx: Ctx<'gc>, extra: Value<'gc>) -> Result<(), NoMemory> {
-        let mut census = Census { slices: [0; 33], integers: 0 };
-        for (i, slot) in self.array_part().iter().enumerate() {
-            if !slot.get().is_nil() {
-                census.count(i as i64 + 1);
-            }
+        let mut census = Census::default();
+        let nodes = &self.nodes.get().as_ref().tail;
+        let mut keys = 1;
+        if let Value::Int(i) = extra {
+            census.count(i);
         }
-        let mut keys = census.integers;
-        for node in &self.nodes.get().as_ref().tail {
+        for node in nodes {
             if !node.value.get().is_nil() {
                 keys += 1;
                 if let Key::Int(_, i) = node.key.get() {
@@ -527,47 +595,79 @@ impl<'gc> Table<'gc> {
                 }
             }
         }
-        keys += 1;
-        if let Value::Int(i) = extra {
-            census.count(i);
+        let old_array = self.array_part();
+        let mut credit = self.credit() + (nodes.len() / 4).max(1);
+        let mut array = old_array.len();
+        if Self::is_worth_counting(array, credit, &census) {
+            for (i, slot) in old_array.iter().enumerate() {
+                if !slot.get().is_nil() {
+                    keys += 1;
+                    census.count(i as i64 + 1);
+                }
+            }
+            let covered;
+            (array, covered) = census.array_size();
+            keys -= covered;
+            credit = if array > old_array.len() { credit_of_new_array(array) } else { 0 };
+            note_work(ctx, old_array.len());
         }
-        let (array, in_array) = census.array_size();
-        self.resize(ctx, array, keys - in_array)
+        self.rebuild(ctx, array, with_slack(keys))?;
+        self.credit.set(packed(credit));
+        Ok(())
     }
 
-    /// Gives the parts new sizes and distributes the content.
+    /// How many insertions into the hash part, at least, there have been since the array part was last
+    /// counted. A long array part starts with as many as the first count costs that has a prospect of
+    /// finding that the part should grow.
+    #[inline]
+    fn credit(&self) -> usize {
+        let [a, b, c] = self.credit.get();
+        u32::from_le_bytes([a, b, c, 0]) as usize
+    }
+
+    /// Whether a rehash is to count how much of the array part is in use, which costs time in
+    /// proportion to its length, and choose a new length for it. That is so when there is credit, and
+    /// with less credit already if the integer keys outside, which `census` has, would make the part
+    /// grow provided that all of it is in use.
+    fn is_worth_counting(array: usize, credit: usize, census: &Census) -> bool {
+        if array <= SHORT_ARRAY || credit >= (2 * credit_of_new_array(array)).min(MAX_CREDIT) {
+            return true;
+        }
+        if credit < credit_of_new_array(array) {
+            return false;
+        }
+        let mut full = census.clone();
+        full.count_all(array);
+        full.array_size().0 > array
+    }
+
+    /// Makes both parts anew, with the same content: an array part of `array` elements, a hash part of
+    /// at least `hash` nodes, which must be enough for all keys that the array part does not cover.
     ///
     /// # Errors
     ///
     /// If there is no memory; nothing has changed then (T6).
-    pub fn resize(&self, ctx: Ctx<'gc>, array: usize, hash: usize) -> Result<(), NoMemory> {
+    fn rebuild(&self, ctx: Ctx<'gc>, array: usize, hash: usize) -> Result<(), NoMemory> {
         let old_array = self.array_part();
         let old_nodes = self.nodes.get();
         let new_array_part = if array == old_array.len() {
             self.array.get()
-        } else if array == 0 {
-            ctx.state.no_parts.array
         } else {
-            let fill = |i: usize| Slot::new(old_array.get(i).map_or(Value::Nil, Slot::get));
-            ctx.cx.try_alloc_slice_fn(array, fill)?
+            resized_array(ctx, old_array, array)?
         };
-        let spilled = old_array.get(array..).unwrap_or(&[]);
-        let spilled_count = spilled.iter().filter(|slot| !slot.get().is_nil()).count();
-        let hash = hash.max(spilled_count);
         let new_nodes_part =
             if hash == 0 { ctx.state.no_parts.nodes } else { new_nodes(ctx, hash)? };
-        self.array.set(ctx.cx, new_array_part);
+        note_work(ctx, old_nodes.tail.len() + new_nodes_part.tail.len());
+        if array != old_array.len() {
+            note_work(ctx, old_array.len() + array);
+            self.array.set(ctx.cx, new_array_part);
+            self.border.set(0);
+        }
         self.nodes.set(ctx.cx, new_nodes_part);
-        self.border.set(0);
-        for (i, slot) in spilled.iter().enumerate() {
+        for (i, slot) in old_array.iter().enumerate().skip(array) {
             let value = slot.get();
             if !value.is_nil() {
-                insert_node(
-                    ctx,
-                    new_nodes_part.as_ref(),
-                    Value::Int((array + i) as i64 + 1),
-                    value,
-                );
+                put(ctx, new_nodes_part.as_ref(), Value::Int(i as i64 + 1), value);
             }
         }
         for node in &old_nodes.as_ref().tail {
@@ -580,9 +680,7 @@ impl<'gc> Table<'gc> {
                 Value::Int(i) if array_index(i) < array => {
                     new_array_part.as_ref()[array_index(i)].set(ctx.cx, value);
                 }
-                _ => {
-                    insert_node(ctx, new_nodes_part.as_ref(), key, value);
-                }
+                _ => put(ctx, new_nodes_part.as_ref(), key, value),
             }
         }
         Ok(())
@@ -594,12 +692,25 @@ impl<'gc> Table<'gc> {
     ///
     /// If there is no memory for it.
     pub fn reserve_array(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
-        if len <= self.array_part().len() {
+        let old = self.array_part();
+        if len <= old.len() {
             return Ok(());
         }
-        let nodes = &self.nodes.get().as_ref().tail;
-        let live = nodes.iter().filter(|node| !node.value.get().is_nil()).count();
-        self.resize(ctx, len, live)
+        let new = resized_array(ctx, old, len)?;
+        note_work(ctx, old.len() + len);
+        if !self.has_no_nodes() {
+            // T2: what the array part covers now leaves the hash part.
+            for (i, slot) in new.as_ref().iter().enumerate().skip(old.len()) {
+                let key = i as i64 + 1;
+                if let Some(found) = self.hash_int_slot(key, scatter_integer(key, self.seed())) {
+                    slot.set(ctx.cx, found.replace(ctx.cx, Value::Nil));
+                }
+            }
+        }
+        self.array.set(ctx.cx, new);
+        self.border.set(0);
+        self.credit.set(packed(credit_of_new_array(len)));
+        Ok(())
     }
 
     /// A border: `n` with `t[n] ~= nil` (or `n == 0`) and `t[n + 1] == nil`.
@@ -648,9 +759,7 @@ impl<'gc> Table<'gc> {
 
     /// A border at or after `present`, which is 0 or a key with a value.
     fn hash_border(&self, mut present: i64) -> i64 {
-        if self.nodes.get().header.last_free.get() == SHARED
-            || self.hash_get_int(present + 1).is_nil()
-        {
+        if self.has_no_nodes() || self.hash_get_int(present + 1).is_nil() {
             return present;
         }
         present += 1;
@@ -697,7 +806,11 @@ impl<'gc> Table<'gc> {
                 };
                 match normal {
                     Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
-                    _ => array.len() + self.node_of(normal).ok_or(InvalidKey)?.0 + 1,
+                    _ => {
+                        array.len()
+                            + self.node_of(normal, hash(normal, self.seed())).ok_or(InvalidKey)?.0
+                            + 1
+                    }
                 }
             }
         };
@@ -726,25 +839,78 @@ fn new_array<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, [Slot<Value<'gc>>
     Ok(ctx.cx.try_alloc_slice_fn(len, |_| Slot::new(Value::Nil))?)
 }
 
+/// An array part with the content of another, as far as it reaches.
+fn resized_array<'gc>(
+    ctx: Ctx<'gc>,
+    old: &[Slot<Value<'gc>>],
+    len: usize,
+) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
+    if len == 0 {
+        return Ok(ctx.state.no_parts.array);
+    }
+    let fill = |i: usize| Slot::new(old.get(i).map_or(Value::Nil, Slot::get));
+    Ok(ctx.cx.try_alloc_slice_fn(len, fill)?)
+}
+
+/// The insertions that pay for the first count of an array part of this length.
+fn credit_of_new_array(len: usize) -> usize {
+    (len / 16).min(MAX_CREDIT)
+}
+
+/// Most that [`Table::credit`] can be.
+const MAX_CREDIT: usize = (1 << 24) - 1;
+
+fn packed(credit: usize) -> [u8; 3] {
+    let [a, b, c, _] = (credit.min(MAX_CREDIT) as u32).to_le_bytes();
+    [a, b, c]
+}
+
+/// How many nodes a rehash makes for so many keys: a power of two, of which a quarter stays free (T7)
+/// unless the keys are few. A full hash part of living keys doubles by the power of two alone.
+fn with_slack(keys: usize) -> usize {
+    let nodes = keys.next_power_of_two();
+    match keys {
+        0 => 0,
+        _ if keys > FEW && keys > nodes - nodes / 4 => 2 * nodes,
+        _ => nodes,
+    }
+}
+
+/// Counts slots and nodes that were looked at or made, for the tests of T7.
+#[inline(always)]
+fn note_work(ctx: Ctx<'_>, slots: usize) {
+    #[cfg(test)]
+    ctx.host.table_work.set(ctx.host.table_work.get() + slots as u64);
+    #[cfg(not(test))]
+    let _ = (ctx, slots);
+}
+
 fn new_nodes<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, Nodes<'gc>>, NoMemory> {
     // Links are 32 bits wide.
     if len > 1 << 31 {
         return Err(NoMemory);
     }
     let len = len.next_power_of_two();
-    let head = NodesHead { last_free: Cell::new(len as u32) };
+    let last_free = Cell::new(len as u32);
+    let head = NodesHead { last_free, seed: ctx.host.hash_seed.narrow };
     Ok(ctx.cx.try_alloc_tailed_fn(head, len, |_| Node::empty())?)
 }
 
-/// Puts a new key into a hash part; says whether there was room.
+/// Puts a new key into a hash part that has room.
+fn put<'gc>(ctx: Ctx<'gc>, nodes: &'gc Nodes<'gc>, key: Value<'gc>, value: Value<'gc>) {
+    insert_node(ctx, nodes, key, hash(key, nodes.header.seed), value);
+}
+
+/// Puts a new key with this hash into a hash part; says whether there was room.
 fn insert_node<'gc>(
     ctx: Ctx<'gc>,
     nodes: &'gc Nodes<'gc>,
     key: Value<'gc>,
+    hash: u32,
     value: Value<'gc>,
 ) -> bool {
     let mask = nodes.tail.len() - 1;
-    let main = hash(key) as usize & mask;
+    let main = hash as usize & mask;
     let node = &nodes.tail[main];
     let resident = node.key.get();
     if node.value.get().is_nil() {
@@ -755,7 +921,7 @@ fn insert_node<'gc>(
     }
     let Some(free) = take_free(nodes) else { return false };
     let free_node = &nodes.tail[free];
-    let resident_main = hash(resident.value()) as usize & mask;
+    let resident_main = self::hash(resident.value(), nodes.header.seed) as usize & mask;
     if resident_main == main {
         free_node.key.set(ctx.cx, Key::new(key, resident.link()));
         free_node.value.set(ctx.cx, value);
@@ -795,10 +961,17 @@ fn take_free(nodes: &Nodes<'_>) -> Option<usize> {
 }
 
 /// How many integer keys lie in each power-of-two slice.
+#[derive(Clone)]
 struct Census {
     /// `slices[k]`: keys in `2^(k - 1) + 1 ..= 2^k`.
     slices: [usize; 33],
     integers: usize,
+}
+
+impl Default for Census {
+    fn default() -> Census {
+        Census { slices: [0; 33], integers: 0 }
+    }
 }
 
 impl Census {
@@ -808,6 +981,17 @@ impl Census {
             self.slices[slice] += 1;
             self.integers += 1;
         }
+    }
+
+    /// Counts all keys from 1 to `last`.
+    fn count_all(&mut self, last: usize) {
+        let mut before = 0;
+        for (k, in_slice) in self.slices.iter_mut().enumerate() {
+            let end = last.min(1 << k);
+            *in_slice += end - before;
+            before = end;
+        }
+        self.integers += before;
     }
 
     /// The largest `n`, a power of two, such that more than half of `1..=n` is in use; and how many

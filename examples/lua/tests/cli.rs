@@ -206,6 +206,22 @@ fn a_result_that_the_system_has_no_memory_for_is_an_error() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
+/// The order in which a traversal meets string keys follows from their hashes.
+#[test]
+fn hashes_differ_from_run_to_run_unless_a_seed_is_given() {
+    let source = "local t = {} for i = 1, 100 do t['key' .. i] = i end \
+                  for name in pairs(t) do io.write(name, ' ') end";
+    let order = |options: &[&str]| {
+        let output = chunk(options, source);
+        assert!(output.status.success(), "{}", errors(&output));
+        output.stdout
+    };
+    assert_eq!(order(&["--hash-seed", "17"]), order(&["--hash-seed", "17"]));
+    assert_ne!(order(&["--hash-seed", "17"]), order(&["--hash-seed", "18"]));
+    assert_ne!(order(&[]), order(&[]));
+    assert_fails(&lua(".", &["--hash-seed", "x", "-e", ""]), "--hash-seed");
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

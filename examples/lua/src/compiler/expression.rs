@@ -287,7 +287,7 @@ impl<'s> Compiler<'s> {
         } else if pushed > 0 {
             self.flush(register, pushed, stored);
         }
-        let array = u16::try_from(stored + u32::from(pushed)).unwrap_or(u16::MAX);
+        let (array, hash) = (stored + u32::from(pushed), u16::try_from(hash).unwrap_or(u16::MAX));
         self.current.code[pc] = Op::NewTable { dst: register, array, hash };
         self.current.lines[pc] = line;
         Ok(table)

@@ -7,9 +7,8 @@
 //!   merges an instruction across it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::Reached;
 use super::exp::{Exp, JumpList, Place};
@@ -42,7 +41,7 @@ pub(super) struct FunctionState<'s> {
     pub(super) code: Vec<Op>,
     pub(super) lines: Vec<u32>,
     constants: Vec<Constant>,
-    constant_index: FxHashMap<ConstantKey<'s>, u32>,
+    constant_index: HashMap<ConstantKey<'s>, u32>,
     pub(super) protos: Vec<ProtoData>,
     pub(super) upvalues: Vec<UpvalueScope<'s>>,
     pub(super) locals: Vec<LocalScope<'s>>,
@@ -72,7 +71,7 @@ impl<'s> FunctionState<'s> {
             code: Vec::new(),
             lines: Vec::new(),
             constants: Vec::new(),
-            constant_index: FxHashMap::default(),
+            constant_index: HashMap::default(),
             protos: Vec::new(),
             upvalues: Vec::new(),
             locals: Vec::new(),

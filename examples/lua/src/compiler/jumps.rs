@@ -8,7 +8,7 @@
 //! * **J2** A goto keeps its place in the stack until it is taken; the places above the last goto are
 //!   given up.
 
-use rustc_hash::FxHashMap;
+use std::collections::HashMap;
 
 use super::exp::JumpList;
 
@@ -27,7 +27,7 @@ pub(super) struct Label<'s> {
 #[derive(Default)]
 pub(super) struct Labels<'s> {
     stack: Vec<Label<'s>>,
-    by_name: FxHashMap<&'s [u8], usize>,
+    by_name: HashMap<&'s [u8], usize>,
 }
 
 impl<'s> Labels<'s> {
@@ -69,7 +69,7 @@ pub(super) struct Gotos<'s> {
     /// `None`: taken (J2).
     stack: Vec<Option<PendingGoto<'s>>>,
     /// Their places, in order.
-    by_name: FxHashMap<&'s [u8], Vec<usize>>,
+    by_name: HashMap<&'s [u8], Vec<usize>>,
 }
 
 impl<'s> Gotos<'s> {

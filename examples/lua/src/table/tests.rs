@@ -1,8 +1,8 @@
 //! Tables against a model: whatever happens to the parts, a table is a map.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use super::{SetError, Table};
+use super::{SHORT_ARRAY, SetError, Table};
 use crate::state::Ctx;
 use crate::value::Value;
 use crate::vm::Runner;
@@ -149,4 +149,208 @@ fn whole_floats_are_integer_keys_and_some_keys_are_refused() {
         assert!(table.get(Value::float(f64::NAN)).is_nil());
         assert!(table.next(Value::Int(7)).is_err());
     });
+}
+
+/// What resizing looks at or makes for an operation may be at most this many slots and nodes (T7).
+const WORK_PER_OPERATION: u64 = 40;
+
+/// Operations on a table, counted.
+struct Counted<'gc> {
+    ctx: Ctx<'gc>,
+    table: &'gc Table<'gc>,
+    operations: u64,
+}
+
+impl<'gc> Counted<'gc> {
+    fn new(ctx: Ctx<'gc>) -> Counted<'gc> {
+        ctx.host.table_work.set(0);
+        let table = Table::new(ctx).expect("memory").as_ref();
+        Counted { ctx, table, operations: 0 }
+    }
+
+    fn set(&mut self, key: Value<'gc>, value: Value<'gc>) {
+        self.operations += 1;
+        self.table.set(self.ctx, key, value).expect("a key and memory");
+    }
+
+    fn set_int(&mut self, key: i64, value: Value<'gc>) {
+        self.set(Value::Int(key), value);
+    }
+
+    /// A key that is neither an integer nor ever used again.
+    fn fresh(&self) -> Value<'gc> {
+        Value::float(self.operations as f64 + 0.5)
+    }
+
+    #[track_caller]
+    fn check(&self, what: &str) {
+        let (work, operations) = (self.ctx.host.table_work.get(), self.operations);
+        assert!(
+            work <= WORK_PER_OPERATION * operations,
+            "{what}: {work} slots and nodes in {operations} operations"
+        );
+    }
+}
+
+#[test]
+fn a_sliding_window_is_cheap_whatever_its_width() {
+    in_region(|ctx| {
+        for width in [1, 2, 3, 7, 8, 15, 16, 17, 255, 256, 1000, 4090, 4095, 4096, 4097, 6000] {
+            let mut queue = Counted::new(ctx);
+            for i in 1..=width {
+                queue.set_int(i, Value::True);
+            }
+            for head in 1..=20_000 {
+                queue.set_int(head, Value::Nil);
+                queue.set_int(head + width, Value::True);
+            }
+            queue.check(&format!("integers, {width} at a time"));
+            let width = width as u64;
+            let nodes = queue.table.nodes.get().tail.len() + queue.table.array_part().len();
+            assert!(nodes as u64 <= 4 * width + 2 * SHORT_ARRAY as u64, "{width}: {nodes}");
+
+            let mut cache = Counted::new(ctx);
+            let mut keys = VecDeque::new();
+            for i in 0..width + 20_000 {
+                if i >= width {
+                    cache.set(keys.pop_front().expect("there are some"), Value::Nil);
+                }
+                keys.push_back(cache.fresh());
+                cache.set(cache.fresh(), Value::True);
+            }
+            cache.check(&format!("floats, {width} at a time"));
+            assert!(cache.table.nodes.get().tail.len() as u64 <= 4 * width.max(2), "{width}");
+        }
+    });
+}
+
+#[test]
+fn keys_that_come_and_go_beside_a_long_array_are_cheap() {
+    in_region(|ctx| {
+        for (len, hole) in [(4096, None), (4096, Some(17)), (5000, Some(4999)), (70_000, None)] {
+            for kind in 0..4 {
+                let mut list = Counted::new(ctx);
+                for i in 1..=len {
+                    list.set_int(i, Value::True);
+                }
+                if let Some(hole) = hole {
+                    list.set_int(hole, Value::Nil);
+                }
+                for i in 0..10_000 {
+                    let key = match kind {
+                        0 => list.fresh(),
+                        // At the end, and not far beyond it.
+                        1 => Value::Int(len + 1),
+                        2 => Value::Int(len + 1 + i % 3),
+                        _ => Value::Int(len + 1 + i),
+                    };
+                    list.set(key, Value::True);
+                    list.set(list.fresh(), Value::True);
+                    list.set(key, Value::Nil);
+                    list.set(Value::float(list.operations as f64 - 0.5 - 1.0), Value::Nil);
+                }
+                list.check(&format!("array of {len}, hole {hole:?}, keys of kind {kind}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_array_part_that_is_empty_goes_after_a_while() {
+    in_region(|ctx| {
+        let mut table = Counted::new(ctx);
+        for i in 1..=10_000 {
+            table.set_int(i, Value::True);
+        }
+        assert_eq!(table.table.array_part().len(), 16_384);
+        for i in 1..=10_000 {
+            table.set_int(i, Value::Nil);
+        }
+        let mut keys = VecDeque::new();
+        for i in 0..10_000 {
+            keys.push_back(table.fresh());
+            table.set(table.fresh(), Value::True);
+            if i > 10 {
+                table.set(keys.pop_front().expect("some"), Value::Nil);
+            }
+        }
+        assert_eq!(table.table.array_part().len(), 0);
+        table.check("an empty array part");
+    });
+}
+
+/// Phases of appending, removing, sliding, toggling and strings, in random order and of random length.
+#[test]
+fn no_mixture_of_patterns_makes_resizing_expensive() {
+    in_region(|ctx| {
+        for seed in 1..40 {
+            let mut random = Random(seed * 0x9E37_79B9);
+            let mut table = Counted::new(ctx);
+            let (mut head, mut tail) = (1, 0);
+            let mut fresh = VecDeque::new();
+            for _ in 0..60 {
+                let pattern = random.below(9);
+                let length = 1 << random.below(12);
+                for _ in 0..length {
+                    match pattern {
+                        0 | 1 => {
+                            tail += 1;
+                            table.set_int(tail, Value::True);
+                        }
+                        2 if tail > head => {
+                            table.set_int(tail, Value::Nil);
+                            tail -= 1;
+                        }
+                        3 if tail > head => {
+                            table.set_int(head, Value::Nil);
+                            head += 1;
+                        }
+                        4 => {
+                            table.set_int(head, Value::Nil);
+                            head += 1;
+                            tail = tail.max(head) + 1;
+                            table.set_int(tail, Value::True);
+                        }
+                        5 => {
+                            table.set_int(tail + 1, Value::True);
+                            table.set_int(tail + 1, Value::Nil);
+                        }
+                        6 => {
+                            fresh.push_back(table.fresh());
+                            table.set(table.fresh(), Value::True);
+                        }
+                        7 => {
+                            fresh.push_back(table.fresh());
+                            table.set(table.fresh(), Value::True);
+                            let oldest = fresh.pop_front().expect("one at least");
+                            table.set(oldest, Value::Nil);
+                        }
+                        _ => {
+                            let key = 1 + random.below(tail.max(1) as u64) as i64;
+                            let value = if random.below(2) == 0 { Value::Nil } else { Value::True };
+                            table.set_int(key, value);
+                        }
+                    }
+                }
+                table.check(&format!("seed {seed}, pattern {pattern}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_constructor_of_any_length_makes_its_array_once() {
+    for count in [1, 49, 50, 51, 65_534, 65_535, 65_536, 65_600, 200_000] {
+        let mut interpreter = Interpreter::new(Config::new()).expect("memory for the libraries");
+        let source = format!("t = {{{}}}  u = {{{}...}}", "1,".repeat(count), "1,".repeat(count));
+        interpreter.run_source(&source, "=test", &[]).expect("it compiles and runs");
+        interpreter.with(|runner: &mut Runner<'_>| {
+            let ctx = runner.ctx();
+            let name = ctx.str("t").expect("memory");
+            let Value::Table(table) = ctx.state.globals.get_str(name) else { panic!("a table") };
+            assert_eq!(table.array_part().len(), count);
+            let work = ctx.host.table_work.get();
+            assert!(work < 4 * count as u64 + 2000, "{count} items: {work}");
+        });
+    }
 }

@@ -1104,6 +1104,12 @@ fn slow_assign<'gc>(
     origin: Origin,
     scratch: usize,
 ) -> Result<Action, Failure<'gc>> {
+    if let (Value::Table(table), Value::Int(key)) = (object, key)
+        && table.metatable().is_none()
+    {
+        table.set_int(ctx, key, value)?;
+        return Ok(Action::Go);
+    }
     match assign(ctx, object, key, value)? {
         Assigned::Done => Ok(Action::Go),
         Assigned::Call { handler, object } => {
