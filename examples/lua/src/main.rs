@@ -4,7 +4,8 @@
 
 mod gc_stats;
 
-use std::io::BufWriter;
+use core::fmt::Display;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -84,6 +85,8 @@ fn parse_workers(text: &str) -> Result<usize, String> {
 }
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    end_with_closed_pipes();
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => {
@@ -94,15 +97,32 @@ fn main() -> ExitCode {
     run(&options)
 }
 
+/// Makes a write to a pipe that nobody reads end the process, as it does where a program has not said
+/// otherwise. Rust's runtime has: it ignores the signal. So this program handles it, with what the
+/// system would have done. The library leaves a process's signals alone.
+#[cfg(unix)]
+fn end_with_closed_pipes() {
+    use signal_hook::{consts::SIGPIPE, flag};
+    use std::sync::{Arc, atomic::AtomicBool};
+    // Without it a write fails, and scripts can find that out.
+    let _ = flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)));
+}
+
+/// Writes to the standard error. A full device, or none, leaves nobody to tell.
+fn report(text: impl Display) {
+    let _ = write!(std::io::stderr(), "{text}");
+}
+
 /// Reports a failure as the reference interpreter does.
 fn complain(message: &str) -> ExitCode {
-    eprintln!("lua: {}", message.trim_end());
+    report(format_args!("lua: {}\n", message.trim_end()));
     ExitCode::FAILURE
 }
 
 fn run(options: &Options) -> ExitCode {
     if options.version {
-        println!("Lua 5.4 (managed heap)");
+        // As for the output of scripts, a full device is no failure.
+        let _ = writeln!(std::io::stdout(), "Lua 5.4 (managed heap)");
     }
     let output = BufWriter::with_capacity(64 << 10, std::io::stdout());
     let mut config = Config::new()
@@ -128,9 +148,9 @@ fn run(options: &Options) -> ExitCode {
         Err(error) => complain(&error.to_string()),
     };
     if options.gc_stats {
-        eprint!("{}", gc_stats::report(&interpreter.heap().stats()));
+        report(gc_stats::report(&interpreter.heap().stats()));
     } else if options.gc_stress {
-        eprintln!("gc-stress: {} collections", interpreter.heap().stats().collections);
+        report(format_args!("gc-stress: {} collections\n", interpreter.heap().stats().collections));
     }
     if options.verify_heap
         && let Err(error) = interpreter.heap().verify()

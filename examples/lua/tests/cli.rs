@@ -222,6 +222,81 @@ fn hashes_differ_from_run_to_run_unless_a_seed_is_given() {
     assert_fails(&lua(".", &["--hash-seed", "x", "-e", ""]), "--hash-seed");
 }
 
+/// Runs a program's process, reads the first bytes from one of its outputs and closes that.
+#[cfg(unix)]
+fn assert_ends_with_its_pipe(source: &str, is_error: bool) {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lua"));
+    command.args(["-e", source]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if is_error {
+        command.stderr(Stdio::piped());
+    } else {
+        command.stdout(Stdio::piped());
+    }
+    let mut process = command.spawn().expect("the interpreter starts");
+    let mut bytes = [0; 2];
+    let read = match (process.stdout.take(), process.stderr.take()) {
+        (Some(mut output), _) => output.read_exact(&mut bytes),
+        (None, Some(mut errors)) => errors.read_exact(&mut bytes),
+        (None, None) => unreachable!("one of them is a pipe"),
+    };
+    read.expect("the program writes");
+    assert_eq!(&bytes, b"1\n");
+    // The pipe is closed now.
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().expect("a child") {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(60) {
+            process.kill().expect("it still runs");
+            panic!("{source} goes on without its reader");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    const SIGPIPE: i32 = 13;
+    assert_eq!(status.signal(), Some(SIGPIPE), "{source}: {status}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_program_ends_when_nobody_reads_what_it_writes() {
+    assert_ends_with_its_pipe("while true do print(1) end", false);
+    assert_ends_with_its_pipe("while true do io.write('1\\n') end", false);
+    assert_ends_with_its_pipe("local s = ('1\\n'):rep(1e5) while true do print(s) end", false);
+    assert_ends_with_its_pipe("while true do pcall(print, 1) end", false);
+    assert_ends_with_its_pipe("while true do io.stderr:write('1\\n') end", true);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_device_is_an_error_value_not_a_panic() {
+    use std::process::{Command, Stdio};
+    let run = |arguments: &[&str], is_error: bool| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lua"));
+        command.args(arguments).stdin(Stdio::null());
+        let command = if is_error { command.stderr(full) } else { command.stdout(full) };
+        command.output().expect("the interpreter starts")
+    };
+    assert_eq!(run(&["-e", "error('x')"], true).status.code(), Some(1));
+    assert_eq!(run(&["-e", "warn('@on') warn('x')"], true).status.code(), Some(0));
+    assert_eq!(run(&["--gc-stats", "--gc-stress", "-e", ""], true).status.code(), Some(0));
+    assert_eq!(run(&["--no-such-option"], true).status.code(), Some(1));
+    assert_eq!(run(&["-v"], false).status.code(), Some(0));
+    assert_eq!(run(&["-e", "for i = 1, 1e5 do print(i) end"], false).status.code(), Some(0));
+    let source = "local s = ('x'):rep(1e6) local ok, message, number = io.write(s) \
+                  io.stderr:write(tostring(ok), ' ', message, ' ', number)";
+    let output = run(&["-e", source], false);
+    assert_eq!(errors(&output), "nil No space left on device 28");
+    let output = run(&["-e", "print(io.stderr:write('x'))"], true);
+    assert_eq!(output.stdout, b"nil\tNo space left on device\t28\n");
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

@@ -95,7 +95,10 @@ fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match message.bytes() {
         b"@on" if call.count() == 1 => warnings.set(true),
         b"@off" if call.count() == 1 => warnings.set(false),
-        text if warnings.get() => eprintln!("Lua warning: {}", String::from_utf8_lossy(text)),
+        text if warnings.get() => {
+            // As for `print`: a full device is no error.
+            let _ = writeln!(std::io::stderr(), "Lua warning: {}", String::from_utf8_lossy(text));
+        }
         _ => {}
     }
     call.ret_none()
