@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
-use crate::thread::{Stack, Status, Thread, new_stack};
+use crate::thread::{SpareStacks, Stack, Status, Thread, new_stack};
 use crate::value::{Type, Value};
 
 /// What code inside a region works with: the heap, the state, the host.
@@ -85,6 +85,8 @@ pub struct State<'gc> {
     pub no_parts: EmptyParts<'gc>,
     /// What threads that have ended share.
     pub no_stack: Gc<'gc, Stack<'gc>>,
+    /// For threads that go on or start.
+    pub spare_stacks: SpareStacks<'gc>,
     /// The table of global variables.
     pub globals: Gc<'gc, Table<'gc>>,
     /// The loaded modules, by name.
@@ -113,7 +115,8 @@ impl<'gc> State<'gc> {
         let no_parts = EmptyParts::new(cx)?;
         let globals = Table::from_parts(cx, &no_parts)?;
         let loaded = Table::from_parts(cx, &no_parts)?;
-        let main_thread = Thread::new(cx)?;
+        let no_stack = new_stack(cx, 0, |_| Value::Nil)?;
+        let main_thread = Thread::main(cx, no_stack)?;
         main_thread.status.set(Status::Running);
         let out_of_memory = Str::intern(cx, host, b"not enough memory")?;
         let mut event_keys = [out_of_memory; EVENTS];
@@ -126,7 +129,8 @@ impl<'gc> State<'gc> {
         }
         Ok(cx.try_alloc(State {
             no_parts,
-            no_stack: new_stack(cx, 0, |_| Value::Nil)?,
+            no_stack,
+            spare_stacks: SpareStacks::new(),
             globals,
             loaded,
             thread: Slot::new(main_thread),

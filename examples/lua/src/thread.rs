@@ -3,8 +3,9 @@
 //! A thread owns a value stack and a stack of frames, both heap objects that are replaced by bigger
 //! ones when they are full.
 //!
-//! * TH1: a Lua frame at `base` may address `stack[base..base + WINDOW]`: the stack is always that
-//!   much longer than the base of the running frame, and [`SPARE`] slots more.
+//! * TH1: a Lua frame at `base` may address `stack[base..base + WINDOW]`: the stack of a thread that
+//!   runs or waits for another is always that much longer than the base of its last frame, and
+//!   [`SPARE`] slots more.
 //! * TH2: `frames[..depth]` are in use; the last one runs (or waits for the thread to be resumed).
 //! * TH3: a frame knows how many nested calls of its thread wait for it, a thread how many of others
 //!   do; together they are at most [`MAX_NESTING`], and a few more while an overflow is handled.
@@ -14,6 +15,10 @@
 //!   frame that catches the error gives them back.
 //! * TH6: a thread that died of an error keeps its frames until it is closed, for a traceback. Nothing
 //!   runs them again.
+//! * TH7: a suspended thread may be *folded*: its stack is then a short one that has just the values
+//!   below the call in which it waits, at their old places; nothing above is in use. TH1 makes a stack
+//!   six kilobytes long, and there may be very many suspended threads. It needs a long one only to run,
+//!   and gets it from those that others have left ([`SpareStacks`]).
 
 use core::cell::Cell;
 
@@ -48,7 +53,13 @@ const _: () = assert!(MAX_NESTING + HANDLER_NESTING < u8::MAX as u32);
 const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
 
 const FIRST_STACK: usize = WINDOW + SPARE + 64;
-const FIRST_FRAMES: usize = 8;
+const FIRST_FRAMES: usize = 4;
+
+/// Most slots in use of a stack that is folded (TH7): what it costs to fold it and to unfold it.
+const FOLD_LIMIT: usize = 64;
+
+/// The length of a short stack is a multiple of this, so that it serves for longer.
+const FOLD_UNIT: usize = 8;
 
 /// The values of a thread.
 pub type Stack<'gc> = Tailed<Stamp, Slot<Value<'gc>>>;
@@ -64,6 +75,60 @@ pub fn new_stack<'gc>(
     value: impl Fn(usize) -> Value<'gc>,
 ) -> Result<Gc<'gc, Stack<'gc>>, NoMemory> {
     Ok(cx.try_alloc_tailed_fn(Stamp::new(), len, |i| Slot::new(value(i)))?)
+}
+
+/// Long stacks that no thread uses, for threads that go on or start. They may hold values that their
+/// last users left there, and are given up before a collection.
+#[derive(Trace)]
+pub struct SpareStacks<'gc> {
+    stacks: [Slot<Option<Gc<'gc, Stack<'gc>>>>; SpareStacks::CAPACITY],
+    count: Cell<u32>,
+}
+
+impl<'gc> SpareStacks<'gc> {
+    /// As many threads at least can be resumed one by the other, again and again, without new stacks.
+    const CAPACITY: usize = 8;
+
+    /// None yet.
+    #[must_use]
+    pub fn new() -> SpareStacks<'gc> {
+        let stacks = [const { Slot::new(None) }; SpareStacks::CAPACITY];
+        SpareStacks { stacks, count: Cell::new(0) }
+    }
+
+    #[inline]
+    fn take(&self, cx: &'gc Cx) -> Result<Gc<'gc, Stack<'gc>>, NoMemory> {
+        let last = self.count.get().wrapping_sub(1);
+        if let Some(slot) = self.stacks.get(last as usize)
+            && let Some(stack) = slot.get()
+        {
+            self.count.set(last);
+            return Ok(stack);
+        }
+        new_stack(cx, FIRST_STACK, |_| Value::Nil)
+    }
+
+    #[inline]
+    fn put(&self, cx: &'gc Cx, stack: Gc<'gc, Stack<'gc>>) {
+        if let Some(slot) = self.stacks.get(self.count.get() as usize) {
+            slot.set(cx, Some(stack));
+            self.count.set(self.count.get() + 1);
+        }
+    }
+
+    /// Gives all of them up.
+    pub fn clear(&self, cx: &'gc Cx) {
+        self.count.set(0);
+        for slot in &self.stacks {
+            slot.set(cx, None);
+        }
+    }
+}
+
+impl Default for SpareStacks<'_> {
+    fn default() -> Self {
+        SpareStacks::new()
+    }
 }
 
 /// The registers of a frame. Indexing with a byte needs no bounds check.
@@ -247,12 +312,17 @@ impl Status {
 #[derive(Trace)]
 pub struct Thread<'gc> {
     stack: Slot<Gc<'gc, Stack<'gc>>>,
+    /// The stack while the thread is folded (TH7). What it holds of a thread that is not is of no use,
+    /// and is gone before a collection.
+    short_stack: Slot<Gc<'gc, Stack<'gc>>>,
     frames: Slot<Gc<'gc, [Frame]>>,
     open_upvals: Slot<Option<Gc<'gc, Upval<'gc>>>>,
     /// Who resumed this thread and waits for it.
     pub resumer: Slot<Option<Gc<'gc, Thread<'gc>>>>,
     /// What killed the thread, if an error did.
     pub death: Slot<Value<'gc>>,
+    /// Number of slots in use while the thread is folded, 0 while it is not.
+    folded: Cell<u32>,
     depth: Cell<u32>,
     /// End of the open list of values, set by instructions with an open result.
     pub top: Cell<u32>,
@@ -266,26 +336,106 @@ pub struct Thread<'gc> {
 }
 
 impl<'gc> Thread<'gc> {
-    /// A new thread with an empty stack.
+    /// The thread that scripts start in; `none` is a stack without slots.
     ///
     /// # Errors
     ///
     /// If the heap has no memory for it.
-    pub fn new(cx: &'gc Cx) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
+    pub fn main(cx: &'gc Cx, none: Gc<'gc, Stack<'gc>>) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
         let stack = new_stack(cx, FIRST_STACK, |_| Value::Nil)?;
+        Thread::with_stacks(cx, stack, none, 0)
+    }
+
+    /// A new coroutine that will call `function`, folded.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn coroutine(cx: &'gc Cx, function: Value<'gc>) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
+        let value = |i| if i == 0 { function } else { Value::Nil };
+        let stack = new_stack(cx, FOLD_UNIT, value)?;
+        Thread::with_stacks(cx, stack, stack, 1)
+    }
+
+    fn with_stacks(
+        cx: &'gc Cx,
+        stack: Gc<'gc, Stack<'gc>>,
+        short_stack: Gc<'gc, Stack<'gc>>,
+        folded: u32,
+    ) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
         let frames = cx.try_alloc_slice_fn(FIRST_FRAMES, |_| Frame::unused())?;
         Ok(cx.try_alloc(Thread {
             stack: Slot::new(stack),
+            short_stack: Slot::new(short_stack),
             frames: Slot::new(frames),
             open_upvals: Slot::new(None),
             resumer: Slot::new(None),
             death: Slot::new(Value::Nil),
+            folded: Cell::new(folded),
             depth: Cell::new(0),
             top: Cell::new(0),
             entries: Cell::new(0),
             outer_nesting: Cell::new(0),
             status: Cell::new(Status::Suspended),
         })?)
+    }
+
+    // ---- folding (TH7) ----
+
+    /// The thread is suspended, and only the first `used` slots are in use: moves them to a short stack
+    /// if they are few. A thread whose stack has become long keeps it, for it is likely to need it
+    /// again; so does one for which there is no memory.
+    pub fn fold(&self, ctx: Ctx<'gc>, used: usize) {
+        let stack = self.stack.get();
+        let mut short = self.short_stack.get();
+        if used > short.tail.len() || stack.tail.len() != FIRST_STACK {
+            match self.longer_short_stack(ctx, used) {
+                Some(made) => short = made,
+                None => return,
+            }
+        }
+        let (from, to) = (self.stack(), short.as_ref().open(ctx.cx));
+        for (from, to) in from[..used].iter().zip(&to[..used]) {
+            to.set(from.get());
+        }
+        self.folded.set(used as u32);
+        self.stack.set(ctx.cx, short);
+        ctx.state.spare_stacks.put(ctx.cx, stack);
+    }
+
+    /// Replaces the short stack by one that has enough slots, or by none if the thread is not to be
+    /// folded.
+    #[cold]
+    #[inline(never)]
+    fn longer_short_stack(&self, ctx: Ctx<'gc>, used: usize) -> Option<Gc<'gc, Stack<'gc>>> {
+        self.short_stack.set(ctx.cx, ctx.state.no_stack);
+        if used > FOLD_LIMIT || self.stack().len() != FIRST_STACK {
+            return None;
+        }
+        let made = new_stack(ctx.cx, used.next_multiple_of(FOLD_UNIT), |_| Value::Nil).ok()?;
+        self.short_stack.set(ctx.cx, made);
+        Some(made)
+    }
+
+    /// Gives the thread a stack to run with.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it; nothing has changed then.
+    #[inline]
+    pub fn unfold(&self, ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+        let used = self.folded.get() as usize;
+        if used == 0 {
+            return Ok(());
+        }
+        let stack = ctx.state.spare_stacks.take(ctx.cx)?;
+        let (from, to) = (self.stack(), stack.as_ref().open(ctx.cx));
+        for (from, to) in from[..used].iter().zip(&to[..used]) {
+            to.set(from.get());
+        }
+        self.folded.set(0);
+        self.stack.set(ctx.cx, stack);
+        Ok(())
     }
 
     // ---- the value stack ----
@@ -372,8 +522,12 @@ impl<'gc> Thread<'gc> {
     }
 
     /// Forgets the values from `from` on, so that they keep nothing alive; gives back memory that
-    /// a deep recursion left behind. Called before a collection.
+    /// a deep recursion left behind. Called before a collection, for a thread that runs or waits for
+    /// another.
     pub fn trim(&self, ctx: Ctx<'gc>, from: usize) {
+        for slot in &self.short_stack.get().tail {
+            slot.set(ctx.cx, Value::Nil);
+        }
         let stack = self.stack();
         let keep = from + WINDOW + SPARE;
         if stack.len() > 8 * FIRST_STACK && keep < stack.len() / 4 {
@@ -593,6 +747,11 @@ impl<'gc> Thread<'gc> {
         self.close_upvals(ctx, 0);
         self.cut_frames(0);
         self.status.set(Status::Dead);
-        self.stack.set(ctx.cx, ctx.state.no_stack);
+        let stack = self.stack.replace(ctx.cx, ctx.state.no_stack);
+        if stack.tail.len() == FIRST_STACK {
+            ctx.state.spare_stacks.put(ctx.cx, stack);
+        }
+        self.short_stack.set(ctx.cx, ctx.state.no_stack);
+        self.folded.set(0);
     }
 }

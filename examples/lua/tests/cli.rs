@@ -297,6 +297,110 @@ fn a_full_device_is_an_error_value_not_a_panic() {
     assert_eq!(output.stdout, b"nil\tNo space left on device\t28\n");
 }
 
+/// Coroutines that are resumed while there is hardly any memory, or none: each goes on where it was,
+/// or the resumption fails and it stays where it is (CO1, TH5).
+const SWITCHES_WITHOUT_MEMORY: &str = r#"
+    local list, expected, half = {}, {}, {}
+    local function inner(x, y, z) return coroutine.yield(x) + y + z end
+    for i = 1, 300 do
+      list[i] = coroutine.create(function()
+        local a, b, c, d, e, f, g, h = i, i, i, i, i, i, i, i
+        while true do
+          coroutine.yield(a)
+          -- More slots are in use below this call.
+          a = a + inner(a, 0, 0) * 0 + (b + c + d + e + f + g + h) // (7 * i)
+        end
+      end)
+      coroutine.resume(list[i])
+      expected[i], half[i] = i, false
+    end
+    local resumed, refused = 0, 0
+    local function resume(i)
+      local ok, value = coroutine.resume(list[i], 0)
+      half[i] = not half[i]
+      if not half[i] then expected[i] = expected[i] + 1 end
+      if not ok or value ~= expected[i] then
+        io.stderr:write(i, ": ", tostring(value), " instead of ", expected[i], "\n")
+        os.exit(2)
+      end
+      resumed = resumed + 1
+    end
+    local function try(call, ...)
+      local ok, message = pcall(call, ...)
+      if not ok then
+        -- With a position if it has come through `wrap`.
+        assert(message:find("not enough memory$"), message)
+        refused = refused + 1
+      end
+    end
+    local chain
+    local function fill(k) while true do chain = {chain, 1, 2, 3, 4, 5, 6, 7, k} end end
+    -- One inside the other, so that more stacks are in use than there are spare ones.
+    local function nest(n, i)
+      if n == 0 then return resume(i) end
+      return coroutine.wrap(nest)(n - 1, i)
+    end
+    for round = 0, 5 do
+      chain = nil
+      local reserve = ("x"):rep(round * 2500)
+      pcall(fill, round)
+      reserve = nil
+      for i = 1, 300, 7 do
+        try(resume, i)
+        assert(coroutine.status(list[i]) == "suspended")
+      end
+      for i = 1, 5 do try(nest, 20, i) end
+    end
+    chain = nil
+    for i = 1, 300 do resume(i) end
+    print(resumed > 350, refused > 30)
+"#;
+
+#[test]
+fn a_switch_without_memory_changes_nothing() {
+    for options in
+        [&["--max-heap", "1M", "--verify-heap"][..], &["--max-heap", "1500K", "--gc-slice", "50"]]
+    {
+        let output = chunk(options, SWITCHES_WITHOUT_MEMORY);
+        assert!(output.status.success(), "{options:?}: {}", errors(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "true\ttrue\n", "{options:?}");
+    }
+}
+
+#[test]
+fn a_suspended_coroutine_takes_little_memory() {
+    let source = r#"
+        local list = {}
+        for i = 1, 1000 do list[i] = false end
+        local function per_coroutine(make)
+          collectgarbage()
+          local before = collectgarbage("count")
+          for i = 1, #list do list[i] = make(i) end
+          collectgarbage()
+          return (collectgarbage("count") - before) * 1024 / #list
+        end
+        local function body(a) local b = coroutine.yield(a) return a + b end
+        local fresh = per_coroutine(function() return coroutine.create(body) end)
+        local suspended = per_coroutine(function(i)
+          local co = coroutine.create(body)
+          coroutine.resume(co, i)
+          return co
+        end)
+        for i = 1, #list do assert(select(2, coroutine.resume(list[i], 1)) == i + 1) end
+        local ended = per_coroutine(function()
+          local co = coroutine.create(body)
+          coroutine.resume(co, 1)
+          coroutine.resume(co, 1)
+          return co
+        end)
+        print(fresh <= 600, suspended <= 600, ended <= 600, fresh, suspended, ended)
+    "#;
+    let output = chunk(&["--verify-heap"], source);
+    assert!(output.status.success(), "{}", errors(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.starts_with("true\ttrue\ttrue\t"), "{printed}");
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

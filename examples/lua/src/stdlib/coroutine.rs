@@ -37,15 +37,13 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
     Ok(table)
 }
 
-/// A new coroutine with the function argument in its first slot.
+/// A new coroutine for the function argument.
 fn new_thread<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {
     let function = call.arg(0);
     if function.ty() != Type::Function {
         return Err(call.type_error(0, "function"));
     }
-    let thread = Thread::new(call.ctx.cx)?;
-    thread.slot(0).set(call.ctx.cx, function);
-    Ok(thread)
+    Ok(Thread::coroutine(call.ctx.cx, function)?)
 }
 
 fn thread_argument<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {

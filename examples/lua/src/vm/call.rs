@@ -308,6 +308,11 @@ pub(super) fn call_native<'gc>(
         Body::Slow(_) => wait_for_driver(ctx, thread, func, count, on_return),
         Body::Control(control) => {
             let result = call_control(ctx, thread, native, control, func, count, on_return);
+            let is_switch = matches!(control, Control::Resume | Control::Wrapped | Control::Yield);
+            if is_switch && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory)) {
+                // CO1: the driver collects and tries again.
+                return wait_for_driver(ctx, thread, func, count, on_return);
+            }
             // The failed function belongs to the traceback.
             if result.is_err() {
                 push_native(ctx, thread, func, count, on_return)?;

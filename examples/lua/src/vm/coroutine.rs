@@ -3,6 +3,9 @@
 //! A thread that resumes another has a [`FrameKind::Resume`] or [`FrameKind::Wrap`] frame on top
 //! while it waits, one that has yielded a [`FrameKind::Yield`] frame. Values move from stack to
 //! stack; nothing of Rust's stack is involved.
+//!
+//! * CO1: switching that fails for want of memory can be tried again: until everything that can fail
+//!   has succeeded, no value and no frame changes its place as seen from a script.
 
 use heap_api::Gc;
 
@@ -54,6 +57,7 @@ pub(super) fn resume<'gc>(
         thread.slot(func + 1).set(ctx.cx, message);
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
+    target.unfold(ctx)?;
     target.reserve(ctx, place + count)?;
     thread.push_frame(ctx, kind, func, args + count, on_return)?;
     target.outer_nesting.set(thread.nesting() + 1);
@@ -96,6 +100,8 @@ pub(super) fn suspend<'gc>(
     match hand_over(ctx, thread, resumer, func + 1, count) {
         Ok(action) => {
             thread.status.set(Status::Suspended);
+            // The arguments have been handed over.
+            thread.fold(ctx, func + 1);
             Ok(action)
         }
         Err(failure) => {

@@ -80,8 +80,12 @@ impl Runner<'_> {
 
     fn trim(&self) {
         let ctx = self.ctx();
-        let thread = ctx.state.thread.get();
-        thread.trim(ctx, free_slot(thread));
+        ctx.state.spare_stacks.clear(ctx.cx);
+        let mut next = Some(ctx.state.thread.get());
+        while let Some(thread) = next {
+            thread.trim(ctx, free_slot(thread));
+            next = thread.resumer.get();
+        }
     }
 
     /// Calls the value at stack index `func` of the running thread with `count` arguments.
@@ -204,7 +208,7 @@ impl Runner<'_> {
                     }
                 })
             }
-            Body::Control(_) => unreachable!("the loop carries these out"),
+            Body::Control(_) => return self.switch_again(func, count),
         };
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
@@ -222,6 +226,24 @@ impl Runner<'_> {
             Err(Raised::NoHandler | Raised::Handled) => unwind(ctx),
         };
         perform(ctx, action)
+    }
+
+    /// A switch to another thread found no memory (CO1); its native frame is the last.
+    fn switch_again(&mut self, func: usize, count: usize) -> Option<Exit> {
+        let is_worth_a_retry = self.is_worth_a_retry();
+        if is_worth_a_retry {
+            self.collect();
+        }
+        let ctx = self.ctx();
+        let thread = ctx.state.thread.get();
+        let Some(frame) = thread.top_frame() else { unreachable!("a native frame waits") };
+        if !is_worth_a_retry {
+            return perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)));
+        }
+        let on_return = frame.on_return.get();
+        thread.pop_frame();
+        thread.top.set(0);
+        perform(ctx, Action::Call { func, count, on_return })
     }
 
     fn run_slow(&mut self, slow: SlowFn, func: usize, count: usize) -> Result<usize, Raised> {
