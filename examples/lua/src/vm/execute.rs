@@ -119,6 +119,18 @@ impl<'gc> Running<'gc> {
     }
 }
 
+/// How the loop goes on after an instruction that has been carried out elsewhere. One byte: what comes
+/// back through memory from such a call costs more than a short instruction does.
+enum Step {
+    /// With the next instruction.
+    Next,
+    /// With the frame that is the last now (E2).
+    Load,
+    Leave(Exit),
+}
+
+const _: () = assert!(size_of::<Step>() == 1);
+
 /// What the slow path of an operation comes to.
 enum Slow<'gc> {
     Value(Value<'gc>),
@@ -315,10 +327,14 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
         ($object:expr, $key:expr, $value:expr, $origin:expr) => {{
             save!();
             let scratch = running.scratch();
-            let action = attempt!(slow_assign(ctx, $object, $key, $value, $origin, scratch));
-            match action {
-                Action::Go => poll!(),
-                action => act!(action),
+            match slow_assign(ctx, $object, $key, $value, $origin, scratch) {
+                Step::Next => poll!(),
+                Step::Load => {
+                    load!();
+                    poll!();
+                    continue;
+                }
+                Step::Leave(exit) => return exit,
             }
         }};
     }
@@ -1095,6 +1111,7 @@ fn slow_index<'gc>(
     }
 }
 
+/// Carries out an assignment, up to the call of a metamethod or an error.
 #[inline(never)]
 fn slow_assign<'gc>(
     ctx: Ctx<'gc>,
@@ -1103,22 +1120,25 @@ fn slow_assign<'gc>(
     value: Value<'gc>,
     origin: Origin,
     scratch: usize,
-) -> Result<Action, Failure<'gc>> {
-    if let (Value::Table(table), Value::Int(key)) = (object, key)
-        && table.metatable().is_none()
-    {
-        table.set_int(ctx, key, value)?;
-        return Ok(Action::Go);
-    }
-    match assign(ctx, object, key, value)? {
-        Assigned::Done => Ok(Action::Go),
-        Assigned::Call { handler, object } => {
-            Ok(metamethod(ctx, scratch, handler, [object, key, value]))
+) -> Step {
+    let assigned = match (object, key) {
+        (Value::Table(table), Value::Int(key)) if table.metatable().is_none() => {
+            table.set_int(ctx, key, value).map(|()| Assigned::Done).map_err(Failure::from)
         }
-        Assigned::NotIndexable { object, first } => {
-            Err(type_error(ctx, "index", object, if first { origin } else { Origin::Unknown }))
+        _ => assign(ctx, object, key, value),
+    };
+    let exit = match assigned {
+        Ok(Assigned::Done) => return Step::Next,
+        Ok(Assigned::Call { handler, object }) => {
+            perform(ctx, metamethod(ctx, scratch, handler, [object, key, value]))
         }
-    }
+        Ok(Assigned::NotIndexable { object, first }) => {
+            let origin = if first { origin } else { Origin::Unknown };
+            instruction_failed(ctx, type_error(ctx, "index", object, origin))
+        }
+        Err(failure) => instruction_failed(ctx, failure),
+    };
+    exit.map_or(Step::Load, Step::Leave)
 }
 
 fn set_list<'gc>(
