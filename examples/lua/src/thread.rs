@@ -417,16 +417,16 @@ impl<'gc> Thread<'gc> {
         Some(made)
     }
 
-    /// Gives the thread a stack to run with.
+    /// Gives a suspended thread a stack to run with, where a frame may begin at `base`.
     ///
     /// # Errors
     ///
-    /// If there is no memory for it; nothing has changed then.
+    /// If there is no memory for it, or the stack would be too long; nothing has changed then.
     #[inline]
-    pub fn unfold(&self, ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+    pub fn unfold(&self, ctx: Ctx<'gc>, base: usize) -> Result<(), Failure<'gc>> {
         let used = self.folded.get() as usize;
         if used == 0 {
-            return Ok(());
+            return self.reserve(ctx, base);
         }
         let stack = ctx.state.spare_stacks.take(ctx.cx)?;
         let (from, to) = (self.stack(), stack.as_ref().open(ctx.cx));
@@ -435,7 +435,11 @@ impl<'gc> Thread<'gc> {
         }
         self.folded.set(0);
         self.stack.set(ctx.cx, stack);
-        Ok(())
+        let reserved = self.reserve(ctx, base);
+        if reserved.is_err() {
+            self.fold(ctx, used);
+        }
+        reserved
     }
 
     // ---- the value stack ----

@@ -311,7 +311,9 @@ pub(super) fn call_native<'gc>(
             let is_switch = matches!(control, Control::Resume | Control::Wrapped | Control::Yield);
             if is_switch && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory)) {
                 // CO1: the driver collects and tries again.
-                return wait_for_driver(ctx, thread, func, count, on_return);
+                let action = wait_for_driver(ctx, thread, func, count, on_return)?;
+                ctx.host.failed_switches.set(ctx.host.failed_switches.get() + 1);
+                return Ok(action);
             }
             // The failed function belongs to the traceback.
             if result.is_err() {

@@ -57,9 +57,11 @@ pub(super) fn resume<'gc>(
         thread.slot(func + 1).set(ctx.cx, message);
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
-    target.unfold(ctx)?;
-    target.reserve(ctx, place + count)?;
     thread.push_frame(ctx, kind, func, args + count, on_return)?;
+    if let Err(failure) = target.unfold(ctx, place + count) {
+        thread.pop_frame();
+        return Err(failure);
+    }
     target.outer_nesting.set(thread.nesting() + 1);
     for i in 0..count {
         target.slot(place + i).set(ctx.cx, thread.slot(args + i).get());

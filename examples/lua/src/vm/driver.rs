@@ -228,22 +228,22 @@ impl Runner<'_> {
         perform(ctx, action)
     }
 
-    /// A switch to another thread found no memory (CO1); its native frame is the last.
+    /// A switch to another thread found no memory; its native frame is the last. Collects and tries
+    /// again (CO1); one that fails even then is given up.
     fn switch_again(&mut self, func: usize, count: usize) -> Option<Exit> {
-        let is_worth_a_retry = self.is_worth_a_retry();
-        if is_worth_a_retry {
-            self.collect();
-        }
+        self.collect();
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
         let Some(frame) = thread.top_frame() else { unreachable!("a native frame waits") };
-        if !is_worth_a_retry {
-            return perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)));
-        }
         let on_return = frame.on_return.get();
         thread.pop_frame();
         thread.top.set(0);
-        perform(ctx, Action::Call { func, count, on_return })
+        let failed = ctx.host.failed_switches.get();
+        let exit = perform(ctx, Action::Call { func, count, on_return });
+        if ctx.host.failed_switches.get() == failed {
+            return exit;
+        }
+        perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))
     }
 
     fn run_slow(&mut self, slow: SlowFn, func: usize, count: usize) -> Result<usize, Raised> {
