@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use heap_api::{
-    AtomicSlot, Config, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Slot, Tailed, Trace,
+    AtomicGcCell, Config, Cx, Gc, GcCell, GcRefCell, HeaderSlice, Heap, InternSet, Opaque, Root,
+    Trace,
 };
 
 use crate::{Counted, Counter};
@@ -33,12 +34,12 @@ enum Any<'gc> {
     Triple(Gc<'gc, Triple<'gc>>),
     Dropping(Gc<'gc, Dropping<'gc>>),
     Wide(Gc<'gc, Wide<'gc>>),
-    Array(Gc<'gc, Tailed<Opaque<u64>, Edge<'gc>>>),
+    Array(Gc<'gc, HeaderSlice<Opaque<u64>, Edge<'gc>>>),
     Bag(Gc<'gc, Bag<'gc>>),
     Atomic(Gc<'gc, Atomic<'gc>>),
 }
 
-type Edge<'gc> = Slot<Option<Any<'gc>>>;
+type Edge<'gc> = GcCell<Option<Any<'gc>>>;
 
 #[derive(Trace)]
 struct Pair<'gc> {
@@ -69,14 +70,14 @@ struct Wide<'gc> {
 #[derive(Trace)]
 struct Bag<'gc> {
     counted: Opaque<Counted>,
-    edges: Lock<Vec<Option<Any<'gc>>>>,
+    edges: GcRefCell<Vec<Option<Any<'gc>>>>,
 }
 
 /// An edge by way of an object of its own, behind an atomic slot.
 #[derive(Trace)]
 struct Atomic<'gc> {
     id: u64,
-    edges: [AtomicSlot<'gc, Edge<'gc>>; 3],
+    edges: [AtomicGcCell<'gc, Edge<'gc>>; 3],
 }
 
 /// What an object is made of.
@@ -149,13 +150,15 @@ impl<'gc> Any<'gc> {
                 let edges = std::array::from_fn(|_| edge());
                 Any::Wide(cx.try_alloc(Wide { id, edges }).ok()?)
             }
-            Shape::Array(n) => Any::Array(cx.try_alloc_tailed_fn(Opaque(id), n, |_| edge()).ok()?),
+            Shape::Array(n) => {
+                Any::Array(cx.try_alloc_header_slice_fn(Opaque(id), n, |_| edge()).ok()?)
+            }
             Shape::Bag(n) => {
                 let counted = Opaque(counter.value(id));
-                Any::Bag(cx.try_alloc(Bag { counted, edges: Lock::new(vec![None; n]) }).ok()?)
+                Any::Bag(cx.try_alloc(Bag { counted, edges: GcRefCell::new(vec![None; n]) }).ok()?)
             }
             Shape::Atomic => {
-                let edges = std::array::from_fn(|_| AtomicSlot::new(None));
+                let edges = std::array::from_fn(|_| AtomicGcCell::new(None));
                 Any::Atomic(cx.try_alloc(Atomic { id, edges }).ok()?)
             }
         })

@@ -31,7 +31,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
     let config = if bytes.ratio(1, 2)? { config.mark_slice(Duration::ZERO) } else { config };
     // Threads make a run slow and not quite repeatable: now and then only.
     Ok(match bytes.int_in_range(0..=31)? {
-        30 => config.helpers(1),
+        30 => config.mark_threads(1),
         31 => config.background_sweep(true),
         _ => config,
     })

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::sync::atomic::AtomicU64;
 
-use heap_api::{AtomicSlot, Config, Gc, Heap, Lock, Opaque, Share, Slot, Trace};
+use heap_api::{AtomicGcCell, Config, Gc, GcCell, GcRefCell, Heap, Opaque, Share, Trace};
 
 /// Names that a careless macro would pick up from its surroundings.
 mod shadows {
@@ -36,11 +36,11 @@ struct Nothing {}
 enum Never {}
 
 #[derive(Trace)]
-struct Pair<'gc>(Gc<'gc, str>, Slot<Option<Gc<'gc, Self>>>);
+struct Pair<'gc>(Gc<'gc, str>, GcCell<Option<Gc<'gc, Self>>>);
 
 #[derive(Trace, Share)]
 struct Chain<'gc> {
-    next: AtomicSlot<'gc, Self>,
+    next: AtomicGcCell<'gc, Self>,
 }
 
 #[derive(Trace)]
@@ -49,7 +49,7 @@ enum Value<'a> {
     Nil = 3,
     Int(i64),
     Str(Gc<'a, str>),
-    r#Struct { name: Gc<'a, str>, rest: Slot<Option<Gc<'a, Value<'a>>>> },
+    r#Struct { name: Gc<'a, str>, rest: GcCell<Option<Gc<'a, Value<'a>>>> },
 }
 
 #[derive(Trace)]
@@ -57,9 +57,9 @@ struct Generic<'gc, K: Copy, V, const N: usize>
 where
     V: Sized,
 {
-    keys: [Slot<K>; N],
-    values: Lock<Vec<V>>,
-    this: Slot<Option<Gc<'gc, Generic<'gc, K, V, N>>>>,
+    keys: [GcCell<K>; N],
+    values: GcRefCell<Vec<V>>,
+    this: GcCell<Option<Gc<'gc, Generic<'gc, K, V, N>>>>,
 }
 
 /// Bounds that say something of several parameters, or for any lifetime.
@@ -174,22 +174,22 @@ fn what_is_derived_is_traced() {
     let mut cx = heap.enter();
 
     let pair = {
-        let inner = cx.alloc(Pair(cx.alloc_str("inner"), Slot::new(None)));
-        let outer = cx.alloc(Pair(cx.alloc_str("outer"), Slot::new(Some(inner))));
+        let inner = cx.alloc(Pair(cx.alloc_str("inner"), GcCell::new(None)));
+        let outer = cx.alloc(Pair(cx.alloc_str("outer"), GcCell::new(Some(inner))));
         cx.root(outer)
     };
     let value = {
         let last = cx.alloc(Value::Str(cx.alloc_str("last")));
         let first =
-            cx.alloc(Value::Struct { name: cx.alloc_str("first"), rest: Slot::new(Some(last)) });
+            cx.alloc(Value::Struct { name: cx.alloc_str("first"), rest: GcCell::new(Some(last)) });
         cx.root(first)
     };
     let generic = {
         let text = |text: &str| cx.alloc_str(text);
         let object = cx.alloc(Generic {
-            keys: [Slot::new(text("k0")), Slot::new(text("k1"))],
-            values: Lock::new(vec![Some(text("v0")), None]),
-            this: Slot::new(None),
+            keys: [GcCell::new(text("k0")), GcCell::new(text("k1"))],
+            values: GcRefCell::new(vec![Some(text("v0")), None]),
+            this: GcCell::new(None),
         });
         object.this.set(&cx, Some(object));
         cx.root(object)
@@ -300,7 +300,7 @@ fn share_is_what_all_fields_are() {
 /// Types that hold themselves, not only through a handle: what they need is not computed from
 /// themselves (DR4).
 mod recursive {
-    use heap_api::{Gc, Lock, Slot, Trace};
+    use heap_api::{Gc, GcCell, GcRefCell, Trace};
     use std::collections::VecDeque;
 
     #[derive(Trace)]
@@ -324,7 +324,7 @@ mod recursive {
     #[derive(Trace)]
     pub(crate) struct Even<'gc> {
         pub(crate) odd: Option<Box<Odd<'gc>>>,
-        pub(crate) text: Slot<Option<Gc<'gc, str>>>,
+        pub(crate) text: GcCell<Option<Gc<'gc, str>>>,
     }
 
     #[derive(Trace)]
@@ -335,7 +335,7 @@ mod recursive {
     #[derive(Trace)]
     pub(crate) struct Block<'gc> {
         pub(crate) parent: Option<Box<Block<'gc>>>,
-        pub(crate) names: Lock<Vec<Gc<'gc, str>>>,
+        pub(crate) names: GcRefCell<Vec<Gc<'gc, str>>>,
     }
 
     #[derive(Trace)]
@@ -365,9 +365,11 @@ fn types_that_hold_themselves_are_traced() {
     let mut cx = heap.enter();
     let roots = {
         let text = |text: &str| cx.alloc_str(text);
-        let even = |odd, name: &str| Even { odd, text: Slot::new(Some(text(name))) };
-        let block =
-            |parent, name: &str| Block { parent, names: Lock::new(vec![text(name), text(name)]) };
+        let even = |odd, name: &str| Even { odd, text: GcCell::new(Some(text(name))) };
+        let block = |parent, name: &str| Block {
+            parent,
+            names: GcRefCell::new(vec![text(name), text(name)]),
+        };
         let tree = |children, name: &str| Tree { children, text: text(name) };
         let rose = |value| Rose { value: text(value), children: [].into(), next: None };
         let left = SelfFirst::Text(text("left"));

@@ -192,7 +192,7 @@ fn configs() -> [Config; 3] {
     [
         config.clone(),
         config.clone().huge_pages(true).background_sweep(true),
-        config.min_heap_bytes(0).helpers(1),
+        config.min_heap_bytes(0).mark_threads(1),
     ]
 }
 

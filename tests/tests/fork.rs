@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use heap_api::{Config, Cx, Gc, Heap, Opaque, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, Opaque, Root, Trace};
 use heap_tests::Counter;
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -39,10 +39,10 @@ fn in_child(body: impl FnOnce()) {
     assert_eq!(status, 0, "the child's status; 14 is the alarm's");
 }
 
-type Kept = Root<[Slot<Option<Gc<'static, [u64; 4]>>>]>;
+type Kept = Root<[GcCell<Option<Gc<'static, [u64; 4]>>>]>;
 
 fn keep(cx: &Cx, len: usize) -> Kept {
-    let object = |i| Slot::new(Some(cx.alloc([i as u64; 4])));
+    let object = |i| GcCell::new(Some(cx.alloc([i as u64; 4])));
     cx.root(cx.alloc_slice_fn(len, object))
 }
 
@@ -54,9 +54,9 @@ fn check(cx: &Cx, kept: &Kept) {
 
 fn configs() -> Vec<Config> {
     let mut configs = Vec::new();
-    for helpers in [0, 2] {
+    for mark_threads in [0, 2] {
         for sweeper in [false, true] {
-            let config = Config::new().helpers(helpers).background_sweep(sweeper);
+            let config = Config::new().mark_threads(mark_threads).background_sweep(sweeper);
             configs.push(config.clone());
             configs.push(config.mark_slice(std::time::Duration::ZERO));
         }
@@ -119,7 +119,7 @@ fn a_child_uses_the_heap_and_so_does_the_parent() {
             assert!(heap.stats().collections >= 6);
             // A heap that the child makes has threads of its own.
             cx.park(|| {
-                let own = Heap::new(Config::new().helpers(2).background_sweep(true));
+                let own = Heap::new(Config::new().mark_threads(2).background_sweep(true));
                 let mut cx = own.enter();
                 let kept = keep(&cx, 20_000);
                 use_it(&mut cx, &kept);
@@ -146,7 +146,7 @@ impl Drop for Slow {
 #[test]
 fn a_fork_waits_for_the_sweepers_batch() {
     let _alone = alone();
-    let heap = Heap::new(Config::new().helpers(1).background_sweep(true));
+    let heap = Heap::new(Config::new().mark_threads(1).background_sweep(true));
     let mut cx = heap.enter();
     let kept = keep(&cx, 1000);
     let counter = Counter::new();
@@ -175,7 +175,7 @@ fn threads_may_fork_while_heaps_come_and_go() {
         let over = Arc::clone(&over);
         move || {
             while !over.load(Ordering::Relaxed) {
-                let heap = Heap::new(Config::new().helpers(1).background_sweep(true));
+                let heap = Heap::new(Config::new().mark_threads(1).background_sweep(true));
                 let mut cx = heap.enter();
                 (0..100).for_each(|i| drop(cx.root(cx.alloc([i; 4]))));
                 cx.collect();

@@ -10,8 +10,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use heap_api::{
-    AtomicSlot, Config, ContextLeaked, Cx, Gc, Heap, InternSet, Local, LockMut, Opaque, Root,
-    Scope, Share, Slot, Trace, VerifyError,
+    AtomicGcCell, Config, ContextLeaked, Cx, Gc, GcCell, GcRefMut, Heap, InternSet, Local, Opaque,
+    Root, Scope, Share, Trace, VerifyError,
 };
 use heap_tests::{Counted, Counter, catch, unwind};
 
@@ -51,13 +51,13 @@ fn nothing_that_holds_handles_leaves_its_thread() {
             <$type as Ambiguous<_>>::check();
         })+};
     }
-    assert_not!(Send: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, LockMut<'_, u8>);
-    assert_not!(Sync: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, LockMut<'_, u8>);
-    assert_not!(Send: AtomicSlot<'_, u8>, Slot<Gc<'_, u8>>, Root<Slot<u8>>, InternSet<Slot<u8>>);
-    assert_not!(Sync: AtomicSlot<'_, u8>, Slot<Gc<'_, u8>>, Root<Slot<u8>>, InternSet<u8>);
+    assert_not!(Send: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, GcRefMut<'_, u8>);
+    assert_not!(Sync: Cx, Scope<'_, '_>, Local<'_, u8>, Gc<'_, u8>, GcRefMut<'_, u8>);
+    assert_not!(Send: AtomicGcCell<'_, u8>, GcCell<Gc<'_, u8>>, Root<GcCell<u8>>, InternSet<GcCell<u8>>);
+    assert_not!(Sync: AtomicGcCell<'_, u8>, GcCell<Gc<'_, u8>>, Root<GcCell<u8>>, InternSet<u8>);
     fn both<T: Send + Sync>() {}
     both::<Heap>();
-    both::<Root<AtomicSlot<'static, str>>>();
+    both::<Root<AtomicGcCell<'static, str>>>();
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_leaked_context_keeps_everything_alive() {
             assert_eq!(cx.verify(), Err(VerifyError::Unchecked(ContextLeaked)));
             drop(cx);
             assert_eq!(heap.verify(), Err(VerifyError::Unchecked(ContextLeaked)));
-            assert_eq!(heap.census(), Err(ContextLeaked));
+            assert_eq!(heap.class_histogram(), Err(ContextLeaked));
         }
     });
     assert!(hear.recv_timeout(A_WHILE).is_err(), "nobody knows yet that it was leaked");
@@ -393,7 +393,7 @@ fn entering_from_a_destructor_of_a_dying_thread_works() {
 #[derive(Trace, Share)]
 struct Shared<'gc> {
     value: u64,
-    next: AtomicSlot<'gc, Self>,
+    next: AtomicGcCell<'gc, Self>,
 }
 
 #[test]
@@ -401,8 +401,8 @@ fn roots_outlive_their_heap_and_may_drop_anywhere() {
     let heap = heap();
     let root = {
         let cx = heap.enter();
-        let inner = cx.alloc(Shared { value: 1, next: AtomicSlot::new(None) });
-        cx.root(cx.alloc(Shared { value: 2, next: AtomicSlot::new(Some(inner)) }))
+        let inner = cx.alloc(Shared { value: 1, next: AtomicGcCell::new(None) });
+        cx.root(cx.alloc(Shared { value: 2, next: AtomicGcCell::new(Some(inner)) }))
     };
     let copies: Vec<_> = (0..100).map(|_| root.clone()).collect();
     assert_eq!(heap.stats().roots, 101);
@@ -424,8 +424,8 @@ fn roots_outlive_their_heap_and_may_drop_anywhere() {
 fn a_root_of_an_object_gives_it_in_the_current_region() {
     let heap = stress_heap();
     let mut cx = heap.enter();
-    let cell: Root<Slot<Option<Gc<'static, u64>>>> =
-        cx.root(cx.alloc(Slot::new(None::<Gc<'_, u64>>)));
+    let cell: Root<GcCell<Option<Gc<'static, u64>>>> =
+        cx.root(cx.alloc(GcCell::new(None::<Gc<'_, u64>>)));
     for i in 0..10_u64 {
         cx.safepoint();
         let before = cell.get(&cx).get().map(|value| *value);
@@ -498,7 +498,7 @@ fn unwinding_leaves_everything_as_it_was() {
             }))
             .is_err()
         );
-        assert!(catch(|| cx.try_alloc_tailed_fn(counter.value(4), round + 1, make)).is_err());
+        assert!(catch(|| cx.try_alloc_header_slice_fn(counter.value(4), round + 1, make)).is_err());
         // Handles in the part that was made: nothing to drop, nothing to trace.
         let made = catch(|| cx.alloc_slice_fn(10, |i| if i == 9 { unwind() } else { cx.alloc(i) }));
         assert!(made.is_err());
@@ -940,7 +940,7 @@ fn make_and_drop(heap: &Heap, counter: &std::sync::Arc<Counter>, rounds: u64) {
     struct Cell<'gc> {
         payload: Opaque<Counted>,
         more: Vec<Counted>,
-        next: Slot<Option<Gc<'gc, Cell<'gc>>>>,
+        next: GcCell<Option<Gc<'gc, Cell<'gc>>>>,
     }
     let mut cx = heap.enter();
     let mut kept: Vec<Root<Cell<'static>>> = Vec::new();
@@ -951,7 +951,7 @@ fn make_and_drop(heap: &Heap, counter: &std::sync::Arc<Counter>, rounds: u64) {
                 let cell = Cell {
                     payload: Opaque(counter.value(i)),
                     more: (0..i % 3).map(|i| counter.value(i)).collect(),
-                    next: Slot::new(last),
+                    next: GcCell::new(last),
                 };
                 last = Some(cx.alloc(cell));
             }
@@ -984,7 +984,7 @@ fn as_many_values_are_dropped_as_were_made() {
         Config::new(),
         Config::new().min_heap_bytes(0),
         Config::new().stress(true),
-        Config::new().stress(true).helpers(2).background_sweep(true),
+        Config::new().stress(true).mark_threads(2).background_sweep(true),
     ];
     for config in configs {
         let counter = Counter::new();

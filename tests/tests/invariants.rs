@@ -117,7 +117,7 @@ fn code() -> Vec<(PathBuf, String)> {
         }
     }
     let mut out = Vec::new();
-    for dir in ["crates", "tests"] {
+    for dir in ["crates", "examples", "tests"] {
         collect(&root().join(dir), &mut out);
     }
     out

@@ -1,6 +1,6 @@
 //! Odd sizes, alignments and lengths.
 
-use heap_api::{Config, Gc, Heap, Opaque, OutOfMemory, Slot, Tailed, Trace};
+use heap_api::{Config, Gc, GcCell, HeaderSlice, Heap, Opaque, OutOfMemory, Trace};
 use heap_tests::Counter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,7 +64,7 @@ fn values_without_size_are_made_and_dropped() {
         let _ = cx.alloc(Empty);
     }
     let _ = cx.alloc_slice_fn(1000, |_| Empty);
-    let _ = cx.try_alloc_tailed_fn(Empty, 1000, |_| Empty).unwrap();
+    let _ = cx.try_alloc_header_slice_fn(Empty, 1000, |_| Empty).unwrap();
     let units = cx.alloc_slice_copy(&[(); 100]);
     assert_eq!(units.len(), 100);
     // Handles in no elements, and no handles in many.
@@ -87,9 +87,9 @@ fn slices_of_every_length_hold_what_was_put_in() {
         .map(|&len| {
             let bytes = cx.alloc_slice_fn(len, |i| i as u8);
             let text = cx.alloc_str(&"é".repeat(len));
-            let handles = cx.alloc_slice_fn(len, |i| Slot::new(Some(cx.alloc(i))));
-            let tailed = cx.alloc_tailed_copy(handles, &vec![len as u128; len]);
-            cx.root(cx.alloc((bytes, text, handles, tailed)))
+            let handles = cx.alloc_slice_fn(len, |i| GcCell::new(Some(cx.alloc(i))));
+            let header_slice = cx.alloc_header_slice_copy(handles, &vec![len as u128; len]);
+            cx.root(cx.alloc((bytes, text, handles, header_slice)))
         })
         .collect();
     for _ in 0..2 {
@@ -100,12 +100,12 @@ fn slices_of_every_length_hold_what_was_put_in() {
     }
     cx.verify().unwrap();
     for (&len, root) in lengths.iter().zip(&roots) {
-        let (bytes, text, handles, tailed) = *root.get(&cx).as_ref();
+        let (bytes, text, handles, header_slice) = *root.get(&cx).as_ref();
         assert!(bytes.len() == len && (0..len).all(|i| bytes[i] == i as u8));
         assert!(text.chars().count() == len && text.chars().all(|c| c == 'é'));
         assert!(handles.len() == len && (0..len).all(|i| *handles[i].get().unwrap() == i));
-        assert!(tailed.header.ptr_eq_slice(handles) && tailed.tail.len() == len);
-        assert!(tailed.tail.iter().all(|x| *x == len as u128));
+        assert!(header_slice.header.ptr_eq_slice(handles) && header_slice.tail.len() == len);
+        assert!(header_slice.tail.iter().all(|x| *x == len as u128));
     }
 }
 
@@ -127,7 +127,7 @@ fn headers_and_tails_do_not_overlap() {
         ($($h:ty, $t:ty);+) => {$(
             for len in 0..40 {
                 let tail: Vec<$t> = (0..len).map(|i| !(i as $t)).collect();
-                let object: Gc<'_, Tailed<$h, $t>> = cx.alloc_tailed_copy(len as $h, &tail);
+                let object: Gc<'_, HeaderSlice<$h, $t>> = cx.alloc_header_slice_copy(len as $h, &tail);
                 assert_eq!((object.header, &object.tail), (len as $h, &tail[..]));
                 let size = size_of_val(object.as_ref());
                 assert!(size >= size_of::<usize>() + size_of::<$h>() + len * size_of::<$t>());
@@ -153,7 +153,8 @@ fn lengths_beyond_any_memory_are_refused() {
             assert!(!matches!(error.reason, OutOfMemory::TooLarge), "{shift}");
         }
         let header = Counter::new();
-        let error = cx.try_alloc_tailed_fn(Opaque(header.value(1)), usize::MAX, never).unwrap_err();
+        let error =
+            cx.try_alloc_header_slice_fn(Opaque(header.value(1)), usize::MAX, never).unwrap_err();
         assert_eq!((error.reason, error.value.0.id()), (OutOfMemory::TooLarge, 1));
         cx.collect();
         cx.verify().unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use heap_api::{Config, Cx, Gc, Heap, Opaque, OutOfMemory, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, Opaque, OutOfMemory, Root, Trace};
 use heap_tests::{Counted, Counter, catch};
 
 /// From nothing to a little; also odd numbers.
@@ -91,12 +91,12 @@ fn exhaust(cx: &Cx, counter: &std::sync::Arc<Counter>) {
     });
     refused(error.unwrap().reason);
     let error =
-        (0..).find_map(|id| cx.try_alloc_tailed_copy(counter.value(id), &[0_u64; 20]).err());
+        (0..).find_map(|id| cx.try_alloc_header_slice_copy(counter.value(id), &[0_u64; 20]).err());
     let error = error.unwrap();
     refused(error.reason);
     let _ = error.value.id();
     let error = (0..).find_map(|id| {
-        cx.try_alloc_tailed_fn(counter.value(id), 5, |i| counter.value(i as u64)).err()
+        cx.try_alloc_header_slice_fn(counter.value(id), 5, |i| counter.value(i as u64)).err()
     });
     let error = error.unwrap();
     refused(error.reason);
@@ -141,7 +141,7 @@ fn the_convenient_functions_panic_and_drop_their_values() {
         }));
         says(catch(|| {
             loop {
-                let _ = cx.alloc_tailed_copy(counter.value(1), b"tail");
+                let _ = cx.alloc_header_slice_copy(counter.value(1), b"tail");
             }
         }));
         cx.verify().unwrap();
@@ -182,9 +182,9 @@ fn work_goes_on_when_roots_are_dropped() {
         let mut cx = heap.enter();
         for round in 0..10_u64 {
             // Fill it up with objects of different sizes, all rooted.
-            let mut roots: Vec<Root<[Slot<u64>]>> = Vec::new();
+            let mut roots: Vec<Root<[GcCell<u64>]>> = Vec::new();
             while let Ok(slice) =
-                cx.try_alloc_slice_fn(1 << (roots.len() % 9), |i| Slot::new(round + i as u64))
+                cx.try_alloc_slice_fn(1 << (roots.len() % 9), |i| GcCell::new(round + i as u64))
             {
                 roots.push(cx.root(slice));
             }
@@ -282,7 +282,8 @@ fn extreme_settings_are_survived() {
     for growth in [0, 1, u32::MAX] {
         for min in [0, usize::MAX] {
             for limit in [None, Some(1 << 20), Some(usize::MAX)] {
-                let config = Config::new().growth_percent(growth).min_heap_bytes(min).helpers(1);
+                let config =
+                    Config::new().growth_percent(growth).min_heap_bytes(min).mark_threads(1);
                 let config = limit.map_or(config.clone(), |limit| config.max_heap_bytes(limit));
                 let heap = Heap::new(config);
                 let mut cx = heap.enter();

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use heap_api::{Config, Cx, Gc, Heap, InternSet, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, InternSet, Root, Trace};
 
 /// Bytes that the program has from its allocator.
 static BYTES: AtomicIsize = AtomicIsize::new(0);
@@ -44,7 +44,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 #[derive(Trace)]
 struct Node<'gc> {
-    next: Slot<Option<Gc<'gc, Node<'gc>>>>,
+    next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
     value: u64,
 }
 
@@ -56,7 +56,7 @@ struct Node<'gc> {
 fn left_after(config: Config, peak: impl FnOnce(&mut Cx) -> isize) -> (isize, isize) {
     let heap = Heap::new(config.min_heap_bytes(1 << 30));
     let mut cx = heap.enter();
-    let kept: Root<Node<'static>> = cx.root(cx.alloc(Node { next: Slot::new(None), value: 7 }));
+    let kept: Root<Node<'static>> = cx.root(cx.alloc(Node { next: GcCell::new(None), value: 7 }));
     for i in 0..MANY {
         let _ = cx.alloc(i as u64);
         if i % 8 == 0 {
@@ -163,20 +163,20 @@ fn the_list_of_weak_tables_shrinks() {
     });
 }
 
-type Branch<'gc> = Slot<Option<Gc<'gc, [Gc<'gc, u64>]>>>;
+type Branch<'gc> = GcCell<Option<Gc<'gc, [Gc<'gc, u64>]>>>;
 
 /// An array whose elements are objects of their own.
 fn wide(cx: &mut Cx) -> Root<[Branch<'static>]> {
     let leaf = cx.alloc(1_u64);
-    cx.root(cx.alloc_slice_fn(MANY / 8, |_| Slot::new(Some(cx.alloc_slice_fn(100, |_| leaf)))))
+    cx.root(cx.alloc_slice_fn(MANY / 8, |_| GcCell::new(Some(cx.alloc_slice_fn(100, |_| leaf)))))
 }
 
 /// Eight bytes for each page that waits: no test is large enough to see the peak, but what is left
 /// does not grow with the heap.
 #[test]
 fn the_queues_of_marking_shrink() {
-    for helpers in [0, 2] {
-        leaves_little("mark queues", Config::new().helpers(helpers), |cx| {
+    for mark_threads in [0, 2] {
+        leaves_little("mark queues", Config::new().mark_threads(mark_threads), |cx| {
             let _wide = wide(cx);
             cx.collect();
         });

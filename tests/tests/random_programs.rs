@@ -62,10 +62,10 @@ fn config() -> impl Strategy<Value = Config> {
     let limit = prop_oneof![3 => Just(None), 2 => (1_usize..64).prop_map(|kib| Some(kib << 14))];
     let slice = prop_oneof![2 => Just(None), 3 => Just(Some(0)), 2 => (0_u64..200).prop_map(Some)];
     (any::<bool>(), limit, 0_usize..3, any::<bool>(), 0_usize..1 << 18, slice).prop_map(
-        |(stress, limit, helpers, background, min, slice)| {
+        |(stress, limit, mark_threads, background, min, slice)| {
             let config = Config::new()
                 .stress(stress)
-                .helpers(helpers)
+                .mark_threads(mark_threads)
                 .background_sweep(background)
                 .min_heap_bytes(min)
                 .huge_pages(false);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use heap_api::{AtomicSlot, Config, Cx, Gc, Heap, Opaque, Root, Share, Trace};
+use heap_api::{AtomicGcCell, Config, Cx, Gc, Heap, Opaque, Root, Share, Trace};
 use heap_tests::{Counted, Counter};
 
 const MUTATORS: u64 = 4;
@@ -19,11 +19,12 @@ fn operations() -> u64 {
 }
 
 fn configs() -> impl Iterator<Item = Config> {
-    let whole = [(0, false), (2, false), (0, true), (2, true)].into_iter().map(|(helpers, on)| {
-        Config::new().min_heap_bytes(256 << 10).helpers(helpers).background_sweep(on)
-    });
+    let whole =
+        [(0, false), (2, false), (0, true), (2, true)].into_iter().map(|(mark_threads, on)| {
+            Config::new().min_heap_bytes(256 << 10).mark_threads(mark_threads).background_sweep(on)
+        });
     let slice = |us| Config::new().min_heap_bytes(256 << 10).mark_slice(Duration::from_micros(us));
-    whole.chain([slice(0), slice(50).helpers(2).background_sweep(true)])
+    whole.chain([slice(0), slice(50).mark_threads(2).background_sweep(true)])
 }
 
 /// A generator good enough to mix operations.
@@ -56,15 +57,15 @@ struct Node<'gc> {
     value: u64,
     /// Something to drop, in every eighth node.
     payload: Option<Opaque<Counted>>,
-    next: AtomicSlot<'gc, Node<'gc>>,
+    next: AtomicGcCell<'gc, Node<'gc>>,
 }
 
 #[derive(Trace, Share)]
-struct Stack<'gc> {
-    top: AtomicSlot<'gc, Node<'gc>>,
+struct GcStack<'gc> {
+    top: AtomicGcCell<'gc, Node<'gc>>,
 }
 
-impl<'gc> Stack<'gc> {
+impl<'gc> GcStack<'gc> {
     fn push(&self, cx: &'gc Cx, node: Gc<'gc, Node<'gc>>) {
         let mut top = self.top.get();
         loop {
@@ -90,7 +91,7 @@ impl<'gc> Stack<'gc> {
     }
 }
 
-type Stacks = Root<[Stack<'static>]>;
+type Stacks = Root<[GcStack<'static>]>;
 
 fn push_and_pop(heap: &Heap, stacks: &Stacks, counter: &Arc<Counter>, seen: &[AtomicU8], me: u64) {
     let count = |node: Gc<'_, Node<'_>>| {
@@ -108,7 +109,7 @@ fn push_and_pop(heap: &Heap, stacks: &Stacks, counter: &Arc<Counter>, seen: &[At
             let stack = &stacks[random.below(stacks.len() as u64) as usize];
             let value = me * operations + i;
             let payload = (i % 8 == 0).then(|| Opaque(counter.value(value)));
-            let node = cx.alloc(Node { value, payload, next: AtomicSlot::new(None) });
+            let node = cx.alloc(Node { value, payload, next: AtomicGcCell::new(None) });
             stack.push(&cx, node);
             // Keeps some thousand nodes on the stacks.
             if random.below(1000) < 998 {
@@ -131,7 +132,7 @@ fn what_is_pushed_is_popped_once() {
         let seen: Vec<AtomicU8> = (0..total).map(|_| AtomicU8::new(0)).collect();
         let stacks: Stacks = {
             let cx = heap.enter();
-            cx.root(cx.alloc_slice_fn(16, |_| Stack { top: AtomicSlot::new(None) }))
+            cx.root(cx.alloc_slice_fn(16, |_| GcStack { top: AtomicGcCell::new(None) }))
         };
         std::thread::scope(|scope| {
             for me in 0..MUTATORS {
@@ -168,7 +169,7 @@ fn what_is_pushed_is_popped_once() {
 struct Branch<'gc> {
     key: u64,
     values: Gc<'gc, [u64]>,
-    sides: [AtomicSlot<'gc, Branch<'gc>>; 2],
+    sides: [AtomicGcCell<'gc, Branch<'gc>>; 2],
 }
 
 /// Puts a key into the tree; tells whether it was new.
@@ -186,7 +187,7 @@ fn insert<'gc>(cx: &'gc Cx, root: Gc<'gc, Branch<'gc>>, key: u64) -> bool {
             None => {
                 let new = *made.get_or_insert_with(|| {
                     let values = cx.alloc_slice_copy(&[key, !key]);
-                    let sides = [AtomicSlot::new(None), AtomicSlot::new(None)];
+                    let sides = [AtomicGcCell::new(None), AtomicGcCell::new(None)];
                     cx.alloc(Branch { key, values, sides })
                 });
                 match side.compare_exchange(cx, None, Some(new)) {
@@ -204,7 +205,7 @@ fn collect_keys<'gc>(root: Gc<'gc, Branch<'gc>>, keys: &mut Vec<u64>) {
     while let Some(branch) = stack.pop() {
         assert_eq!(*branch.values, [branch.key, !branch.key]);
         keys.push(branch.key);
-        stack.extend(branch.sides.iter().filter_map(AtomicSlot::get));
+        stack.extend(branch.sides.iter().filter_map(AtomicGcCell::get));
     }
 }
 
@@ -216,7 +217,7 @@ fn a_shared_tree_loses_nothing() {
         let tree: Root<Branch<'static>> = {
             let cx = heap.enter();
             let values = cx.alloc_slice_copy(&[u64::MAX, 0]);
-            let sides = [AtomicSlot::new(None), AtomicSlot::new(None)];
+            let sides = [AtomicGcCell::new(None), AtomicGcCell::new(None)];
             cx.root(cx.alloc(Branch { key: u64::MAX, values, sides }))
         };
         let span = operations() / 4;

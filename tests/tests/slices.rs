@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use heap_api::{
-    AtomicSlot, Config, ContextLeaked, Cx, Gc, Heap, InternSet, Lock, Opaque, Root, Share, Slot,
-    Stack, Stamp, Tailed, Trace, VerifyError,
+    AtomicGcCell, BarrierStamp, Config, ContextLeaked, Cx, Gc, GcCell, GcRefCell, GcStack,
+    HeaderSlice, Heap, InternSet, Opaque, Root, Share, Trace, VerifyError,
 };
 use heap_tests::{Counted, Counter};
 
@@ -42,107 +42,107 @@ fn finish(cx: &mut Cx) {
 /// An object with a child behind one of the cells that can change.
 #[derive(Trace)]
 enum Owner<'gc> {
-    Slot(Slot<Option<Child<'gc>>>),
-    Atomic(AtomicSlot<'gc, Kid<'gc>>),
-    Lock(Lock<Vec<Child<'gc>>>),
+    GcCell(GcCell<Option<Child<'gc>>>),
+    Atomic(AtomicGcCell<'gc, Kid<'gc>>),
+    GcRefCell(GcRefCell<Vec<Child<'gc>>>),
     /// Cells outside the heap, which moves when the lock is open.
-    Inner(Lock<Vec<Slot<Option<Child<'gc>>>>>),
+    Inner(GcRefCell<Vec<GcCell<Option<Child<'gc>>>>>),
     /// Cells outside the heap that change while nothing else does.
-    Boxed(Box<[Slot<Option<Child<'gc>>>]>),
+    Boxed(Box<[GcCell<Option<Child<'gc>>>]>),
     /// Slots that are opened at once.
-    Opened(Gc<'gc, Tailed<Stamp, Slot<Option<Child<'gc>>>>>),
-    Stack(Stack<Child<'gc>>),
-    Stacks(Lock<Vec<Stack<Child<'gc>>>>),
+    Opened(Gc<'gc, HeaderSlice<BarrierStamp, GcCell<Option<Child<'gc>>>>>),
+    GcStack(GcStack<Child<'gc>>),
+    Stacks(GcRefCell<Vec<GcStack<Child<'gc>>>>),
 }
 
 type Make = for<'gc> fn(&'gc Cx, Child<'gc>) -> Owner<'gc>;
 type Take = for<'gc> fn(&'gc Cx, &Owner<'gc>) -> Option<Child<'gc>>;
 
 fn slot<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Slot(Slot::new(Some(child)))
+    Owner::GcCell(GcCell::new(Some(child)))
 }
 
 fn atomic<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Atomic(AtomicSlot::new(Some(child)))
+    Owner::Atomic(AtomicGcCell::new(Some(child)))
 }
 
 fn lock<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Lock(Lock::new(vec![child]))
+    Owner::GcRefCell(GcRefCell::new(vec![child]))
 }
 
 fn inner<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Inner(Lock::new(vec![Slot::new(Some(child))]))
+    Owner::Inner(GcRefCell::new(vec![GcCell::new(Some(child))]))
 }
 
 fn boxed<'gc>(_: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Boxed(Box::new([Slot::new(None), Slot::new(Some(child))]))
+    Owner::Boxed(Box::new([GcCell::new(None), GcCell::new(Some(child))]))
 }
 
 fn opened<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    let slot = |i| Slot::new((i == 1).then_some(child));
-    Owner::Opened(cx.try_alloc_tailed_fn(Stamp::new(), 2, slot).map_err(drop).unwrap())
+    let slot = |i| GcCell::new((i == 1).then_some(child));
+    Owner::Opened(cx.try_alloc_header_slice_fn(BarrierStamp::new(), 2, slot).map_err(drop).unwrap())
 }
 
-fn pushed<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Stack<Child<'gc>> {
-    let stack = Stack::new();
+fn pushed<'gc>(cx: &'gc Cx, child: Child<'gc>) -> GcStack<Child<'gc>> {
+    let stack = GcStack::new();
     stack.push(cx, child);
     stack
 }
 
 fn stack<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Stack(pushed(cx, child))
+    Owner::GcStack(pushed(cx, child))
 }
 
 fn stacks<'gc>(cx: &'gc Cx, child: Child<'gc>) -> Owner<'gc> {
-    Owner::Stacks(Lock::new(vec![pushed(cx, child)]))
+    Owner::Stacks(GcRefCell::new(vec![pushed(cx, child)]))
 }
 
 /// All ways to take the child out of an owner so that only the caller has it.
 const WAYS: [(&str, Make, Take); 18] = [
-    ("Slot::set", slot, |cx, owner| {
-        let Owner::Slot(slot) = owner else { unreachable!() };
+    ("GcCell::set", slot, |cx, owner| {
+        let Owner::GcCell(slot) = owner else { unreachable!() };
         let child = slot.get();
         slot.set(cx, None);
         child
     }),
-    ("Slot::replace", slot, |cx, owner| {
-        let Owner::Slot(slot) = owner else { unreachable!() };
+    ("GcCell::replace", slot, |cx, owner| {
+        let Owner::GcCell(slot) = owner else { unreachable!() };
         slot.replace(cx, None)
     }),
-    ("Tailed::open", opened, |cx, owner| {
+    ("HeaderSlice::open", opened, |cx, owner| {
         let Owner::Opened(slots) = owner else { unreachable!() };
         let cells = slots.open(cx);
         cells[0].swap(&cells[1]);
         cells[0].take()
     }),
-    ("Tailed::open, twice", opened, |cx, owner| {
+    ("HeaderSlice::open, twice", opened, |cx, owner| {
         let Owner::Opened(slots) = owner else { unreachable!() };
         slots.open(cx)[0].swap(&slots.open(cx)[1]);
         slots.open(cx)[0].take()
     }),
-    ("AtomicSlot::set", atomic, |cx, owner| {
+    ("AtomicGcCell::set", atomic, |cx, owner| {
         let Owner::Atomic(slot) = owner else { unreachable!() };
         let child = slot.get();
         slot.set(cx, None);
         child
     }),
-    ("AtomicSlot::swap", atomic, |cx, owner| {
+    ("AtomicGcCell::swap", atomic, |cx, owner| {
         let Owner::Atomic(slot) = owner else { unreachable!() };
         slot.swap(cx, None)
     }),
-    ("AtomicSlot::compare_exchange", atomic, |cx, owner| {
+    ("AtomicGcCell::compare_exchange", atomic, |cx, owner| {
         let Owner::Atomic(slot) = owner else { unreachable!() };
         let child = slot.get();
         assert!(slot.compare_exchange(cx, None, child).is_err());
         assert!(slot.compare_exchange(cx, child, None).is_ok());
         child
     }),
-    ("Lock::borrow_mut", lock, |cx, owner| {
-        let Owner::Lock(children) = owner else { unreachable!() };
+    ("GcRefCell::borrow_mut", lock, |cx, owner| {
+        let Owner::GcRefCell(children) = owner else { unreachable!() };
         children.borrow_mut(cx).pop()
     }),
-    ("Lock::borrow_mut, twice", lock, |cx, owner| {
-        let Owner::Lock(children) = owner else { unreachable!() };
+    ("GcRefCell::borrow_mut, twice", lock, |cx, owner| {
+        let Owner::GcRefCell(children) = owner else { unreachable!() };
         let child = children.borrow_mut(cx).pop();
         children.borrow_mut(cx).extend(child);
         std::mem::take(&mut *children.borrow_mut(cx)).pop()
@@ -161,30 +161,30 @@ const WAYS: [(&str, Make, Take); 18] = [
         let Owner::Boxed(slots) = owner else { unreachable!() };
         slots[1].replace(cx, None)
     }),
-    ("Stack::pop", stack, |cx, owner| {
-        let Owner::Stack(stack) = owner else { unreachable!() };
+    ("GcStack::pop", stack, |cx, owner| {
+        let Owner::GcStack(stack) = owner else { unreachable!() };
         stack.pop(cx)
     }),
-    ("Stack::truncate", stack, |cx, owner| {
-        let Owner::Stack(stack) = owner else { unreachable!() };
+    ("GcStack::truncate", stack, |cx, owner| {
+        let Owner::GcStack(stack) = owner else { unreachable!() };
         let child = stack.last();
         stack.truncate(cx, 0);
         child
     }),
-    ("Stack::set", stack, |cx, owner| {
-        let Owner::Stack(stack) = owner else { unreachable!() };
+    ("GcStack::set", stack, |cx, owner| {
+        let Owner::GcStack(stack) = owner else { unreachable!() };
         let child = stack.get(0);
         stack.set(cx, 0, kid(cx, child.unwrap().counted.0.counter(), 7));
         child
     }),
-    ("Stack::try_resize", stack, |cx, owner| {
-        let Owner::Stack(stack) = owner else { unreachable!() };
+    ("GcStack::try_resize", stack, |cx, owner| {
+        let Owner::GcStack(stack) = owner else { unreachable!() };
         let child = stack.last();
         stack.try_resize(cx, 0, child.unwrap()).unwrap();
         child
     }),
-    ("Stack::window", stack, |cx, owner| {
-        let Owner::Stack(stack) = owner else { unreachable!() };
+    ("GcStack::window", stack, |cx, owner| {
+        let Owner::GcStack(stack) = owner else { unreachable!() };
         let other = kid(cx, stack.get(0).unwrap().counted.0.counter(), 7);
         Some(stack.window(cx)[0].replace(other))
     }),
@@ -227,8 +227,8 @@ fn what_a_cell_held_when_marking_began_is_not_lost() {
 }
 
 /// What there is to mark beside the things that a test is about.
-fn ballast(cx: &Cx) -> Root<[Slot<Option<Gc<'static, u64>>>]> {
-    cx.root(cx.alloc_slice_fn(MANY, |i| Slot::new(Some(cx.alloc(i as u64)))))
+fn ballast(cx: &Cx) -> Root<[GcCell<Option<Gc<'static, u64>>>]> {
+    cx.root(cx.alloc_slice_fn(MANY, |i| GcCell::new(Some(cx.alloc(i as u64)))))
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn what_is_made_while_a_marking_is_under_way_lives_until_the_next() {
     #[derive(Trace)]
     struct Pair<'gc> {
         counted: Opaque<Counted>,
-        next: Slot<Option<Gc<'gc, Pair<'gc>>>>,
+        next: GcCell<Option<Gc<'gc, Pair<'gc>>>>,
     }
     let counter = Counter::new();
     let heap = Heap::new(sliced());
@@ -244,7 +244,7 @@ fn what_is_made_while_a_marking_is_under_way_lives_until_the_next() {
     let ballast = ballast(&cx);
     // Spans that are partly filled, and half of it garbage.
     let old = {
-        let pair = |i| Pair { counted: Opaque(counter.value(i)), next: Slot::new(None) };
+        let pair = |i| Pair { counted: Opaque(counter.value(i)), next: GcCell::new(None) };
         let old = cx.alloc_slice_fn(1000, |i| {
             let _ = cx.alloc(pair(1));
             cx.alloc(pair(i as u64))
@@ -255,7 +255,7 @@ fn what_is_made_while_a_marking_is_under_way_lives_until_the_next() {
     let before = counter.made();
     assert!(!cx.collect_step());
     {
-        let pair = |i, next| Pair { counted: Opaque(counter.value(i)), next: Slot::new(next) };
+        let pair = |i, next| Pair { counted: Opaque(counter.value(i)), next: GcCell::new(next) };
         let mut list = None;
         (0..3000).for_each(|i| list = Some(cx.alloc(pair(i, list))));
         // Of these nobody knows.
@@ -384,14 +384,14 @@ fn no_collection_is_due_below_the_minimum() {
 
 #[test]
 fn every_step_does_something_with_helpers_too() {
-    for helpers in [0, 1, 2] {
+    for mark_threads in [0, 1, 2] {
         for slice in [Duration::ZERO, Duration::from_micros(1), Duration::from_micros(30)] {
-            let heap = Heap::new(sliced().mark_slice(slice).helpers(helpers));
+            let heap = Heap::new(sliced().mark_slice(slice).mark_threads(mark_threads));
             let mut cx = heap.enter();
             let _ballast = ballast(&cx);
             let _roots: Vec<_> = (0..2000_u64).map(|i| cx.root(cx.alloc([i; 4]))).collect();
             let steps = (0..10_000).find(|_| cx.collect_step());
-            assert!(steps.is_some(), "{helpers} helpers, {slice:?}");
+            assert!(steps.is_some(), "{mark_threads} mark_threads, {slice:?}");
             cx.verify().unwrap();
         }
     }
@@ -441,12 +441,12 @@ fn what_a_weak_table_gives_out_during_a_marking_is_kept() {
 /// For several threads: what the array leads to leads to an object of another type, and
 /// that to a third. So they share no pages: what is lost is not found by its neighbour.
 #[derive(Trace, Share)]
-struct Holder<'gc>(AtomicSlot<'gc, Node<'gc>>);
+struct Holder<'gc>(AtomicGcCell<'gc, Node<'gc>>);
 
 #[derive(Trace, Share)]
 struct Node<'gc> {
     id: u64,
-    leaf: AtomicSlot<'gc, Leaf>,
+    leaf: AtomicGcCell<'gc, Leaf>,
 }
 
 #[derive(Trace, Share)]
@@ -457,8 +457,8 @@ type Nodes = Root<[Gc<'static, Node<'static>>]>;
 
 fn holders(cx: &Cx) -> Holders {
     let holder = |i| {
-        let leaf = AtomicSlot::new(Some(cx.alloc(Leaf(i))));
-        cx.alloc(Holder(AtomicSlot::new(Some(cx.alloc(Node { id: i, leaf })))))
+        let leaf = AtomicGcCell::new(Some(cx.alloc(Leaf(i))));
+        cx.alloc(Holder(AtomicGcCell::new(Some(cx.alloc(Node { id: i, leaf })))))
     };
     cx.root(cx.alloc_slice_fn(MANY, |i| holder(i as u64)))
 }
@@ -487,8 +487,8 @@ fn what_a_weak_table_shows_during_a_marking_is_kept() {
     let mut set = InternSet::<Kid<'static>>::new(&heap);
     set.insert(&cx, 1, kid(&cx, &counter, 7));
     #[derive(Trace)]
-    struct Holder<'gc>(Slot<Option<Gc<'gc, Opaque<Counted>>>>);
-    let holder: Root<Holder<'static>> = cx.root(cx.alloc(Holder(Slot::new(None))));
+    struct Holder<'gc>(GcCell<Option<Gc<'gc, Opaque<Counted>>>>);
+    let holder: Root<Holder<'static>> = cx.root(cx.alloc(Holder(GcCell::new(None))));
     assert!(!cx.collect_step());
     let mut seen = None;
     let found = set.find(&cx, 1, |kid| {
@@ -575,8 +575,8 @@ fn a_marking_that_can_never_end_harms_nobody() {
 
 #[test]
 fn due_collections_are_done_in_slices_and_end() {
-    for helpers in [0, 2] {
-        let config = Config::new().mark_slice(Duration::ZERO).helpers(helpers);
+    for mark_threads in [0, 2] {
+        let config = Config::new().mark_slice(Duration::ZERO).mark_threads(mark_threads);
         let heap = Heap::new(config.min_heap_bytes(1 << 20));
         let mut cx = heap.enter();
         let ballast = ballast(&cx);

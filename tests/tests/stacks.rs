@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use heap_api::{
-    Config, Cx, Gc, Heap, Lock, Opaque, OutOfMemory, Root, Slot, Stack, StackBlock, StackWindow,
-    Trace,
+    Config, Cx, Gc, GcCell, GcRefCell, GcStack, GcStackWindow, Heap, Opaque, OutOfMemory, Root,
+    StackBlock, Trace,
 };
 use heap_tests::{Counted, Counter, catch};
 use proptest::prelude::*;
@@ -34,14 +34,14 @@ impl Value<'_> {
 
 #[derive(Trace)]
 struct Coroutine<'gc> {
-    stack: Stack<Value<'gc>>,
+    stack: GcStack<Value<'gc>>,
     /// Another way to own one.
-    locked: Lock<Vec<Stack<Value<'gc>>>>,
+    locked: GcRefCell<Vec<GcStack<Value<'gc>>>>,
 }
 
 impl Coroutine<'_> {
     fn new() -> Self {
-        Coroutine { stack: Stack::new(), locked: Lock::default() }
+        Coroutine { stack: GcStack::new(), locked: GcRefCell::default() }
     }
 }
 
@@ -173,9 +173,9 @@ fn apply(
                 drop(list);
                 assert!(moved.is_empty() && moved.capacity() == 0);
             } else {
-                list.push(Stack::new());
+                list.push(GcStack::new());
                 // A stack without an owner for a moment.
-                let local = Stack::new();
+                let local = GcStack::new();
                 let pushed = local.try_push(cx, Value::Number(from as u64));
                 list.push(local);
                 let local = list.pop().unwrap();
@@ -330,7 +330,7 @@ fn values_above_the_height_keep_nothing_alive() {
 fn a_stack_of_plain_values_may_be_local_and_outlive_safepoints_and_the_heap() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
-    let stack = Stack::<(u64, f32)>::default();
+    let stack = GcStack::<(u64, f32)>::default();
     (0..5000).for_each(|i| stack.push(&cx, (i, 0.5)));
     cx.collect();
     assert_eq!(stack.get(4999), Some((4999, 0.5)));
@@ -359,7 +359,7 @@ fn a_refused_stack_is_as_it_was() {
     for limit in [0, 8 * KIB, 32 * KIB, 100 * KIB, MIB] {
         let heap = Heap::new(Config::new().max_heap_bytes(limit));
         let mut cx = heap.enter();
-        let stack = Stack::new();
+        let stack = GcStack::new();
         let mut height = 0;
         let error = loop {
             match stack.try_push(&cx, height) {
@@ -389,7 +389,7 @@ fn stacks_that_come_and_go_are_no_reason_to_collect() {
         let heap = Heap::new(Config::new());
         let mut cx = heap.enter();
         for _ in 0..rounds {
-            let stack = Stack::new();
+            let stack = GcStack::new();
             stack.try_resize(&cx, height, 0_u64).unwrap();
             drop(stack);
             cx.safepoint();
@@ -419,7 +419,7 @@ impl Drop for OnDrop {
 }
 
 /// A context and a stack that several can name.
-type Pair<T> = Rc<(Cx, Stack<T>)>;
+type Pair<T> = Rc<(Cx, GcStack<T>)>;
 
 thread_local!(static FOUND: RefCell<Option<Pair<u64>>> = const { RefCell::new(None) });
 
@@ -429,7 +429,7 @@ fn a_destructor_that_finds_the_stack_that_grows_does_no_harm() {
     // thread-local, and uses both (SV5).
     for limit in [400 * KIB, 900 * KIB, 64 * MIB] {
         let heap = Heap::new(Config::new().max_heap_bytes(limit));
-        let found = Rc::new((heap.enter(), Stack::new()));
+        let found = Rc::new((heap.enter(), GcStack::new()));
         FOUND.set(Some(found));
         let (mut calls, mut refused) = (0, 0);
         let touched = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -482,13 +482,13 @@ fn a_destructor_that_finds_the_stack_that_grows_does_no_harm() {
 
 /// A prepared stack in a heap whose next sweep runs `destructor`.
 fn before_a_sweep(
-    prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
+    prepare: fn(&Cx, &GcStack<u64>) -> Option<StackBlock>,
     destructor: impl Fn() + Send + 'static,
-) -> (Cx, Stack<u64>, Option<StackBlock>) {
+) -> (Cx, GcStack<u64>, Option<StackBlock>) {
     // In a full heap of dead objects everything is swept for a span.
     let heap = Heap::new(Config::new().max_heap_bytes(MIB));
     let mut cx = heap.enter();
-    let stack = Stack::new();
+    let stack = GcStack::new();
     let spare = prepare(&cx, &stack);
     let _ = cx.alloc(Opaque(OnDrop(Box::new(destructor))));
     while cx.try_alloc([0_u64; 100]).is_ok() {}
@@ -500,9 +500,9 @@ fn before_a_sweep(
 /// Lets `disturb` happen to a stack, by a destructor, in the middle of `act`; checks
 /// the stack afterwards.
 fn disturbed(
-    prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
-    disturb: fn(&Cx, &Stack<u64>),
-    act: fn(&Cx, &Stack<u64>) -> Result<(), OutOfMemory>,
+    prepare: fn(&Cx, &GcStack<u64>) -> Option<StackBlock>,
+    disturb: fn(&Cx, &GcStack<u64>),
+    act: fn(&Cx, &GcStack<u64>) -> Result<(), OutOfMemory>,
     expected: impl IntoIterator<Item = u64>,
 ) {
     let (done, happened) = mpsc::channel();
@@ -535,54 +535,54 @@ fn disturbed(
 #[test]
 fn a_stack_may_be_changed_while_it_grows_or_shrinks() {
     /// Full, with 1 KiB; a block of 16 KiB will be in the cache.
-    fn full(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+    fn full(cx: &Cx, stack: &GcStack<u64>) -> Option<StackBlock> {
         (0..128).for_each(|i| stack.push(cx, i));
         assert_eq!(stack.capacity(), 128);
         cx.try_stack_block(16 * KIB).ok()
     }
-    let push = |cx: &Cx, stack: &Stack<u64>| stack.try_push(cx, 7).map_err(|error| error.reason);
+    let push = |cx: &Cx, stack: &GcStack<u64>| stack.try_push(cx, 7).map_err(|error| error.reason);
     disturbed(full, |cx, stack| stack.truncate(cx, 10), push, (0..10).chain([7]));
     disturbed(full, |cx, stack| stack.truncate(cx, 0), push, [7]);
-    let empty = |cx: &Cx, stack: &Stack<u64>| {
+    let empty = |cx: &Cx, stack: &GcStack<u64>| {
         stack.truncate(cx, 0);
         stack.shrink(cx).unwrap();
     };
     disturbed(full, empty, push, [7]);
     // Into the cached block: with room left, and without.
-    let larger = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 1500, 9).unwrap();
+    let larger = |cx: &Cx, stack: &GcStack<u64>| stack.try_resize(cx, 1500, 9).unwrap();
     disturbed(full, larger, push, (0..128).chain(vec![9; 1372]).chain([7]));
-    let largest = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2048, 9).unwrap();
+    let largest = |cx: &Cx, stack: &GcStack<u64>| stack.try_resize(cx, 2048, 9).unwrap();
     disturbed(full, largest, push, (0..128).chain(vec![9; 1920]).chain([7]));
-    let resize = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 200, 7);
+    let resize = |cx: &Cx, stack: &GcStack<u64>| stack.try_resize(cx, 200, 7);
     disturbed(full, |cx, stack| stack.truncate(cx, 10), resize, (0..10).chain(vec![7; 190]));
     disturbed(full, larger, resize, (0..128).chain(vec![9; 72]));
     disturbed(full, empty, resize, vec![7; 200]);
     /// Two values in 16 KiB.
-    fn roomy(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+    fn roomy(cx: &Cx, stack: &GcStack<u64>) -> Option<StackBlock> {
         stack.try_reserve(cx, 2048).unwrap();
         (0..2).for_each(|i| stack.push(cx, i));
         None
     }
-    let fill = |cx: &Cx, stack: &Stack<u64>| stack.try_resize(cx, 2000, 9).unwrap();
-    let shrink = |cx: &Cx, stack: &Stack<u64>| stack.shrink(cx);
+    let fill = |cx: &Cx, stack: &GcStack<u64>| stack.try_resize(cx, 2000, 9).unwrap();
+    let shrink = |cx: &Cx, stack: &GcStack<u64>| stack.shrink(cx);
     disturbed(roomy, fill, shrink, (0..2).chain(vec![9; 1998]));
     disturbed(roomy, |cx, stack| stack.truncate(cx, 1), shrink, [0]);
     disturbed(roomy, empty, shrink, []);
 }
 
-type Leaked = (Cx, Stack<u64>);
+type Leaked = (Cx, GcStack<u64>);
 
 thread_local! {
     static LEAKED: Cell<Option<&'static Leaked>> = const { Cell::new(None) };
-    static KEPT: RefCell<Option<StackWindow<'static, u64>>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<GcStackWindow<'static, u64>>> = const { RefCell::new(None) };
 }
 
 #[test]
 fn a_stack_does_not_move_under_a_window_that_a_destructor_opens() {
     // Context and stack are leaked, so the destructor may open a window and keep it.
     fn attack(
-        prepare: fn(&Cx, &Stack<u64>) -> Option<StackBlock>,
-        act: fn(&Cx, &Stack<u64>) -> Result<(), OutOfMemory>,
+        prepare: fn(&Cx, &GcStack<u64>) -> Option<StackBlock>,
+        act: fn(&Cx, &GcStack<u64>) -> Result<(), OutOfMemory>,
     ) {
         let (cx, stack, spare) = before_a_sweep(prepare, || {
             let (cx, stack) = LEAKED.get().unwrap();
@@ -606,12 +606,12 @@ fn a_stack_does_not_move_under_a_window_that_a_destructor_opens() {
         act(cx, stack).unwrap();
         assert_eq!(stack.get(0), Some(1000));
     }
-    fn full(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+    fn full(cx: &Cx, stack: &GcStack<u64>) -> Option<StackBlock> {
         (0..128).for_each(|i| stack.push(cx, i));
         assert_eq!(stack.capacity(), 128);
         None
     }
-    fn roomy(cx: &Cx, stack: &Stack<u64>) -> Option<StackBlock> {
+    fn roomy(cx: &Cx, stack: &GcStack<u64>) -> Option<StackBlock> {
         stack.try_reserve(cx, 2048).unwrap();
         (0..2).for_each(|i| stack.push(cx, i));
         None
@@ -648,7 +648,7 @@ impl std::fmt::Debug for Growing {
 #[test]
 fn printing_a_value_may_change_its_stack() {
     let heap = Heap::new(Config::new().stress(true));
-    let pair = Rc::new((heap.enter(), Stack::new()));
+    let pair = Rc::new((heap.enter(), GcStack::new()));
     PRINTED.set(Some(pair.clone()));
     (0..3).for_each(|i| pair.1.push(&pair.0, Growing(i)));
     let printed = format!("{:?}", pair.1);
@@ -720,7 +720,7 @@ fn objects_may_own_stacks_of_their_own_heap() {
             let owner = cx.alloc(Coroutine::new());
             owner.stack.push(&cx, Value::Object(cx.alloc(counter.value(1))));
         }
-        let kept = left_over.then(|| (cx.try_stack_block(3000).unwrap(), Stack::<u8>::new()));
+        let kept = left_over.then(|| (cx.try_stack_block(3000).unwrap(), GcStack::<u8>::new()));
         if let Some((_, stack)) = &kept {
             (0..200).for_each(|i| stack.push(&cx, i));
         }
@@ -745,7 +745,7 @@ fn dead_owners_of_stacks_are_collected_in_time() {
         for i in 0..rounds {
             if i % 2 == 0 {
                 let block = cx.try_stack_block(bytes).unwrap();
-                let _ = cx.alloc((Opaque(block), Slot::new(1_u8)));
+                let _ = cx.alloc((Opaque(block), GcCell::new(1_u8)));
             } else {
                 let owner = cx.alloc(Coroutine::new());
                 let height = bytes / size_of::<Value<'_>>();

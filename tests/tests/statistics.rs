@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use heap_api::{Config, Heap, Slot, Trace};
+use heap_api::{Config, GcCell, Heap, Trace};
 
 #[derive(Trace)]
 struct Node<'gc> {
     id: u64,
-    next: Slot<Option<heap_api::Gc<'gc, Node<'gc>>>>,
+    next: GcCell<Option<heap_api::Gc<'gc, Node<'gc>>>>,
 }
 
 /// A mutator that stays inside, and so could not be stopped, does not hold a sample up.
@@ -26,24 +26,24 @@ fn a_sample_waits_for_nobody() {
         let heap = heap.clone();
         std::thread::spawn(move || {
             for _ in 0..1000 {
-                let snapshot = heap.snapshot();
-                assert!(snapshot.adds_up(), "{snapshot:?}");
+                let usage = heap.usage();
+                assert!(usage.adds_up(), "{usage:?}");
             }
-            sender.send(heap.snapshot()).unwrap();
+            sender.send(heap.usage()).unwrap();
         })
     };
-    let snapshot = receiver.recv_timeout(Duration::from_secs(60)).expect("somebody was waited for");
+    let usage = receiver.recv_timeout(Duration::from_secs(60)).expect("somebody was waited for");
     sampler.join().unwrap();
     // All but what is in the span that is still in use.
-    let counted = snapshot.total().allocated_objects;
+    let counted = usage.total().allocated_objects;
     assert!(counted <= objects && counted >= objects - 128, "{counted}");
     drop(cx);
-    assert_eq!(heap.snapshot().total().allocated_objects, objects);
+    assert_eq!(heap.usage().total().allocated_objects, objects);
 }
 
 #[test]
 fn samples_of_a_running_heap_add_up() {
-    let config = Config::new().background_sweep(true).helpers(1).min_heap_bytes(1 << 18);
+    let config = Config::new().background_sweep(true).mark_threads(1).min_heap_bytes(1 << 18);
     let heap = Heap::new(config);
     let (done, samples, recounts) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let enough = || samples.load(Ordering::Relaxed) > 500 && recounts.load(Ordering::Relaxed) > 300;
@@ -53,12 +53,12 @@ fn samples_of_a_running_heap_add_up() {
                 let (heap, enough) = (&heap, &enough);
                 scope.spawn(move || {
                     let mut cx = heap.enter();
-                    let mut head = cx.root(cx.alloc(Node { id: 0, next: Slot::new(None) }));
+                    let mut head = cx.root(cx.alloc(Node { id: 0, next: GcCell::new(None) }));
                     for i in
                         (0_u64..20_000_000).take_while(|i| !i.is_multiple_of(1000) || !enough())
                     {
                         let next = (i % 1000 != 0).then(|| head.get(&cx));
-                        let node = cx.alloc(Node { id: i, next: Slot::new(next) });
+                        let node = cx.alloc(Node { id: i, next: GcCell::new(next) });
                         head = cx.root(node);
                         if i % 64 == worker {
                             let _ = cx.alloc_slice_fn(i as usize % 50_000, |i| i as u8);
@@ -70,14 +70,14 @@ fn samples_of_a_running_heap_add_up() {
             })
             .collect();
         scope.spawn(|| {
-            let mut last = heap.snapshot().total();
+            let mut last = heap.usage().total();
             while !done.load(Ordering::Relaxed) {
-                let snapshot = heap.snapshot();
-                assert!(snapshot.adds_up(), "{snapshot:?}");
-                let total = snapshot.total();
+                let usage = heap.usage();
+                assert!(usage.adds_up(), "{usage:?}");
+                let total = usage.total();
                 assert!(total.allocated_objects >= last.allocated_objects);
                 assert!(total.freed_bytes >= last.freed_bytes);
-                let memory = snapshot.memory;
+                let memory = usage.memory;
                 let parts = memory.in_use + memory.idle + memory.released + memory.heads;
                 assert_eq!(memory.mapped, parts);
                 last = total;
@@ -104,19 +104,19 @@ fn samples_of_a_running_heap_add_up() {
         assert!(!panicked);
     });
     heap.verify().unwrap();
-    let (snapshot, stats) = (heap.snapshot(), heap.stats());
-    let total = snapshot.total();
+    let (usage, stats) = (heap.usage(), heap.stats());
+    let total = usage.total();
     assert_eq!(total.allocated_objects, stats.allocated_objects);
     assert_eq!(total.freed_bytes, stats.freed_bytes);
     // By kind and class, the walk over all spans says the same.
-    let census = heap.census().unwrap();
-    for row in &snapshot.rows {
-        let walked: usize = census
+    let class_histogram = heap.class_histogram().unwrap();
+    for row in &usage.rows {
+        let walked: usize = class_histogram
             .iter()
             .filter(|other| other.kind == row.kind_name() && other.class == row.class)
             .map(|other| other.objects)
             .sum();
-        let same = snapshot.of_class(row.class).filter(|r| r.kind_name() == row.kind_name());
+        let same = usage.of_class(row.class).filter(|r| r.kind_name() == row.kind_name());
         let live: u64 = same.map(|row| row.live_objects()).sum();
         assert_eq!(live, walked as u64, "{row:?}");
     }

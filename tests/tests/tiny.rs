@@ -307,8 +307,11 @@ fn bytes_are_those_of_slots() {
     drop(cx);
     let stats = heap.stats();
     assert_eq!((stats.allocated_objects, stats.allocated_bytes), (500, 8000));
-    let census = heap.census().unwrap();
-    assert_eq!((census[0].kind, census[0].objects, census[0].bytes), ("tiny", 500, 8000));
+    let class_histogram = heap.class_histogram().unwrap();
+    assert_eq!(
+        (class_histogram[0].kind, class_histogram[0].objects, class_histogram[0].bytes),
+        ("tiny", 500, 8000)
+    );
     heap.verify().unwrap();
     let cx = heap.enter();
     for _ in 0..1001 {
@@ -345,7 +348,8 @@ fn weak_entries_of_tiny_objects_go_with_the_slot() {
 #[test]
 fn mutators_do_not_meet_in_a_slot_until_they_hand_objects_over() {
     const THREADS: usize = 4;
-    let heap = Heap::new(Config::new().min_heap_bytes(1 << 18).helpers(1).background_sweep(true));
+    let heap =
+        Heap::new(Config::new().min_heap_bytes(1 << 18).mark_threads(1).background_sweep(true));
     let total = AtomicU32::new(0);
     let roots: Vec<Vec<Root<AtomicU8>>> = std::thread::scope(|scope| {
         let run = |thread: usize| {

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use heap_api::{
-    AtomicSlot, Config, Cx, Gc, Heap, Opaque, OutOfMemory, Root, Slot, Trace, Zeroable,
+    AtomicGcCell, Config, Cx, Gc, GcCell, Heap, Opaque, OutOfMemory, Root, Trace, Zeroable,
 };
 use heap_tests::catch;
 
@@ -54,9 +54,9 @@ fn check(cx: &Cx) {
             let bytes = cx.alloc_slice_zeroed::<u8>(len);
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 0), "{len}");
-            let tailed = cx.alloc_tailed_zeroed::<u64, u16>(!0, len);
-            assert_eq!((tailed.header, tailed.tail.len()), (!0, len));
-            assert!(tailed.tail.iter().all(|word| *word == 0), "{len}");
+            let header_slice = cx.alloc_header_slice_zeroed::<u64, u16>(!0, len);
+            assert_eq!((header_slice.header, header_slice.tail.len()), (!0, len));
+            assert!(header_slice.tail.iter().all(|word| *word == 0), "{len}");
         }
     }
 }
@@ -80,12 +80,12 @@ fn new_and_dirty_memory_reads_as_zero() {
 
 #[test]
 fn slots_of_no_handles_can_be_filled() {
-    type Names<'gc> = [Slot<Option<Gc<'gc, str>>>];
+    type Names<'gc> = [GcCell<Option<Gc<'gc, str>>>];
     let heap = Heap::new(Config::new().stress(true));
     let mut cx = heap.enter();
     dirty(&mut cx);
     let names: Root<Names<'static>> = {
-        let names = cx.alloc_slice_zeroed::<Slot<Option<Gc<'_, str>>>>(10_000);
+        let names = cx.alloc_slice_zeroed::<GcCell<Option<Gc<'_, str>>>>(10_000);
         cx.root(names)
     };
     for i in [0, 1, 5000, 9999] {
@@ -96,7 +96,7 @@ fn slots_of_no_handles_can_be_filled() {
         .filter_map(|(i, name)| Some((i, name.get()?.to_string())))
         .collect();
     assert_eq!(found, [0, 1, 5000, 9999].map(|i| (i, i.to_string())));
-    let shared = cx.alloc_slice_zeroed::<AtomicSlot<'_, u64>>(100);
+    let shared = cx.alloc_slice_zeroed::<AtomicGcCell<'_, u64>>(100);
     assert!(shared.iter().all(|slot| slot.get().is_none()));
     shared[3].set(&cx, Some(cx.alloc(3)));
     assert_eq!(*shared[3].get().unwrap(), 3);
@@ -112,7 +112,7 @@ fn absurd_lengths_are_refused() {
     for len in [usize::MAX, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 2, 1 << 61] {
         let Err(error) = cx.try_alloc_slice_zeroed::<u64>(len) else { panic!("{len} words") };
         assert!(matches!(error.reason, OutOfMemory::TooLarge), "{len}: {error}");
-        let error = cx.try_alloc_tailed_zeroed::<_, u64>(Opaque(5_u8), len).err().unwrap();
+        let error = cx.try_alloc_header_slice_zeroed::<_, u64>(Opaque(5_u8), len).err().unwrap();
         assert_eq!(error.value.0, 5, "the header comes back");
     }
     for len in [usize::MAX, usize::MAX - 7, usize::MAX - 8, isize::MAX as usize] {

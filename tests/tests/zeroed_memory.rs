@@ -4,7 +4,7 @@
 //! One test, because the resident size is the whole process's.
 #![cfg(target_os = "linux")]
 
-use heap_api::{Config, Gc, Heap, Slot};
+use heap_api::{Config, Gc, GcCell, Heap};
 
 const MIB: usize = 1 << 20;
 
@@ -33,7 +33,7 @@ fn zeroed_memory_costs_what_is_written_to_it() {
         let mut cx = heap.enter();
         {
             let huge = grows_by_less_than(little, "256 MiB", || {
-                cx.alloc_slice_zeroed::<Slot<u64>>(32 * MIB)
+                cx.alloc_slice_zeroed::<GcCell<u64>>(32 * MIB)
             });
             grows_by_less_than(touch, "a write in the middle", || huge[20 * MIB].set(&cx, 7));
             assert_eq!((huge[20 * MIB].get(), huge.len()), (7, 32 * MIB));
@@ -57,8 +57,8 @@ fn zeroed_memory_costs_what_is_written_to_it() {
         }
         // Marking an array of no handles reads it; that costs no memory of its own
         // where the system shares one page of zeros.
-        let names: heap_api::Root<[Slot<Option<Gc<'static, str>>>]> =
-            cx.root(cx.alloc_slice_zeroed::<Slot<Option<Gc<'_, str>>>>(2 * MIB));
+        let names: heap_api::Root<[GcCell<Option<Gc<'static, str>>>]> =
+            cx.root(cx.alloc_slice_zeroed::<GcCell<Option<Gc<'_, str>>>>(2 * MIB));
         cx.collect();
         assert!(names.get(&cx).iter().all(|name| name.get().is_none()));
         cx.verify().unwrap();

@@ -7,12 +7,12 @@
 //! cargo run -p heap-api --example linked_list
 //! ```
 
-use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, Root, Trace};
 
 /// An object. `derive(Trace)` tells the collector where its handles are. `'gc` stands for the
 /// stretch of the program between two safepoints: a handle (`Gc`) is valid that long.
 ///
-/// A handle that changes lies in a `Slot`, which is a `Cell` with a write barrier.
+/// A handle that changes lies in a `GcCell`, which is a `Cell` with a write barrier.
 #[derive(Trace)]
 struct Node<'gc> {
     name: Gc<'gc, str>,
@@ -20,7 +20,7 @@ struct Node<'gc> {
     next: Link<'gc>,
 }
 
-type Link<'gc> = Slot<Option<Gc<'gc, Node<'gc>>>>;
+type Link<'gc> = GcCell<Option<Gc<'gc, Node<'gc>>>>;
 
 /// The list itself is an object too, so that one root keeps all of it alive.
 #[derive(Trace)]
@@ -35,8 +35,8 @@ impl<'gc> List<'gc> {
     fn push_back(&self, cx: &'gc Cx, name: &str) -> Gc<'gc, Node<'gc>> {
         let node = cx.alloc(Node {
             name: cx.alloc_str(name),
-            previous: Slot::new(self.last.get()),
-            next: Slot::new(None),
+            previous: GcCell::new(self.last.get()),
+            next: GcCell::new(None),
         });
         match self.last.get() {
             Some(last) => last.next.set(cx, Some(node)),
@@ -78,7 +78,7 @@ fn main() {
     // A root is owned: it keeps its object alive across safepoints, wherever it is stored.
     // `'static` in its type says that it is of no particular stretch of the program.
     let list: Root<List<'static>> =
-        cx.root(cx.alloc(List { first: Slot::new(None), last: Slot::new(None) }));
+        cx.root(cx.alloc(List { first: GcCell::new(None), last: GcCell::new(None) }));
 
     for name in ["ada", "barbara", "grace", "hedy"] {
         // A root gives the handle back, for the stretch that we are in.

@@ -9,7 +9,7 @@
 //! ```
 
 use Op::{Add, Int, JumpIfNot0, Load, Native, Nil, Pair, Return, Store};
-use heap_api::{AllocError, Config, Cx, Gc, Heap, OutOfMemory, Root, Stack, Trace};
+use heap_api::{AllocError, Config, Cx, Gc, GcStack, Heap, OutOfMemory, Root, Trace};
 
 /// What a variable holds. `Copy`, because handles are.
 #[derive(Clone, Copy, Trace)]
@@ -61,12 +61,12 @@ struct Frame {
     base: usize,
 }
 
-/// The stacks of the program, an object. What is on a [`Stack`] is kept alive; its memory is the
+/// The stacks of the program, an object. What is on a [`GcStack`] is kept alive; its memory is the
 /// owner's alone and does not become garbage when it grows.
 #[derive(Trace)]
 struct Fiber<'gc> {
-    values: Stack<Value<'gc>>,
-    frames: Stack<Frame>,
+    values: GcStack<Value<'gc>>,
+    frames: GcStack<Frame>,
 }
 
 /// Why the loop returns to its driver.
@@ -253,7 +253,7 @@ fn main() {
     let heap = Heap::new(Config::new().max_heap_bytes(2 << 20));
     let mut cx = heap.enter();
     for function in [0, 2, 0] {
-        let fiber = Fiber { values: Stack::new(), frames: Stack::new() };
+        let fiber = Fiber { values: GcStack::new(), frames: GcStack::new() };
         let fiber = cx.root(cx.alloc(fiber));
         let mut vm = Vm { cx: &mut cx, fiber, functions: &PROGRAM };
         match vm.call(function) {

@@ -8,25 +8,25 @@
 //! cargo run -p heap-api --example threads
 //! ```
 
-use heap_api::{AtomicSlot, Config, Cx, Gc, Heap, Root, Share, Trace};
+use heap_api::{AtomicGcCell, Config, Cx, Gc, Heap, Root, Share, Trace};
 
 /// Objects that several mutators reach are `Share`: every field is, too. A handle that changes
-/// lies in an `AtomicSlot`.
+/// lies in an `AtomicGcCell`.
 #[derive(Trace, Share)]
 struct Node<'gc> {
     value: u64,
-    next: AtomicSlot<'gc, Node<'gc>>,
+    next: AtomicGcCell<'gc, Node<'gc>>,
 }
 
 /// Treiber's stack.
 #[derive(Trace, Share)]
-struct Stack<'gc> {
-    top: AtomicSlot<'gc, Node<'gc>>,
+struct GcStack<'gc> {
+    top: AtomicGcCell<'gc, Node<'gc>>,
 }
 
-impl<'gc> Stack<'gc> {
+impl<'gc> GcStack<'gc> {
     fn push(&self, cx: &'gc Cx, value: u64) {
-        let node = cx.alloc(Node { value, next: AtomicSlot::new(None) });
+        let node = cx.alloc(Node { value, next: AtomicGcCell::new(None) });
         loop {
             let top = self.top.get();
             node.next.set(cx, top);
@@ -51,7 +51,7 @@ const THREADS: u64 = 4;
 const EACH: u64 = 100_000;
 
 /// What one thread does: pushes its numbers, and pops half as many.
-fn work(heap: &Heap, stack: &Root<Stack<'static>>, thread: u64) -> u64 {
+fn work(heap: &Heap, stack: &Root<GcStack<'static>>, thread: u64) -> u64 {
     // Each thread enters for itself; a `Cx` and handles stay on their thread. A root of a
     // `Share` object may go to another one.
     let mut cx = heap.enter();
@@ -72,7 +72,7 @@ fn work(heap: &Heap, stack: &Root<Stack<'static>>, thread: u64) -> u64 {
 fn main() {
     let heap = Heap::new(Config::new().min_heap_bytes(1 << 20));
     let mut cx = heap.enter();
-    let stack = cx.root(cx.alloc(Stack { top: AtomicSlot::new(None) }));
+    let stack = cx.root(cx.alloc(GcStack { top: AtomicGcCell::new(None) }));
 
     // We wait for threads that use the same heap, so we wait outside of it: parked.
     let popped: u64 = cx.park(|| {

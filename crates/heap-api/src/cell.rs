@@ -1,4 +1,4 @@
-//! Cells that may hold handles: [`Slot`], [`AtomicSlot`] and [`Lock`].
+//! Cells that may hold handles: [`GcCell`], [`AtomicGcCell`] and [`GcRefCell`].
 //!
 //! They are the only way to change a handle inside a heap object, and each
 //! change runs the write barrier before. Std cells have no barrier, so they accept
@@ -8,9 +8,9 @@
 //! the first time in it (B1, the snapshot-at-the-beginning barrier). While none is under way, the
 //! test for it is one predictable branch.
 //!
-//! * B3: a [`Lock`] may change in any way while it is borrowed. What it holds is reported
+//! * B3: a [`GcRefCell`] may change in any way while it is borrowed. What it holds is reported
 //!   whole when it is borrowed for the first time in a mark phase, as its stamp says; later
-//!   changes concern what was reported, or is new. So it is with slots behind a [`Stamp`].
+//!   changes concern what was reported, or is new. So it is with cells behind a [`BarrierStamp`].
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
@@ -20,35 +20,35 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::cx::Cx;
 use crate::gc::Gc;
-use crate::trace::{Payload, Share, Tailed, Trace, Tracer};
+use crate::trace::{HeaderSlice, Payload, Share, Trace, Tracer};
 
 /// A `Cell` for values that may hold handles. One mutator at a time.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, Slot, Trace};
+/// use heap_api::{Config, Gc, Heap, GcCell, Trace};
 ///
 /// #[derive(Trace)]
 /// struct Cons<'gc> {
 ///     head: i64,
-///     tail: Slot<Option<Gc<'gc, Cons<'gc>>>>,
+///     tail: GcCell<Option<Gc<'gc, Cons<'gc>>>>,
 /// }
 ///
 /// let heap = Heap::new(Config::new());
 /// let cx = heap.enter();
-/// let nil = cx.alloc(Cons { head: 1, tail: Slot::new(None) });
-/// let list = cx.alloc(Cons { head: 2, tail: Slot::new(None) });
+/// let nil = cx.alloc(Cons { head: 1, tail: GcCell::new(None) });
+/// let list = cx.alloc(Cons { head: 2, tail: GcCell::new(None) });
 /// list.tail.set(&cx, Some(nil));
 /// assert_eq!(list.tail.get().unwrap().head, 1);
 /// ```
 #[derive(Default)]
 #[repr(transparent)]
-pub struct Slot<T>(Cell<T>);
+pub struct GcCell<T>(Cell<T>);
 
-impl<T: Copy> Slot<T> {
-    /// A slot that holds `value`.
+impl<T: Copy> GcCell<T> {
+    /// A cell that holds `value`.
     #[inline(always)]
     pub const fn new(value: T) -> Self {
-        Slot(Cell::new(value))
+        GcCell(Cell::new(value))
     }
 
     /// The value.
@@ -58,12 +58,12 @@ impl<T: Copy> Slot<T> {
     }
 }
 
-impl<T: Copy + Trace> Slot<T> {
+impl<T: Copy + Trace> GcCell<T> {
     /// Runs the write barrier and replaces the value.
     #[inline(always)]
     pub fn set(&self, cx: &Cx, value: T) {
-        // SAFETY: a slot is not `Share`, so only this thread reaches it, and it gives out no
-        // references to its content, which is `Copy`: there is no lock in it.
+        // SAFETY: a cell is not `Share`, so only this thread reaches it, and it gives out no
+        // references to its content, which is `Copy`: there is no `GcRefCell` in it.
         unsafe { cx.before_change(self) };
         self.0.set(value);
     }
@@ -71,24 +71,24 @@ impl<T: Copy + Trace> Slot<T> {
     /// Runs the write barrier, replaces the value and returns what was there.
     #[inline(always)]
     pub fn replace(&self, cx: &Cx, value: T) -> T {
-        // SAFETY: a slot is not `Share`, so only this thread reaches it, and it gives out no
-        // references to its content, which is `Copy`: there is no lock in it.
+        // SAFETY: a cell is not `Share`, so only this thread reaches it, and it gives out no
+        // references to its content, which is `Copy`: there is no `GcRefCell` in it.
         unsafe { cx.before_change(self) };
         self.0.replace(value)
     }
 }
 
-impl<T: Copy + fmt::Debug> fmt::Debug for Slot<T> {
+impl<T: Copy + fmt::Debug> fmt::Debug for GcCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Slot").field(&self.get()).finish()
+        f.debug_tuple("GcCell").field(&self.get()).finish()
     }
 }
 
 // SAFETY: reports its content; the drop glue is the content's (none, unless the
-// slot was made by `default` for a type that is not `Copy`). The raw read stands
+// cell was made by `default` for a type that is not `Copy`). The raw read stands
 // for `get` without asking for `Copy`: tracing happens while nobody writes (TA5).
-unsafe impl<T: Trace> Trace for Slot<T> {
-    type At<'a> = Slot<T::At<'a>>;
+unsafe impl<T: Trace> Trace for GcCell<T> {
+    type At<'a> = GcCell<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
@@ -102,18 +102,18 @@ unsafe impl<T: Trace> Trace for Slot<T> {
 /// A one-word atomic cell for a handle or nothing, for objects that several
 /// mutators of one heap share.
 ///
-/// Loads acquire and stores release, so an object published through a slot is
+/// Loads acquire and stores release, so an object published through a cell is
 /// seen complete.
-pub struct AtomicSlot<'gc, T: ?Sized> {
+pub struct AtomicGcCell<'gc, T: ?Sized> {
     object: AtomicPtr<u8>,
     content: core::marker::PhantomData<Cell<Gc<'gc, T>>>,
 }
 
-impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
-    /// A slot that holds `value`.
+impl<'gc, T: ?Sized> AtomicGcCell<'gc, T> {
+    /// A cell that holds `value`.
     #[inline]
     pub fn new(value: Option<Gc<'gc, T>>) -> Self {
-        AtomicSlot {
+        AtomicGcCell {
             object: AtomicPtr::new(Self::to_raw(value)),
             content: core::marker::PhantomData,
         }
@@ -126,8 +126,8 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
 
     /// # Safety
     ///
-    /// `raw` was in a slot of this type: then it is null or was a handle of region 'gc. Only
-    /// `Gc<'gc, T>` goes in, and safepoints end the region of the slot's own object along
+    /// `raw` was in a cell of this type: then it is null or was a handle of region 'gc. Only
+    /// `Gc<'gc, T>` goes in, and safepoints end the region of the cell's own object along
     /// with that of its content.
     #[inline(always)]
     unsafe fn from_raw(raw: *mut u8) -> Option<Gc<'gc, T>> {
@@ -140,7 +140,7 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     pub fn get(&self) -> Option<Gc<'gc, T>> {
         // ORDERING: Acquire pairs with the Release of `set`/`swap`/
         // `compare_exchange`: the object's initialisation is visible.
-        // SAFETY: it is in this slot.
+        // SAFETY: it is in this cell.
         unsafe { Self::from_raw(self.object.load(Ordering::Acquire)) }
     }
 
@@ -161,18 +161,18 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     pub fn swap(&self, cx: &Cx, value: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
         // ORDERING: as `get` and `set` together.
         let old = self.object.swap(Self::to_raw(value), Ordering::AcqRel);
-        // SAFETY: it was in this slot.
+        // SAFETY: it was in this cell.
         unsafe {
             Self::after_change(cx, old);
             Self::from_raw(old)
         }
     }
 
-    /// Replaces `current` by `new`, if `current` is what the slot holds.
+    /// Replaces `current` by `new`, if `current` is what the cell holds.
     ///
     /// # Errors
     ///
-    /// Returns what the slot holds when that is not `current`.
+    /// Returns what the cell holds when that is not `current`.
     #[inline]
     pub fn compare_exchange(
         &self,
@@ -184,11 +184,11 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
         // ORDERING: as `get` and `set` together.
         match self.object.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(old) => {
-                // SAFETY: it was in this slot.
+                // SAFETY: it was in this cell.
                 unsafe { Self::after_change(cx, old) };
                 Ok(())
             }
-            // SAFETY: it is in this slot.
+            // SAFETY: it is in this cell.
             Err(actual) => Err(unsafe { Self::from_raw(actual) }),
         }
     }
@@ -198,26 +198,26 @@ impl<'gc, T: ?Sized> AtomicSlot<'gc, T> {
     ///
     /// # Safety
     ///
-    /// As [`from_raw`](Self::from_raw); `cx` is of the slot's heap.
+    /// As [`from_raw`](Self::from_raw); `cx` is of the cell's heap.
     #[inline]
     unsafe fn after_change(cx: &Cx, old: *mut u8) {
         if let Some(object) = NonNull::new(old) {
-            // SAFETY: what the slot held was a handle of the region that `cx` is in: forwarded
+            // SAFETY: what the cell held was a handle of the region that `cx` is in: forwarded
             // from the caller.
             unsafe { cx.mutator().barrier_mark_object(object) };
         }
     }
 }
 
-impl<T: ?Sized> fmt::Debug for AtomicSlot<'_, T> {
+impl<T: ?Sized> fmt::Debug for AtomicGcCell<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AtomicSlot").field(&self.object.load(Ordering::Relaxed)).finish()
+        f.debug_tuple("AtomicGcCell").field(&self.object.load(Ordering::Relaxed)).finish()
     }
 }
 
 // SAFETY: reports its content, has no drop glue.
-unsafe impl<'gc, T: ?Sized + Payload> Trace for AtomicSlot<'gc, T> {
-    type At<'a> = AtomicSlot<'a, T::At<'a>>;
+unsafe impl<'gc, T: ?Sized + Payload> Trace for AtomicGcCell<'gc, T> {
+    type At<'a> = AtomicGcCell<'a, T::At<'a>>;
     const NEEDS_TRACE: bool = true;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
@@ -228,38 +228,38 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for AtomicSlot<'gc, T> {
 }
 
 // SAFETY: one atomic word; its target is shareable.
-unsafe impl<T: ?Sized + Payload + Share> Share for AtomicSlot<'_, T> {}
+unsafe impl<T: ?Sized + Payload + Share> Share for AtomicGcCell<'_, T> {}
 
 /// A `RefCell` for values that may hold handles: the barrier runs when it is
 /// borrowed mutably.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, Lock};
+/// use heap_api::{Config, Gc, Heap, GcRefCell};
 ///
 /// let heap = Heap::new(Config::new());
 /// let cx = heap.enter();
-/// let names = cx.alloc(Lock::new(Vec::<Gc<'_, str>>::new()));
+/// let names = cx.alloc(GcRefCell::new(Vec::<Gc<'_, str>>::new()));
 /// names.borrow_mut(&cx).push(cx.alloc_str("ada"));
 /// assert_eq!(&*names.borrow()[0], "ada");
 /// ```
 #[derive(Default)]
-pub struct Lock<T> {
-    stamp: Stamp,
+pub struct GcRefCell<T> {
+    stamp: BarrierStamp,
     value: RefCell<T>,
 }
 
 /// The marking in which what a cell or an object holds was last reported (B3).
 ///
-/// As the header of an object with a tail of slots it allows to open them for many changes
-/// at once: see [`Tailed::open`].
+/// As the header of an object with a tail of cells it allows to open them for many changes
+/// at once: see [`HeaderSlice::open`].
 #[derive(Debug, Default)]
-pub struct Stamp(Cell<u64>);
+pub struct BarrierStamp(Cell<u64>);
 
-impl Stamp {
+impl BarrierStamp {
     /// One of no mark phase.
     #[must_use]
-    pub const fn new() -> Stamp {
-        Stamp(Cell::new(0))
+    pub const fn new() -> BarrierStamp {
+        BarrierStamp(Cell::new(0))
     }
 
     /// Whether to report the contents before they change: an incremental mark phase is under way, and
@@ -271,24 +271,24 @@ impl Stamp {
 }
 
 // SAFETY: a number.
-unsafe impl Trace for Stamp {
-    type At<'a> = Stamp;
+unsafe impl Trace for BarrierStamp {
+    type At<'a> = BarrierStamp;
     const NEEDS_TRACE: bool = false;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer) {}
 }
 
-impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
-    /// Opens the slots for many changes, such as those of an interpreter's registers: runs
+impl<T: Copy + Trace> HeaderSlice<BarrierStamp, GcCell<T>> {
+    /// Opens the cells for many changes, such as those of an interpreter's registers: runs
     /// the write barrier for all of them, once in a mark phase, and gives them out as cells
     /// that change without it. No safepoint can come while they are in use.
     ///
     /// ```
-    /// use heap_api::{Config, Heap, Slot, Stamp};
+    /// use heap_api::{Config, Heap, GcCell, BarrierStamp};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();
-    /// let stack = cx.try_alloc_tailed_fn(Stamp::new(), 100, |_| Slot::new(None)).unwrap();
+    /// let stack = cx.try_alloc_header_slice_fn(BarrierStamp::new(), 100, |_| GcCell::new(None)).unwrap();
     /// let registers = &stack.as_ref().open(&cx)[10..20];
     /// registers[0].set(Some(cx.alloc_str("fast")));
     /// registers[1].set(registers[0].get());
@@ -299,7 +299,7 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
         if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
             self.report_once(cx);
         }
-        // SAFETY: a slot is a transparent wrapper of a cell. B3: what the slots hold was
+        // SAFETY: a cell is a transparent wrapper of a cell. B3: what the cells hold was
         // reported if an incremental mark phase is under way, by this header that is always theirs, and
         // none begins before the next safepoint, which ends 'a.
         unsafe { &*(core::ptr::from_ref(&self.tail) as *const [Cell<T>]) }
@@ -316,10 +316,10 @@ impl<T: Copy + Trace> Tailed<Stamp, Slot<T>> {
     }
 }
 
-impl<T> Lock<T> {
-    /// A lock around `value`.
+impl<T> GcRefCell<T> {
+    /// A cell around `value`.
     pub const fn new(value: T) -> Self {
-        Lock { stamp: Stamp::new(), value: RefCell::new(value) }
+        GcRefCell { stamp: BarrierStamp::new(), value: RefCell::new(value) }
     }
 
     /// Borrows the value.
@@ -334,7 +334,7 @@ impl<T> Lock<T> {
     }
 }
 
-impl<T: Trace> Lock<T> {
+impl<T: Trace> GcRefCell<T> {
     /// Borrows the value mutably; runs the write barrier.
     ///
     /// # Panics
@@ -342,52 +342,52 @@ impl<T: Trace> Lock<T> {
     /// If it is borrowed already.
     #[inline]
     #[track_caller]
-    pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> LockMut<'a, T> {
+    pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> GcRefMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
             // SAFETY: due is it only in a mark phase. Borrowed mutably, just now: nobody has a
-            // reference to the value, or a guard of a lock in it.
+            // reference to the value, or a guard of a cell in it.
             unsafe { cx.report(&*guard) };
         }
-        LockMut { guard, cx: core::marker::PhantomData }
+        GcRefMut { guard, cx: core::marker::PhantomData }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Lock<T> {
+impl<T: fmt::Debug> fmt::Debug for GcRefCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
     }
 }
 
-/// The guard of [`Lock::borrow_mut`]. It borrows the [`Cx`], so no safepoint
+/// The guard of [`GcRefCell::borrow_mut`]. It borrows the [`Cx`], so no safepoint
 /// can come while it is in use.
 #[derive(Debug)]
-pub struct LockMut<'a, T> {
+pub struct GcRefMut<'a, T> {
     guard: RefMut<'a, T>,
     cx: core::marker::PhantomData<&'a Cx>,
 }
 
-impl<T> Deref for LockMut<'_, T> {
+impl<T> Deref for GcRefMut<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.guard
     }
 }
 
-impl<T> DerefMut for LockMut<'_, T> {
+impl<T> DerefMut for GcRefMut<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
     }
 }
 
-// SAFETY: reports its content. `Ref`/`LockMut` guards borrow the object for a
+// SAFETY: reports its content. `Ref`/`GcRefMut` guards borrow the object for a
 // region without safepoints, so none is in use when the collector traces (TA5),
-// even if one was leaked and left the borrow flag set. The write barrier traces a lock
+// even if one was leaked and left the borrow flag set. The write barrier traces a `GcRefCell`
 // inside another one only while it has borrowed the outer one mutably: then nobody has a
 // guard of the inner. So the raw read is exclusive with writers. Drop glue is the
 // content's.
-unsafe impl<T: Trace> Trace for Lock<T> {
-    type At<'a> = Lock<T::At<'a>>;
+unsafe impl<T: Trace> Trace for GcRefCell<T> {
+    type At<'a> = GcRefCell<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {

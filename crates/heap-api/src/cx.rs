@@ -15,8 +15,8 @@
 //! * X3: what is allocated in a region belongs to that region throughout:
 //!   `T: Trace<At<'gc> = T>` says that the handles inside a new object are of
 //!   the region that `cx` is in, not of a longer one. Without it an empty
-//!   `Slot<Option<Gc<'static, _>>>` could be filled through a root, which gives
-//!   its type as `Slot<Option<Gc<'gc, _>>>`, and read back as `'static`.
+//!   `GcCell<Option<Gc<'static, _>>>` could be filled through a root, which gives
+//!   its type as `GcCell<Option<Gc<'gc, _>>>`, and read back as `'static`.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -30,7 +30,7 @@ use crate::error::AllocError;
 use crate::gc::Gc;
 use crate::heap::Heap;
 use crate::root::{Root, Scope};
-use crate::trace::{Payload, Tailed, TailedLayout, Trace, tiny_layout};
+use crate::trace::{HeaderSlice, HeaderSliceLayout, Payload, Trace, tiny_layout};
 
 thread_local! {
     /// X1: whether this thread is inside some heap.
@@ -175,7 +175,7 @@ impl Cx {
     ///
     /// As [`Cx::try_alloc`].
     pub fn try_alloc_str<'gc>(&'gc self, text: &str) -> Result<Gc<'gc, str>, AllocError> {
-        let bytes = self.try_alloc_tailed_copy::<(), u8>((), text.as_bytes())?;
+        let bytes = self.try_alloc_header_slice_copy::<(), u8>((), text.as_bytes())?;
         // SAFETY: `str` has the layout of `[u8]`, and the bytes are UTF-8.
         Ok(unsafe { Gc::from_object(bytes.object()) })
     }
@@ -202,9 +202,9 @@ impl Cx {
         &'gc self,
         values: &[T],
     ) -> Result<Gc<'gc, [T]>, AllocError> {
-        let tailed = self.try_alloc_tailed_copy::<(), T>((), values)?;
-        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
-        Ok(unsafe { Gc::from_object(tailed.object()) })
+        let header_slice = self.try_alloc_header_slice_copy::<(), T>((), values)?;
+        // SAFETY: `[T]` and `HeaderSlice<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(header_slice.object()) })
     }
 
     /// Allocates a slice of `len` values made by `make`, in order.
@@ -237,9 +237,10 @@ impl Cx {
         len: usize,
         make: impl FnMut(usize) -> T,
     ) -> Result<Gc<'gc, [T]>, AllocError> {
-        let tailed = self.try_alloc_tailed_fn((), len, make).map_err(AllocError::without_value)?;
-        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
-        Ok(unsafe { Gc::from_object(tailed.object()) })
+        let header_slice =
+            self.try_alloc_header_slice_fn((), len, make).map_err(AllocError::without_value)?;
+        // SAFETY: `[T]` and `HeaderSlice<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(header_slice.object()) })
     }
 
     /// Allocates a header followed by a copy of a slice of plain values.
@@ -248,12 +249,12 @@ impl Cx {
     ///
     /// As [`Cx::alloc`].
     #[track_caller]
-    pub fn alloc_tailed_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
+    pub fn alloc_header_slice_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
         &'gc self,
         header: H,
         tail: &[T],
-    ) -> Gc<'gc, Tailed<H, T>> {
-        or_panic(self.try_alloc_tailed_copy(header, tail))
+    ) -> Gc<'gc, HeaderSlice<H, T>> {
+        or_panic(self.try_alloc_header_slice_copy(header, tail))
     }
 
     /// Allocates a header followed by a copy of a slice of plain values.
@@ -262,24 +263,24 @@ impl Cx {
     ///
     /// As [`Cx::try_alloc`]; the header is given back.
     #[inline]
-    pub fn try_alloc_tailed_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
+    pub fn try_alloc_header_slice_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
         &'gc self,
         header: H,
         tail: &[T],
-    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
+    ) -> Result<Gc<'gc, HeaderSlice<H, T>>, AllocError<H>> {
         // SAFETY: written to below.
-        let object = match unsafe { self.tailed_slot::<H, T>(tail.len()) } {
+        let object = match unsafe { self.header_slice_slot::<H, T>(tail.len()) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };
-        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
         // SAFETY: a fresh slot of `bytes(tail.len())` bytes: header and tail fit,
         // and the source cannot overlap it.
         unsafe {
             (&raw mut (*layout).len).write(tail.len());
             (&raw mut (*layout).header).write(header);
             object
-                .add(TailedLayout::<H, T>::TAIL)
+                .add(HeaderSliceLayout::<H, T>::TAIL)
                 .cast::<T>()
                 .copy_from_nonoverlapping(NonNull::from(tail).cast(), tail.len());
             Ok(Gc::from_object(object))
@@ -296,25 +297,25 @@ impl Cx {
     ///
     /// If `make` panics; what it had made is dropped when the slot is swept.
     #[inline]
-    pub fn try_alloc_tailed_fn<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T>>(
+    pub fn try_alloc_header_slice_fn<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T>>(
         &'gc self,
         header: H,
         len: usize,
         mut make: impl FnMut(usize) -> T,
-    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>> {
+    ) -> Result<Gc<'gc, HeaderSlice<H, T>>, AllocError<H>> {
         // SAFETY: written to below.
-        let object = match unsafe { self.tailed_slot::<H, T>(len) } {
+        let object = match unsafe { self.header_slice_slot::<H, T>(len) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };
-        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
         // SAFETY: a fresh slot of `bytes(len)` bytes. The stored length counts
         // the elements written so far, so that if `make` unwinds, sweeping
         // drops exactly those; nobody can reach the object before we return.
         unsafe {
             (&raw mut (*layout).len).write(0);
             (&raw mut (*layout).header).write(header);
-            let tail = object.add(TailedLayout::<H, T>::TAIL).cast::<T>();
+            let tail = object.add(HeaderSliceLayout::<H, T>::TAIL).cast::<T>();
             if core::mem::needs_drop::<T>() {
                 for i in 0..len {
                     tail.add(i).write(make(i));
@@ -337,22 +338,23 @@ impl Cx {
     /// The caller writes a length and a header there before it calls anybody, and before
     /// the next safepoint as many elements as the length then says.
     #[inline]
-    pub(crate) unsafe fn tailed_slot<H: Trace, T: Trace>(
+    pub(crate) unsafe fn header_slice_slot<H: Trace, T: Trace>(
         &self,
         len: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
-                align_of::<TailedLayout<H, T>>() <= 16,
-                "headers and elements of tailed objects are aligned to 16 bytes at most"
+                align_of::<HeaderSliceLayout<H, T>>() <= 16,
+                "headers and elements of header_slice objects are aligned to 16 bytes at most"
             );
         }
-        let kind = const { TailedLayout::<H, T>::KIND_REF };
-        let bytes = TailedLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
+        let kind = const { HeaderSliceLayout::<H, T>::KIND_REF };
+        let bytes = HeaderSliceLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
         // SAFETY: the class is for so many bytes, of the layout whose kind this is, and the
         // caller writes what the layout has.
         unsafe {
-            match alloc_class::for_tailed(bytes, kind, align_of::<TailedLayout<H, T>>()) {
+            match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
+            {
                 SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
                 SlotClass::Large => self.mutator.alloc_large(kind, bytes),
             }

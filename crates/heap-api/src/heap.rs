@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heap_core::os::Os;
-pub use heap_gc::{CensusRow, ClassRow, MemoryStats, Snapshot, Stats};
+pub use heap_gc::{ClassRow, HeapUsage, HistogramRow, MemoryStats, Stats};
 use heap_gc::{ContextLeaked, GcConfig, HeapState, VerifyError};
 
 use crate::cx::Cx;
@@ -14,7 +14,7 @@ use crate::cx::Cx;
 /// ```
 /// use heap_api::Config;
 ///
-/// let config = Config::new().max_heap_bytes(64 << 20).growth_percent(150).helpers(1);
+/// let config = Config::new().max_heap_bytes(64 << 20).growth_percent(150).mark_threads(1);
 /// # let _ = config;
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -59,8 +59,8 @@ impl Config {
     /// the collection may take their places when they are there first. With none,
     /// collections are deterministic and the heap starts no thread.
     #[must_use]
-    pub fn helpers(mut self, threads: usize) -> Self {
-        self.config.helpers = threads;
+    pub fn mark_threads(mut self, threads: usize) -> Self {
+        self.config.mark_threads = threads;
         self
     }
 
@@ -74,7 +74,7 @@ impl Config {
 
     /// A collection that is due stops the program for no longer than about `slice` at a
     /// time (by default it stops until everything reachable is marked). Between two
-    /// stops the program runs on: it pays for its changes to cells ([`Slot::set`] and
+    /// stops the program runs on: it pays for its changes to cells ([`GcCell::set`] and
     /// the like report what they overwrite), and what dies meanwhile is kept until the
     /// next collection. Each stop gets something done, however short the slice. A stop is
     /// longer by what cannot be divided (roots, weak tables, one object without a tail), and
@@ -90,7 +90,7 @@ impl Config {
     /// let heap = Heap::new(Config::new().mark_slice(Duration::from_millis(2)));
     /// ```
     ///
-    /// [`Slot::set`]: crate::Slot::set
+    /// [`GcCell::set`]: crate::GcCell::set
     #[must_use]
     pub fn mark_slice(mut self, slice: Duration) -> Self {
         self.config.mark_slice = Some(slice);
@@ -196,9 +196,9 @@ impl Heap {
     /// let cx = heap.enter();
     /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
     /// drop(cx);
-    /// let census = heap.census().unwrap();
-    /// assert_eq!((census[0].objects, census[0].bytes), (1000, 32_000));
-    /// assert_eq!(census[0].bytes as u64, heap.stats().allocated_bytes);
+    /// let histogram = heap.class_histogram().unwrap();
+    /// assert_eq!((histogram[0].objects, histogram[0].bytes), (1000, 32_000));
+    /// assert_eq!(histogram[0].bytes as u64, heap.stats().allocated_bytes);
     /// ```
     ///
     /// # Errors
@@ -208,14 +208,14 @@ impl Heap {
     /// # Panics
     ///
     /// If the calling thread is inside a heap (it would wait for itself).
-    pub fn census(&self) -> Result<Vec<CensusRow>, ContextLeaked> {
+    pub fn class_histogram(&self) -> Result<Vec<HistogramRow>, ContextLeaked> {
         drop(Cx::attach(self));
-        self.shared.census()
+        self.shared.class_histogram()
     }
 
     /// Where the memory is and what it holds, by type and size of slot. Stops nobody
     /// and waits for nobody: the numbers are consistent with each other while mutators
-    /// run ([`Snapshot::adds_up`]). What a mutator has been handed out of a span that
+    /// run ([`HeapUsage::adds_up`]). What a mutator has been handed out of a span that
     /// it still allocates from is counted when it is done with the span.
     ///
     /// ```
@@ -225,14 +225,14 @@ impl Heap {
     /// let mut cx = heap.enter();
     /// (0..1000u64).for_each(|i| drop(cx.alloc([i; 4])));
     /// cx.collect();
-    /// let snapshot = heap.snapshot();
-    /// assert!(snapshot.adds_up());
-    /// let total = snapshot.total();
+    /// let usage = heap.usage();
+    /// assert!(usage.adds_up());
+    /// let total = usage.total();
     /// assert_eq!((total.allocated_objects, total.allocated_bytes), (1000, 32_000));
     /// ```
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
+    pub fn usage(&self) -> HeapUsage {
+        self.shared.usage()
     }
 
     /// Asks for a collection at the next safepoint, from any thread: contexts of

@@ -7,19 +7,19 @@
 //! safepoint is held in a [`Root`] or a [`Local`].
 //!
 //! ```
-//! use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
+//! use heap_api::{Config, Cx, Gc, Heap, Root, GcCell, Trace};
 //!
 //! #[derive(Trace)]
 //! struct Node<'gc> {
 //!     value: i64,
-//!     next: Slot<Option<Gc<'gc, Node<'gc>>>>,
+//!     next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
 //! }
 //!
 //! let heap = Heap::new(Config::new());
 //! let mut cx = heap.enter();
 //! let list: Root<Node<'static>> = {
-//!     let a = cx.alloc(Node { value: 1, next: Slot::new(None) });
-//!     let b = cx.alloc(Node { value: 2, next: Slot::new(Some(a)) });
+//!     let a = cx.alloc(Node { value: 1, next: GcCell::new(None) });
+//!     let b = cx.alloc(Node { value: 2, next: GcCell::new(Some(a)) });
 //!     cx.root(b)
 //! };
 //! cx.collect(); // takes `&mut cx`: no bare handle is alive here
@@ -59,18 +59,18 @@ pub mod os {
 }
 
 pub use bytemuck::Zeroable;
-pub use cell::{AtomicSlot, Lock, LockMut, Slot, Stamp};
+pub use cell::{AtomicGcCell, BarrierStamp, GcCell, GcRefCell, GcRefMut};
 pub use cx::Cx;
 pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 pub use gc::Gc;
-pub use heap::{CensusRow, ClassRow, Config, Heap, MemoryStats, Snapshot, Stats};
+pub use heap::{ClassRow, Config, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
 pub use intern::InternSet;
 pub use root::{Local, Root, Scope};
-pub use stack::{Stack, StackBlock, StackWindow};
+pub use stack::{GcStack, GcStackWindow, StackBlock};
 #[doc(hidden)]
 pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData};
-pub use trace::{Opaque, Payload, Share, Tailed, Trace, Tracer};
+pub use trace::{HeaderSlice, Opaque, Payload, Share, Trace, Tracer};
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../../../README.md")]

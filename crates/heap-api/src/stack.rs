@@ -1,25 +1,25 @@
 //! Memory for the stacks of a virtual machine, from the heap's pages and not
-//! garbage collected: [`StackBlock`], raw, and [`Stack`], a growing stack of values
+//! garbage collected: [`StackBlock`], raw, and [`GcStack`], a growing stack of values
 //! that may hold handles.
 //!
 //! Blocks come from a per-mutator cache in powers of two, so a stack that is full
 //! moves to one twice as large at once and its old memory is used again at once.
 //! They count against the heap's limit.
 //!
-//! A `Stack` is a field of a heap object, or a local variable between two
+//! A `GcStack` is a field of a heap object, or a local variable between two
 //! safepoints, like any other value with handles. The collector sees it through its
 //! owner:
 //!
 //! * SV1: the first `len` values are initialised; they and no others are traced, read
 //!   or handed out. What lies above may be of a region that is over.
-//! * SV2: the values move only in [`Stack::try_reserve`] and [`Stack::shrink`], and
-//!   not while a [`StackWindow`] is open. That is asked in the moment of the move: a
+//! * SV2: the values move only in [`GcStack::try_reserve`] and [`GcStack::shrink`], and
+//!   not while a [`GcStackWindow`] is open. That is asked in the moment of the move: a
 //!   destructor may have opened one while the memory was got (SV5).
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
 //! * SV4: whatever takes values away or replaces them takes a `&Cx` and runs the write
 //!   barrier for the stack as a whole before, a window when it is opened, as
-//!   [`Lock`](crate::Lock) does (B3). No window lives across a safepoint.
+//!   [`GcRefCell`](crate::GcRefCell) does (B3). No window lives across a safepoint.
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
 //!   a thread-local and make this very stack grow. A destructor that runs while memory
 //!   is got is such code, so heights and windows are looked at again afterwards.
@@ -31,7 +31,7 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use crate::cell::Stamp;
+use crate::cell::BarrierStamp;
 use crate::cx::Cx;
 use crate::error::{AllocError, OutOfMemory};
 use crate::trace::{Trace, Tracer};
@@ -114,7 +114,7 @@ impl Cx {
 /// kept alive, from the bottom up to its height.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, Stack, Trace};
+/// use heap_api::{Config, Gc, Heap, GcStack, Trace};
 ///
 /// #[derive(Clone, Copy, Trace)]
 /// enum Value<'gc> {
@@ -124,13 +124,13 @@ impl Cx {
 ///
 /// #[derive(Trace)]
 /// struct Coroutine<'gc> {
-///     stack: Stack<Value<'gc>>,
+///     stack: GcStack<Value<'gc>>,
 /// }
 ///
 /// let heap = Heap::new(Config::new());
 /// let mut cx = heap.enter();
 /// let coroutine = {
-///     let coroutine = cx.alloc(Coroutine { stack: Stack::new() });
+///     let coroutine = cx.alloc(Coroutine { stack: GcStack::new() });
 ///     coroutine.stack.push(&cx, Value::Number(1.0));
 ///     coroutine.stack.push(&cx, Value::Text(cx.alloc_str("kept")));
 ///     cx.root(coroutine)
@@ -140,35 +140,35 @@ impl Cx {
 /// assert!(matches!(stack.pop(&cx), Some(Value::Text(text)) if &*text == "kept"));
 /// assert_eq!(stack.len(), 1);
 /// ```
-pub struct Stack<T> {
+pub struct GcStack<T> {
     /// The first value; dangling if there is no block.
     base: Cell<NonNull<T>>,
     len: Cell<usize>,
     capacity: Cell<usize>,
     /// Open windows (SV2).
     windows: Cell<usize>,
-    stamp: Stamp,
+    stamp: BarrierStamp,
     block: Cell<Option<heap_gc::StackBlock>>,
     /// Invariant in `T`, like the cells that the values are seen as.
     values: PhantomData<Cell<T>>,
 }
 
-impl<T> Stack<T> {
+impl<T> GcStack<T> {
     /// An empty stack without memory.
     #[must_use]
-    pub const fn new() -> Stack<T> {
+    pub const fn new() -> GcStack<T> {
         const {
             assert!(
                 align_of::<T>() <= MIN_ALIGN && size_of::<T>() > 0,
                 "a stack's values have a size, and are aligned to 1 KiB at most"
             );
         }
-        Stack {
+        GcStack {
             base: Cell::new(NonNull::dangling()),
             len: Cell::new(0),
             capacity: Cell::new(0),
             windows: Cell::new(0),
-            stamp: Stamp::new(),
+            stamp: BarrierStamp::new(),
             block: Cell::new(None),
             values: PhantomData,
         }
@@ -210,7 +210,7 @@ impl<T> Stack<T> {
     }
 }
 
-impl<T: Trace> Stack<T> {
+impl<T: Trace> GcStack<T> {
     /// Before values are taken away or replaced (SV4).
     #[inline(always)]
     fn before_change(&self, cx: &Cx) {
@@ -222,7 +222,7 @@ impl<T: Trace> Stack<T> {
     }
 }
 
-impl<T: Copy> Stack<T> {
+impl<T: Copy> GcStack<T> {
     /// The value at `index`, counted from the bottom.
     #[inline(always)]
     #[must_use]
@@ -240,7 +240,7 @@ impl<T: Copy> Stack<T> {
     }
 }
 
-impl<T: Copy + Trace> Stack<T> {
+impl<T: Copy + Trace> GcStack<T> {
     /// Replaces the value at `index`, counted from the bottom.
     ///
     /// # Panics
@@ -259,7 +259,7 @@ impl<T: Copy + Trace> Stack<T> {
     ///
     /// # Panics
     ///
-    /// As [`Stack::try_push`]; and if the heap's limit or the system refuses the
+    /// As [`GcStack::try_push`]; and if the heap's limit or the system refuses the
     /// memory.
     #[inline(always)]
     #[track_caller]
@@ -277,7 +277,7 @@ impl<T: Copy + Trace> Stack<T> {
     ///
     /// # Panics
     ///
-    /// If it is full while a [`StackWindow`] is open.
+    /// If it is full while a [`GcStackWindow`] is open.
     #[inline(always)]
     #[track_caller]
     pub fn try_push(&self, cx: &Cx, value: T) -> Result<(), AllocError<T>> {
@@ -315,11 +315,11 @@ impl<T: Copy + Trace> Stack<T> {
     ///
     /// # Errors
     ///
-    /// As [`Stack::try_reserve`]; the stack is then as it was.
+    /// As [`GcStack::try_reserve`]; the stack is then as it was.
     ///
     /// # Panics
     ///
-    /// As [`Stack::try_reserve`].
+    /// As [`GcStack::try_reserve`].
     #[track_caller]
     pub fn try_resize(&self, cx: &Cx, height: usize, fill: T) -> Result<(), OutOfMemory> {
         while height > self.capacity.get() {
@@ -342,7 +342,7 @@ impl<T: Copy + Trace> Stack<T> {
     ///
     /// # Panics
     ///
-    /// If there is no room while a [`StackWindow`] is open.
+    /// If there is no room while a [`GcStackWindow`] is open.
     #[inline]
     #[track_caller]
     pub fn try_reserve(&self, cx: &Cx, additional: usize) -> Result<(), OutOfMemory> {
@@ -374,7 +374,7 @@ impl<T: Copy + Trace> Stack<T> {
     ///
     /// # Panics
     ///
-    /// If a [`StackWindow`] is open.
+    /// If a [`GcStackWindow`] is open.
     #[track_caller]
     pub fn shrink(&self, cx: &Cx) -> Result<(), OutOfMemory> {
         self.assert_no_window();
@@ -432,11 +432,11 @@ impl<T: Copy + Trace> Stack<T> {
     /// reserve first; and no safepoint can come.
     ///
     /// ```
-    /// use heap_api::{Config, Heap, Stack};
+    /// use heap_api::{Config, Heap, GcStack};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();
-    /// let stack = Stack::new();
+    /// let stack = GcStack::new();
     /// stack.try_resize(&cx, 3, 0_i64)?;
     /// let registers = stack.window(&cx);
     /// registers[0].set(20);
@@ -446,25 +446,25 @@ impl<T: Copy + Trace> Stack<T> {
     /// # Ok::<(), heap_api::OutOfMemory>(())
     /// ```
     #[inline]
-    pub fn window<'a>(&'a self, cx: &'a Cx) -> StackWindow<'a, T> {
+    pub fn window<'a>(&'a self, cx: &'a Cx) -> GcStackWindow<'a, T> {
         self.before_change(cx);
         self.windows.set(self.windows.get() + 1);
         // SAFETY: the window is open, and the block stays until it is closed (SV2).
-        StackWindow { cells: unsafe { self.cells() }, windows: &self.windows, cx: PhantomData }
+        GcStackWindow { cells: unsafe { self.cells() }, windows: &self.windows, cx: PhantomData }
     }
 }
 
-/// The values of a [`Stack`] as cells; see [`Stack::window`].
+/// The values of a [`GcStack`] as cells; see [`GcStack::window`].
 ///
 /// It shows the values up to the height at which it was opened. Popping them leaves
 /// them readable here; what is pushed in their place is seen.
-pub struct StackWindow<'a, T> {
+pub struct GcStackWindow<'a, T> {
     cells: &'a [Cell<T>],
     windows: &'a Cell<usize>,
     cx: PhantomData<&'a Cx>,
 }
 
-impl<T> Deref for StackWindow<'_, T> {
+impl<T> Deref for GcStackWindow<'_, T> {
     type Target = [Cell<T>];
     #[inline(always)]
     fn deref(&self) -> &[Cell<T>] {
@@ -472,26 +472,26 @@ impl<T> Deref for StackWindow<'_, T> {
     }
 }
 
-impl<T> Drop for StackWindow<'_, T> {
+impl<T> Drop for GcStackWindow<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.windows.set(self.windows.get() - 1);
     }
 }
 
-impl<T: Copy + fmt::Debug> fmt::Debug for StackWindow<'_, T> {
+impl<T: Copy + fmt::Debug> fmt::Debug for GcStackWindow<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.cells).finish()
     }
 }
 
-impl<T> Default for Stack<T> {
+impl<T> Default for GcStack<T> {
     fn default() -> Self {
-        Stack::new()
+        GcStack::new()
     }
 }
 
-impl<T: Copy + fmt::Debug> fmt::Debug for Stack<T> {
+impl<T: Copy + fmt::Debug> fmt::Debug for GcStack<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // By index: printing a value may change the stack (SV5).
         f.debug_list().entries((0..).map_while(|index| self.get(index))).finish()
@@ -503,8 +503,8 @@ impl<T: Copy + fmt::Debug> fmt::Debug for Stack<T> {
 // are `Copy` (TA3, TA4). The raw read stands for `get` without asking for `Copy`:
 // tracing happens while nobody writes and no window is in use (TA5, SV4), even if one
 // was leaked.
-unsafe impl<T: Trace> Trace for Stack<T> {
-    type At<'a> = Stack<T::At<'a>>;
+unsafe impl<T: Trace> Trace for GcStack<T> {
+    type At<'a> = GcStack<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {

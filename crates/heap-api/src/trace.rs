@@ -3,7 +3,7 @@
 //!
 //! `Trace` is implemented by `#[derive(Trace)]` for sized types; `Payload` is
 //! what a [`Gc`] can point at: every `Trace` type, `[T]`, `str` and
-//! [`Tailed<H, T>`](crate::Tailed). Both are `unsafe` to implement by hand.
+//! [`HeaderSlice<H, T>`](crate::HeaderSlice). Both are `unsafe` to implement by hand.
 //!
 //! * TA1: `trace` reports every handle that the value holds.
 //! * TA2: `At<'a>` is the same type with its heap lifetime replaced by `'a`: it
@@ -13,7 +13,7 @@
 //! * TA4: drop glue may run on any thread, so every leaf that has some is `Send`.
 //! * TA5: a [`Tracer`] exists only where nobody writes to the values that are traced with
 //!   it, so `trace` may read what a mutator may be writing at other times
-//!   ([`Lock`](crate::Lock)): no mutator is inside, or one reports a cell that it has to
+//!   ([`GcRefCell`](crate::GcRefCell)): no mutator is inside, or one reports a cell that it has to
 //!   itself ([`report`]).
 //! * TA6: a type whose `NEEDS_TRACE` is false is the same in all regions.
 
@@ -35,12 +35,12 @@ use crate::gc::Gc;
 /// types that implement `Drop`.
 ///
 /// ```
-/// use heap_api::{Gc, Slot, Trace};
+/// use heap_api::{Gc, GcCell, Trace};
 ///
 /// #[derive(Trace)]
 /// struct Node<'gc> {
 ///     value: i64,
-///     next: Slot<Option<Gc<'gc, Node<'gc>>>>,
+///     next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
 /// }
 /// ```
 ///
@@ -145,8 +145,8 @@ impl Tracer {
 ///
 /// # Safety
 ///
-/// The caller has the cells to itself: `Slot`s or a stack, which no other thread can reach,
-/// or the contents of a `Lock` that it has just borrowed mutably, and with them everything
+/// The caller has the cells to itself: `GcCell`s or a stack, which no other thread can reach,
+/// or the contents of a `GcRefCell` that it has just borrowed mutably, and with them everything
 /// in them. So no mutable reference into them is in use.
 pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut EdgeBuffer) {
     edges.with_tracer(|tracer| {
@@ -195,7 +195,7 @@ unsafe impl<T: ?Sized + 'static> Share for PhantomData<T> {}
 // SAFETY: immutable bytes.
 unsafe impl Share for str {}
 // SAFETY: as its parts.
-unsafe impl<H: Share, T: Share> Share for Tailed<H, T> {}
+unsafe impl<H: Share, T: Share> Share for HeaderSlice<H, T> {}
 // SAFETY: `Sync` data without handles.
 unsafe impl<T: Send + Sync + 'static> Share for Opaque<T> {}
 
@@ -576,14 +576,14 @@ unsafe impl<T: Trace> Payload for T {
 
 /// Heap layout of everything with a tail: the length, a header, the elements.
 #[repr(C)]
-pub(crate) struct TailedLayout<H, T> {
+pub(crate) struct HeaderSliceLayout<H, T> {
     pub(crate) len: usize,
     pub(crate) header: H,
     pub(crate) tail: [T; 0],
 }
 
-impl<H: Trace, T: Trace> TailedLayout<H, T> {
-    pub(crate) const TAIL: usize = core::mem::offset_of!(TailedLayout<H, T>, tail);
+impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
+    pub(crate) const TAIL: usize = core::mem::offset_of!(HeaderSliceLayout<H, T>, tail);
 
     /// Bytes of an object with `len` elements, or `None` on overflow.
     pub(crate) fn bytes(len: usize) -> Option<usize> {
@@ -624,7 +624,7 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
             let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
                 // Scanned objects with a tail are never put in the 24-byte class
-                // (`alloc_class::for_tailed`), so granule and start coincide.
+                // (`alloc_class::for_header_slice`), so granule and start coincide.
                 // SAFETY: the granule lies on the page.
                 let object = unsafe { page.add(granule * heap_core::geometry::GRANULE) };
                 let this = object.cast::<Self>();
@@ -695,7 +695,7 @@ impl<H: Trace, T: Trace> TailedLayout<H, T> {
 // SAFETY: `[T]` lies in the heap as length and elements.
 unsafe impl<T: Trace> Payload for [T] {
     type At<'a> = [T::At<'a>];
-    const KIND: &'static ObjectKind = TailedLayout::<(), T>::KIND_REF;
+    const KIND: &'static ObjectKind = HeaderSliceLayout::<(), T>::KIND_REF;
 
     #[inline(always)]
     unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
@@ -703,7 +703,7 @@ unsafe impl<T: Trace> Payload for [T] {
         // initialised elements follow the header.
         unsafe {
             let len = object.cast::<usize>().read();
-            let tail = object.add(TailedLayout::<(), T>::TAIL).cast::<T>();
+            let tail = object.add(HeaderSliceLayout::<(), T>::TAIL).cast::<T>();
             core::slice::from_raw_parts(tail.as_ptr(), len)
         }
     }
@@ -712,7 +712,7 @@ unsafe impl<T: Trace> Payload for [T] {
 // SAFETY: `str` lies in the heap as `[u8]` that is valid UTF-8.
 unsafe impl Payload for str {
     type At<'a> = str;
-    const KIND: &'static ObjectKind = TailedLayout::<(), u8>::KIND_REF;
+    const KIND: &'static ObjectKind = HeaderSliceLayout::<(), u8>::KIND_REF;
 
     #[inline(always)]
     unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
@@ -724,16 +724,16 @@ unsafe impl Payload for str {
 /// A header and a run of elements in one object, behind a thin handle.
 ///
 /// ```
-/// use heap_api::{Config, Heap, Tailed};
+/// use heap_api::{Config, Heap, HeaderSlice};
 ///
 /// let heap = Heap::new(Config::new());
 /// let cx = heap.enter();
-/// let text = cx.alloc_tailed_copy(7_u32, b"seven");
+/// let text = cx.alloc_header_slice_copy(7_u32, b"seven");
 /// assert_eq!((text.header, &text.tail), (7, &b"seven"[..]));
 /// ```
 #[repr(C)]
 #[derive(Debug)]
-pub struct Tailed<H, T> {
+pub struct HeaderSlice<H, T> {
     len: usize,
     /// The fixed part.
     pub header: H,
@@ -741,11 +741,11 @@ pub struct Tailed<H, T> {
     pub tail: [T],
 }
 
-// SAFETY: `Tailed` and `TailedLayout` are `repr(C)` with the same fields; the
+// SAFETY: `HeaderSlice` and `HeaderSliceLayout` are `repr(C)` with the same fields; the
 // metadata of the reference is the stored length.
-unsafe impl<H: Trace, T: Trace> Payload for Tailed<H, T> {
-    type At<'a> = Tailed<H::At<'a>, T::At<'a>>;
-    const KIND: &'static ObjectKind = TailedLayout::<H, T>::KIND_REF;
+unsafe impl<H: Trace, T: Trace> Payload for HeaderSlice<H, T> {
+    type At<'a> = HeaderSlice<H::At<'a>, T::At<'a>>;
+    const KIND: &'static ObjectKind = HeaderSliceLayout::<H, T>::KIND_REF;
 
     #[inline(always)]
     unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {

@@ -10,24 +10,24 @@
 
 use bytemuck::{Zeroable, ZeroableInOption};
 
-use crate::cell::{AtomicSlot, Slot, Stamp};
+use crate::cell::{AtomicGcCell, BarrierStamp, GcCell};
 use crate::cx::{Cx, or_panic};
 use crate::error::AllocError;
 use crate::gc::Gc;
-use crate::trace::{Opaque, Tailed, TailedLayout, Trace};
+use crate::trace::{HeaderSlice, HeaderSliceLayout, Opaque, Trace};
 
 // SAFETY: H4: a transparent wrapper of `NonNull` (and of nothing else that has a
 // size), for which the language gives `None` as zero bytes.
 unsafe impl<T: ?Sized> ZeroableInOption for Gc<'_, T> {}
 
 // SAFETY: a transparent wrapper of a `Cell` of the content.
-unsafe impl<T: Zeroable> Zeroable for Slot<T> {}
+unsafe impl<T: Zeroable> Zeroable for GcCell<T> {}
 
 // SAFETY: a number: no mark phase.
-unsafe impl Zeroable for Stamp {}
+unsafe impl Zeroable for BarrierStamp {}
 
 // SAFETY: one atomic pointer, for which null stands for no handle.
-unsafe impl<T: ?Sized> Zeroable for AtomicSlot<'_, T> {}
+unsafe impl<T: ?Sized> Zeroable for AtomicGcCell<'_, T> {}
 
 // SAFETY: its one field.
 unsafe impl<T: Zeroable + Send + 'static> Zeroable for Opaque<T> {}
@@ -77,14 +77,14 @@ impl Cx {
     /// anything is not touched.
     ///
     /// ```
-    /// use heap_api::{Config, Gc, Heap, Slot};
+    /// use heap_api::{Config, Gc, Heap, GcCell};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();
     /// let bytes = cx.alloc_slice_zeroed::<u8>(1000);
     /// assert!(bytes.iter().all(|byte| *byte == 0));
     /// // No handles yet: 16 MB of address space, and next to no memory.
-    /// let names = cx.alloc_slice_zeroed::<Slot<Option<Gc<'_, str>>>>(2_000_000);
+    /// let names = cx.alloc_slice_zeroed::<GcCell<Option<Gc<'_, str>>>>(2_000_000);
     /// names[1_999_999].set(&cx, Some(cx.alloc_str("last")));
     /// assert!(names[0].get().is_none());
     /// ```
@@ -111,9 +111,9 @@ impl Cx {
         &'gc self,
         len: usize,
     ) -> Result<Gc<'gc, [T]>, AllocError> {
-        let tailed = self.try_alloc_tailed_zeroed::<(), T>((), len)?;
-        // SAFETY: `[T]` and `Tailed<(), T>` have the same heap layout.
-        Ok(unsafe { Gc::from_object(tailed.object()) })
+        let header_slice = self.try_alloc_header_slice_zeroed::<(), T>((), len)?;
+        // SAFETY: `[T]` and `HeaderSlice<(), T>` have the same heap layout.
+        Ok(unsafe { Gc::from_object(header_slice.object()) })
     }
 
     /// Allocates a header followed by `len` elements of zero bytes.
@@ -123,12 +123,16 @@ impl Cx {
     /// As [`Cx::alloc`].
     #[inline]
     #[track_caller]
-    pub fn alloc_tailed_zeroed<'gc, H, T>(&'gc self, header: H, len: usize) -> Gc<'gc, Tailed<H, T>>
+    pub fn alloc_header_slice_zeroed<'gc, H, T>(
+        &'gc self,
+        header: H,
+        len: usize,
+    ) -> Gc<'gc, HeaderSlice<H, T>>
     where
         H: Trace<At<'gc> = H>,
         T: Trace<At<'gc> = T> + Zeroable,
     {
-        or_panic(self.try_alloc_tailed_zeroed(header, len))
+        or_panic(self.try_alloc_header_slice_zeroed(header, len))
     }
 
     /// Allocates a header followed by `len` elements of zero bytes.
@@ -137,23 +141,23 @@ impl Cx {
     ///
     /// As [`Cx::try_alloc_slice_zeroed`]; the header is given back.
     #[inline]
-    pub fn try_alloc_tailed_zeroed<'gc, H, T>(
+    pub fn try_alloc_header_slice_zeroed<'gc, H, T>(
         &'gc self,
         header: H,
         len: usize,
-    ) -> Result<Gc<'gc, Tailed<H, T>>, AllocError<H>>
+    ) -> Result<Gc<'gc, HeaderSlice<H, T>>, AllocError<H>>
     where
         H: Trace<At<'gc> = H>,
         T: Trace<At<'gc> = T> + Zeroable,
     {
         // SAFETY: written to below.
-        let object = match unsafe { self.tailed_slot::<H, T>(len) } {
+        let object = match unsafe { self.header_slice_slot::<H, T>(len) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };
         // The slot is this large: its allocation computed the same.
-        let bytes = TailedLayout::<H, T>::TAIL + len * size_of::<T>();
-        let layout = object.cast::<TailedLayout<H, T>>().as_ptr();
+        let bytes = HeaderSliceLayout::<H, T>::TAIL + len * size_of::<T>();
+        let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
         // SAFETY: a fresh slot of `bytes` bytes that nobody else knows; zero bytes
         // are elements (ZA1), and length and header are written before it is seen.
         unsafe {

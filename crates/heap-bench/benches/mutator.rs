@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
-use heap_api::{Config, Cx, Gc, Heap, Opaque, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, Opaque, Root, Trace};
 
 /// Operations per iteration of the batched benchmarks.
 const BATCH: usize = 1000;
@@ -22,7 +22,7 @@ const BATCH: usize = 1000;
 /// A cell with a handle that can change.
 #[derive(Trace)]
 struct Cell<'gc> {
-    next: Slot<Option<Gc<'gc, Cell<'gc>>>>,
+    next: GcCell<Option<Gc<'gc, Cell<'gc>>>>,
     value: i64,
 }
 
@@ -154,8 +154,8 @@ fn once_alloc_large(bencher: Bencher) {
 #[divan::bench]
 fn barrier_idle(bencher: Bencher) {
     let cx = enter();
-    let old = cx.alloc(Cell { next: Slot::new(None), value: 0 });
-    let new = cx.alloc(Cell { next: Slot::new(None), value: 1 });
+    let old = cx.alloc(Cell { next: GcCell::new(None), value: 0 });
+    let new = cx.alloc(Cell { next: GcCell::new(None), value: 1 });
     repeating(bencher, || black_box(old).next.set(&cx, black_box(Some(new))));
     assert_eq!(old.next.get().map(|cell| cell.value), Some(1));
 }
@@ -171,7 +171,7 @@ struct Slices {
 impl Slices {
     fn new() -> Slices {
         let cx = Heap::new(Config::new().mark_slice(Duration::ZERO)).enter();
-        let cell = |value| cx.alloc(Cell { next: Slot::new(None), value });
+        let cell = |value| cx.alloc(Cell { next: GcCell::new(None), value });
         let cells = cx.root(cx.alloc_slice_fn(BATCH, |i| cell(i as i64)));
         let one = cell(0);
         let ballast = cx.root(cx.alloc_slice_fn(20_000, |_| one));
@@ -183,7 +183,7 @@ impl Slices {
     fn begin(&mut self) {
         while !self.cx.collect_step() {}
         for cell in &*self.cells.get(&self.cx) {
-            let target = self.cx.alloc(Cell { next: Slot::new(None), value: 1 });
+            let target = self.cx.alloc(Cell { next: GcCell::new(None), value: 1 });
             cell.next.set(&self.cx, Some(target));
         }
         assert!(!self.cx.collect_step(), "MB3");
@@ -218,7 +218,7 @@ fn barrier_active_marked(bencher: Bencher) {
 #[divan::bench]
 fn root_create_drop(bencher: Bencher) {
     let cx = enter();
-    let cell = cx.alloc(Cell { next: Slot::new(None), value: 0 });
+    let cell = cx.alloc(Cell { next: GcCell::new(None), value: 0 });
     repeating(bencher, || drop(black_box(cx.root(cell))));
 }
 
@@ -226,7 +226,7 @@ fn root_create_drop(bencher: Bencher) {
 #[divan::bench]
 fn root_get(bencher: Bencher) {
     let cx = enter();
-    let root: Root<Cell<'static>> = cx.root(cx.alloc(Cell { next: Slot::new(None), value: 0 }));
+    let root: Root<Cell<'static>> = cx.root(cx.alloc(Cell { next: GcCell::new(None), value: 0 }));
     repeating(bencher, || {
         black_box(black_box(&root).get(&cx));
     });

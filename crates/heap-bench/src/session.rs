@@ -11,7 +11,7 @@ use crate::args::RunArgs;
 
 /// The configuration that the flags ask for; what they leave open is `defaults`'.
 pub(crate) fn config(args: &RunArgs, defaults: Config) -> Config {
-    let mut config = defaults.helpers(args.workers - 1);
+    let mut config = defaults.mark_threads(args.workers - 1);
     if let Some(bytes) = args.max_heap {
         config = config.max_heap_bytes(bytes);
     }

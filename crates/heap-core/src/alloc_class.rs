@@ -43,7 +43,7 @@ pub const fn for_sized(bytes: usize, align: usize) -> Slot {
 /// objects are aligned to 16 bytes at most.
 #[inline]
 #[must_use]
-pub fn for_tailed(bytes: usize, kind: &ObjectKind, align: usize) -> Slot {
+pub fn for_header_slice(bytes: usize, kind: &ObjectKind, align: usize) -> Slot {
     let bytes = bytes.max(GRANULE);
     // A2: the 24-byte class is left to sized kinds and to pointer-free tails.
     let bytes =

@@ -8,7 +8,7 @@
 //! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
 //! what is known of single objects; `allocate_black` marks what is made while a mark phase is
 //! under way. `inspect` looks in with the world stopped,
-//! `snapshot` without, `check` on behalf of the verifier.
+//! `usage` without, `check` on behalf of the verifier.
 //!
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
 //!   and sweeping over.
@@ -22,16 +22,16 @@ mod inspect;
 mod pages;
 mod regions;
 mod scavenge;
-mod snapshot;
 mod special;
 mod stacks;
 #[cfg(all(test, not(heap_loom), not(heap_asan)))]
 mod tests;
+mod usage;
 
-pub use inspect::{CensusRow, MemoryStats};
-pub use snapshot::{ClassRow, Snapshot};
+pub use inspect::{HistogramRow, MemoryStats};
 pub(crate) use stacks::{BlockDesc, RawBlock, StackPool};
 pub use stacks::{ORDERS, Order};
+pub use usage::{ClassRow, HeapUsage};
 
 use core::ptr::NonNull;
 use std::time::Instant;

@@ -138,7 +138,7 @@ impl Specials {
 
     /// A copy of the list.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<Special> {
+    pub fn usage(&self) -> Vec<Special> {
         self.list.lock().clone()
     }
 

@@ -166,7 +166,7 @@ unsafe fn check_sweep(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(),
 
 /// SP1, SP4.
 fn check_specials(span: &Span, body: &Body) -> Result<(), VerifyError> {
-    let list = span.specials().snapshot();
+    let list = span.specials().usage();
     let key = |special: &Special| (special.object, special.kind);
     let sorted = list.windows(2).all(|pair| key(&pair[0]) < key(&pair[1]));
     ensure(sorted, "SP1", || format!("specials out of order: {list:?}"))?;

@@ -13,7 +13,7 @@ use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
-use heap_core::mheap::{MHeap, Snapshot};
+use heap_core::mheap::{HeapUsage, MHeap};
 use heap_core::os::SimOs;
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
@@ -23,7 +23,7 @@ use support::{
 };
 
 /// Totals never go back, whatever the moment.
-fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &Snapshot) {
+fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &HeapUsage) {
     for row in &now.rows {
         let key = (row.kind.address(), row.class.index());
         let Some(old) = before.get(&key) else { continue };
@@ -37,9 +37,9 @@ fn assert_grown(before: &HashMap<(usize, usize), Counted>, now: &Snapshot) {
     }
 }
 
-fn by_key(snapshot: &Snapshot) -> HashMap<(usize, usize), Counted> {
+fn by_key(usage: &HeapUsage) -> HashMap<(usize, usize), Counted> {
     let key = |row: &heap_core::mheap::ClassRow| (row.kind.address(), row.class.index());
-    snapshot.rows.iter().map(|row| (key(row), row.objects)).collect()
+    usage.rows.iter().map(|row| (key(row), row.objects)).collect()
 }
 
 /// Each sum in its own way: from the rows, from a walk over all spans, and from what
@@ -58,29 +58,29 @@ fn the_rows_equal_a_recount_by_kind_and_by_class() {
         toy.kill_every(round);
         toy.collect_fully();
         toy.verify_flushed();
-        let snapshot = toy.heap.snapshot();
-        assert!(snapshot.adds_up(), "{snapshot:?}");
+        let usage = toy.heap.usage();
+        assert!(usage.adds_up(), "{usage:?}");
         // SAFETY: one thread, the caches are flushed.
-        let census = unsafe { toy.heap.census() };
+        let class_histogram = unsafe { toy.heap.class_histogram() };
         let live = |rows: &mut dyn Iterator<Item = &heap_core::mheap::ClassRow>| {
             rows.fold((0, 0), |sum, row| (sum.0 + row.live_objects(), sum.1 + row.live_bytes()))
         };
         for (i, kind) in KINDS.iter().enumerate() {
             let known = toy.live.values().filter(|(_, object)| object.kind == i).count();
-            let (objects, bytes) = live(&mut snapshot.of_kind(kind));
+            let (objects, bytes) = live(&mut usage.of_kind(kind));
             assert_eq!(objects, known as u64);
             let name = kind.name();
             let walked: usize =
-                census.iter().filter(|row| row.kind == name).map(|row| row.bytes).sum();
+                class_histogram.iter().filter(|row| row.kind == name).map(|row| row.bytes).sum();
             assert_eq!(bytes, walked as u64, "{name}");
         }
         for class in SizeClass::all() {
-            let (objects, bytes) = live(&mut snapshot.of_class(class));
-            let walked = census.iter().filter(|row| row.class == class);
+            let (objects, bytes) = live(&mut usage.of_class(class));
+            let walked = class_histogram.iter().filter(|row| row.class == class);
             let walked = walked.fold((0, 0), |sum, row| (sum.0 + row.objects, sum.1 + row.bytes));
             assert_eq!((objects, bytes), (walked.0 as u64, walked.1 as u64), "{class:?}");
         }
-        let total = snapshot.total();
+        let total = usage.total();
         assert_eq!(total, toy.heap.counted());
         assert_eq!(total.allocated_objects, made as u64);
         assert_eq!(total.live_objects(), toy.live.len() as u64);
@@ -139,10 +139,10 @@ fn every_sample_adds_up_while_others_run() {
             let sampler = scope.spawn(|| {
                 let mut before = HashMap::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let snapshot = heap.snapshot();
-                    assert!(snapshot.adds_up(), "{snapshot:?}");
-                    assert_grown(&before, &snapshot);
-                    before = by_key(&snapshot);
+                    let usage = heap.usage();
+                    assert!(usage.adds_up(), "{usage:?}");
+                    assert_grown(&before, &usage);
+                    before = by_key(&usage);
                     samples.fetch_add(1, Ordering::Relaxed);
                     std::thread::yield_now();
                 }

@@ -58,7 +58,11 @@ fn collect<'a>(heap: &MHeap, cache: &mut Cache, live: impl Iterator<Item = &'a N
 /// Allocated slots of the kinds of a name.
 fn slots(heap: &MHeap, kind: &str) -> usize {
     // SAFETY: one thread, and the callers have flushed.
-    unsafe { heap.census() }.iter().filter(|row| row.kind == kind).map(|row| row.objects).sum()
+    unsafe { heap.class_histogram() }
+        .iter()
+        .filter(|row| row.kind == kind)
+        .map(|row| row.objects)
+        .sum()
 }
 
 #[test]

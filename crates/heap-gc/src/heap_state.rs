@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CensusRow, CoreConfig, Snapshot};
+use heap_core::mheap::{CoreConfig, HeapUsage, HistogramRow};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::SweepBy;
@@ -47,7 +47,7 @@ pub struct GcConfig {
     pub min_heap_bytes: usize,
     /// How many may mark beside the collecting thread: helper threads, and mutators
     /// that are blocked.
-    pub helpers: usize,
+    pub mark_threads: usize,
     /// Whether a background thread sweeps.
     pub background_sweep: bool,
     /// How long a stop for marking may be. `None`: what is due of a collection is done in
@@ -65,7 +65,7 @@ impl Default for GcConfig {
             max_heap_bytes: None,
             growth_percent: 175,
             min_heap_bytes: 4 << 20,
-            helpers: 0,
+            mark_threads: 0,
             background_sweep: false,
             mark_slice: None,
             stress: false,
@@ -155,7 +155,7 @@ impl HeapState {
         };
         let shared = HeapState {
             background: BackgroundSweeper::default(),
-            pool: MarkPool::new(config.helpers),
+            pool: MarkPool::new(config.mark_threads),
             gate: CachePadded::default(),
             mutators: Mutex::new(Vec::new()),
             mutator_count: AtomicUsize::new(0),
@@ -357,9 +357,9 @@ impl HeapState {
     /// # Errors
     ///
     /// If a mutator was abandoned: its cache cannot be looked into.
-    pub fn census(self: &Arc<Self>) -> Result<Vec<CensusRow>, ContextLeaked> {
+    pub fn class_histogram(self: &Arc<Self>) -> Result<Vec<HistogramRow>, ContextLeaked> {
         // SAFETY: as in `verify`.
-        self.at_rest(|world, _| unsafe { verify::census(self, world) })
+        self.at_rest(|world, _| unsafe { verify::class_histogram(self, world) })
     }
 
     /// Breaks PA1, for tests of the verifier.
@@ -399,8 +399,8 @@ impl HeapState {
 
     /// Where the memory is and what it holds, by kind and size class. Stops nobody.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.heap.snapshot()
+    pub fn usage(&self) -> HeapUsage {
+        self.heap.usage()
     }
 
     /// What the heap did so far.

@@ -60,7 +60,7 @@ mod weak;
 
 pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use heap_core::error::OutOfMemory;
-pub use heap_core::mheap::{CensusRow, ClassRow, MemoryStats, Snapshot};
+pub use heap_core::mheap::{ClassRow, HeapUsage, HistogramRow, MemoryStats};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;

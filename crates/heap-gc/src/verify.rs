@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 
 use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
-use heap_core::mheap::CensusRow;
+use heap_core::mheap::HistogramRow;
 use heap_core::mspan::Body;
 use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
 use heap_core::verify::{VerifyError, ensure};
@@ -30,16 +30,19 @@ use crate::heap_state::HeapState;
 /// # Safety
 ///
 /// The world that stands is that of the heap; all caches are flushed and sweeping is over.
-pub(crate) unsafe fn census(shared: &HeapState, _world: &WorldStopped<'_>) -> Vec<CensusRow> {
+pub(crate) unsafe fn class_histogram(
+    shared: &HeapState,
+    _world: &WorldStopped<'_>,
+) -> Vec<HistogramRow> {
     // SAFETY: the world is stopped, and sweeping over: forwarded from the caller.
-    unsafe { shared.heap.census() }
+    unsafe { shared.heap.class_histogram() }
 }
 
 /// Checks everything.
 ///
 /// # Safety
 ///
-/// As [`census`].
+/// As [`class_histogram`].
 pub(crate) unsafe fn verify(
     shared: &HeapState,
     world: &WorldStopped<'_>,
@@ -91,7 +94,7 @@ pub(crate) unsafe fn verify(
 ///
 /// # Safety
 ///
-/// As [`census`], as long as the span's contents are used.
+/// As [`class_histogram`], as long as the span's contents are used.
 unsafe fn check_start(
     shared: &HeapState,
     object: NonNull<u8>,
@@ -111,7 +114,7 @@ unsafe fn check_start(
 /// L1, PA1.
 fn check_pace(shared: &HeapState) -> Result<(), VerifyError> {
     let (live, trigger, marked) = shared.pace();
-    let allocated = shared.heap.snapshot().total().live_bytes();
+    let allocated = shared.heap.usage().total().live_bytes();
     // What a sweep without memory for a bitmap has left is dead, and not counted.
     let exact = !shared.heap.retains_dead();
     ensure(live >= allocated || !exact, "L1", || {

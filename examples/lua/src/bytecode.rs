@@ -11,23 +11,23 @@
 //! after the last value of an open result list.
 //!
 //! # Invariants (the compiler keeps them, the VM may rely on them)
-//! * **B1** Every register operand, and every register that an instruction touches implicitly
+//! * BC1: Every register operand, and every register that an instruction touches implicitly
 //!   (`Call` arguments, `SelfField`'s `dst + 1`, loop registers ...), is below `max_stack <= 254`.
 //!   Only open lists ([`MULTI`]) reach past it; the VM grows the stack for those.
-//! * **B2** Control never runs off the end: the last instruction is a return.
-//! * **B3** Only [`Op::JmpBack`], [`Op::ForLoop`] and [`Op::TForLoop`] have negative offsets; every
+//! * BC2: Control never runs off the end: the last instruction is a return.
+//! * Only [`Op::JmpBack`], [`Op::ForLoop`] and [`Op::TForLoop`] have negative offsets; every
 //!   other branch goes forward. Polling for a safepoint there (and at calls) covers every loop.
-//! * **B4** [`Op::TForLoop`] directly follows its [`Op::TForCall`], with the same `base`.
-//! * **B5** An instruction with an open operand (`args`, `count` = [`MULTI`]) directly follows the
+//! * [`Op::TForLoop`] directly follows its [`Op::TForCall`], with the same `base`.
+//! * An instruction with an open operand (`args`, `count` = [`MULTI`]) directly follows the
 //!   one that set `top`: a `Call` with `results == MULTI` or a `VarArg` with `count == MULTI`.
-//! * **B6** Key constants of `GetField`, `SetField`, `SetFieldK`, `GetTabUp`, `SetTabUp` and
+//! * BC6: Key constants of `GetField`, `SetField`, `SetFieldK`, `GetTabUp`, `SetTabUp` and
 //!   `SelfField` are strings. Constants of arithmetic `..K` instructions are `Int` or `Float`,
 //!   those of bitwise ones `Int`.
-//! * **B7** An instruction that may run a metamethod has one destination, see [`Op::outcome`].
+//! * An instruction that may run a metamethod has one destination, see [`Op::outcome`].
 //!   It reads all its operands before it writes, so `dst` may equal an operand.
-//! * **B8** In a vararg function the first instruction is [`Op::VarArgPrep`], and neither `Return0`
+//! * BC8: In a vararg function the first instruction is [`Op::VarArgPrep`], and neither `Return0`
 //!   nor `Return1` occurs. They also never occur where upvalues may be open.
-//! * **B9** Parameters arrive in `R[0..num_params]`; missing ones are nil. A register above the live
+//! * Parameters arrive in `R[0..num_params]`; missing ones are nil. A register above the live
 //!   locals has no defined content before the compiler writes it, but a collector may see it: the VM
 //!   should fill a new frame with nil.
 //! * **B10** The main prototype is vararg and has one upvalue, `_ENV`; its `UpvalSource` is unused.

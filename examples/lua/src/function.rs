@@ -1,9 +1,9 @@
 //! Functions: prototypes, Lua closures and their upvalues, native functions.
 //!
-//! * F1: an *open* upvalue names a stack slot of a thread that still lives; it is on that thread's
+//! * FN1: an *open* upvalue names a stack slot of a thread that still lives; it is on that thread's
 //!   list. Closing moves the value into the upvalue and takes it off the list.
 
-use heap_api::{Gc, Opaque, Slot, Tailed, Trace};
+use heap_api::{Gc, GcCell, HeaderSlice, Opaque, Trace};
 
 use crate::bytecode::{Constant, ProtoData};
 use crate::error::NoMemory;
@@ -63,7 +63,7 @@ pub struct ClosureHead<'gc> {
 }
 
 /// A Lua function with its upvalues.
-pub type Closure<'gc> = Tailed<ClosureHead<'gc>, Gc<'gc, Upval<'gc>>>;
+pub type Closure<'gc> = HeaderSlice<ClosureHead<'gc>, Gc<'gc, Upval<'gc>>>;
 
 /// Where the variable behind an upvalue is.
 #[derive(Clone, Copy, Trace)]
@@ -78,16 +78,16 @@ pub enum UpvalState<'gc> {
 #[derive(Trace)]
 pub struct Upval<'gc> {
     /// Where it is.
-    pub state: Slot<UpvalState<'gc>>,
-    /// The next open upvalue of the same thread, further down the stack (F1).
-    pub next: Slot<Option<Gc<'gc, Upval<'gc>>>>,
+    pub state: GcCell<UpvalState<'gc>>,
+    /// The next open upvalue of the same thread, further down the stack (FN1).
+    pub next: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
 }
 
 impl<'gc> Upval<'gc> {
     /// An upvalue that has its value already.
     #[must_use]
     pub fn closed(value: Value<'gc>) -> Upval<'gc> {
-        Upval { state: Slot::new(UpvalState::Closed(value)), next: Slot::new(None) }
+        Upval { state: GcCell::new(UpvalState::Closed(value)), next: GcCell::new(None) }
     }
 
     /// The variable's value.
@@ -118,7 +118,7 @@ pub struct NativeHead {
 }
 
 /// A native function with values of its own.
-pub type NativeFn<'gc> = Tailed<NativeHead, Slot<Value<'gc>>>;
+pub type NativeFn<'gc> = HeaderSlice<NativeHead, GcCell<Value<'gc>>>;
 
 /// Makes a native function with these values of its own.
 ///
@@ -131,5 +131,5 @@ pub fn new_native<'gc>(
     upvalues: &[Value<'gc>],
 ) -> Result<Gc<'gc, NativeFn<'gc>>, NoMemory> {
     let head = NativeHead { def: Opaque(def) };
-    Ok(ctx.cx.try_alloc_tailed_fn(head, upvalues.len(), |i| Slot::new(upvalues[i]))?)
+    Ok(ctx.cx.try_alloc_header_slice_fn(head, upvalues.len(), |i| GcCell::new(upvalues[i]))?)
 }

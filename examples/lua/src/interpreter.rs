@@ -41,8 +41,8 @@ impl Config {
 
     /// Threads that help marking.
     #[must_use]
-    pub fn workers(mut self, threads: usize) -> Config {
-        self.heap = self.heap.helpers(threads);
+    pub fn mark_threads(mut self, threads: usize) -> Config {
+        self.heap = self.heap.mark_threads(threads);
         self
     }
 

@@ -4,10 +4,10 @@
 //! its arguments.
 //!
 //! Invariants:
-//! * D1: local time *is* UTC, as if the environment said `TZ=UTC`: the standard library offers no
+//! * local time *is* UTC, as if the environment said `TZ=UTC`: the standard library offers no
 //!   portable way to learn the zone. The two differ only in what `%Z` prints.
-//! * D2: the locale is C's, so the `E` and `O` modifiers change nothing.
-//! * D3: a [`Calendar`] is always normalised, and its year less 1900 fits a C `int`.
+//! * the locale is C's, so the `E` and `O` modifiers change nothing.
+//! * a [`Calendar`] is always normalised, and its year less 1900 fits a C `int`.
 //!
 //! Days are counted in eras of 400 years that begin on the first of March, so that the leap day
 //! ends a year; the proleptic Gregorian calendar repeats exactly per era.

@@ -38,8 +38,8 @@ struct Options {
     max_heap: Option<usize>,
 
     /// Threads that help marking
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_workers)]
-    workers: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_mark_threads)]
+    mark_threads: usize,
 
     /// Stop for the collection for no longer than about so many microseconds at a time
     #[arg(long, value_name = "MICROSECONDS")]
@@ -77,7 +77,7 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
     count.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
 }
 
-fn parse_workers(text: &str) -> Result<usize, String> {
+fn parse_mark_threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count <= 256 => Ok(count),
         _ => Err(format!("'{text}' is not a number of threads from 0 to 256")),
@@ -126,7 +126,7 @@ fn run(options: &Options) -> ExitCode {
     }
     let output = BufWriter::with_capacity(64 << 10, std::io::stdout());
     let mut config = Config::new()
-        .workers(options.workers)
+        .mark_threads(options.mark_threads)
         .background_sweep(options.background_sweep)
         .stress(options.gc_stress)
         .output(Box::new(output));

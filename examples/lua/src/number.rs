@@ -5,9 +5,9 @@
 //! that `tonumber("0x10")`, the literal `0x10` and a folded `8 + 8` agree.
 //!
 //! # Invariants
-//! * **N1** [`parse_number`] accepts exactly what C Lua's `lua_stringtonumber` accepts in the "C"
+//! * [`parse_number`] accepts exactly what C Lua's `lua_stringtonumber` accepts in the "C"
 //!   locale: surrounding white space, a sign, decimal or hexadecimal integers and floats.
-//! * **N2** [`format_float`] prints what C's `printf("%.14g")` prints, plus `.0` where the result
+//! * [`format_float`] prints what C's `printf("%.14g")` prints, plus `.0` where the result
 //!   would read as an integer.
 
 /// A Lua number: two representations of one type.

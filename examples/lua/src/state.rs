@@ -6,7 +6,7 @@
 use core::cell::{Cell, RefCell};
 use std::io::Write;
 
-use heap_api::{Cx, Gc, Heap, InternSet, Slot, Trace};
+use heap_api::{Cx, Gc, GcCell, Heap, InternSet, Trace};
 
 use crate::error::NoMemory;
 use crate::hash::HashSeed;
@@ -92,15 +92,15 @@ pub struct State<'gc> {
     /// The loaded modules, by name.
     pub loaded: Gc<'gc, Table<'gc>>,
     /// The thread that runs.
-    pub thread: Slot<Gc<'gc, Thread<'gc>>>,
+    pub thread: GcCell<Gc<'gc, Thread<'gc>>>,
     /// The thread that scripts start in.
     pub main_thread: Gc<'gc, Thread<'gc>>,
     /// The error value on its way to whoever catches it.
-    pub error: Slot<Value<'gc>>,
+    pub error: GcCell<Value<'gc>>,
     /// The message "not enough memory", made while there was some.
     pub out_of_memory: Str<'gc>,
     /// The metatables of types whose values have none of their own.
-    metatables: [Slot<Option<Gc<'gc, Table<'gc>>>>; Type::COUNT],
+    metatables: [GcCell<Option<Gc<'gc, Table<'gc>>>>; Type::COUNT],
     event_keys: [Str<'gc>; EVENTS],
     type_names: [Str<'gc>; Type::COUNT],
 }
@@ -133,11 +133,11 @@ impl<'gc> State<'gc> {
             spare_stacks: SpareStacks::new(),
             globals,
             loaded,
-            thread: Slot::new(main_thread),
+            thread: GcCell::new(main_thread),
             main_thread,
-            error: Slot::new(Value::Nil),
+            error: GcCell::new(Value::Nil),
             out_of_memory,
-            metatables: [const { Slot::new(None) }; Type::COUNT],
+            metatables: [const { GcCell::new(None) }; Type::COUNT],
             event_keys,
             type_names,
         })?)
@@ -223,7 +223,7 @@ pub struct Host {
     pub files: OpenFiles,
     /// Whether the script is to stop.
     pub interrupt: Interrupt,
-    /// Slots and nodes that resizing tables has looked at or made (T7 of [`crate::table`]).
+    /// Slots and nodes that resizing tables has looked at or made (LT7 of [`crate::table`]).
     #[cfg(test)]
     pub table_work: Cell<u64>,
 }

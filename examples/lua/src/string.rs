@@ -1,14 +1,14 @@
 //! Lua strings: immutable bytes, header and content in one heap object.
 //!
-//! * S1: a string of at most [`SHORT_MAX`] bytes is *short* and interned: equal short strings are
+//! * LS1: a string of at most [`SHORT_MAX`] bytes is *short* and interned: equal short strings are
 //!   the same object, so they compare by address and their hash is known from birth.
-//! * S2: the intern set is weak ([`heap_api::InternSet`]): it keeps no string alive.
-//! * S3: long strings are compared by content and hashed when they first serve as a key; until then
+//! * the intern set is weak ([`heap_api::InternSet`]): it keeps no string alive.
+//! * LS3: long strings are compared by content and hashed when they first serve as a key; until then
 //!   they have the seed for it in the place of the hash.
 
 use core::cell::Cell;
 
-use heap_api::{Cx, Gc, Tailed, Trace};
+use heap_api::{Cx, Gc, HeaderSlice, Trace};
 
 use crate::error::NoMemory;
 use crate::hash::HashSeed;
@@ -32,14 +32,14 @@ pub struct StrHead {
 }
 
 /// A string object.
-pub type LuaStr = Tailed<StrHead, u8>;
+pub type LuaStr = HeaderSlice<StrHead, u8>;
 
 /// A handle to a string.
 #[derive(Clone, Copy, Trace)]
 pub struct Str<'gc>(Gc<'gc, LuaStr>);
 
 impl StrHead {
-    /// That of a long string; in place of a hash it has the seed for one (S3).
+    /// That of a long string; in place of a hash it has the seed for one (LS3).
     #[inline(always)]
     fn long(host: &Host) -> StrHead {
         StrHead { hash: Cell::new(host.hash_seed.narrow), form: Cell::new(Form::Long) }
@@ -55,7 +55,7 @@ impl<'gc> Str<'gc> {
     #[inline]
     pub fn new(ctx: Ctx<'gc>, bytes: &[u8]) -> Result<Str<'gc>, NoMemory> {
         if bytes.len() > SHORT_MAX {
-            return Ok(Str(ctx.cx.try_alloc_tailed_copy(StrHead::long(ctx.host), bytes)?));
+            return Ok(Str(ctx.cx.try_alloc_header_slice_copy(StrHead::long(ctx.host), bytes)?));
         }
         Self::intern(ctx.cx, ctx.host, bytes)
     }
@@ -72,7 +72,7 @@ impl<'gc> Str<'gc> {
             return Ok(Str(found));
         }
         let head = StrHead { hash: Cell::new(hash), form: Cell::new(Form::Short) };
-        let made = cx.try_alloc_tailed_copy(head, bytes)?;
+        let made = cx.try_alloc_header_slice_copy(head, bytes)?;
         strings.insert(cx, hash, made);
         Ok(Str(made))
     }
@@ -91,8 +91,8 @@ impl<'gc> Str<'gc> {
         len: usize,
         byte: impl FnMut(usize) -> u8,
     ) -> Result<Str<'gc>, NoMemory> {
-        assert!(len > SHORT_MAX, "short strings are interned (S1)");
-        Ok(Str(ctx.cx.try_alloc_tailed_fn(StrHead::long(ctx.host), len, byte)?))
+        assert!(len > SHORT_MAX, "short strings are interned (LS1)");
+        Ok(Str(ctx.cx.try_alloc_header_slice_fn(StrHead::long(ctx.host), len, byte)?))
     }
 
     /// The content.
@@ -115,7 +115,7 @@ impl<'gc> Str<'gc> {
         self.len() == 0
     }
 
-    /// Whether the string is interned (S1).
+    /// Whether the string is interned (LS1).
     #[inline(always)]
     #[must_use]
     pub fn is_short(self) -> bool {

@@ -5,14 +5,14 @@
 //! chain lies in the padding of its key, so a node is two values, 32 bytes. Hashes depend on a seed
 //! of the interpreter ([`crate::hash`]).
 //!
-//! * T1: keys are normalised: a float with an integer value is stored as that integer.
-//! * T2: integer keys `1..=array.len()` are in the array part, never in the hash part.
-//! * T3: the hash part has a power of two of nodes. The empty hash part is one object that all
+//! * LT1: keys are normalised: a float with an integer value is stored as that integer.
+//! * LT2: integer keys `1..=array.len()` are in the array part, never in the hash part.
+//! * LT3: the hash part has a power of two of nodes. The empty hash part is one object that all
 //!   tables share ([`EmptyParts`]); nobody writes to it.
-//! * T4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
-//! * T5: a colliding node that is not in its main position leaves it to the newcomer.
-//! * T6: what a failed insertion (no memory) leaves behind is the table as it was.
-//! * T7: any sequence of operations on a table costs amortised constant time for each, apart from the
+//! * LT4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
+//! * LT5: a colliding node that is not in its main position leaves it to the newcomer.
+//! * LT6: what a failed insertion (no memory) leaves behind is the table as it was.
+//! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
 //!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
 //!     * Nodes: a rehash leaves at least a quarter of the new nodes free ([`with_slack`]), unless there
@@ -26,7 +26,7 @@
 
 use core::cell::Cell;
 
-use heap_api::{Cx, Gc, Slot, Tailed, Trace};
+use heap_api::{Cx, Gc, GcCell, HeaderSlice, Trace};
 
 use crate::error::NoMemory;
 use crate::function::{Closure, NativeFn};
@@ -121,13 +121,13 @@ impl<'gc> Key<'gc> {
 
 #[derive(Trace)]
 struct Node<'gc> {
-    key: Slot<Key<'gc>>,
-    value: Slot<Value<'gc>>,
+    key: GcCell<Key<'gc>>,
+    value: GcCell<Value<'gc>>,
 }
 
 impl<'gc> Node<'gc> {
     fn empty() -> Node<'gc> {
-        Node { key: Slot::new(Key::Empty(END)), value: Slot::new(Value::Nil) }
+        Node { key: GcCell::new(Key::Empty(END)), value: GcCell::new(Value::Nil) }
     }
 }
 
@@ -141,14 +141,14 @@ pub struct NodesHead {
 }
 
 /// A hash part.
-type Nodes<'gc> = Tailed<NodesHead, Node<'gc>>;
+type Nodes<'gc> = HeaderSlice<NodesHead, Node<'gc>>;
 
 const SHARED: u32 = u32::MAX;
 
-/// The parts that new tables start with (T3).
+/// The parts that new tables start with (LT3).
 #[derive(Trace)]
 pub struct EmptyParts<'gc> {
-    array: Gc<'gc, [Slot<Value<'gc>>]>,
+    array: Gc<'gc, [GcCell<Value<'gc>>]>,
     nodes: Gc<'gc, Nodes<'gc>>,
 }
 
@@ -161,8 +161,8 @@ impl<'gc> EmptyParts<'gc> {
     pub fn new(cx: &'gc Cx) -> Result<EmptyParts<'gc>, NoMemory> {
         let head = NodesHead { last_free: Cell::new(SHARED), seed: 0 };
         Ok(EmptyParts {
-            array: cx.try_alloc_slice_fn(0, |_| Slot::new(Value::Nil))?,
-            nodes: cx.try_alloc_tailed_fn(head, 1, |_| Node::empty())?,
+            array: cx.try_alloc_slice_fn(0, |_| GcCell::new(Value::Nil))?,
+            nodes: cx.try_alloc_header_slice_fn(head, 1, |_| Node::empty())?,
         })
     }
 }
@@ -170,9 +170,9 @@ impl<'gc> EmptyParts<'gc> {
 /// A table.
 #[derive(Trace)]
 pub struct Table<'gc> {
-    array: Slot<Gc<'gc, [Slot<Value<'gc>>]>>,
-    nodes: Slot<Gc<'gc, Nodes<'gc>>>,
-    metatable: Slot<Option<Gc<'gc, Table<'gc>>>>,
+    array: GcCell<Gc<'gc, [GcCell<Value<'gc>>]>>,
+    nodes: GcCell<Gc<'gc, Nodes<'gc>>>,
+    metatable: GcCell<Option<Gc<'gc, Table<'gc>>>>,
     /// Where the border was last found in the array part.
     border: Cell<u32>,
     /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
@@ -211,10 +211,10 @@ impl<'gc> From<SetError> for crate::error::Failure<'gc> {
     }
 }
 
-/// Places the hash part of a table with more keys than this keeps a quarter of its nodes free (T7).
+/// Places the hash part of a table with more keys than this keeps a quarter of its nodes free (LT7).
 const FEW: usize = 8;
 
-/// An array part of at most this length is counted at every rehash (T7).
+/// An array part of at most this length is counted at every rehash (LT7).
 const SHORT_ARRAY: usize = 64;
 
 fn hash(key: Value<'_>, seed: u32) -> u32 {
@@ -257,9 +257,9 @@ impl<'gc> Table<'gc> {
         empty: &EmptyParts<'gc>,
     ) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
         Ok(cx.try_alloc(Table {
-            array: Slot::new(empty.array),
-            nodes: Slot::new(empty.nodes),
-            metatable: Slot::new(None),
+            array: GcCell::new(empty.array),
+            nodes: GcCell::new(empty.nodes),
+            metatable: GcCell::new(None),
             border: Cell::new(0),
             absent: Cell::new(0),
             credit: Cell::new([0; 3]),
@@ -282,9 +282,9 @@ impl<'gc> Table<'gc> {
         let array = if array == 0 { empty.array } else { new_array(ctx, array)? };
         let nodes = if hash == 0 { empty.nodes } else { new_nodes(ctx, hash)? };
         Ok(ctx.cx.try_alloc(Table {
-            array: Slot::new(array),
-            nodes: Slot::new(nodes),
-            metatable: Slot::new(None),
+            array: GcCell::new(array),
+            nodes: GcCell::new(nodes),
+            metatable: GcCell::new(None),
             border: Cell::new(0),
             absent: Cell::new(0),
             credit: Cell::new(packed(credit)),
@@ -336,7 +336,7 @@ impl<'gc> Table<'gc> {
         }
     }
 
-    /// Whether the hash part is the empty one (T3).
+    /// Whether the hash part is the empty one (LT3).
     #[inline(always)]
     fn has_no_nodes(&self) -> bool {
         self.nodes.get().as_ref().header.last_free.get() == SHARED
@@ -345,7 +345,7 @@ impl<'gc> Table<'gc> {
     #[inline(never)]
     fn hash_get_int(&self, key: i64) -> Value<'gc> {
         let hash = scatter_integer(key, self.seed());
-        self.hash_int_slot(key, hash).map_or(Value::Nil, Slot::get)
+        self.hash_int_slot(key, hash).map_or(Value::Nil, GcCell::get)
     }
 
     /// The seed for the hashes of this table's keys.
@@ -356,7 +356,7 @@ impl<'gc> Table<'gc> {
 
     /// The slot of an integer key in the hash part.
     #[inline(always)]
-    fn hash_int_slot(&self, key: i64, hash: u32) -> Option<&'gc Slot<Value<'gc>>> {
+    fn hash_int_slot(&self, key: i64, hash: u32) -> Option<&'gc GcCell<Value<'gc>>> {
         let nodes = &self.nodes.get().as_ref().tail;
         let mut at = hash as usize & (nodes.len() - 1);
         while let Some(node) = nodes.get(at) {
@@ -370,13 +370,13 @@ impl<'gc> Table<'gc> {
 
     /// The slot of an integer key that the array part covers.
     #[inline(always)]
-    pub fn array_slot(&self, key: i64) -> Option<&'gc Slot<Value<'gc>>> {
+    pub fn array_slot(&self, key: i64) -> Option<&'gc GcCell<Value<'gc>>> {
         self.array.get().as_ref().get(array_index(key))
     }
 
     /// The whole array part.
     #[inline(always)]
-    pub fn array_part(&self) -> &'gc [Slot<Value<'gc>>] {
+    pub fn array_part(&self) -> &'gc [GcCell<Value<'gc>>] {
         self.array.get().as_ref()
     }
 
@@ -391,7 +391,7 @@ impl<'gc> Table<'gc> {
 
     /// The slot of a short string key, if the key is present.
     #[inline(always)]
-    pub fn short_slot(&self, key: Str<'gc>) -> Option<&'gc Slot<Value<'gc>>> {
+    pub fn short_slot(&self, key: Str<'gc>) -> Option<&'gc GcCell<Value<'gc>>> {
         let nodes = &self.nodes.get().as_ref().tail;
         let mut at = key.short_hash() as usize & (nodes.len() - 1);
         while let Some(node) = nodes.get(at) {
@@ -406,7 +406,7 @@ impl<'gc> Table<'gc> {
     /// The slot of a string key, if it may be assigned without looking further: there is a value
     /// already.
     #[inline(always)]
-    pub fn live_str_slot(&self, key: Str<'gc>) -> Option<&'gc Slot<Value<'gc>>> {
+    pub fn live_str_slot(&self, key: Str<'gc>) -> Option<&'gc GcCell<Value<'gc>>> {
         if !key.is_short() {
             return None;
         }
@@ -444,7 +444,7 @@ impl<'gc> Table<'gc> {
         let mut at = hash as usize & (nodes.len() - 1);
         while let Some(node) = nodes.get(at) {
             let found = node.key.get();
-            // A float key is never an integer here (T1), so this compares like with like.
+            // A float key is never an integer here (LT1), so this compares like with like.
             if found.value().raw_equal(key) && !found.is_empty() {
                 return Some((at, node));
             }
@@ -578,7 +578,7 @@ impl<'gc> Table<'gc> {
 
     // ---- sizes ----
 
-    /// Chooses new sizes for both parts, with room for `extra` (T7).
+    /// Chooses new sizes for both parts, with room for `extra` (LT7).
     #[inline(never)]
     fn rehash(&self, ctx: Ctx<'gc>, extra: Value<'gc>) -> Result<(), NoMemory> {
         let mut census = Census::default();
@@ -646,7 +646,7 @@ impl<'gc> Table<'gc> {
     ///
     /// # Errors
     ///
-    /// If there is no memory; nothing has changed then (T6).
+    /// If there is no memory; nothing has changed then (LT6).
     fn rebuild(&self, ctx: Ctx<'gc>, array: usize, hash: usize) -> Result<(), NoMemory> {
         let old_array = self.array_part();
         let old_nodes = self.nodes.get();
@@ -699,7 +699,7 @@ impl<'gc> Table<'gc> {
         let new = resized_array(ctx, old, len)?;
         note_work(ctx, old.len() + len);
         if !self.has_no_nodes() {
-            // T2: what the array part covers now leaves the hash part.
+            // LT2: what the array part covers now leaves the hash part.
             for (i, slot) in new.as_ref().iter().enumerate().skip(old.len()) {
                 let key = i as i64 + 1;
                 if let Some(found) = self.hash_int_slot(key, scatter_integer(key, self.seed())) {
@@ -835,20 +835,20 @@ impl<'gc> Table<'gc> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey;
 
-fn new_array<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
-    Ok(ctx.cx.try_alloc_slice_fn(len, |_| Slot::new(Value::Nil))?)
+fn new_array<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, [GcCell<Value<'gc>>]>, NoMemory> {
+    Ok(ctx.cx.try_alloc_slice_fn(len, |_| GcCell::new(Value::Nil))?)
 }
 
 /// An array part with the content of another, as far as it reaches.
 fn resized_array<'gc>(
     ctx: Ctx<'gc>,
-    old: &[Slot<Value<'gc>>],
+    old: &[GcCell<Value<'gc>>],
     len: usize,
-) -> Result<Gc<'gc, [Slot<Value<'gc>>]>, NoMemory> {
+) -> Result<Gc<'gc, [GcCell<Value<'gc>>]>, NoMemory> {
     if len == 0 {
         return Ok(ctx.state.no_parts.array);
     }
-    let fill = |i: usize| Slot::new(old.get(i).map_or(Value::Nil, Slot::get));
+    let fill = |i: usize| GcCell::new(old.get(i).map_or(Value::Nil, GcCell::get));
     Ok(ctx.cx.try_alloc_slice_fn(len, fill)?)
 }
 
@@ -865,7 +865,7 @@ fn packed(credit: usize) -> [u8; 3] {
     [a, b, c]
 }
 
-/// How many nodes a rehash makes for so many keys: a power of two, of which a quarter stays free (T7)
+/// How many nodes a rehash makes for so many keys: a power of two, of which a quarter stays free (LT7)
 /// unless the keys are few. A full hash part of living keys doubles by the power of two alone.
 fn with_slack(keys: usize) -> usize {
     let nodes = keys.next_power_of_two();
@@ -876,7 +876,7 @@ fn with_slack(keys: usize) -> usize {
     }
 }
 
-/// Counts slots and nodes that were looked at or made, for the tests of T7.
+/// Counts slots and nodes that were looked at or made, for the tests of LT7.
 #[inline(always)]
 fn note_work(ctx: Ctx<'_>, slots: usize) {
     #[cfg(test)]
@@ -893,7 +893,7 @@ fn new_nodes<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, Nodes<'gc>>, NoMe
     let len = len.next_power_of_two();
     let last_free = Cell::new(len as u32);
     let head = NodesHead { last_free, seed: ctx.host.hash_seed.narrow };
-    Ok(ctx.cx.try_alloc_tailed_fn(head, len, |_| Node::empty())?)
+    Ok(ctx.cx.try_alloc_header_slice_fn(head, len, |_| Node::empty())?)
 }
 
 /// Puts a new key into a hash part that has room.
@@ -914,7 +914,7 @@ fn insert_node<'gc>(
     let node = &nodes.tail[main];
     let resident = node.key.get();
     if node.value.get().is_nil() {
-        // Free, or left by a key whose value is nil: its place in a chain stays (T4).
+        // Free, or left by a key whose value is nil: its place in a chain stays (LT4).
         node.key.set(ctx.cx, Key::new(key, resident.link()));
         node.value.set(ctx.cx, value);
         return true;
@@ -927,7 +927,7 @@ fn insert_node<'gc>(
         free_node.value.set(ctx.cx, value);
         node.key.set(ctx.cx, Key::new(resident.value(), free as Link));
     } else {
-        // T5: find who links to the resident, and move it.
+        // LT5: find who links to the resident, and move it.
         let mut before = resident_main;
         loop {
             let link = nodes.tail[before].key.get().link() as usize;

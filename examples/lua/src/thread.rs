@@ -6,7 +6,7 @@
 //! * TH1: a Lua frame at `base` may address `stack[base..base + WINDOW]`: the stack of a thread that
 //!   runs or waits for another is always that much longer than the base of its last frame, and
 //!   [`SPARE`] slots more.
-//! * TH2: `frames[..depth]` are in use; the last one runs (or waits for the thread to be resumed).
+//! * `frames[..depth]` are in use; the last one runs (or waits for the thread to be resumed).
 //! * TH3: a frame knows how many nested calls of its thread wait for it, a thread how many of others
 //!   do; together they are at most [`MAX_NESTING`], and a few more while an overflow is handled.
 //! * TH4: open upvalues are listed from the top of the stack down, each slot at most once.
@@ -22,7 +22,7 @@
 
 use core::cell::Cell;
 
-use heap_api::{Cx, Gc, Slot, Stamp, Tailed, Trace};
+use heap_api::{BarrierStamp, Cx, Gc, GcCell, HeaderSlice, Trace};
 
 use crate::error::{Fail, Failure, NoMemory, operation_failed};
 use crate::function::{Upval, UpvalState};
@@ -62,7 +62,7 @@ const FOLD_LIMIT: usize = 64;
 const FOLD_UNIT: usize = 8;
 
 /// The values of a thread.
-pub type Stack<'gc> = Tailed<Stamp, Slot<Value<'gc>>>;
+pub type Stack<'gc> = HeaderSlice<BarrierStamp, GcCell<Value<'gc>>>;
 
 /// A stack of so many values.
 ///
@@ -74,14 +74,14 @@ pub fn new_stack<'gc>(
     len: usize,
     value: impl Fn(usize) -> Value<'gc>,
 ) -> Result<Gc<'gc, Stack<'gc>>, NoMemory> {
-    Ok(cx.try_alloc_tailed_fn(Stamp::new(), len, |i| Slot::new(value(i)))?)
+    Ok(cx.try_alloc_header_slice_fn(BarrierStamp::new(), len, |i| GcCell::new(value(i)))?)
 }
 
 /// Long stacks that no thread uses, for threads that go on or start. They may hold values that their
 /// last users left there, and are given up before a collection.
 #[derive(Trace)]
 pub struct SpareStacks<'gc> {
-    stacks: [Slot<Option<Gc<'gc, Stack<'gc>>>>; SpareStacks::CAPACITY],
+    stacks: [GcCell<Option<Gc<'gc, Stack<'gc>>>>; SpareStacks::CAPACITY],
     count: Cell<u32>,
 }
 
@@ -92,7 +92,7 @@ impl<'gc> SpareStacks<'gc> {
     /// None yet.
     #[must_use]
     pub fn new() -> SpareStacks<'gc> {
-        let stacks = [const { Slot::new(None) }; SpareStacks::CAPACITY];
+        let stacks = [const { GcCell::new(None) }; SpareStacks::CAPACITY];
         SpareStacks { stacks, count: Cell::new(0) }
     }
 
@@ -311,16 +311,16 @@ impl Status {
 /// A coroutine.
 #[derive(Trace)]
 pub struct Thread<'gc> {
-    stack: Slot<Gc<'gc, Stack<'gc>>>,
+    stack: GcCell<Gc<'gc, Stack<'gc>>>,
     /// The stack while the thread is folded (TH7). What it holds of a thread that is not is of no use,
     /// and is gone before a collection.
-    short_stack: Slot<Gc<'gc, Stack<'gc>>>,
-    frames: Slot<Gc<'gc, [Frame]>>,
-    open_upvals: Slot<Option<Gc<'gc, Upval<'gc>>>>,
+    short_stack: GcCell<Gc<'gc, Stack<'gc>>>,
+    frames: GcCell<Gc<'gc, [Frame]>>,
+    open_upvals: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
     /// Who resumed this thread and waits for it.
-    pub resumer: Slot<Option<Gc<'gc, Thread<'gc>>>>,
+    pub resumer: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
     /// What killed the thread, if an error did.
-    pub death: Slot<Value<'gc>>,
+    pub death: GcCell<Value<'gc>>,
     /// Number of slots in use while the thread is folded, 0 while it is not.
     folded: Cell<u32>,
     depth: Cell<u32>,
@@ -365,12 +365,12 @@ impl<'gc> Thread<'gc> {
     ) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
         let frames = cx.try_alloc_slice_fn(FIRST_FRAMES, |_| Frame::unused())?;
         Ok(cx.try_alloc(Thread {
-            stack: Slot::new(stack),
-            short_stack: Slot::new(short_stack),
-            frames: Slot::new(frames),
-            open_upvals: Slot::new(None),
-            resumer: Slot::new(None),
-            death: Slot::new(Value::Nil),
+            stack: GcCell::new(stack),
+            short_stack: GcCell::new(short_stack),
+            frames: GcCell::new(frames),
+            open_upvals: GcCell::new(None),
+            resumer: GcCell::new(None),
+            death: GcCell::new(Value::Nil),
             folded: Cell::new(folded),
             depth: Cell::new(0),
             top: Cell::new(0),
@@ -446,7 +446,7 @@ impl<'gc> Thread<'gc> {
 
     /// The whole stack.
     #[inline(always)]
-    pub fn stack(&self) -> &'gc [Slot<Value<'gc>>] {
+    pub fn stack(&self) -> &'gc [GcCell<Value<'gc>>] {
         &self.stack.get().as_ref().tail
     }
 
@@ -456,7 +456,7 @@ impl<'gc> Thread<'gc> {
     ///
     /// If the stack is not that long, which would be a bug of this crate.
     #[inline(always)]
-    pub fn slot(&self, index: usize) -> &'gc Slot<Value<'gc>> {
+    pub fn slot(&self, index: usize) -> &'gc GcCell<Value<'gc>> {
         &self.stack()[index]
     }
 
@@ -510,7 +510,7 @@ impl<'gc> Thread<'gc> {
     /// Replaces the stack by one of this length.
     fn resize(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
         let old = self.stack();
-        let new = new_stack(ctx.cx, len, |i| old.get(i).map_or(Value::Nil, Slot::get))?;
+        let new = new_stack(ctx.cx, len, |i| old.get(i).map_or(Value::Nil, GcCell::get))?;
         self.stack.set(ctx.cx, new);
         Ok(())
     }
@@ -708,8 +708,8 @@ pub fn open_upval<'gc>(
         }
     }
     let made = ctx.cx.try_alloc(Upval {
-        state: Slot::new(UpvalState::Open(thread, index as u32)),
-        next: Slot::new(next),
+        state: GcCell::new(UpvalState::Open(thread, index as u32)),
+        next: GcCell::new(next),
     })?;
     match above {
         Some(above) => above.next.set(ctx.cx, Some(made)),

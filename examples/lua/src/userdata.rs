@@ -1,6 +1,6 @@
 //! Userdata: foreign objects that scripts hold, such as files.
 
-use heap_api::{Gc, Opaque, Slot, Trace};
+use heap_api::{Gc, GcCell, Opaque, Trace};
 
 use crate::stdlib::io::LuaFile;
 use crate::table::Table;
@@ -9,7 +9,7 @@ use crate::table::Table;
 #[derive(Trace)]
 pub struct UserData<'gc> {
     /// Its metatable.
-    pub metatable: Slot<Option<Gc<'gc, Table<'gc>>>>,
+    pub metatable: GcCell<Option<Gc<'gc, Table<'gc>>>>,
     /// The foreign object. A destructor of its own may run when the heap is swept.
     pub content: Opaque<LuaFile>,
 }

@@ -7,7 +7,7 @@
 //! value in two registers, and reads and writes it in two moves; one variant with a payload of
 //! another shape would send all values through memory.
 //!
-//! * V1: a `Float` key never equals an `Int` key: tables normalise floats with integer values.
+//! * a `Float` key never equals an `Int` key: tables normalise floats with integer values.
 
 use heap_api::{Gc, Trace};
 

@@ -80,15 +80,15 @@ fn with_marking_in_slices() {
     }
     for case in cases_for_build() {
         run(&case, &["--gc-slice", "0", "--verify-heap"]);
-        run(&case, &["--gc-slice", "50", "--workers", "1", "--verify-heap"]);
+        run(&case, &["--gc-slice", "50", "--mark-threads", "1", "--verify-heap"]);
     }
 }
 
 #[test]
 fn with_helper_threads_for_marking() {
     for case in cases_for_build() {
-        for workers in ["1", "2"] {
-            run(&case, &["--workers", workers, "--verify-heap"]);
+        for mark_threads in ["1", "2"] {
+            run(&case, &["--mark-threads", mark_threads, "--verify-heap"]);
         }
     }
 }
@@ -96,7 +96,7 @@ fn with_helper_threads_for_marking() {
 #[test]
 fn with_a_background_sweeper() {
     for case in cases_for_build() {
-        run(&case, &["--background-sweep", "--workers", "1", "--verify-heap"]);
+        run(&case, &["--background-sweep", "--mark-threads", "1", "--verify-heap"]);
     }
 }
 

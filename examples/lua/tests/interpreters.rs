@@ -38,7 +38,7 @@ fn four_interpreters_in_four_threads_do_not_know_each_other() {
             std::thread::spawn(move || {
                 let output = Captured::default();
                 let config = Config::new()
-                    .workers(usize::from(seed % 2 == 0))
+                    .mark_threads(usize::from(seed % 2 == 0))
                     .output(Box::new(output.clone()));
                 let mut interpreter = Interpreter::new(config).unwrap();
                 for _ in 0..3 {

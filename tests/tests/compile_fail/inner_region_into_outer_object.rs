@@ -3,7 +3,7 @@ use heap_api::*;
 
 fn store<'long, 'short>(
     cx: &'short Cx,
-    object: Gc<'long, Slot<Option<Gc<'long, u64>>>>,
+    object: Gc<'long, GcCell<Option<Gc<'long, u64>>>>,
     value: Gc<'short, u64>,
 ) {
     object.set(cx, Some(value));

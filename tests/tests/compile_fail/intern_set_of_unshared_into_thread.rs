@@ -3,6 +3,6 @@ use heap_api::*;
 
 fn main() {
     let heap = Heap::new(Config::new());
-    let set = InternSet::<Slot<u64>>::new(&heap);
+    let set = InternSet::<GcCell<u64>>::new(&heap);
     std::thread::spawn(move || drop(set));
 }

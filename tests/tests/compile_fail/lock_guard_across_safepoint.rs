@@ -4,7 +4,7 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
-    let lock = Lock::new(vec![1_u64]);
+    let lock = GcRefCell::new(vec![1_u64]);
     let mut guard = lock.borrow_mut(&cx);
     cx.safepoint();
     guard.push(2);

@@ -4,7 +4,7 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
-    let root = cx.root(cx.alloc(Lock::new(vec![1_u64])));
+    let root = cx.root(cx.alloc(GcRefCell::new(vec![1_u64])));
     let object = root.get(&cx);
     let guard = object.borrow();
     cx.safepoint();

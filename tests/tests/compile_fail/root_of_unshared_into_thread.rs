@@ -4,6 +4,6 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let cx = heap.enter();
-    let root = cx.root(cx.alloc(Slot::new(1_u64)));
+    let root = cx.root(cx.alloc(GcCell::new(1_u64)));
     std::thread::spawn(move || drop(root));
 }

@@ -2,12 +2,12 @@
 use heap_api::*;
 
 #[derive(Trace)]
-struct Private(Slot<u64>);
+struct Private(GcCell<u64>);
 
 #[derive(Trace, Share)]
 struct Shared<'gc> {
     constant: Gc<'gc, Private>,
-    atomic: AtomicSlot<'gc, Private>,
+    atomic: AtomicGcCell<'gc, Private>,
 }
 
 fn main() {}

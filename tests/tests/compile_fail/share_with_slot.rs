@@ -3,12 +3,12 @@ use heap_api::*;
 
 #[derive(Trace, Share)]
 struct Shared<'gc> {
-    next: Slot<Option<Gc<'gc, Shared<'gc>>>>,
+    next: GcCell<Option<Gc<'gc, Shared<'gc>>>>,
 }
 
 #[derive(Trace, Share)]
 enum Locked {
-    Inside(Lock<Vec<u8>>),
+    Inside(GcRefCell<Vec<u8>>),
 }
 
 fn main() {}

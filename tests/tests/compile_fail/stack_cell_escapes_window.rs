@@ -4,7 +4,7 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let cx = heap.enter();
-    let stack = Stack::new();
+    let stack = GcStack::new();
     stack.push(&cx, 1_u64);
     let window = stack.window(&cx);
     let cell = &window[0];

@@ -4,8 +4,8 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let cx = heap.enter();
-    let mut one = Stack::new();
-    let mut two = Stack::new();
+    let mut one = GcStack::new();
+    let mut two = GcStack::new();
     one.push(&cx, 1_u64);
     let window = one.window(&cx);
     std::mem::swap(&mut one, &mut two);

@@ -3,10 +3,10 @@ use heap_api::*;
 
 #[derive(Trace, Share)]
 struct Coroutine {
-    stack: Stack<u64>,
+    stack: GcStack<u64>,
 }
 
 fn main() {
-    let stack = Stack::<u64>::new();
+    let stack = GcStack::<u64>::new();
     std::thread::spawn(move || drop(stack));
 }

@@ -5,7 +5,7 @@ fn main() {
     let heap = Heap::new(Config::new());
     let mut cx = heap.enter();
     let stolen: Gc<'static, u64> = {
-        let long: Gc<'_, Stack<Gc<'static, u64>>> = cx.alloc(Stack::new());
+        let long: Gc<'_, GcStack<Gc<'static, u64>>> = cx.alloc(GcStack::new());
         let root = cx.root(long);
         root.get(&cx).push(&cx, cx.alloc(42));
         long.last().unwrap()

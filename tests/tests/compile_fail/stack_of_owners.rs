@@ -4,6 +4,6 @@ use heap_api::*;
 fn main() {
     let heap = Heap::new(Config::new());
     let cx = heap.enter();
-    let stack = Stack::new();
+    let stack = GcStack::new();
     stack.push(&cx, String::from("leaked"));
 }

@@ -3,8 +3,8 @@ use heap_api::*;
 
 #[derive(Trace)]
 struct Coroutine<'gc> {
-    stack: Stack<Gc<'static, u64>>,
-    current: Slot<Option<Gc<'gc, u64>>>,
+    stack: GcStack<Gc<'static, u64>>,
+    current: GcCell<Option<Gc<'gc, u64>>>,
 }
 
 fn main() {}

@@ -2,12 +2,12 @@
 use heap_api::*;
 
 fn shorter<'short, 'long: 'short>(
-    stack: &'short Stack<Gc<'long, u64>>,
-) -> &'short Stack<Gc<'short, u64>> {
+    stack: &'short GcStack<Gc<'long, u64>>,
+) -> &'short GcStack<Gc<'short, u64>> {
     stack
 }
 
-fn push<'long, 'short>(cx: &'short Cx, stack: &Stack<Gc<'long, u64>>, value: Gc<'short, u64>) {
+fn push<'long, 'short>(cx: &'short Cx, stack: &GcStack<Gc<'long, u64>>, value: Gc<'short, u64>) {
     stack.push(cx, value);
 }
 

@@ -3,7 +3,7 @@ use heap_api::*;
 
 #[derive(Trace)]
 struct NoLifetime {
-    kept: AtomicSlot<'static, u64>,
+    kept: AtomicGcCell<'static, u64>,
 }
 
 #[derive(Trace)]
@@ -14,7 +14,7 @@ struct Other<'gc> {
 
 #[derive(Trace)]
 enum Deep<'gc, T> {
-    Kept(Gc<'gc, Slot<Option<Gc<'static, T>>>>),
+    Kept(Gc<'gc, GcCell<Option<Gc<'static, T>>>>),
 }
 
 fn main() {}

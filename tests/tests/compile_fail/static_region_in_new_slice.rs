@@ -1,7 +1,7 @@
 //! X3 holds for every way to allocate.
 use heap_api::*;
 
-type Long = Slot<Option<Gc<'static, u64>>>;
+type Long = GcCell<Option<Gc<'static, u64>>>;
 
 fn main() {
     let heap = Heap::new(Config::new());
@@ -9,6 +9,6 @@ fn main() {
     let _ = cx.try_alloc(Long::default());
     let _ = cx.alloc_slice_fn(1, |_| Long::default());
     let _ = cx.try_alloc_slice_copy::<Option<Gc<'static, u64>>>(&[None]);
-    let _ = cx.alloc_tailed_copy(Long::default(), &[0_u8]);
-    let _ = cx.try_alloc_tailed_fn((), 1, |_| Long::default());
+    let _ = cx.alloc_header_slice_copy(Long::default(), &[0_u8]);
+    let _ = cx.try_alloc_header_slice_fn((), 1, |_| Long::default());
 }

@@ -8,6 +8,6 @@ fn main() {
     let _ = cx.alloc_zeroed::<Gc<'_, u64>>();
     let _ = cx.try_alloc_zeroed::<std::num::NonZeroU8>();
     let _ = cx.alloc_slice_zeroed::<Box<u8>>(1);
-    let _ = cx.try_alloc_slice_zeroed::<Slot<Gc<'_, u64>>>(1);
-    let _ = cx.alloc_tailed_zeroed::<(), Vec<u8>>((), 1);
+    let _ = cx.try_alloc_slice_zeroed::<GcCell<Gc<'_, u64>>>(1);
+    let _ = cx.alloc_header_slice_zeroed::<(), Vec<u8>>((), 1);
 }

@@ -10,17 +10,17 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use heap_api::{Config, Cx, Gc, Heap, Root, Slot, Trace};
+use heap_api::{Config, Cx, Gc, GcCell, Heap, Root, Trace};
 
 /// An object of 16 bytes with two handles.
 #[derive(Trace)]
 struct Pair<'gc> {
-    left: Slot<Option<Gc<'gc, Pair<'gc>>>>,
-    right: Slot<Option<Gc<'gc, Pair<'gc>>>>,
+    left: GcCell<Option<Gc<'gc, Pair<'gc>>>>,
+    right: GcCell<Option<Gc<'gc, Pair<'gc>>>>,
 }
 
 fn pair<'gc>(left: Option<Gc<'gc, Pair<'gc>>>, right: Option<Gc<'gc, Pair<'gc>>>) -> Pair<'gc> {
-    Pair { left: Slot::new(left), right: Slot::new(right) }
+    Pair { left: GcCell::new(left), right: GcCell::new(right) }
 }
 
 /// The loop alone.

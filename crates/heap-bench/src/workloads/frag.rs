@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use heap_api::{Cx, Gc, Root, Slot};
+use heap_api::{Cx, Gc, GcCell, Root};
 
 use crate::args::RunArgs;
 use crate::measure::{Outcome, mebibytes, rss_mb};
@@ -12,7 +12,7 @@ use crate::rng::{SEED, Xorshift64};
 use crate::session::{batches, poll};
 
 pub(super) type Block = [Cell<u64>];
-pub(super) type Blocks<'gc> = [Slot<Option<Gc<'gc, Block>>>];
+pub(super) type Blocks<'gc> = [GcCell<Option<Gc<'gc, Block>>>];
 
 const SHORTEST_REFILL: usize = 35;
 
@@ -25,7 +25,7 @@ pub(super) fn block(cx: &Cx, length: usize, first: usize) -> Gc<'_, Block> {
 
 /// An array of empty places.
 pub(super) fn slots(cx: &Cx, length: usize) -> Root<Blocks<'static>> {
-    let slots: Gc<'_, Blocks<'_>> = cx.alloc_slice_fn(length, |_| Slot::new(None));
+    let slots: Gc<'_, Blocks<'_>> = cx.alloc_slice_fn(length, |_| GcCell::new(None));
     cx.root(slots)
 }
 
@@ -71,10 +71,10 @@ pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
 
 /// Words in all of them.
 pub(super) fn words(blocks: &Blocks<'_>) -> usize {
-    blocks.iter().filter_map(Slot::get).map(|block| block.len()).sum()
+    blocks.iter().filter_map(GcCell::get).map(|block| block.len()).sum()
 }
 
 /// The first words and the lengths, added up.
 pub(super) fn check(blocks: &Blocks<'_>) -> u64 {
-    blocks.iter().filter_map(Slot::get).map(|block| block[0].get() + block.len() as u64).sum()
+    blocks.iter().filter_map(GcCell::get).map(|block| block[0].get() + block.len() as u64).sum()
 }

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use heap_api::{Cx, Gc, Root, Slot, Trace};
+use heap_api::{Cx, Gc, GcCell, Root, Trace};
 
 use super::trees::nodes;
 use crate::args::RunArgs;
@@ -14,8 +14,8 @@ use crate::session::{Jobs, on_mutators, poll};
 
 #[derive(Trace)]
 struct Node<'gc> {
-    left: Slot<Option<Gc<'gc, Node<'gc>>>>,
-    right: Slot<Option<Gc<'gc, Node<'gc>>>>,
+    left: GcCell<Option<Gc<'gc, Node<'gc>>>>,
+    right: GcCell<Option<Gc<'gc, Node<'gc>>>>,
     i: i32,
     j: i32,
 }
@@ -23,7 +23,7 @@ struct Node<'gc> {
 const FLOATS: usize = 500_000;
 
 fn node(cx: &Cx, i: usize, j: usize) -> Gc<'_, Node<'_>> {
-    let (left, right) = (Slot::new(None), Slot::new(None));
+    let (left, right) = (GcCell::new(None), GcCell::new(None));
     cx.alloc(Node { left, right, i: i as i32, j: j as i32 })
 }
 
@@ -46,7 +46,7 @@ fn top_down(cx: &Cx, depth: usize) -> Gc<'_, Node<'_>> {
 
 fn bottom_up(cx: &Cx, depth: usize) -> Gc<'_, Node<'_>> {
     let kid = || (depth > 0).then(|| bottom_up(cx, depth - 1));
-    let (left, right) = (Slot::new(kid()), Slot::new(kid()));
+    let (left, right) = (GcCell::new(kid()), GcCell::new(kid()));
     cx.alloc(Node { left, right, i: depth as i32, j: 0 })
 }
 

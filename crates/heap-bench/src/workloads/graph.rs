@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use heap_api::{Cx, Gc, Root, Slot, Trace};
+use heap_api::{Cx, Gc, GcCell, Root, Trace};
 
 use crate::args::RunArgs;
 use crate::measure::{FullCollections, Outcome};
@@ -12,13 +12,13 @@ use crate::session::{batches, poll};
 
 #[derive(Trace)]
 struct Node<'gc> {
-    edges: [Slot<Option<Gc<'gc, Node<'gc>>>>; 4],
+    edges: [GcCell<Option<Gc<'gc, Node<'gc>>>>; 4],
     index: u64,
     word: u64,
 }
 
 /// The array of all nodes.
-type Nodes<'gc> = [Slot<Option<Gc<'gc, Node<'gc>>>>];
+type Nodes<'gc> = [GcCell<Option<Gc<'gc, Node<'gc>>>>];
 
 pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     let start = Instant::now();
@@ -30,13 +30,13 @@ pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
 }
 
 fn build(cx: &mut Cx, size: usize) -> Root<Nodes<'static>> {
-    let empty: Gc<'_, Nodes<'_>> = cx.alloc_slice_fn(size, |_| Slot::new(None));
+    let empty: Gc<'_, Nodes<'_>> = cx.alloc_slice_fn(size, |_| GcCell::new(None));
     let root: Root<Nodes<'static>> = cx.root(empty);
     for batch in batches(size) {
         let nodes = root.get(cx);
         for i in batch {
             let (index, word) = (i as u64, !(i as u64));
-            let edges = [const { Slot::new(None) }; 4];
+            let edges = [const { GcCell::new(None) }; 4];
             nodes[i].set(cx, Some(cx.alloc(Node { edges, index, word })));
         }
         poll(cx);
@@ -44,7 +44,7 @@ fn build(cx: &mut Cx, size: usize) -> Root<Nodes<'static>> {
     let mut rng = Xorshift64(SEED);
     for batch in batches(size) {
         let nodes = root.get(cx);
-        for node in nodes[batch].iter().filter_map(Slot::get) {
+        for node in nodes[batch].iter().filter_map(GcCell::get) {
             for edge in &node.edges {
                 edge.set(cx, nodes[rng.below(size)].get());
             }

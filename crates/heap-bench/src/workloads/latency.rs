@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use heap_api::{Cx, Gc, Root, Slot};
+use heap_api::{Cx, Gc, GcCell, Root};
 
 use super::trees::{Node, bottom_up, checked};
 use crate::args::RunArgs;
@@ -15,7 +15,7 @@ const MESSAGE_BYTES: usize = 1024;
 const TREE_DEPTH: usize = 19;
 
 type Message = [u8; MESSAGE_BYTES];
-type Ring<'gc> = [Slot<Option<Gc<'gc, Message>>>];
+type Ring<'gc> = [GcCell<Option<Gc<'gc, Message>>>];
 
 fn push(cx: &Cx, ring: &Root<Ring<'static>>, i: usize) {
     let mut message = [i as u8; MESSAGE_BYTES];
@@ -26,7 +26,7 @@ fn push(cx: &Cx, ring: &Root<Ring<'static>>, i: usize) {
 
 pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     let tree: Root<Node<'static>> = cx.root(bottom_up(cx, TREE_DEPTH));
-    let empty: Gc<'_, Ring<'_>> = cx.alloc_slice_fn(size, |_| Slot::new(None));
+    let empty: Gc<'_, Ring<'_>> = cx.alloc_slice_fn(size, |_| GcCell::new(None));
     let ring: Root<Ring<'static>> = cx.root(empty);
     for batch in batches(size) {
         for i in batch {

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use heap_api::{Cx, Gc, Root, Slot, Trace};
+use heap_api::{Cx, Gc, GcCell, Root, Trace};
 
 use crate::args::RunArgs;
 use crate::measure::Outcome;
@@ -17,13 +17,13 @@ const SURVIVORS: usize = 32_768;
 const LONGEST: usize = 8192;
 
 type Words = [Cell<u64>];
-type Refs<'gc> = [Slot<Option<Gc<'gc, Words>>>];
+type Refs<'gc> = [GcCell<Option<Gc<'gc, Words>>>];
 
 /// A survivor, of which at most one is there.
 #[derive(Trace)]
 struct Place<'gc> {
-    words: Slot<Option<Gc<'gc, Words>>>,
-    refs: Slot<Option<Gc<'gc, Refs<'gc>>>>,
+    words: GcCell<Option<Gc<'gc, Words>>>,
+    refs: GcCell<Option<Gc<'gc, Refs<'gc>>>>,
 }
 
 /// One step, drawn from one random number.
@@ -55,11 +55,10 @@ impl Step {
 pub(super) fn run(args: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     Outcome::of(on_mutators(cx, args.mutators, |mutator, cx| {
         let places = SURVIVORS / args.mutators;
-        let table: Root<[Place<'static>]> =
-            cx.root(cx.alloc_slice_fn(places, |_| Place {
-                words: Slot::new(None),
-                refs: Slot::new(None),
-            }));
+        let table: Root<[Place<'static>]> = cx.root(cx.alloc_slice_fn(places, |_| Place {
+            words: GcCell::new(None),
+            refs: GcCell::new(None),
+        }));
         let mut rng = Xorshift64(SEED + mutator as u64);
         for i in 0..share(size, mutator, args.mutators).len() {
             let step = Step::draw(&mut rng, places);
@@ -82,7 +81,7 @@ fn allocate<'gc>(cx: &'gc Cx, place: &Place<'gc>, step: &Step, i: u64) {
             }
         }
         ArrayKind::Refs => {
-            let refs = cx.alloc_slice_fn(step.length, |_| Slot::new(None));
+            let refs = cx.alloc_slice_fn(step.length, |_| GcCell::new(None));
             if let Some(words) = place.words.get() {
                 refs[0].set(cx, Some(words));
             }

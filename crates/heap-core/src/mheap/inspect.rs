@@ -56,7 +56,7 @@ impl MemoryStats {
 
 /// The objects of one kind and size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CensusRow {
+pub struct HistogramRow {
     /// Name of the kind.
     pub kind: &'static str,
     /// The size class; [`SizeClass::LARGE`] for objects with a span of their own.
@@ -136,13 +136,13 @@ impl MHeap {
     /// As [`MHeap::find_object`]. With caches that are not flushed, the slots of
     /// their windows count as objects.
     #[must_use]
-    pub unsafe fn census(&self) -> Vec<CensusRow> {
-        let mut rows = BTreeMap::<(usize, usize), CensusRow>::new();
+    pub unsafe fn class_histogram(&self) -> Vec<HistogramRow> {
+        let mut rows = BTreeMap::<(usize, usize), HistogramRow>::new();
         // SAFETY: forwarded to the caller.
         unsafe {
             self.each_span(|_, body| {
                 let key = (body.kind.address(), body.class.index());
-                let row = rows.entry(key).or_insert_with(|| CensusRow {
+                let row = rows.entry(key).or_insert_with(|| HistogramRow {
                     kind: body.kind.name(),
                     class: body.class,
                     spans: 0,
@@ -158,7 +158,7 @@ impl MHeap {
                 row.bytes += body.allocated * body.slot_bytes;
             });
         }
-        let mut rows: Vec<CensusRow> = rows.into_values().collect();
+        let mut rows: Vec<HistogramRow> = rows.into_values().collect();
         rows.sort_by_key(|row| core::cmp::Reverse(row.bytes));
         rows
     }

@@ -77,7 +77,7 @@ impl MHeap {
         unsafe {
             self.each_span(|span, _| {
                 if span.specials().any() {
-                    span.specials().snapshot().iter().for_each(&mut visit);
+                    span.specials().usage().iter().for_each(&mut visit);
                 }
             });
         }

@@ -31,8 +31,8 @@ pub(super) fn check<'b>(
         row.2 += body.counted as u64;
         row.3 += (body.counted * body.slot_bytes) as u64;
     }
-    let snapshot = heap.snapshot();
-    for row in &snapshot.rows {
+    let usage = heap.usage();
+    for row in &usage.rows {
         let key = (row.kind.address(), row.class.index());
         let counted = recount.remove(&key).unwrap_or_default();
         let live = (row.objects.allocated_objects.wrapping_sub(row.objects.freed_objects))
@@ -43,5 +43,5 @@ pub(super) fn check<'b>(
         })?;
     }
     ensure(recount.is_empty(), "Z3", || format!("spans of no list: {recount:?}"))?;
-    ensure(snapshot.adds_up(), "Z4", || format!("{snapshot:?}"))
+    ensure(usage.adds_up(), "Z4", || format!("{usage:?}"))
 }

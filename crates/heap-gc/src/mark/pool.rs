@@ -179,9 +179,9 @@ impl std::fmt::Debug for MarkPool {
 }
 
 impl MarkPool {
-    /// A pool of `helpers` threads, none of them started.
-    pub(crate) fn new(helpers: usize) -> MarkPool {
-        let shared = PoolState { worker_slots: helpers, ..PoolState::default() };
+    /// A pool of `mark_threads` threads, none of them started.
+    pub(crate) fn new(mark_threads: usize) -> MarkPool {
+        let shared = PoolState { worker_slots: mark_threads, ..PoolState::default() };
         let process = Process::this();
         MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()), process }
     }

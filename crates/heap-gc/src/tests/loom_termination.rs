@@ -159,14 +159,14 @@ impl<S: Steps> World<S> {
 
     /// Everybody works until it is over; each sees all work done, and returns.
     fn run(self: Arc<Self>) {
-        let helpers: Vec<_> = (1..self.places.len())
+        let mark_threads: Vec<_> = (1..self.places.len())
             .map(|me| {
                 let world = Arc::clone(&self);
                 spawn(move || world.work(me))
             })
             .collect();
         self.work(0);
-        helpers.into_iter().for_each(|helper| helper.join().unwrap());
+        mark_threads.into_iter().for_each(|helper| helper.join().unwrap());
     }
 }
 

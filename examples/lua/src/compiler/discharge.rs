@@ -1,7 +1,7 @@
 //! Turning expression descriptors into values in registers, stores and conditions.
 //!
 //! # Invariants
-//! * **D1** After `put_*` methods return, the expression has no jumps left.
+//! * After `put_*` methods return, the expression has no jumps left.
 
 use super::exp::{Exp, JumpList, Place};
 use super::function::{FunctionState, NO_REGISTER};

@@ -5,8 +5,8 @@
 //! generator.
 //!
 //! # Invariants
-//! * **E1** An [`Exp`] is consumed at most once: after it is discharged, only the result counts.
-//! * **E2** Temporaries are freed in the reverse order of their allocation.
+//! * An [`Exp`] is consumed at most once: after it is discharged, only the result counts.
+//! * Temporaries are freed in the reverse order of their allocation.
 
 use std::borrow::Cow;
 

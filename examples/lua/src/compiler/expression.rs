@@ -1,7 +1,7 @@
 //! The walk over expressions.
 //!
 //! # Invariants
-//! * **W1** Operands are evaluated from left to right; what a later operand could change is in a
+//! * Operands are evaluated from left to right; what a later operand could change is in a
 //!   register of its own before, except for plain local variables, as in C Lua.
 
 use super::exp::{ConstantValue, Exp, Place};

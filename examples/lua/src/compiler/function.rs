@@ -1,9 +1,9 @@
 //! The state of one function under construction: instructions, constants and registers.
 //!
 //! # Invariants
-//! * **F1** Registers form a stack: active local variables at the bottom, temporaries above,
+//! * Registers form a stack: active local variables at the bottom, temporaries above,
 //!   `free_register` is the first unused one and never exceeds [`MAX_REGISTERS`].
-//! * **F2** `last_target` is the highest index known to be a branch target, so that no peephole
+//! * `last_target` is the highest index known to be a branch target, so that no peephole
 //!   merges an instruction across it.
 
 use std::borrow::Cow;

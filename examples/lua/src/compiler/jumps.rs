@@ -3,9 +3,9 @@
 //! Both are stacks with an index by name, so that a generated function may have any number of them.
 //!
 //! # Invariants
-//! * **J1** Labels have different names, except for [`BREAK`], which is not in the index: nothing
+//! * Labels have different names, except for [`BREAK`], which is not in the index: nothing
 //!   jumps back to the end of a loop.
-//! * **J2** A goto keeps its place in the stack until it is taken; the places above the last goto are
+//! * J2: A goto keeps its place in the stack until it is taken; the places above the last goto are
 //!   given up.
 
 use std::collections::HashMap;

@@ -9,9 +9,9 @@
 //! in error messages, `disassembly` prints it.
 //!
 //! # Invariants
-//! * **G1** After each statement the temporaries are gone: `free_register` is the number of local
+//! * After each statement the temporaries are gone: `free_register` is the number of local
 //!   registers.
-//! * **G2** Recursion follows the tree, whose depth the parser bounds.
+//! * Recursion follows the tree, whose depth the parser bounds.
 
 mod debug;
 mod disassembly;

@@ -1,7 +1,7 @@
 //! Code for operators: folding, choice of the operand form, comparisons.
 //!
 //! # Invariants
-//! * **O1** Folding never changes behaviour: operations that fail, and float results that are NaN or
+//! * Folding never changes behaviour: operations that fail, and float results that are NaN or
 //!   zero (whose sign could get lost), are left for run time.
 
 use super::discharge::Sense;

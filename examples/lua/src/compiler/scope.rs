@@ -1,9 +1,9 @@
 //! Scopes: local variables, upvalues, blocks, labels and gotos of a function.
 //!
 //! # Invariants
-//! * **C1** A local variable that is not a compile-time constant owns the register that equals the
+//! * A local variable that is not a compile-time constant owns the register that equals the
 //!   number of such variables below it.
-//! * **C2** [`Labels`](super::jumps::Labels) and [`Gotos`](super::jumps::Gotos) are stacks; a block
+//! * [`Labels`](super::jumps::Labels) and [`Gotos`](super::jumps::Gotos) are stacks; a block
 //!   owns those above its `first_label` and `first_goto`. A goto that leaves its block unresolved
 //!   moves to the enclosing one, and remembers whether a captured variable went out of scope on the
 //!   way.

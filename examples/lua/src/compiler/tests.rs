@@ -29,7 +29,7 @@ fn body(source: &str) -> Vec<Op> {
     code[1..code.len() - 1].to_vec()
 }
 
-/// Asserts B2 to B6 and B8 of the bytecode, and the operands that B1 covers, for all functions.
+/// Asserts BC2 to BC6 and BC8 of the bytecode, and the operands that BC1 covers, for all functions.
 fn check_invariants(proto: &ProtoData) {
     let code = &proto.code;
     assert!((2..=MAX_REGISTERS).contains(&proto.max_stack.into()));

@@ -7,9 +7,9 @@
 //! most [`ITEM_MAX`] bytes, for which the caller can make room.
 //!
 //! Invariants:
-//! * F1: a [`Spec`] handed out is valid for its conversion: width and precision are below 100 and
+//! * a [`Spec`] handed out is valid for its conversion: width and precision are below 100 and
 //!   its flags are allowed.
-//! * F2: writers produce what C's `printf` does for the same specification in the C locale.
+//! * writers produce what C's `printf` does for the same specification in the C locale.
 //!
 //! Decimal digits of floats come from the standard library's exact formatting; hexadecimal floats
 //! are written here.

@@ -5,7 +5,7 @@
 //! string library; this file holds the index arithmetic of `string.sub` and its kin, repetition,
 //! letter case, and the primitives of the `utf8` library.
 //!
-//! Invariant S1: offsets in this module count bytes from zero and ranges are half open; the
+//! Offsets in this module count bytes from zero and ranges are half open; the
 //! functions that take Lua positions, which count from one and may be negative, say so.
 
 pub mod format;

@@ -4,9 +4,9 @@
 //! lay the bytes out and read them back.
 //!
 //! Invariants:
-//! * K1: native sizes are those of a 64-bit C implementation: `int` 4, `long`, `size_t`,
+//! * native sizes are those of a 64-bit C implementation: `int` 4, `long`, `size_t`,
 //!   `lua_Integer` and `lua_Number` 8, greatest alignment 8. Only the byte order follows the host.
-//! * K2: sizes are at most [`MAX_INTEGER_SIZE`] for integers and `i32::MAX` for fixed strings and
+//! * sizes are at most [`MAX_INTEGER_SIZE`] for integers and `i32::MAX` for fixed strings and
 //!   whole formats, as in the reference implementation.
 
 use std::borrow::Cow;

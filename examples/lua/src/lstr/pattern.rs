@@ -5,13 +5,13 @@
 //! subject first.
 //!
 //! Invariants:
-//! * P1: the native stack is bounded. Every recursive step counts against [`MAX_DEPTH`]; repetition
+//! * the native stack is bounded. Every recursive step counts against [`MAX_DEPTH`]; repetition
 //!   of one character is a loop.
-//! * P2: a malformed item is reported only when matching reaches it, as in the reference
+//! * a malformed item is reported only when matching reaches it, as in the reference
 //!   implementation.
-//! * P3: a failed step leaves `captures` as it found it; after a success they describe that match
+//! * a failed step leaves `captures` as it found it; after a success they describe that match
 //!   until the next attempt.
-//! * P4: matching can be interrupted. What a step does is charged to an account, steps and bytes
+//! * PT4: matching can be interrupted. What a step does is charged to an account, steps and bytes
 //!   looked at, and every [`WORK_PER_LOOK`] of it the matcher looks at the interrupt. What is not
 //!   charged, the search for a first byte, is bounded by the subject's length.
 //!
@@ -81,7 +81,7 @@ pub enum Capture {
 
 /// How far a capture has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slot {
+enum GcCell {
     Open(usize),
     Closed(usize, usize),
     Position(usize),
@@ -267,9 +267,9 @@ pub struct Matcher<'a> {
     anchor: Anchor,
     interrupt: &'a Interrupt,
     depth: u32,
-    /// Work since the last look at the interrupt (P4).
+    /// Work since the last look at the interrupt (PT4).
     work: usize,
-    captures: Vec<Slot>,
+    captures: Vec<GcCell>,
     sets: Vec<Set>,
 }
 
@@ -377,9 +377,9 @@ impl<'a> Matcher<'a> {
     /// [`PatternError::UnfinishedCapture`] for one never closed.
     pub fn value(&self, index: usize, start: usize, end: usize) -> Result<Capture, PatternError> {
         match self.captures.get(index) {
-            Some(&Slot::Closed(from, to)) => Ok(Capture::Range(from, to)),
-            Some(&Slot::Position(at)) => Ok(Capture::Position(at)),
-            Some(Slot::Open(_)) => Err(PatternError::UnfinishedCapture),
+            Some(&GcCell::Closed(from, to)) => Ok(Capture::Range(from, to)),
+            Some(&GcCell::Position(at)) => Ok(Capture::Position(at)),
+            Some(GcCell::Open(_)) => Err(PatternError::UnfinishedCapture),
             None if index == 0 => Ok(Capture::Range(start, end)),
             None => {
                 Err(PatternError::InvalidCaptureIndex(u8::try_from(index + 1).unwrap_or(u8::MAX)))
@@ -436,7 +436,7 @@ impl<'a> Matcher<'a> {
         result
     }
 
-    /// Counts work, and looks at the interrupt when there was enough of it (P4).
+    /// Counts work, and looks at the interrupt when there was enough of it (PT4).
     #[inline]
     fn charge(&mut self, work: usize) -> Result<(), Stop> {
         self.work += work;
@@ -454,8 +454,8 @@ impl<'a> Matcher<'a> {
         while let Some(&byte) = self.pattern.get(p) {
             let next = self.pattern.get(p + 1).copied();
             match (byte, next) {
-                (b'(', Some(b')')) => return self.open(Slot::Position(s), s, p + 2),
-                (b'(', _) => return self.open(Slot::Open(s), s, p + 1),
+                (b'(', Some(b')')) => return self.open(GcCell::Position(s), s, p + 2),
+                (b'(', _) => return self.open(GcCell::Open(s), s, p + 1),
                 (b')', _) => return self.close(s, p + 1),
                 (b'$', None) => {
                     return if s == self.subject.len() { Ok(s) } else { Err(Stop::NoMatch) };
@@ -585,7 +585,7 @@ impl<'a> Matcher<'a> {
     /// attempt may report.
     fn leading(&mut self, mut p: usize) -> Option<Single> {
         let mut opened = self.captures.len();
-        let mut open = self.captures.iter().filter(|slot| matches!(slot, Slot::Open(_))).count();
+        let mut open = self.captures.iter().filter(|slot| matches!(slot, GcCell::Open(_))).count();
         loop {
             match (*self.pattern.get(p)?, self.pattern.get(p + 1)) {
                 (b'(', next) => {
@@ -641,7 +641,7 @@ impl<'a> Matcher<'a> {
         Ok(self.sets.len() - 1)
     }
 
-    fn open(&mut self, slot: Slot, s: usize, rest: usize) -> Step {
+    fn open(&mut self, slot: GcCell, s: usize, rest: usize) -> Step {
         if self.captures.len() >= MAX_CAPTURES {
             return Err(PatternError::TooManyCaptures.into());
         }
@@ -654,15 +654,16 @@ impl<'a> Matcher<'a> {
     }
 
     fn close(&mut self, s: usize, rest: usize) -> Step {
-        let innermost = self.captures.iter().rposition(|slot| matches!(slot, Slot::Open(_)));
-        let Some((index, Slot::Open(start))) = innermost.map(|index| (index, self.captures[index]))
+        let innermost = self.captures.iter().rposition(|slot| matches!(slot, GcCell::Open(_)));
+        let Some((index, GcCell::Open(start))) =
+            innermost.map(|index| (index, self.captures[index]))
         else {
             return Err(PatternError::InvalidPatternCapture.into());
         };
-        self.captures[index] = Slot::Closed(start, s);
+        self.captures[index] = GcCell::Closed(start, s);
         let result = self.step(s, rest);
         if result.is_err() {
-            self.captures[index] = Slot::Open(start);
+            self.captures[index] = GcCell::Open(start);
         }
         result
     }
@@ -714,9 +715,9 @@ impl<'a> Matcher<'a> {
         let number = digit - b'0';
         let slot = usize::from(number).checked_sub(1).and_then(|index| self.captures.get(index));
         match slot {
-            None | Some(Slot::Open(_)) => Err(PatternError::InvalidCaptureIndex(number).into()),
-            Some(Slot::Position(_)) => Err(Stop::NoMatch),
-            Some(&Slot::Closed(start, end)) => {
+            None | Some(GcCell::Open(_)) => Err(PatternError::InvalidCaptureIndex(number).into()),
+            Some(GcCell::Position(_)) => Err(Stop::NoMatch),
+            Some(&GcCell::Closed(start, end)) => {
                 self.charge(end - start)?;
                 if self.subject[s..].starts_with(&self.subject[start..end]) {
                     Ok(s + end - start)

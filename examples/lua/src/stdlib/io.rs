@@ -5,9 +5,9 @@
 //!
 //! * IO1: the functions of the library share a table, their first upvalue: the default input and
 //!   output and the files' metatable. The methods of files need none.
-//! * IO2: a file is locked only while one native body runs, and such a body never calls Lua: the
+//! * a file is locked only while one native body runs, and such a body never calls Lua: the
 //!   lock is free whenever it is wanted.
-//! * IO3: everything a script has written is passed on when the file is closed, collected, or the
+//! * everything a script has written is passed on when the file is closed, collected, or the
 //!   process ends through `os.exit` ([`OpenFiles`]).
 
 mod file;

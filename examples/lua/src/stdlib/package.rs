@@ -58,7 +58,7 @@ pub fn load_chunk<'gc>(
     };
     let proto = Proto::load(ctx, data)?;
     let upvalue = ctx.cx.try_alloc(Upval::closed(environment))?;
-    Ok(Ok(ctx.cx.try_alloc_tailed_copy(ClosureHead { proto }, &[upvalue])?))
+    Ok(Ok(ctx.cx.try_alloc_header_slice_copy(ClosureHead { proto }, &[upvalue])?))
 }
 
 /// What `load` and `loadfile` return: the function, or nil and a message. `mode` and `environment`

@@ -4,14 +4,14 @@
 //! without metamethods, which works on the elements directly, and a slow one for everything else,
 //! which reads and writes as a script would ([`access`](mod@access)).
 //!
-//! * TL1: a fast body has one allocation that can fail at most, before it changes anything, or it
+//! * a fast body has one allocation that can fail at most, before it changes anything, or it
 //!   maps the failure to [`Fail::MemoryFinal`]: it must not run twice.
 
 mod access;
 mod quicksort;
 mod sort;
 
-use heap_api::{Gc, Slot};
+use heap_api::{Gc, GcCell};
 
 use super::install;
 use super::string::buffer::Buffer;
@@ -129,7 +129,7 @@ fn slots<'gc>(
     table: Gc<'gc, Table<'gc>>,
     first: i64,
     last: i64,
-) -> Option<&'gc [Slot<Value<'gc>>]> {
+) -> Option<&'gc [GcCell<Value<'gc>>]> {
     let start = usize::try_from(first.checked_sub(1)?).ok()?;
     table.array_part().get(start..usize::try_from(last).ok()?)
 }

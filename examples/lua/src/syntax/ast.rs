@@ -4,7 +4,7 @@
 //! source. Lines are those that run-time errors should report.
 //!
 //! # Invariants
-//! * **T1** Depth is bounded by [`super::MAX_DEPTH`]: chains are vectors ([`ExprKind::Chain`],
+//! * Depth is bounded by [`super::MAX_DEPTH`]: chains are vectors ([`ExprKind::Chain`],
 //!   [`ExprKind::Concat`], [`ExprKind::Suffixed`], [`StatKind::If`]), never spines.
 
 use std::borrow::Cow;

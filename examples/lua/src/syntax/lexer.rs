@@ -4,9 +4,9 @@
 //! message.
 //!
 //! # Invariants
-//! * **X1** A [`Lexeme`]'s `line` is the line on which the token *ends*, as C Lua counts: `\n`,
+//! * A [`Lexeme`]'s `line` is the line on which the token *ends*, as C Lua counts: `\n`,
 //!   `\r`, `\r\n` and `\n\r` each end one line.
-//! * **X2** After an error the lexer is not used again.
+//! * After an error the lexer is not used again.
 
 mod literal;
 mod token;

@@ -5,11 +5,11 @@
 //! with the exception of limits whose message shows the token that follows.
 //!
 //! # Invariants
-//! * **S1** Lua source is bytes, not text: strings keep every byte, names are ASCII.
-//! * **S2** The tree is at most [`MAX_DEPTH`] levels deep. What a loop parses (operator chains of
+//! * Lua source is bytes, not text: strings keep every byte, names are ASCII.
+//! * SY2: The tree is at most [`MAX_DEPTH`] levels deep. What a loop parses (operator chains of
 //!   any length, calls on calls, `elseif`) is kept flat in a vector, so that compiling and dropping
 //!   the tree cannot overflow the native stack either.
-//! * **S3** Messages read as those of PUC-Rio Lua 5.4: position, text, and the offending token.
+//! * Messages read as those of PUC-Rio Lua 5.4: position, text, and the offending token.
 
 pub mod ast;
 pub mod lexer;

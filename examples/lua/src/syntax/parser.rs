@@ -3,9 +3,9 @@
 //! Called by the compiler only.
 //!
 //! # Invariants
-//! * **P1** Every recursion passes through [`Parser::statement`] or `sub_expression`,
-//!   which count levels (S2).
-//! * **P2** `functions` has one entry per function being parsed, the main chunk first.
+//! * Every recursion passes through [`Parser::statement`] or `sub_expression`,
+//!   which count levels (SY2).
+//! * `functions` has one entry per function being parsed, the main chunk first.
 
 mod expression;
 

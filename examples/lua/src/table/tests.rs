@@ -151,7 +151,7 @@ fn whole_floats_are_integer_keys_and_some_keys_are_refused() {
     });
 }
 
-/// What resizing looks at or makes for an operation may be at most this many slots and nodes (T7).
+/// What resizing looks at or makes for an operation may be at most this many slots and nodes (LT7).
 const WORK_PER_OPERATION: u64 = 40;
 
 /// Operations on a table, counted.

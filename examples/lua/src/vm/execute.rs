@@ -5,10 +5,10 @@
 //! needs a metamethod, a string conversion or an error goes through a function that says what to do
 //! next, see [`Action`].
 //!
-//! * E1: `frame.pc` is saved before anything that can fail, call, or look at the frame.
-//! * E2: after anything that may have switched frames or replaced the stack, [`Running`] is loaded
+//! * `frame.pc` is saved before anything that can fail, call, or look at the frame.
+//! * EX2: after anything that may have switched frames or replaced the stack, [`Running`] is loaded
 //!   again.
-//! * E3: a safepoint is offered after instructions that allocate, at calls, and at back edges; never
+//! * a safepoint is offered after instructions that allocate, at calls, and at back edges; never
 //!   before an instruction has run, so that every entry makes progress.
 
 use heap_api::Gc;
@@ -103,7 +103,7 @@ impl<'gc> Running<'gc> {
         self.base + self.data().max_stack as usize
     }
 
-    /// A constant that is a string (B6 of [`crate::bytecode`]).
+    /// A constant that is a string (BC6 of [`crate::bytecode`]).
     #[inline(always)]
     fn string(&self, k: u32) -> Str<'gc> {
         match self.constants[k as usize] {
@@ -124,7 +124,7 @@ impl<'gc> Running<'gc> {
 enum Step {
     /// With the next instruction.
     Next,
-    /// With the frame that is the last now (E2).
+    /// With the frame that is the last now (EX2).
     Load,
     Leave(Exit),
 }
@@ -1175,17 +1175,17 @@ fn make_closure<'gc>(
     };
     // Few upvalues are gathered on Rust's stack.
     match captures.len() {
-        0 => Ok(ctx.cx.try_alloc_tailed_copy(head, &[])?),
+        0 => Ok(ctx.cx.try_alloc_header_slice_copy(head, &[])?),
         count @ 1..=8 => {
             let mut upvalues = [capture(0)?; 8];
             for (i, upvalue) in upvalues.iter_mut().enumerate().take(count).skip(1) {
                 *upvalue = capture(i)?;
             }
-            Ok(ctx.cx.try_alloc_tailed_copy(head, &upvalues[..count])?)
+            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues[..count])?)
         }
         count => {
             let upvalues: Vec<_> = (0..count).map(capture).collect::<Result<_, _>>()?;
-            Ok(ctx.cx.try_alloc_tailed_copy(head, &upvalues)?)
+            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues)?)
         }
     }
 }

@@ -12,7 +12,7 @@
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
 //! * VM2: the running thread's last frame says everything that is needed to go on; the loop's local
 //!   variables are copies.
-//! * VM3: no recursion over user data in Rust; calls from Rust to Lua are nested calls of a
+//! * no recursion over user data in Rust; calls from Rust to Lua are nested calls of a
 //!   thread, whose number is limited (TH3 of [`crate::thread`]).
 
 mod arith;

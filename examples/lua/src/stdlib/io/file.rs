@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use heap_api::{Gc, Opaque, Slot};
+use heap_api::{Gc, GcCell, Opaque};
 
 use super::stream::{Buffering, Device, Direction, Stream};
 use crate::error::NoMemory;
@@ -67,7 +67,7 @@ pub(super) fn new_file<'gc>(
     ctx.host.files.add(&file);
     Ok(ctx
         .cx
-        .try_alloc(UserData { metatable: Slot::new(Some(metatable)), content: Opaque(file) })?)
+        .try_alloc(UserData { metatable: GcCell::new(Some(metatable)), content: Opaque(file) })?)
 }
 
 // ---- opening ----

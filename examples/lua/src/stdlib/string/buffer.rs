@@ -3,9 +3,9 @@
 //! Library functions that build a result piece by piece do it here, outside the heap, and make one
 //! string at the end.
 //!
-//! * B1: the memory is the interpreter's scratch buffer, taken while the `Buffer` lives and given
+//! * the memory is the interpreter's scratch buffer, taken while the `Buffer` lives and given
 //!   back when it goes. A second buffer at the same time starts with memory of its own.
-//! * B2: a buffer grows in [`Output::room`] only, which fails where the host's limit or the system
+//! * a buffer grows in [`Output::room`] only, which fails where the host's limit or the system
 //!   ends, and has then done nothing: a script cannot end the process by asking for too much.
 
 use crate::error::{Fail, Failure};

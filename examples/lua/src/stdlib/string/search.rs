@@ -3,7 +3,7 @@
 //!
 //! * SR1: a fast body makes all strings of its result before it puts the first one in place,
 //!   because results overwrite arguments and the body may have to run again.
-//! * SR2: while a replacement function runs, the subject and the pattern are copies outside the
+//! * while a replacement function runs, the subject and the pattern are copies outside the
 //!   heap: nothing that borrows from the heap survives the call.
 
 use core::ops::Range;

@@ -1,7 +1,7 @@
 //! Access to the elements of an argument, with metamethods: what slow bodies of the `table` library
 //! are made of.
 //!
-//! * A1: a value on its way is on the body's own stack: [`load`] pushes it, [`store`] pops it.
+//! * a value on its way is on the body's own stack: [`load`] pushes it, [`store`] pops it.
 
 use crate::error::{Failure, Raised, fail, operation_failed};
 use crate::native::Call;

@@ -4,9 +4,9 @@
 //! because a script can see them: median of three, and a pivot from a varying place once a long
 //! interval has split badly.
 //!
-//! * QS1: the recursion is an explicit stack of intervals. The smaller part is sorted first, so the
+//! * the recursion is an explicit stack of intervals. The smaller part is sorted first, so the
 //!   stack holds at most 64 of them.
-//! * QS2: whatever the order says, only elements `1..=count` are asked for.
+//! * whatever the order says, only elements `1..=count` are asked for.
 
 /// Intervals longer than this get a pivot from a varying place once they have split badly.
 const LONG_INTERVAL: i64 = 100;

@@ -1,7 +1,7 @@
 //! The grammar of expressions.
 //!
 //! # Invariants
-//! * **Q1** A chain or concatenation grows only in the loop of [`Parser::sub_expression`] that
+//! * A chain or concatenation grows only in the loop of [`Parser::sub_expression`] that
 //!   started it, so its nesting is that of the source.
 
 use super::super::ast::{BinaryOp, ChainLink, Expr, ExprKind, Suffix, TableItem, UnaryOp};

@@ -1,4 +1,4 @@
-//! [`Snapshot`]: where the memory is and what it holds, without stopping anybody.
+//! [`HeapUsage`]: where the memory is and what it holds, without stopping anybody.
 //!
 //! Pages, spans and slots are of one moment, and so are the objects of each row: a
 //! few locks are held for as long as it takes to read a few numbers. Rows are read
@@ -74,14 +74,14 @@ impl ClassRow {
 
 /// Where the memory is and what it holds; see the module documentation.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct HeapUsage {
     /// Where the memory is.
     pub memory: MemoryStats,
     /// By kind and size class, in the order in which they were first used.
     pub rows: Vec<ClassRow>,
 }
 
-impl Snapshot {
+impl HeapUsage {
     /// The objects of all rows.
     #[must_use]
     pub fn total(&self) -> Counted {
@@ -123,7 +123,7 @@ impl MHeap {
 
     /// Where the memory is and what it holds, without stopping anybody.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn usage(&self) -> HeapUsage {
         let bitmaps = self.bits.bytes();
         // Room for the rows before the page lock is taken, as a rule.
         let mut rows = Vec::with_capacity(self.centrals().count() + 8);
@@ -143,6 +143,6 @@ impl MHeap {
                 objects: central.counts().objects(),
             });
         }
-        Snapshot { memory: self.memory_of(&pages, bitmaps), rows }
+        HeapUsage { memory: self.memory_of(&pages, bitmaps), rows }
     }
 }
