@@ -1,8 +1,8 @@
 //! Hash functions whose constants are secret.
 //!
-//! Somebody who knows a hash function can make keys that all collide, and turns a table into a list
-//! with them. So every constant of the functions here is derived from a seed that each interpreter
-//! draws anew ([`crate::Config::hash_seed`] fixes it, for runs that are to repeat exactly).
+//! Against a known hash function an attacker can make keys that all collide, and a table becomes a
+//! list. So every constant of the functions here is derived from a seed that each interpreter draws
+//! anew ([`crate::Config::hash_seed`] fixes it, for runs that are to repeat exactly).
 //!
 //! Both functions multiply to 128 bits and add the halves (by exclusive or). Each bit of a product
 //! depends on those below it in the factors, so in the sum every bit depends on every bit of the key.
@@ -24,7 +24,7 @@ pub struct HashSeed {
     pub narrow: u32,
 }
 
-/// A seed that nobody else knows.
+/// A seed that cannot be guessed.
 #[must_use]
 pub fn random_seed() -> u64 {
     // The hasher's keys are random.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// Strings of the same length that differ in eight bytes, the others chosen so that a hash
-    /// function with constants that everybody knows would ignore these.
+    /// function with public constants would ignore these.
     #[test]
     fn no_word_of_a_string_hides_another() {
         let known = 0x243F_6A88_85A3_08D3_u64;

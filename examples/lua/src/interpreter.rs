@@ -68,8 +68,16 @@ impl Config {
     }
 
     /// The seed of the hash functions, which decides in which order a traversal meets keys. Without
-    /// it every interpreter draws a random one, so that nobody can choose keys that collide; a fixed
-    /// seed is for runs that are to repeat exactly.
+    /// it every interpreter draws a random one, so that a script's input cannot be made of keys that
+    /// collide; a fixed seed is for runs that are to repeat exactly.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new().hash_seed(1))?;
+    /// lua.run_source("for name in pairs(string) do last = name end", "=example", &[])?;
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
     #[must_use]
     pub fn hash_seed(mut self, seed: u64) -> Config {
         self.hash_seed = Some(seed);

@@ -211,7 +211,7 @@ impl<'gc> From<SetError> for crate::error::Failure<'gc> {
     }
 }
 
-/// Places the hash part of a table with more keys than this keeps a quarter of its nodes free (LT7).
+/// A hash part for more keys than this has a quarter of its nodes free after a rehash (LT7).
 const FEW: usize = 8;
 
 /// An array part of at most this length is counted at every rehash (LT7).
@@ -627,13 +627,13 @@ impl<'gc> Table<'gc> {
 
     /// Whether a rehash is to count how much of the array part is in use, which costs time in
     /// proportion to its length, and choose a new length for it. That is so when there is credit, and
-    /// with less credit already if the integer keys outside, which `census` has, would make the part
-    /// grow provided that all of it is in use.
+    /// with less credit already if there are integer keys outside, which `census` has, that would make
+    /// the part grow provided that all of it is in use.
     fn is_worth_counting(array: usize, credit: usize, census: &Census) -> bool {
         if array <= SHORT_ARRAY || credit >= (2 * credit_of_new_array(array)).min(MAX_CREDIT) {
             return true;
         }
-        if credit < credit_of_new_array(array) {
+        if credit < credit_of_new_array(array) || census.integers == 0 {
             return false;
         }
         let mut full = census.clone();
