@@ -1,16 +1,17 @@
 //! Cells that may hold handles: [`GcCell`], [`AtomicGcCell`] and [`GcRefCell`].
 //!
 //! They are the only way to change a handle inside a heap object, and each
-//! change runs the write barrier before. Std cells have no barrier, so they accept
+//! change runs the write barrier first. Std cells have no barrier, so they accept
 //! plain data only.
 //!
 //! What a cell held when an incremental mark phase began is reported before the cell changes for
-//! the first time in it (B1, the snapshot-at-the-beginning barrier). While none is under way, the
-//! test for it is one predictable branch.
+//! the first time in that phase (B1, the snapshot-at-the-beginning barrier). While none is under
+//! way, the test for it is one predictable branch.
 //!
-//! * B3: a [`GcRefCell`] may change in any way while it is borrowed. What it holds is reported
-//!   whole when it is borrowed for the first time in a mark phase, as its stamp says; later
-//!   changes concern what was reported, or is new. So it is with cells behind a [`BarrierStamp`].
+//! * B3: a [`GcRefCell`] may change in any way while it is borrowed. All that it holds is
+//!   reported when it is first borrowed mutably in a mark phase, as its stamp tells; later
+//!   changes overwrite what was reported, or what is new. The same holds for cells behind a
+//!   [`BarrierStamp`].
 
 use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
@@ -22,7 +23,8 @@ use crate::cx::Cx;
 use crate::gc::Gc;
 use crate::trace::{HeaderSlice, Payload, Share, Trace, Tracer};
 
-/// A `Cell` for values that may hold handles. One mutator at a time.
+/// A `Cell` for values that may hold handles. It is not [`Share`]: only one mutator at a time
+/// can reach it. [`AtomicGcCell`] is for objects that several mutators share.
 ///
 /// ```
 /// use heap_api::{Config, Gc, Heap, GcCell, Trace};
@@ -86,24 +88,24 @@ impl<T: Copy + fmt::Debug> fmt::Debug for GcCell<T> {
 
 // SAFETY: reports its content; the drop glue is the content's (none, unless the
 // cell was made by `default` for a type that is not `Copy`). The raw read stands
-// for `get` without asking for `Copy`: tracing happens while nobody writes (TA5).
+// for `get` without asking for `Copy`: tracing happens while there are no writers (TA5).
 unsafe impl<T: Trace> Trace for GcCell<T> {
     type At<'a> = GcCell<T::At<'a>>;
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
         if T::NEEDS_TRACE {
-            // SAFETY: see the impl: nobody writes meanwhile.
+            // SAFETY: see the impl: there is no writer.
             unsafe { (*self.0.as_ptr()).trace(tracer) }
         }
     }
 }
 
-/// A one-word atomic cell for a handle or nothing, for objects that several
+/// A one-word atomic cell for an optional handle, in objects that several
 /// mutators of one heap share.
 ///
-/// Loads acquire and stores release, so an object published through a cell is
-/// seen complete.
+/// Loads acquire and stores release: a thread that reads a handle from the cell sees the
+/// object fully initialised.
 pub struct AtomicGcCell<'gc, T: ?Sized> {
     object: AtomicPtr<u8>,
     content: core::marker::PhantomData<Cell<Gc<'gc, T>>>,
@@ -144,11 +146,11 @@ impl<'gc, T: ?Sized> AtomicGcCell<'gc, T> {
         unsafe { Self::from_raw(self.object.load(Ordering::Acquire)) }
     }
 
-    /// Replaces the value.
+    /// Runs the write barrier and replaces the value.
     #[inline]
     pub fn set(&self, cx: &Cx, value: Option<Gc<'gc, T>>) {
         if cx.mutator().marking().is_some() {
-            // What this very store replaces is to be reported.
+            // The barrier reports the value that this very store replaces.
             let _ = self.swap(cx, value);
             return;
         }
@@ -156,7 +158,7 @@ impl<'gc, T: ?Sized> AtomicGcCell<'gc, T> {
         self.object.store(Self::to_raw(value), Ordering::Release);
     }
 
-    /// Replaces the value and returns what was there.
+    /// Runs the write barrier, replaces the value and returns what was there.
     #[inline]
     pub fn swap(&self, cx: &Cx, value: Option<Gc<'gc, T>>) -> Option<Gc<'gc, T>> {
         // ORDERING: as `get` and `set` together.
@@ -168,11 +170,11 @@ impl<'gc, T: ?Sized> AtomicGcCell<'gc, T> {
         }
     }
 
-    /// Replaces `current` by `new`, if `current` is what the cell holds.
+    /// Replaces `current` by `new` and runs the write barrier, if the cell holds `current`.
     ///
     /// # Errors
     ///
-    /// Returns what the cell holds when that is not `current`.
+    /// The value that the cell holds, if that is not `current`.
     #[inline]
     pub fn compare_exchange(
         &self,
@@ -193,8 +195,8 @@ impl<'gc, T: ?Sized> AtomicGcCell<'gc, T> {
         }
     }
 
-    /// The write barrier, for what a change has replaced. That it comes after the change
-    /// makes no difference to a collector: this thread is inside until both are done.
+    /// The write barrier for the value that a change has replaced. It comes after the change,
+    /// which makes no difference to a collector: this thread is inside until both are done.
     ///
     /// # Safety
     ///
@@ -230,8 +232,8 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for AtomicGcCell<'gc, T> {
 // SAFETY: one atomic word; its target is shareable.
 unsafe impl<T: ?Sized + Payload + Share> Share for AtomicGcCell<'_, T> {}
 
-/// A `RefCell` for values that may hold handles: the barrier runs when it is
-/// borrowed mutably.
+/// A `RefCell` for values that may hold handles: the write barrier runs when it is
+/// borrowed mutably, so the value may then be changed in any way.
 ///
 /// ```
 /// use heap_api::{Config, Gc, Heap, GcRefCell};
@@ -248,22 +250,24 @@ pub struct GcRefCell<T> {
     value: RefCell<T>,
 }
 
-/// The marking in which what a cell or an object holds was last reported (B3).
+/// Names the mark phase in which the contents of a cell or an object were last reported by
+/// the write barrier.
 ///
-/// As the header of an object with a tail of cells it allows to open them for many changes
-/// at once: see [`HeaderSlice::open`].
+/// As the header of an object with a tail of cells it makes [`HeaderSlice::open`] possible,
+/// which runs the barrier for all the cells at once.
+// It is the stamp of B3.
 #[derive(Debug, Default)]
 pub struct BarrierStamp(Cell<u64>);
 
 impl BarrierStamp {
-    /// One of no mark phase.
+    /// A stamp that names no mark phase.
     #[must_use]
     pub const fn new() -> BarrierStamp {
         BarrierStamp(Cell::new(0))
     }
 
-    /// Whether to report the contents before they change: an incremental mark phase is under way, and
-    /// they were not reported in it yet.
+    /// Whether to report the contents before they change: an incremental mark phase is under
+    /// way, and they were not reported in it yet.
     #[inline(always)]
     pub(crate) fn is_due(&self, cx: &Cx) -> bool {
         cx.mutator().marking().is_some_and(|marking| self.0.replace(marking.get()) != marking.get())
@@ -279,9 +283,10 @@ unsafe impl Trace for BarrierStamp {
 }
 
 impl<T: Copy + Trace> HeaderSlice<BarrierStamp, GcCell<T>> {
-    /// Opens the cells for many changes, such as those of an interpreter's registers: runs
-    /// the write barrier for all of them, once in a mark phase, and gives them out as cells
-    /// that change without it. No safepoint can come while they are in use.
+    /// Opens the cells of the tail for many changes, such as those of an interpreter's
+    /// registers: runs the write barrier for all of them, once per mark phase, and returns
+    /// them as plain cells, which change without a barrier. The slice borrows `cx`, so no
+    /// safepoint can come while it is in use.
     ///
     /// ```
     /// use heap_api::{Config, Heap, GcCell, BarrierStamp};
@@ -299,9 +304,9 @@ impl<T: Copy + Trace> HeaderSlice<BarrierStamp, GcCell<T>> {
         if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
             self.report_once(cx);
         }
-        // SAFETY: a cell is a transparent wrapper of a cell. B3: what the cells hold was
-        // reported if an incremental mark phase is under way, by this header that is always theirs, and
-        // none begins before the next safepoint, which ends 'a.
+        // SAFETY: a `GcCell` is a transparent wrapper of a `Cell`. B3: what the cells hold was
+        // reported if an incremental mark phase is under way, as the stamp in their own header
+        // tells, and none begins before the next safepoint, which ends 'a.
         unsafe { &*(core::ptr::from_ref(&self.tail) as *const [Cell<T>]) }
     }
 
@@ -309,8 +314,8 @@ impl<T: Copy + Trace> HeaderSlice<BarrierStamp, GcCell<T>> {
     #[inline(never)]
     fn report_once(&self, cx: &Cx) {
         if self.header.is_due(cx) {
-            // SAFETY: due is it only in a mark phase. Slots are not `Share`; cells that were given
-            // out before are not written to while this function runs.
+            // SAFETY: the report is due only in a mark phase. The cells are not `Share`, and
+            // those that were given out before are not written to while this function runs.
             unsafe { cx.report_all(&self.tail) };
         }
     }
@@ -326,7 +331,7 @@ impl<T> GcRefCell<T> {
     ///
     /// # Panics
     ///
-    /// If it is borrowed mutably.
+    /// If the value is borrowed mutably.
     #[inline]
     #[track_caller]
     pub fn borrow(&self) -> core::cell::Ref<'_, T> {
@@ -339,14 +344,14 @@ impl<T: Trace> GcRefCell<T> {
     ///
     /// # Panics
     ///
-    /// If it is borrowed already.
+    /// If the value is borrowed already.
     #[inline]
     #[track_caller]
     pub fn borrow_mut<'a>(&'a self, cx: &'a Cx) -> GcRefMut<'a, T> {
         let guard = self.value.borrow_mut();
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            // SAFETY: due is it only in a mark phase. Borrowed mutably, just now: nobody has a
-            // reference to the value, or a guard of a cell in it.
+            // SAFETY: the report is due only in a mark phase. The value was borrowed mutably
+            // just now, so there is no other reference to it, and no guard of a cell in it.
             unsafe { cx.report(&*guard) };
         }
         GcRefMut { guard, cx: core::marker::PhantomData }
@@ -383,8 +388,8 @@ impl<T> DerefMut for GcRefMut<'_, T> {
 // SAFETY: reports its content. `Ref`/`GcRefMut` guards borrow the object for a
 // region without safepoints, so none is in use when the collector traces (TA5),
 // even if one was leaked and left the borrow flag set. The write barrier traces a `GcRefCell`
-// inside another one only while it has borrowed the outer one mutably: then nobody has a
-// guard of the inner. So the raw read is exclusive with writers. Drop glue is the
+// inside another one only while it has borrowed the outer one mutably: then there is no
+// guard of the inner. So the raw read is exclusive with writers. The drop glue is the
 // content's.
 unsafe impl<T: Trace> Trace for GcRefCell<T> {
     type At<'a> = GcRefCell<T::At<'a>>;

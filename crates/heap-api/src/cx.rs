@@ -2,17 +2,17 @@
 //!
 //! While a `Cx` exists its thread is a *mutator* of the heap: it may hold
 //! handles, and no collection can complete. Shared access (`&Cx`) allocates
-//! and never collects; exclusive access (`&mut Cx`) is what a safepoint needs,
-//! and the borrow checker grants it only when no handle is left. A thread that enters
-//! has none either (X1): that is a safepoint too.
+//! and never collects; a safepoint needs exclusive access (`&mut Cx`), which the borrow
+//! checker grants only when no handle is left. A thread that enters has no handles either
+//! (X1), so entering is a safepoint too.
 //!
 //! * X1: a thread is inside at most one heap at a time (a thread-local flag;
 //!   [`Cx::park`] steps out for the length of a closure). So of all the
 //!   contexts of a thread only one can be named, and that one is inside; the
-//!   others are borrowed by `park`s further up the stack.
+//!   others are borrowed by calls of `park` further up the stack.
 //! * X2: a `Cx` that is leaked leaves its thread inside for good: the heap can
 //!   then never collect again, because handles of that region may still exist.
-//! * X3: what is allocated in a region belongs to that region throughout:
+//! * X3: an object that is allocated in a region holds only handles of that region:
 //!   `T: Trace<At<'gc> = T>` says that the handles inside a new object are of
 //!   the region that `cx` is in, not of a longer one. Without it an empty
 //!   `GcCell<Option<Gc<'static, _>>>` could be filled through a root, which gives
@@ -39,8 +39,14 @@ thread_local! {
     static EXIT_GUARD: RefCell<Option<ThreadExitGuard>> = const { RefCell::new(None) };
 }
 
-/// A thread's presence inside a [`Heap`]: the key to allocation and to reading
+/// A context: a thread's presence inside a [`Heap`], needed to allocate and to read
 /// roots. Made by [`Heap::enter`]; dropping it leaves the heap.
+///
+/// `&Cx` allocates and never collects, and handles borrow it. A safepoint takes
+/// `&mut Cx`, which the borrow checker grants only when no handle is alive.
+///
+/// A context that is leaked (`mem::forget`) leaves its thread inside for good: the heap
+/// cannot collect any more.
 pub struct Cx {
     mutator: Mutator,
     /// Handles and contexts stay on their thread.
@@ -67,7 +73,7 @@ impl Cx {
         cx
     }
 
-    /// Enters without a look at whether a collection is due.
+    /// Enters without checking whether a collection is due.
     pub(crate) fn attach(heap: &Heap) -> Cx {
         claim_thread();
         // If attaching fails by panic, the thread is outside again.
@@ -95,8 +101,9 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If the heap's limit or the system refuses the memory. Use
-    /// [`Cx::try_alloc`] where that must be survived.
+    /// If the heap's limit or the system refuses the memory: use [`Cx::try_alloc`] to handle
+    /// that. May also panic if a destructor of a heap object calls it, with a context that it
+    /// found in a thread-local.
     #[inline(always)]
     #[track_caller]
     pub fn alloc<'gc, T: Trace<At<'gc> = T>>(&'gc self, value: T) -> Gc<'gc, T> {
@@ -111,7 +118,13 @@ impl Cx {
     /// # Errors
     ///
     /// [`AllocError`] with the value when the heap's limit or the system
-    /// refuses the memory. A safepoint may make room.
+    /// refuses the memory. The refusal requests a collection, so the allocation may succeed
+    /// after the next safepoint.
+    ///
+    /// # Panics
+    ///
+    /// May panic if a destructor of a heap object calls it, with a context that it found in a
+    /// thread-local.
     #[inline(always)]
     pub fn try_alloc<'gc, T: Trace<At<'gc> = T>>(
         &'gc self,
@@ -120,8 +133,8 @@ impl Cx {
         // SAFETY: written to below.
         match unsafe { self.sized_slot::<T>() } {
             Ok(object) => {
-                // SAFETY: a fresh slot of at least this size and alignment that
-                // nobody else knows; it becomes a live `T` here.
+                // SAFETY: a fresh slot of at least this size and alignment, to which there
+                // is no other pointer; it becomes a live `T` here.
                 unsafe {
                     object.cast::<T>().write(value);
                     Ok(Gc::from_object(object))
@@ -131,11 +144,11 @@ impl Cx {
         }
     }
 
-    /// Memory for a `T`: all the cases are decided by the compiler.
+    /// Memory for a `T`; the compiler decides between the cases.
     ///
     /// # Safety
     ///
-    /// The caller writes a `T` there before it calls anybody.
+    /// The caller writes a `T` there before it calls any other function.
     #[inline(always)]
     pub(crate) unsafe fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
         const {
@@ -230,7 +243,7 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If `make` panics; what it had made is dropped when the slot is swept.
+    /// If `make` panics; the elements that it had made are dropped when the slot is swept.
     #[inline]
     pub fn try_alloc_slice_fn<'gc, T: Trace<At<'gc> = T>>(
         &'gc self,
@@ -295,7 +308,8 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If `make` panics; what it had made is dropped when the slot is swept.
+    /// If `make` panics; the header and the elements made so far are dropped when the slot is
+    /// swept.
     #[inline]
     pub fn try_alloc_header_slice_fn<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T>>(
         &'gc self,
@@ -311,7 +325,7 @@ impl Cx {
         let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
         // SAFETY: a fresh slot of `bytes(len)` bytes. The stored length counts
         // the elements written so far, so that if `make` unwinds, sweeping
-        // drops exactly those; nobody can reach the object before we return.
+        // drops exactly those; no handle leads to the object before we return.
         unsafe {
             (&raw mut (*layout).len).write(0);
             (&raw mut (*layout).header).write(header);
@@ -335,8 +349,8 @@ impl Cx {
     ///
     /// # Safety
     ///
-    /// The caller writes a length and a header there before it calls anybody, and before
-    /// the next safepoint as many elements as the length then says.
+    /// The caller writes a length and a header there before it calls any other function, and
+    /// before the next safepoint as many elements as the length then says.
     #[inline]
     pub(crate) unsafe fn header_slice_slot<H: Trace, T: Trace>(
         &self,
@@ -350,7 +364,7 @@ impl Cx {
         }
         let kind = const { HeaderSliceLayout::<H, T>::KIND_REF };
         let bytes = HeaderSliceLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
-        // SAFETY: the class is for so many bytes, of the layout whose kind this is, and the
+        // SAFETY: the class is for that many bytes of the layout whose kind this is, and the
         // caller writes what the layout has.
         unsafe {
             match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
@@ -370,8 +384,7 @@ impl Cx {
         Root::new(unsafe { self.mutator.root(value.object()) })
     }
 
-    /// Runs `body` with a [`Scope`] in which objects can be kept alive for the
-    /// price of one store each.
+    /// Runs `body` with a [`Scope`], which keeps objects alive at the cost of one store each.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -395,8 +408,9 @@ impl Cx {
 
     // ---- safepoints -----------------------------------------------------
 
-    /// Whether a safepoint is wanted soon. One relaxed load: for the back-edges
-    /// of an interpreter's loops.
+    /// Whether this thread should go to a safepoint soon: a collection is due or requested, or
+    /// another thread waits until all mutators are at safepoints. One relaxed load, so that an
+    /// interpreter can ask at the back-edges of its loops.
     #[inline(always)]
     #[must_use]
     pub fn should_yield(&self) -> bool {
@@ -404,7 +418,9 @@ impl Cx {
     }
 
     /// A safepoint: collects if a collection is due, or waits for one that
-    /// another mutator runs. Takes `&mut self`: no handle is alive here.
+    /// another mutator runs. Takes `&mut self`, so no handle is alive here. It may run
+    /// destructors of dead objects, and other mutators may run them while this thread waits:
+    /// a thread that holds a lock that these or other mutators take can deadlock.
     ///
     /// # Panics
     ///
@@ -416,15 +432,16 @@ impl Cx {
         }
     }
 
-    /// One step of a collection, now: begins one, or goes on with the one that is under
-    /// way, for the time that [`Config::mark_slice`] says, a millisecond if it says
-    /// nothing. Returns whether the collection is complete: unreachable objects are
-    /// known, and swept from here on (or never will be, because a context was leaked).
-    /// A step is longer if the heap has outgrown its goal meanwhile. Objects that become
-    /// unreachable after the first step, and those that are made after it, wait for the next
-    /// collection. What is left when a collection is due is done at the next safepoint.
+    /// One step of incremental marking, now: begins a collection, or continues the one that
+    /// is under way, for the duration of [`Config::mark_slice`] (one millisecond if that is
+    /// not set). For programs that know when they have time: between two frames, say.
     ///
-    /// For programs that know when they have time: between two frames, say.
+    /// Returns `true` when the collection is complete: unreachable objects are known, and
+    /// are swept from now on. (Also when no collection is possible, because a context was
+    /// leaked.) A step takes longer if the heap has outgrown its goal. Objects that become
+    /// unreachable after the first step, and those that are allocated after it, are kept
+    /// until the next collection. If a collection becomes due before the last step, the
+    /// rest is done at the next safepoint.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -452,33 +469,33 @@ impl Cx {
     ///
     /// # Panics
     ///
-    /// If a destructor of a heap object calls it, with a context that it found.
+    /// If a destructor of a heap object calls it, with a context that it found in a
+    /// thread-local.
     pub fn collect(&mut self) {
         self.mutator.collect();
     }
 
-    /// Runs `blocking` outside the heap, so that this thread delays no
-    /// collection meanwhile. The closure may enter other heaps. When it has returned this is
-    /// a [`safepoint`](Cx::safepoint): have no lock then that other mutators or destructors
-    /// take.
+    /// Runs `blocking` outside the heap, so that this thread delays no collection while it
+    /// blocks. The closure may enter other heaps. After it has returned, `park` is a
+    /// [`safepoint`](Cx::safepoint), with the same risk of deadlock for a thread that then
+    /// holds a lock.
     ///
-    /// Who waits for threads that use the same heap must be parked, or they wait for each
-    /// other when one of them collects. `std::thread::scope` waits for its threads also
-    /// while it unwinds: if the thread that calls it has a context, the whole of it belongs
-    /// into a `park`, or nothing in it may panic while that context is inside.
+    /// A thread that waits for threads that use the same heap must be parked, or they wait
+    /// for each other when one of them collects. `std::thread::scope` waits for its threads
+    /// also while it unwinds: if the thread that calls it has a context, the whole call
+    /// belongs into a `park`, or nothing in it may panic while that context is inside.
     ///
     /// # Panics
     ///
     /// If the closure returns a `Cx` (which is then dropped). If a destructor of a heap
-    /// object calls it, with a context that it found.
+    /// object calls it, with a context that it found in a thread-local.
     ///
     /// # Aborts
     ///
-    /// If the closure leaves a `Cx` behind in a place where it lives on: then
-    /// this context can never step back inside (X1), and must not be seen again
-    /// by anyone who catches the panic.
+    /// If the closure stores a `Cx` in a place that outlives it: this context could then
+    /// never step back inside, and a caller that catches a panic must not see it again.
     pub fn park<R>(&mut self, blocking: impl FnOnce() -> R) -> R {
-        // SAFETY: `&mut self`: nobody uses the mutator, and nobody else can name it before
+        // SAFETY: `&mut self`: the mutator is not in use, and no other code can name it before
         // `back` has brought it inside again. A destructor that has found another context of
         // this thread cannot use it: that one is parked.
         unsafe { self.mutator.step_out() };
@@ -509,13 +526,15 @@ impl Cx {
     #[inline(always)]
     pub(crate) unsafe fn before_change<T: Trace>(&self, cell: &T) {
         if T::NEEDS_TRACE && self.mutator.marking().is_some() {
-            // SAFETY: an incremental mark phase is under way; the rest is forwarded from the caller.
+            // SAFETY: an incremental mark phase is under way; the rest is forwarded from the
+            // caller.
             unsafe { self.report(cell) };
         }
     }
 
-    /// Reports what a cell holds, while an incremental mark phase is under way. (A call with a slice would take one register more from its callers, which
-    /// are the hot loops of interpreters.)
+    /// Reports what a cell holds, while an incremental mark phase is under way. (A call with a
+    /// slice would take one register more from its callers, which are the hot loops of
+    /// interpreters.)
     ///
     /// # Safety
     ///
@@ -544,10 +563,10 @@ impl Cx {
 impl Drop for Cx {
     fn drop(&mut self) {
         debug_assert!(self.mutator.is_running(), "X1");
-        // SAFETY: the mutator is dropped next; `&mut self`: nobody uses it.
+        // SAFETY: the mutator is dropped next; `&mut self`: it is not in use.
         unsafe { self.mutator.leave() };
         INSIDE.with(|inside| inside.set(false));
-        // Taken while outside: a tether that drops inside abandons the mutator.
+        // Taken while outside: an exit guard that drops inside abandons the mutator.
         // The thread-local may be gone when a thread ends.
         let _ = EXIT_GUARD.try_with(RefCell::take);
     }
@@ -568,19 +587,20 @@ impl Drop for Reenter<'_> {
             stranded();
         }
         let mutator = &self.0.mutator;
-        // While outside: it replaces a tether of this very mutator.
+        // While outside: the new exit guard replaces one of this very mutator.
         let untied = tie(mutator);
         mutator.enter();
         drop(untied);
     }
 }
 
-/// Has the heap told if the thread ends while the mutator is inside (X2).
+/// Puts an exit guard in the thread-local, which tells the heap if the thread ends while the
+/// mutator is inside (X2).
 ///
-/// In a destructor of a thread-local there may be no place for the tether any more: the thread is
-/// nearly at its end, and will not tell anyone when it is. Then the tether comes back, for the
-/// caller to drop while inside, which says so now. The context can be used and dropped all the
-/// same; while it is inside, others do not collect.
+/// In a destructor of a thread-local that place may be gone already, and nothing would tell the
+/// heap when the thread ends. Then the guard is returned, and the caller drops it while inside,
+/// which tells the heap now. The context can be used and dropped all the same; while it is
+/// inside, other mutators do not collect.
 #[must_use]
 fn tie(mutator: &Mutator) -> Option<ThreadExitGuard> {
     let mut exit_guard = Some(mutator.exit_guard());
@@ -593,11 +613,11 @@ fn tie(mutator: &Mutator) -> Option<ThreadExitGuard> {
     }
 }
 
-/// The end of a process whose `park` closure left its thread inside a heap.
+/// Ends a process whose `park` closure left its thread inside a heap.
 ///
-/// A panic would not do: whoever catches it has two contexts that he can name,
-/// of which one is outside its heap and hands out handles all the same, or both
-/// are inside and handles of two heaps meet.
+/// A panic is not enough: code that catches it could name two contexts, of which either
+/// one is outside its heap and hands out handles all the same, or both are inside and
+/// handles of two heaps meet.
 #[cold]
 #[inline(never)]
 fn stranded() -> ! {
@@ -621,8 +641,8 @@ impl<'c, 's> ShadowGuard<'_, 'c, 's> {
 impl Drop for ShadowGuard<'_, '_, '_> {
     fn drop(&mut self) {
         let mutator = self.scope.mutator();
-        // `mem::swap` may have put another heap's context in our place; its
-        // stack is not ours to cut.
+        // `mem::swap` may have put another heap's context in our place, whose
+        // stack must not be cut.
         if mutator.id() == self.mutator_id {
             mutator.shadow_truncate(self.height);
         }

@@ -1,11 +1,12 @@
-//! What can go wrong: running out of memory, and a heap that is not whole.
+//! The errors of this crate: memory was refused ([`AllocError`]), a check of the heap found a
+//! fault ([`VerifyError`]), or the heap cannot be inspected ([`ContextLeaked`]).
 
 use core::fmt;
 
 pub use heap_gc::{BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 
-/// An allocation that the heap's limit or the operating system refused. It
-/// carries the value that could not be allocated.
+/// An allocation was refused, by the heap's limit or by the operating system, or because
+/// the object would be too large for any heap. Carries the value that could not be allocated.
 #[derive(thiserror::Error)]
 #[error("{reason}")]
 pub struct AllocError<T = ()> {
@@ -16,7 +17,7 @@ pub struct AllocError<T = ()> {
 }
 
 impl<T> AllocError<T> {
-    /// Drops the value, keeps the reason.
+    /// Drops the value and keeps the reason.
     #[must_use]
     pub fn without_value(self) -> AllocError {
         AllocError { value: (), reason: self.reason }

@@ -1,4 +1,4 @@
-//! [`Gc`]: the handle. One word, `Copy`, free to follow.
+//! [`Gc`]: the handle. One word, `Copy`, followed at no cost.
 //!
 //! * H1: a `Gc<'gc, T>` exists only while its thread is inside the heap: `'gc`
 //!   borrows the [`Cx`](crate::Cx), and every way to reach a safepoint takes
@@ -22,8 +22,14 @@ use crate::trace::Payload;
 
 /// A handle to an object in a heap, valid until the next safepoint.
 ///
-/// It dereferences to its payload at no cost and is one machine word whatever
-/// `T` is: slices and strings keep their length in the heap.
+/// It dereferences to its payload at no cost. It is one machine word, also for slices and
+/// strings, whose length is in the heap; so is `Option<Gc>`.
+///
+/// `'gc` is the region: the time from one safepoint to the next. It borrows the
+/// [`Cx`](crate::Cx). A [`Root`](crate::Root) or a [`Local`](crate::Local) holds an object
+/// across safepoints.
+///
+/// `==` and hashing compare payloads; [`Gc::ptr_eq`] and [`Gc::addr`] compare identities.
 #[repr(transparent)]
 pub struct Gc<'gc, T: ?Sized> {
     object: NonNull<u8>,
@@ -58,7 +64,7 @@ impl<'gc, T: ?Sized> Gc<'gc, T> {
         self.object
     }
 
-    /// The object's address. It never changes while the object lives, so it may
+    /// The object's address. It never changes while the object lives, so it can
     /// be hashed.
     #[inline(always)]
     #[must_use]
@@ -66,7 +72,7 @@ impl<'gc, T: ?Sized> Gc<'gc, T> {
         self.object.addr().get()
     }
 
-    /// Whether both handles name the same object.
+    /// Whether both handles lead to the same object.
     #[inline(always)]
     #[must_use]
     pub fn ptr_eq(self, other: Self) -> bool {
@@ -75,7 +81,7 @@ impl<'gc, T: ?Sized> Gc<'gc, T> {
 }
 
 impl<'gc, T: ?Sized + Payload> Gc<'gc, T> {
-    /// The payload, for as long as the handle's region.
+    /// The payload, borrowed for the whole region of the handle.
     #[inline(always)]
     #[must_use]
     #[expect(

@@ -23,16 +23,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: no limit, growth by 175 %, 4 MiB before the first
-    /// collection, marking on the collecting thread only, no background thread.
+    /// The defaults: no limit, growth by 175 %, 4 MiB before the first collection,
+    /// marking in one stop and on the collecting thread only, no background sweeping,
+    /// huge pages. With these a heap starts no thread.
     #[must_use]
     pub fn new() -> Self {
         Config::default()
     }
 
-    /// A hard limit on the bytes that the heap takes from the system for
-    /// objects. Allocations beyond it fail with an
-    /// [`AllocError`](crate::AllocError); they never abort.
+    /// A hard limit on the bytes of the pages that the heap uses for objects and stacks
+    /// (by default there is none). The `try_` functions fail with an
+    /// [`AllocError`](crate::AllocError) beyond it, the others panic; none aborts. The
+    /// heap's own tables do not count.
     #[must_use]
     pub fn max_heap_bytes(mut self, bytes: usize) -> Self {
         self.config.max_heap_bytes = Some(bytes);
@@ -40,48 +42,53 @@ impl Config {
     }
 
     /// How much the heap may grow over what the last collection kept before the
-    /// next one is due, in percent. (Go: `GOGC`.)
+    /// next one is due, in percent of what was kept: at 100 it may double. The default is
+    /// 175. (Go: `GOGC`.)
     #[must_use]
     pub fn growth_percent(mut self, percent: u32) -> Self {
         self.config.growth_percent = percent;
         self
     }
 
-    /// No collection is due below this many bytes.
+    /// The size of the heap, in bytes, below which no collection is due. The default is
+    /// 4 MiB.
     #[must_use]
     pub fn min_heap_bytes(mut self, bytes: usize) -> Self {
         self.config.min_heap_bytes = bytes;
         self
     }
 
-    /// How many may mark beside the collecting thread: so many helper threads are
-    /// started when a mark phase is long enough for them, and mutators that are blocked for
-    /// the collection may take their places when they are there first. With none,
-    /// collections are deterministic and the heap starts no thread.
+    /// The largest number of threads that mark beside the collecting one (0 by default). The
+    /// heap starts that many helper threads when a mark phase is long enough for them.
+    /// Mutators that are blocked by the collection may mark in their place, if they are there
+    /// first. With 0 the collecting thread marks alone, the order of marking is
+    /// deterministic, and the heap starts no thread for marking.
     #[must_use]
     pub fn mark_threads(mut self, threads: usize) -> Self {
         self.config.mark_threads = threads;
         self
     }
 
-    /// Whether a background thread sweeps after a collection, beside the lazy
-    /// sweeping that allocation does anyway.
+    /// Whether a background thread sweeps after a collection (off by default), beside the
+    /// lazy sweeping that allocation does anyway. The heap starts the thread.
     #[must_use]
     pub fn background_sweep(mut self, on: bool) -> Self {
         self.config.background_sweep = on;
         self
     }
 
-    /// A collection that is due stops the program for no longer than about `slice` at a
-    /// time (by default it stops until everything reachable is marked). Between two
-    /// stops the program runs on: it pays for its changes to cells ([`GcCell::set`] and
-    /// the like report what they overwrite), and what dies meanwhile is kept until the
-    /// next collection. Each stop gets something done, however short the slice. A stop is
-    /// longer by what cannot be divided (roots, weak tables, one object without a tail), and
-    /// when the heap has outgrown its goal or comes near its limit.
+    /// Incremental marking: a collection that is due marks in several stops of about `slice`
+    /// each. (By default it marks everything reachable in one stop.)
     ///
-    /// [`Cx::collect`] and a collection that is asked for, also by an allocation that was
-    /// refused, stop until they are done.
+    /// Between two stops the program runs. Its changes to cells then cost more
+    /// ([`GcCell::set`] and the other functions that change a cell report what they
+    /// overwrite), and objects that become unreachable during the mark phase are kept until
+    /// the next collection. Each stop makes progress, however short the slice. A stop is
+    /// longer than the slice by work that cannot be divided (roots, weak tables, one object
+    /// without a tail), and when the heap has outgrown its goal or comes near its limit.
+    ///
+    /// [`Cx::collect`] and a requested collection stop the program until they are done; an
+    /// allocation that was refused requests one.
     ///
     /// ```
     /// use std::time::Duration;
@@ -97,14 +104,15 @@ impl Config {
         self
     }
 
-    /// Collect at every safepoint and overwrite freed memory: for tests.
+    /// Whether to collect at every safepoint and overwrite freed memory (off by default).
+    /// For tests.
     #[must_use]
     pub fn stress(mut self, on: bool) -> Self {
         self.config.stress = on;
         self
     }
 
-    /// Whether to ask the system for huge pages (on by default).
+    /// Whether to advise the operating system to use huge pages (on by default).
     #[must_use]
     pub fn huge_pages(mut self, on: bool) -> Self {
         self.config.huge_pages = on;
@@ -112,9 +120,9 @@ impl Config {
     }
 }
 
-/// A garbage-collected heap. Cheap to clone; all clones are the same heap.
+/// A garbage-collected heap. A clone is cheap, and is the same heap.
 ///
-/// Many heaps may live in one process; they share nothing.
+/// A process may have many heaps; they share no memory and no locks.
 #[derive(Clone)]
 pub struct Heap {
     shared: Arc<HeapState>,
@@ -128,8 +136,8 @@ impl Heap {
         Heap { shared: HeapState::new(config.config) }
     }
 
-    /// A new, empty heap that takes its memory from `os`: for tests of how a program
-    /// behaves when memory runs out, and for platforms of your own.
+    /// A new, empty heap that takes its memory from `os`: for tests of a program that runs
+    /// out of memory, and for platforms that the library does not support itself.
     ///
     /// ```
     /// use heap_api::os::{Failure, SimOs};
@@ -158,8 +166,8 @@ impl Heap {
     }
 
     /// Enters the heap: this thread becomes a mutator until the [`Cx`] drops.
-    /// Entering is a [`safepoint`](Cx::safepoint): have no lock then that other mutators or
-    /// destructors take.
+    /// Entering is a [`safepoint`](Cx::safepoint), which may wait for other mutators and run
+    /// destructors: a thread that enters while it holds a lock that these take can deadlock.
     ///
     /// # Panics
     ///
@@ -177,17 +185,17 @@ impl Heap {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// What the heap did so far.
+    /// Counts and times of what the heap has done since it was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 
-    /// What the heap holds, by type and size of slot, the most bytes first. The
-    /// types without handles and without destructors share one row per size; those
-    /// of them below 16 bytes share slots, which the row `tiny` counts. Garbage that
-    /// no collection has found yet counts. Waits until all mutators are at safepoints;
-    /// completes a collection that is under way.
+    /// The objects in the heap by type and slot size, the row with the most bytes first.
+    /// Types without handles and without destructors share one row per size; those of them
+    /// below 16 bytes share slots, which the row `tiny` counts. Garbage that no collection
+    /// has found yet is included. Waits until all mutators are at safepoints, and completes
+    /// a collection that is under way.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -203,20 +211,21 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// If a context of the heap was leaked: what its thread has in its caches is not known.
+    /// If a context of the heap was leaked: the contents of its mutator cache are not known.
     ///
     /// # Panics
     ///
-    /// If the calling thread is inside a heap (it would wait for itself).
+    /// If the calling thread is inside any heap, this one or another, or runs a destructor of
+    /// a heap object.
     pub fn class_histogram(&self) -> Result<Vec<HistogramRow>, ContextLeaked> {
         drop(Cx::attach(self));
         self.shared.class_histogram()
     }
 
-    /// Where the memory is and what it holds, by type and size of slot. Stops nobody
-    /// and waits for nobody: the numbers are consistent with each other while mutators
-    /// run ([`HeapUsage::adds_up`]). What a mutator has been handed out of a span that
-    /// it still allocates from is counted when it is done with the span.
+    /// The memory of the heap in bytes, and its objects by type and slot size. Neither stops
+    /// mutators nor waits for them, and yet the numbers are consistent with each other
+    /// ([`HeapUsage::adds_up`]). Objects in a span that a mutator still allocates from are
+    /// counted when the mutator has finished with the span.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -235,12 +244,15 @@ impl Heap {
         self.shared.usage()
     }
 
-    /// Asks for a collection at the next safepoint, from any thread: contexts of
-    /// the heap say so in [`Cx::should_yield`] from now on, until one of them
-    /// collects. One that has begun to mark does not count: what was dropped before
-    /// this call will be garbage. Also the way to make a mutator look up from its
-    /// work. Who uses it so reads what is asked of it after whatever collects, entering and
-    /// parking included: [`Cx::should_yield`] says no afterwards.
+    /// Requests a collection at the next safepoint; any thread may call it. From now on
+    /// [`Cx::should_yield`] returns `true` in all contexts of the heap, until one of them
+    /// collects. A collection that has begun to mark does not answer the request, so
+    /// objects that were unreachable before this call are found to be garbage.
+    ///
+    /// A program may also use it to interrupt its mutators: one that sees
+    /// [`Cx::should_yield`] goes to a safepoint and then reads a flag of the program's own.
+    /// It has to read that flag after every operation that may collect, entering and parking
+    /// included, because [`Cx::should_yield`] returns `false` afterwards.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -257,13 +269,13 @@ impl Heap {
         self.shared.request_collection();
     }
 
-    /// Gives all memory that holds no objects back to the system, after sweeping
+    /// Gives all memory that holds no objects back to the operating system, after sweeping
     /// what the last collection left to sweep (on this thread, destructors of dead
-    /// objects included). Returns the bytes given back. Mutators run on.
+    /// objects included). Returns the number of bytes given back. Does not stop mutators.
     ///
-    /// The heap does so by itself, within reason, when it has become smaller; this
-    /// is for a program that knows it will be idle. Collect first to give back
-    /// what is garbage now.
+    /// The heap gives memory back by itself, at a limited rate, when it has become smaller;
+    /// this function is for a program that knows it will be idle. Collect first to give back
+    /// the memory of objects that are unreachable now.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -281,31 +293,36 @@ impl Heap {
         self.shared.release_idle()
     }
 
-    /// Checks every invariant of the heap, after completing a collection that is under
-    /// way. Waits until all mutators are at safepoints; call it from a thread that is not
-    /// inside, or through [`Cx::verify`].
+    /// Checks every invariant of the heap's own structures, after completing a collection
+    /// that is under way. Waits until all mutators are at safepoints. A thread that is inside
+    /// the heap uses [`Cx::verify`] instead.
     ///
     /// # Errors
     ///
-    /// Says which invariant is broken, and where; or that nothing was checked, because a
-    /// context of the heap was leaked.
+    /// [`VerifyError::Broken`] names the first invariant that does not hold;
+    /// [`VerifyError::Unchecked`] means that nothing was checked, because a context of the
+    /// heap was leaked.
     ///
     /// # Panics
     ///
-    /// If the calling thread is inside a heap (it would wait for itself).
+    /// If the calling thread is inside any heap, this one or another, or runs a destructor of
+    /// a heap object.
     pub fn verify(&self) -> Result<(), VerifyError> {
         Cx::attach(self).verify()
     }
 }
 
 impl Cx {
-    /// Checks every invariant of the heap, at a safepoint, after completing a collection
-    /// that is under way.
+    /// Checks every invariant of the heap's own structures, at a safepoint, after completing
+    /// a collection that is under way.
     ///
     /// # Errors
     ///
-    /// Says which invariant is broken, and where; or that nothing was checked, because a
-    /// context of the heap was leaked.
+    /// As [`Heap::verify`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::collect`].
     pub fn verify(&mut self) -> Result<(), VerifyError> {
         self.verify_now()
     }

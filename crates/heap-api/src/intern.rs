@@ -2,10 +2,10 @@
 //!
 //! The classic use is a language's string table. After each mark phase the
 //! collector removes the entries whose objects were not reached; an entry that
-//! is found while marking is under way is kept (I2): finding is reaching. The table is
-//! touched by a thread that is inside and holds the set, or by the collector (I3).
+//! is found while marking is under way is kept (I2): to find an object is to reach it. Only a
+//! thread that is inside and holds the set, or the collector, accesses the table (I3).
 //!
-//! * I4: whoever holds the set can reach its objects. So it goes to another
+//! * I4: a thread that holds the set can reach its objects. So the set goes to another
 //!   thread only if these may be shared.
 
 use core::marker::PhantomData;
@@ -18,14 +18,16 @@ use crate::gc::Gc;
 use crate::heap::Heap;
 use crate::trace::{Payload, Share};
 
-/// A hash set of objects, found by content, weak in all its entries.
+/// A hash set that finds objects by content and keeps none of them alive: a weak table, such
+/// as a language's string table. A collection removes the entries of objects that are
+/// reachable from nowhere else.
 ///
-/// An entry goes with its object's memory: one for an object so small that it shares
-/// its slot (fewer than 16 bytes, no handles, no destructor) may outlive the last
-/// handle to it, as long as a neighbour lives.
+/// An entry lives as long as its object's slot. An object so small that it shares a slot
+/// (fewer than 16 bytes, no handles, no destructor) may therefore be found after its last
+/// handle is gone, as long as a neighbour in the slot lives.
 ///
-/// The caller brings the hash function; it must give equal hashes to equal
-/// contents. The set belongs to one heap and is used by one mutator at a time.
+/// The caller computes the hashes; equal contents need equal hashes. A set belongs to one
+/// heap and is used by one mutator at a time.
 ///
 /// ```
 /// use heap_api::{Config, Heap, InternSet};
@@ -59,8 +61,9 @@ impl<T: ?Sized + Payload> InternSet<T> {
         InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
     }
 
-    /// The object with this hash for which `same` holds. While an incremental mark phase is under way, what
-    /// `same` is shown is kept alive until the next collection (I2).
+    /// An object with this hash for which `same` returns `true`. While an incremental mark
+    /// phase is under way, every object that is passed to `same` is kept alive until the next
+    /// collection.
     ///
     /// # Panics
     ///
@@ -80,7 +83,8 @@ impl<T: ?Sized + Payload> InternSet<T> {
         Some(unsafe { Gc::from_object(found) })
     }
 
-    /// Adds an object, also if the set has an equal one: then `find` finds either.
+    /// Adds an object. If the set has an equal one it has both afterwards, and
+    /// [`InternSet::find`] returns either.
     ///
     /// # Panics
     ///
@@ -91,7 +95,11 @@ impl<T: ?Sized + Payload> InternSet<T> {
         unsafe { self.table.insert(cx.mutator(), hash, value.object()) };
     }
 
-    /// Finds an object, or makes one and adds it.
+    /// Finds an object as [`InternSet::find`] does, or makes one and adds it.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap; and if `make` panics.
     pub fn find_or_insert<'gc>(
         &mut self,
         cx: &'gc Cx,
@@ -107,14 +115,22 @@ impl<T: ?Sized + Payload> InternSet<T> {
         made
     }
 
-    /// Number of entries. Entries whose objects die are gone after the
-    /// collection that finds them dead.
+    /// The number of entries. An entry whose object has become unreachable counts until the
+    /// next collection.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
     #[must_use]
     pub fn len(&self, cx: &Cx) -> usize {
         self.table.len(cx.mutator())
     }
 
     /// Whether the set has no entries.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap.
     #[must_use]
     pub fn is_empty(&self, cx: &Cx) -> bool {
         self.len(cx) == 0

@@ -1,10 +1,10 @@
 //! A garbage-collected heap for language runtimes.
 //!
-//! A [`Heap`] is entered by a thread, which gives it a [`Cx`]. Through `&Cx` it
-//! allocates and follows handles ([`Gc`]); through `&mut Cx` it reaches
-//! safepoints, where the heap may collect. A handle borrows the `Cx`, so the two
-//! cannot overlap: unrooted handles *xor* safepoint. What must survive a
-//! safepoint is held in a [`Root`] or a [`Local`].
+//! A thread enters a [`Heap`] and gets a [`Cx`]. Through `&Cx` it allocates and
+//! follows handles ([`Gc`]); through `&mut Cx` it reaches safepoints, where the heap
+//! may collect. A handle borrows the `Cx`, so a program has either unrooted handles
+//! or a safepoint, never both at once. A [`Root`] or a [`Local`] holds what must
+//! survive a safepoint.
 //!
 //! ```
 //! use heap_api::{Config, Cx, Gc, Heap, Root, GcCell, Trace};
@@ -31,8 +31,8 @@
 //!
 //! # Layers, bottom-up
 //!
-//! A module uses only modules to its left; those in parentheses are one knot of
-//! mutually aware data. A test checks it.
+//! A module uses only modules to its left; those in parentheses use each other. A test
+//! checks it.
 //!
 //! ```text
 //! layers: (trace gc) error (cell root intern cx heap stack) zeroed

@@ -18,7 +18,7 @@ use crate::trace::{Payload, Share};
 
 /// An owned handle that keeps its object alive across safepoints.
 ///
-/// It may be stored anywhere, cloned and dropped anywhere, also after the heap
+/// It may be stored, cloned and dropped anywhere, also after the heap
 /// is gone. It goes to another thread only if its object may be shared
 /// ([`Share`]).
 ///
@@ -32,9 +32,9 @@ use crate::trace::{Payload, Share};
 /// assert_eq!(&*name.get(&cx), "kept");
 /// ```
 ///
-/// Inside a heap object (as an [`Opaque`](crate::Opaque) field) a root makes
-/// its target immortal for as long as the holder lives: the collector does not
-/// see through it.
+/// Inside a heap object (as an [`Opaque`](crate::Opaque) field) a root keeps
+/// its target alive until the object that holds it is swept. The collector does not
+/// trace through a root, so a cycle with a root in it is never freed.
 pub struct Root<T: ?Sized> {
     entry: RootEntry,
     target: PhantomData<*const T>,
@@ -65,7 +65,7 @@ impl<T: ?Sized + Payload> Root<T> {
         unsafe { Gc::from_object(self.entry.object()) }
     }
 
-    /// Makes the root name another object of the same type.
+    /// Makes the root hold another object of the same type.
     ///
     /// # Panics
     ///
@@ -91,11 +91,11 @@ impl<T: ?Sized> fmt::Debug for Root<T> {
     }
 }
 
-/// Invariant in `'s`: two scopes never unify.
+/// Invariant in `'s`: the compiler never takes two scopes for one.
 type Brand<'s> = PhantomData<fn(&'s ()) -> &'s ()>;
 
-/// A scope for [`Local`]s, made by [`Cx::scope`]. It is the `Cx` inside the
-/// scope (it dereferences to it).
+/// A scope for [`Local`]s, made by [`Cx::scope`]. It dereferences to the [`Cx`], and is used
+/// in its place inside the scope.
 #[derive(Debug)]
 pub struct Scope<'c, 's> {
     cx: &'c mut Cx,
@@ -107,7 +107,7 @@ impl<'c, 's> Scope<'c, 's> {
         Scope { cx, brand: PhantomData }
     }
 
-    /// Keeps an object alive until the scope ends; one store.
+    /// Keeps an object alive until the scope ends, at the cost of one store.
     #[inline]
     pub fn keep<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Local<'s, T::At<'static>> {
         // SAFETY: a handle of the region that this thread is in leads to a live object of its
@@ -136,8 +136,8 @@ impl DerefMut for Scope<'_, '_> {
     }
 }
 
-/// A handle on the shadow stack, alive until its [`Scope`] ends. `Copy`, and
-/// free of reference counts.
+/// A handle on the shadow stack that keeps its object alive until its [`Scope`] ends. It is
+/// `Copy` and has no reference count.
 pub struct Local<'s, T: ?Sized> {
     object: core::ptr::NonNull<u8>,
     mutator: u64,
@@ -158,7 +158,7 @@ impl<T: ?Sized + Payload> Local<'_, T> {
     ///
     /// # Panics
     ///
-    /// If `cx` is not the context the local was kept in.
+    /// If `cx` is not the context in which [`Scope::keep`] made the local.
     #[inline]
     #[track_caller]
     pub fn get<'gc>(self, cx: &'gc Cx) -> Gc<'gc, T::At<'gc>> {

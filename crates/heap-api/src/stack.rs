@@ -1,28 +1,28 @@
 //! Memory for the stacks of a virtual machine, from the heap's pages and not
-//! garbage collected: [`StackBlock`], raw, and [`GcStack`], a growing stack of values
+//! garbage collected: [`StackBlock`] is raw memory, [`GcStack`] a growing stack of values
 //! that may hold handles.
 //!
-//! Blocks come from a per-mutator cache in powers of two, so a stack that is full
-//! moves to one twice as large at once and its old memory is used again at once.
-//! They count against the heap's limit.
+//! Blocks come in powers of two, from a cache per mutator: a stack that is full moves to
+//! a block twice as large, and its old block can be used again at once. They count
+//! against the heap's limit.
 //!
 //! A `GcStack` is a field of a heap object, or a local variable between two
 //! safepoints, like any other value with handles. The collector sees it through its
 //! owner:
 //!
 //! * SV1: the first `len` values are initialised; they and no others are traced, read
-//!   or handed out. What lies above may be of a region that is over.
-//! * SV2: the values move only in [`GcStack::try_reserve`] and [`GcStack::shrink`], and
-//!   not while a [`GcStackWindow`] is open. That is asked in the moment of the move: a
-//!   destructor may have opened one while the memory was got (SV5).
+//!   or handed out. What lies above may be of a region that has ended.
+//! * SV2: the values move only where the stack grows or shrinks its memory, and not while
+//!   a [`GcStackWindow`] is open. That is checked at the moment of the move: a destructor
+//!   may have opened one while the memory was allocated (SV5).
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
-//! * SV4: whatever takes values away or replaces them takes a `&Cx` and runs the write
-//!   barrier for the stack as a whole before, a window when it is opened, as
+//! * SV4: every function that removes or replaces values takes a `&Cx` and first runs the
+//!   write barrier for the stack as a whole; a window does so when it is opened, as
 //!   [`GcRefCell`](crate::GcRefCell) does (B3). No window lives across a safepoint.
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
 //!   a thread-local and make this very stack grow. A destructor that runs while memory
-//!   is got is such code, so heights and windows are looked at again afterwards.
+//!   is allocated is such code, so heights and windows are checked again afterwards.
 
 use core::cell::Cell;
 use core::fmt;
@@ -38,8 +38,8 @@ use crate::trace::{Trace, Tracer};
 
 /// A block of raw memory for a stack, aligned to its size up to 8 KiB.
 ///
-/// Its owner says when it is free: it is not collected and nothing in it is looked
-/// at, so handles in it keep nothing alive. It may be dropped anywhere, on any
+/// The block is freed when it is dropped. It is not collected, and the collector does not
+/// look into it, so handles in it keep nothing alive. It may be dropped anywhere, on any
 /// thread, also as part of a heap object and after the heap. [`StackBlock::release`]
 /// is faster.
 ///
@@ -58,7 +58,8 @@ use crate::trace::{Trace, Tracer};
 pub struct StackBlock(heap_gc::StackBlock);
 
 impl StackBlock {
-    /// The block as uninitialised values of type `T`, as many as fit.
+    /// The block as uninitialised values of type `T`, as many as fit. It does not compile for
+    /// types of size 0 and for those aligned to more than 1 KiB.
     #[must_use]
     pub fn slots_mut<T: Copy + 'static>(&mut self) -> &mut [MaybeUninit<T>] {
         const { assert!(align_of::<T>() <= MIN_ALIGN && size_of::<T>() > 0) };
@@ -95,12 +96,17 @@ const MIN_ALIGN: usize = 1 << 10;
 
 impl Cx {
     /// A block of at least `bytes` bytes for a stack: a power of two from 1 KiB to
-    /// 32 KiB, beyond that whole pages of 8 KiB. The contents are arbitrary.
+    /// 32 KiB, beyond that whole pages of 8 KiB. The contents are uninitialised.
     ///
     /// # Errors
     ///
     /// When the heap's limit or the system refuses the memory. A collection may make
     /// room.
+    ///
+    /// # Panics
+    ///
+    /// May panic if a destructor of a heap object calls it, with a context that it found in a
+    /// thread-local.
     #[inline]
     pub fn try_stack_block(&self, bytes: usize) -> Result<StackBlock, OutOfMemory> {
         self.mutator().stack_block(bytes).map(StackBlock)
@@ -109,9 +115,9 @@ impl Cx {
 
 /// A stack of plain values and handles, for the values of an interpreter.
 ///
-/// It is empty and owns no memory at first, doubles when it is full, and returns its
-/// memory when it is dropped or swept. As a field of a heap object its values are
-/// kept alive, from the bottom up to its height.
+/// A new stack is empty and has no memory. A full one doubles its memory, and a stack
+/// returns its memory when it is dropped or swept. In a field of a heap object it keeps
+/// alive what its values lead to, from the bottom up to its height.
 ///
 /// ```
 /// use heap_api::{Config, Gc, Heap, GcStack, Trace};
@@ -174,21 +180,21 @@ impl<T> GcStack<T> {
         }
     }
 
-    /// Its height.
+    /// The height of the stack: the number of values.
     #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len.get()
     }
 
-    /// Whether it is empty.
+    /// Whether the stack has no values.
     #[inline(always)]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len.get() == 0
     }
 
-    /// The height up to which it need not grow.
+    /// The number of values for which the stack has memory.
     #[inline(always)]
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -199,8 +205,8 @@ impl<T> GcStack<T> {
     ///
     /// # Safety
     ///
-    /// They are not used when the block may have changed: no user code runs before (SV5),
-    /// or a window is open (SV2).
+    /// The cells are not used after the block may have changed: no user code runs while they
+    /// are in use (SV5), or a window is open (SV2).
     #[inline(always)]
     unsafe fn cells(&self) -> &[Cell<T>] {
         // SAFETY: SV1: initialised; SV3: `Cell` has the layout of `T`, and all access
@@ -211,31 +217,31 @@ impl<T> GcStack<T> {
 }
 
 impl<T: Trace> GcStack<T> {
-    /// Before values are taken away or replaced (SV4).
+    /// Runs the write barrier before values are removed or replaced (SV4).
     #[inline(always)]
     fn before_change(&self, cx: &Cx) {
         if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            // SAFETY: due is it only in a mark phase. A stack is not `Share`, so only this thread
-            // reaches it, and it gives out no references to its values but as cells.
+            // SAFETY: the report is due only in a mark phase. A stack is not `Share`, so only
+            // this thread reaches it, and it gives out no references to its values but as cells.
             unsafe { cx.report(self) };
         }
     }
 }
 
 impl<T: Copy> GcStack<T> {
-    /// The value at `index`, counted from the bottom.
+    /// The value at `index`, counted from the bottom; `None` if the stack is not that high.
     #[inline(always)]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<T> {
-        // SAFETY: copies a value, and calls nobody.
+        // SAFETY: copies a value, and runs no user code.
         unsafe { self.cells() }.get(index).map(Cell::get)
     }
 
-    /// The topmost value.
+    /// The topmost value, or `None` if the stack is empty.
     #[inline(always)]
     #[must_use]
     pub fn last(&self) -> Option<T> {
-        // SAFETY: copies a value, and calls nobody.
+        // SAFETY: copies a value, and runs no user code.
         unsafe { self.cells() }.last().map(Cell::get)
     }
 }
@@ -250,7 +256,7 @@ impl<T: Copy + Trace> GcStack<T> {
     #[track_caller]
     pub fn set(&self, cx: &Cx, index: usize, value: T) {
         self.before_change(cx);
-        // SAFETY: writes a value, which is `Copy`, and calls nobody.
+        // SAFETY: writes a value, which is `Copy`, and runs no user code.
         let cells = unsafe { self.cells() };
         cells[index].set(value);
     }
@@ -277,7 +283,7 @@ impl<T: Copy + Trace> GcStack<T> {
     ///
     /// # Panics
     ///
-    /// If it is full while a [`GcStackWindow`] is open.
+    /// If the stack is full while a [`GcStackWindow`] is open.
     #[inline(always)]
     #[track_caller]
     pub fn try_push(&self, cx: &Cx, value: T) -> Result<(), AllocError<T>> {
@@ -293,7 +299,7 @@ impl<T: Copy + Trace> GcStack<T> {
         Ok(())
     }
 
-    /// Takes the topmost value.
+    /// Removes the topmost value and returns it; `None` if the stack is empty.
     #[inline(always)]
     pub fn pop(&self, cx: &Cx) -> Option<T> {
         let value = self.last()?;
@@ -302,7 +308,7 @@ impl<T: Copy + Trace> GcStack<T> {
         Some(value)
     }
 
-    /// Cuts the stack to `height`, if it is higher.
+    /// Removes the values above `height`, if there are any.
     #[inline(always)]
     pub fn truncate(&self, cx: &Cx, height: usize) {
         if height < self.len.get() {
@@ -311,7 +317,8 @@ impl<T: Copy + Trace> GcStack<T> {
         }
     }
 
-    /// Cuts the stack to `height`, or fills it up to there.
+    /// Makes the stack `height` values high: removes the values above, or adds copies of
+    /// `fill`.
     ///
     /// # Errors
     ///
@@ -334,7 +341,8 @@ impl<T: Copy + Trace> GcStack<T> {
         Ok(())
     }
 
-    /// Makes room for `additional` values on top.
+    /// Makes room for `additional` values on top: that many can be pushed without a further
+    /// allocation.
     ///
     /// # Errors
     ///
@@ -342,7 +350,7 @@ impl<T: Copy + Trace> GcStack<T> {
     ///
     /// # Panics
     ///
-    /// If there is no room while a [`GcStackWindow`] is open.
+    /// If the stack has to grow while a [`GcStackWindow`] is open.
     #[inline]
     #[track_caller]
     pub fn try_reserve(&self, cx: &Cx, additional: usize) -> Result<(), OutOfMemory> {
@@ -365,8 +373,9 @@ impl<T: Copy + Trace> GcStack<T> {
         Ok(())
     }
 
-    /// Moves to the smallest block that has room for the values: after a deep
-    /// recursion, say. (Go: `shrinkstack`, at half of what is in use.)
+    /// Moves the values to the smallest block that has room for them, if they fill half of
+    /// the present one or less: after a deep recursion, say. An empty stack returns all its
+    /// memory. (Go: `shrinkstack`.)
     ///
     /// # Errors
     ///
@@ -387,7 +396,7 @@ impl<T: Copy + Trace> GcStack<T> {
     }
 
     /// Moves the values to a block for `height` of them. Leaves them where they are if
-    /// they have become more than fit in it (SV5).
+    /// there are now more than fit in it (SV5).
     #[track_caller]
     fn move_to(&self, cx: &Cx, height: usize) -> Result<(), OutOfMemory> {
         let bytes = height.checked_mul(size_of::<T>()).ok_or(OutOfMemory::TooLarge)?;
@@ -401,8 +410,8 @@ impl<T: Copy + Trace> GcStack<T> {
         Ok(())
     }
 
-    /// Moves the values to another block, in which they fit: every move comes through
-    /// here (SV2).
+    /// Moves the values to another block, in which they fit. No other function moves them
+    /// (SV2).
     #[track_caller]
     fn exchange(&self, cx: &Cx, block: Option<heap_gc::StackBlock>) {
         self.assert_no_window();
@@ -413,7 +422,7 @@ impl<T: Copy + Trace> GcStack<T> {
         let len = self.len.get();
         assert!(len <= capacity, "SV1: the values do not fit");
         // SAFETY: `len` values in the old block, which is ours, and room for them in
-        // another; if it is 0 there may be no block.
+        // another; if `len` is 0 there may be no block.
         unsafe { base.copy_from_nonoverlapping(self.base.get(), len) };
         self.base.set(base);
         self.capacity.set(capacity);
@@ -427,9 +436,10 @@ impl<T: Copy + Trace> GcStack<T> {
         assert!(self.windows.get() == 0, "a stack cannot move while a window on it is open");
     }
 
-    /// Opens the values of the stack for fast access: a slice of cells. While it is
-    /// open the stack cannot grow beyond its capacity nor shrink its memory, so
-    /// reserve first; and no safepoint can come.
+    /// Opens a window: the values of the stack as a slice of cells, which are read and
+    /// written without further checks or barriers. While it is open the stack cannot grow
+    /// beyond its capacity or shrink its memory, so reserve first. The window borrows `cx`,
+    /// so no safepoint can come.
     ///
     /// ```
     /// use heap_api::{Config, Heap, GcStack};
@@ -456,8 +466,8 @@ impl<T: Copy + Trace> GcStack<T> {
 
 /// The values of a [`GcStack`] as cells; see [`GcStack::window`].
 ///
-/// It shows the values up to the height at which it was opened. Popping them leaves
-/// them readable here; what is pushed in their place is seen.
+/// It has the values up to the height at which it was opened. A value that is popped stays
+/// readable in the window; one that is pushed in its place is seen there.
 pub struct GcStackWindow<'a, T> {
     cells: &'a [Cell<T>],
     windows: &'a Cell<usize>,
@@ -499,9 +509,9 @@ impl<T: Copy + fmt::Debug> fmt::Debug for GcStack<T> {
 }
 
 // SAFETY: reports the values that can be read (SV1, TA1); `At` replaces their region
-// (TA2). The drop glue returns the block, which is `Send`, and looks at no value: they
+// (TA2). The drop glue returns the block, which is `Send`, and reads no value: they
 // are `Copy` (TA3, TA4). The raw read stands for `get` without asking for `Copy`:
-// tracing happens while nobody writes and no window is in use (TA5, SV4), even if one
+// tracing happens while there is no writer and no window in use (TA5, SV4), even if one
 // was leaked.
 unsafe impl<T: Trace> Trace for GcStack<T> {
     type At<'a> = GcStack<T::At<'a>>;
@@ -509,7 +519,7 @@ unsafe impl<T: Trace> Trace for GcStack<T> {
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {
         if T::NEEDS_TRACE {
-            // SAFETY: a `trace` does not allocate in the heap, so no stack moves meanwhile.
+            // SAFETY: a `trace` does not allocate in the heap, so no stack moves during it.
             for cell in unsafe { self.cells() } {
                 // SAFETY: see the impl.
                 unsafe { (*cell.as_ptr()).trace(tracer) }

@@ -1,9 +1,8 @@
-//! [`Trace`] (which handles does a value hold?) and [`Payload`] (how does it
-//! lie in the heap?).
+//! [`Trace`] says which handles a value holds, [`Payload`] how it lies in the heap.
 //!
-//! `Trace` is implemented by `#[derive(Trace)]` for sized types; `Payload` is
-//! what a [`Gc`] can point at: every `Trace` type, `[T]`, `str` and
-//! [`HeaderSlice<H, T>`](crate::HeaderSlice). Both are `unsafe` to implement by hand.
+//! `#[derive(Trace)]` implements `Trace` for sized types. A [`Gc`] can point at every
+//! `Payload`: a `Trace` type, `[T]`, `str` or [`HeaderSlice<H, T>`](crate::HeaderSlice).
+//! Both are `unsafe` to implement by hand.
 //!
 //! * TA1: `trace` reports every handle that the value holds.
 //! * TA2: `At<'a>` is the same type with its heap lifetime replaced by `'a`: it
@@ -11,7 +10,7 @@
 //! * TA3: types with a `Drop` implementation of their own hold no handles: a
 //!   destructor runs after its neighbours may have been freed.
 //! * TA4: drop glue may run on any thread, so every leaf that has some is `Send`.
-//! * TA5: a [`Tracer`] exists only where nobody writes to the values that are traced with
+//! * TA5: a [`Tracer`] exists only where there are no writers to the values that are traced with
 //!   it, so `trace` may read what a mutator may be writing at other times
 //!   ([`GcRefCell`](crate::GcRefCell)): no mutator is inside, or one reports a cell that it has to
 //!   itself ([`report`]).
@@ -46,37 +45,38 @@ use crate::gc::Gc;
 ///
 /// # Safety
 ///
-/// * TA1: [`Trace::trace`] reports, through the field types' own `trace`, every
+/// * [`Trace::trace`] reports, through the field types' own `trace`, every
 ///   `Gc` reachable from `self` without going through another `Gc`.
-/// * TA2: `At<'a>` is `Self` with the heap lifetime replaced: same layout, same
-///   invariants.
-/// * TA6: `NEEDS_TRACE` may be `false` only if there is no handle and `At<'a>` is the
+/// * [`Trace::At<'a>`](Trace::At) is `Self` with the heap lifetime replaced: same layout,
+///   same invariants.
+/// * [`Trace::NEEDS_TRACE`] may be `false` only if there is no handle and `At<'a>` is the
 ///   same type for every `'a`.
-/// * TA3: the type has no `Drop` of its own unless it holds no handle (then it
+/// * The type has no `Drop` of its own unless it holds no handle (then it
 ///   is `'static`).
-/// * TA4: dropping a value on another thread than the one that made it is sound.
+/// * Dropping a value on another thread than the one that made it is sound.
 /// * `trace` does not unwind, does not allocate in the heap and does not write.
+// TA1 to TA4, and TA6.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which handles it holds",
     note = "derive `Trace`, or wrap a foreign type without handles in `Opaque`, which asks for `Send + 'static`: destructors run on any thread"
 )]
 pub unsafe trait Trace {
-    /// The same type in another region of the program, `'a` instead of `'gc`.
-    /// From there it leads to the same types again (TA2).
+    /// The same type in another region (the time between two safepoints): with `'a` in
+    /// place of the heap lifetime `'gc`. Its own `At` leads to the same types again.
     type At<'a>: for<'b> Trace<At<'b> = Self::At<'b>> + 'a;
 
-    /// `false` promises that values of this type hold no handles at all.
+    /// Whether values of this type may hold handles. `false` promises that they hold none.
     const NEEDS_TRACE: bool;
 
     /// Reports the handles that `self` holds.
     fn trace(&self, tracer: &mut Tracer);
 
-    /// Never called. In derived implementations its body has the compiler check what it must
-    /// of the type and of each field.
+    /// Never called. In derived implementations its body makes the compiler check the type and
+    /// each field.
     #[doc(hidden)]
     fn check_fields<'a>(_: &mut Self::At<'a>) {}
 
-    /// What a derived implementation for a leaf asserts (TA3, TA4).
+    /// What a derived implementation for a leaf asserts: TA3 and TA4.
     #[doc(hidden)]
     fn assert_leaf()
     where
@@ -115,8 +115,9 @@ impl<T: ?Sized + Drop> HeapObjectsMustNotImplementDrop for T {
 #[derive(Debug)]
 pub struct HasDrop;
 
-/// Where [`Trace::trace`] reports handles. Only the collector has one, and the write
-/// barrier (TA5).
+/// The receiver of the handles that [`Trace::trace`] reports. The collector and the write
+/// barrier make one; a hand-written `trace` passes it on to its fields.
+// No value exists elsewhere: TA5.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Tracer(tracer::Tracer);
@@ -124,7 +125,7 @@ pub struct Tracer(tracer::Tracer);
 impl Tracer {
     /// # Safety
     ///
-    /// TA5: nobody writes to what is traced with it.
+    /// TA5: there are no writers to what is traced with it.
     #[inline(always)]
     unsafe fn of(tracer: &mut tracer::Tracer) -> &mut Tracer {
         // SAFETY: `Tracer` is a transparent wrapper.
@@ -160,16 +161,16 @@ pub(crate) unsafe fn report<T: Trace>(cells: &[T], edges: &mut EdgeBuffer) {
 
 /// Objects that several mutators of one heap may reach at the same time.
 ///
-/// `Sync` cannot say it: a type with handles must not be `Sync`, or a thread
-/// inside another heap could read handles out of it. Derive it with
-/// `#[derive(Trace, Share)]`: every field must be `Share`.
+/// `Sync` cannot express it: if a type with handles were `Sync`, a thread inside another
+/// heap could read handles out of it. Derive it with `#[derive(Trace, Share)]`: every field
+/// must be `Share`.
 ///
 /// # Safety
 ///
 /// All access through `&Self` is free of data races; every handle leads to a
 /// `Share` type.
 pub unsafe trait Share {
-    /// Never called. In derived implementations its body has the compiler check each field.
+    /// Never called. In derived implementations its body makes the compiler check each field.
     #[doc(hidden)]
     fn check_fields(&self) {}
 }
@@ -199,18 +200,18 @@ unsafe impl<H: Share, T: Share> Share for HeaderSlice<H, T> {}
 // SAFETY: `Sync` data without handles.
 unsafe impl<T: Send + Sync + 'static> Share for Opaque<T> {}
 
-/// What a [`Gc`] can point at: a sized [`Trace`] type, a slice, `str`, or a
-/// header with a tail.
+/// A type that a [`Gc`] can point at: a sized [`Trace`] type, a slice, `str`, or a
+/// [`HeaderSlice`]. Programs implement [`Trace`] and need not implement this.
 ///
 /// # Safety
 ///
 /// `from_thin` must rebuild the reference for the layout that the allocation
 /// functions of this crate write, and `KIND` must describe that layout.
 pub unsafe trait Payload {
-    /// The same type in another region of the program, as [`Trace::At`].
+    /// The same type in another region, as [`Trace::At`].
     type At<'a>: ?Sized + for<'b> Payload<At<'b> = Self::At<'b>> + 'a;
 
-    /// The vtable that the collector uses for objects of this type.
+    /// The functions with which the collector traces and drops objects of this type.
     const KIND: &'static ObjectKind;
 
     /// Rebuilds a reference to the payload from the address of its object.
@@ -286,9 +287,9 @@ leaf!(
     std::time::SystemTime,
 );
 
-/// Wraps a foreign type that knows nothing of this heap so that it can be a
-/// field of a heap object. It is dropped when the object is swept, on any
-/// thread: hence `Send`; it cannot hold a handle: hence `'static`.
+/// Wraps a type that does not implement [`Trace`], so that it can be a field of a heap
+/// object. The value is dropped when the object is swept, which any thread may do: hence
+/// `Send`. It cannot hold a handle: hence `'static`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opaque<T: Send + 'static>(pub T);
 
@@ -497,8 +498,8 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
     const NEEDS_TRACE: bool = true;
     #[inline(always)]
     fn trace(&self, tracer: &mut Tracer) {
-        // SAFETY: who traces a handle has it from an object of the heap that is marked, which
-        // was reachable when marking began or is new: a handle in it leads to a live object.
+        // SAFETY: a handle that is traced comes from a marked object of the heap, which was
+        // reachable when marking began or is new: a handle in it leads to a live object.
         unsafe { tracer.edge(self.object()) };
     }
 }
@@ -507,7 +508,7 @@ unsafe impl<'gc, T: ?Sized + Payload> Trace for Gc<'gc, T> {
 struct SizedKind<T>(PhantomData<T>);
 
 impl<T: Trace> SizedKind<T> {
-    // SAFETY: the functions take live `T`s; TA1 is K2; a `trace` does not unwind (contract of
+    // SAFETY: the functions take live `T`s; TA1 gives K2; a `trace` does not unwind (contract of
     // `Trace`), nothing is deferred, and destructors follow no handles and run anywhere (TA3, TA4).
     const KIND: ObjectKind = unsafe {
         ObjectKind::new(
@@ -535,7 +536,7 @@ impl<T: Trace> SizedKind<T> {
     }
 
     /// # Safety
-    /// `object` is a live `T` that nobody will use again.
+    /// `object` is a live `T` that is not used afterwards.
     unsafe fn drop_in_place(object: NonNull<u8>) {
         // SAFETY: forwarded from the caller.
         unsafe { object.cast::<T>().drop_in_place() }
@@ -593,8 +594,8 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
             .filter(|b| *b <= isize::MAX as usize)
     }
 
-    // SAFETY: as that of a sized type, for a header and elements; pieces are deferred of tails
-    // that hold handles, and these have a function for them.
+    // SAFETY: as that of a sized type, for a header and elements. Pieces are deferred only of
+    // tails that hold handles, and kinds with such tails have a function for them.
     pub(crate) const KIND: ObjectKind = unsafe {
         ObjectKind::new(
             core::any::type_name::<(H, [T; 0])>,
@@ -679,7 +680,7 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
     }
 
     /// # Safety
-    /// `object` is a live object of this layout that nobody will use again.
+    /// `object` is a live object of this layout that is not used afterwards.
     unsafe fn drop_in_place(object: NonNull<u8>) {
         let this = object.cast::<Self>().as_ptr();
         // SAFETY: header and `len` elements are initialised and dropped once.
@@ -721,7 +722,10 @@ unsafe impl Payload for str {
     }
 }
 
-/// A header and a run of elements in one object, behind a thin handle.
+/// A header and a run of elements in one object, behind a one-word handle. The length is
+/// fixed when the object is allocated ([`Cx::alloc_header_slice_copy`] and others).
+///
+/// [`Cx::alloc_header_slice_copy`]: crate::Cx::alloc_header_slice_copy
 ///
 /// ```
 /// use heap_api::{Config, Heap, HeaderSlice};

@@ -1,12 +1,12 @@
 //! Allocation of objects that read as zero: for types of which all-zero bytes are a
 //! value ([`Zeroable`]).
 //!
-//! The heap knows by span whether free slots may hold old data. So a large object
-//! in memory that never held anything is not written to at all: a sparse table
+//! The heap knows for each span whether free slots may hold old data. So a large object
+//! in memory that was never used is not written to at all: a sparse table
 //! costs what is stored in it. (Go: `needzero`.)
 //!
-//! * ZA1: a type is accepted only if zero bytes are a value of it; for a handle they
-//!   are not, for the absence of one they are (H4).
+//! * ZA1: a type is accepted only if zero bytes are a value of it. They are not a handle;
+//!   they are the `None` of an optional one (H4).
 
 use bytemuck::{Zeroable, ZeroableInOption};
 
@@ -33,7 +33,7 @@ unsafe impl<T: ?Sized> Zeroable for AtomicGcCell<'_, T> {}
 unsafe impl<T: Zeroable + Send + 'static> Zeroable for Opaque<T> {}
 
 impl Cx {
-    /// Allocates a `T` of zero bytes, in place: it never is on the stack.
+    /// Allocates a `T` of zero bytes, in place: it is never on the stack.
     ///
     /// ```
     /// use heap_api::{Config, Heap};
@@ -53,7 +53,7 @@ impl Cx {
         or_panic(self.try_alloc_zeroed())
     }
 
-    /// Allocates a `T` of zero bytes, in place.
+    /// Allocates a `T` of zero bytes, in place: it is never on the stack.
     ///
     /// # Errors
     ///
@@ -65,16 +65,16 @@ impl Cx {
         // SAFETY: zeroed below.
         let object = unsafe { self.sized_slot::<T>() };
         let object = object.map_err(|reason| AllocError { value: (), reason })?;
-        // SAFETY: a fresh slot of at least this size and alignment that nobody else
-        // knows; zero bytes are a `T` (ZA1), which lives from here on.
+        // SAFETY: a fresh slot of at least this size and alignment, to which there is no
+        // other pointer; zero bytes are a `T` (ZA1), which lives from here on.
         unsafe {
             self.mutator().zero(object, size_of::<T>());
             Ok(Gc::from_object(object))
         }
     }
 
-    /// Allocates a slice of `len` elements of zero bytes. Memory that never held
-    /// anything is not touched.
+    /// Allocates a slice of `len` elements of zero bytes. Memory that was never used is not
+    /// touched.
     ///
     /// ```
     /// use heap_api::{Config, Gc, Heap, GcCell};
@@ -105,7 +105,7 @@ impl Cx {
     ///
     /// # Errors
     ///
-    /// As [`Cx::try_alloc`]; also when the size of the slice is no `isize`.
+    /// As [`Cx::try_alloc`]; also when the slice has more than `isize::MAX` bytes.
     #[inline]
     pub fn try_alloc_slice_zeroed<'gc, T: Trace<At<'gc> = T> + Zeroable>(
         &'gc self,
@@ -158,8 +158,8 @@ impl Cx {
         // The slot is this large: its allocation computed the same.
         let bytes = HeaderSliceLayout::<H, T>::TAIL + len * size_of::<T>();
         let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
-        // SAFETY: a fresh slot of `bytes` bytes that nobody else knows; zero bytes
-        // are elements (ZA1), and length and header are written before it is seen.
+        // SAFETY: a fresh slot of `bytes` bytes, to which there is no other pointer; zero
+        // bytes are elements (ZA1), and length and header are written before there is a handle.
         unsafe {
             self.mutator().zero(object, bytes);
             (&raw mut (*layout).len).write(len);
