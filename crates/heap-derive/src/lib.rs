@@ -1,18 +1,18 @@
 //! `#[derive(Trace)]` and `#[derive(Share)]` for `heap-api`, which re-exports
 //! them and documents the traits.
 //!
-//! The output is `unsafe impl`, so it must hold whatever the program around it does: attribute
+//! The output is `unsafe impl`, so it must be sound whatever the program around it does: attribute
 //! macros that change the item after the derive has seen it, type macros that expand to something
 //! else each time, a crate that calls itself `core` or `heap_api`.
 //!
 //! * DR1: everything about a field is inferred from the field, which a pattern binds by
 //!   reference. No token of its type is repeated.
-//! * DR2: what the compiler has to check is asked for by a method of the very trait that is
-//!   implemented: by its own bounds (`assert_leaf`, `assert_no_drop`), or by bounds on the same
-//!   path as the implementation's, in a method of the implementation, under its bounds. Other
-//!   names are there for convenience: whatever they mean, the check is complete without them.
-//!   Each implementation has a method of its trait, so no other unsafe trait, `Send` say, can be
-//!   implemented under our trait's name.
+//! * DR2: a method of the very trait that is implemented demands what the compiler has to check:
+//!   by its own bounds (`assert_leaf`, `assert_no_drop`), or by bounds on the same path as the
+//!   implementation's, in a method of the implementation, under its bounds. Other names are there
+//!   for convenience: whatever they mean, the check is complete without them. Each implementation
+//!   has a method of its trait, so no other unsafe trait (`Send`, for example) can be implemented
+//!   under our trait's name.
 //! * DR3: a field is of the region that its type is of: a type without a lifetime has no
 //!   handles, and one with a lifetime has no `'static` ones. Otherwise a handle could go to
 //!   another thread with its object, in a region that is not that thread's, and from there
@@ -31,11 +31,11 @@ use syn::{
     TypeParamBound, WherePredicate, parse_macro_input,
 };
 
-/// Derives `heap_api::Trace`.
+/// Derives `heap_api::Trace` for a struct or an enum; every field must be `Trace`.
 ///
-/// The type may have one lifetime parameter, the heap lifetime. It must not
-/// implement `Drop`; a type without handles that wants to says
-/// `#[trace(leaf)]`, and must then be `Send + 'static`.
+/// The type may have one lifetime parameter, the heap lifetime. It must not implement
+/// `Drop`. With `#[trace(leaf)]` a type that holds no handles may implement `Drop`, and its
+/// fields need not be `Trace`; it must then be `Send + 'static`.
 #[proc_macro_derive(Trace, attributes(trace))]
 pub fn derive_trace(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -49,7 +49,7 @@ pub fn derive_share(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_share(&input).unwrap_or_else(Error::into_compile_error).into()
 }
 
-/// Whether the type said `#[trace(leaf)]`.
+/// Whether the type has `#[trace(leaf)]`.
 fn is_leaf(input: &DeriveInput) -> Result<bool, Error> {
     let mut leaf = false;
     for attribute in input.attrs.iter().filter(|a| a.path().is_ident("trace")) {
@@ -65,8 +65,7 @@ fn is_leaf(input: &DeriveInput) -> Result<bool, Error> {
     Ok(leaf)
 }
 
-/// Refuses `#[trace(...)]` on fields and variants, where it would be ignored and
-/// nobody would notice.
+/// Refuses `#[trace(...)]` on fields and variants, where it would have no effect.
 fn only_on_types(data: &Data) -> Result<(), Error> {
     let in_variants = match data {
         Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.attrs).collect(),
@@ -97,9 +96,9 @@ fn variants(data: &Data) -> Result<Vec<(Option<&syn::Ident>, &Fields)>, Error> {
 
 /// A `match` over the place `this` that does `visit` with every field of every variant (DR1).
 ///
-/// `binding` is `ref` or `ref mut`: `visit` gets a reference to exactly the field, of a type that
-/// is nowhere written. The patterns name every field, so a type that differs from what the
-/// derive saw does not compile, or each of its fields is visited all the same.
+/// `binding` is `ref` or `ref mut`: `visit` gets a reference to exactly the field, and no token of
+/// the field's type is written. The patterns name every field, so a type that differs from what
+/// the derive saw either does not compile or has each of its fields visited.
 fn each_field(
     input: &DeriveInput,
     this: &TokenStream,
@@ -110,7 +109,7 @@ fn each_field(
     let mut arms = Vec::new();
     for (variant, fields) in variants(&input.data)? {
         let path = variant.map_or_else(|| quote!(#name), |variant| quote!(#name::#variant));
-        // Errors are shown at the field; names mean what they mean where the derive stands.
+        // Errors are shown at the field; names are resolved at the derive.
         let bound = fields.iter().enumerate().map(|(i, field)| {
             let span = Span::call_site().located_at(field.ty.span());
             Ident::new(&format!("__heap_field_{i}"), span)
@@ -143,7 +142,7 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
     }
 }
 
-/// `'static` data, whose fields need not be `Trace`.
+/// The implementation for a leaf: `'static` data, whose fields need not be `Trace`.
 fn expand_leaf(input: &DeriveInput) -> TokenStream {
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
@@ -167,7 +166,7 @@ fn expand_leaf(input: &DeriveInput) -> TokenStream {
     }
 }
 
-/// A type that holds what its fields hold.
+/// The implementation for a type that holds what its fields hold.
 fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
@@ -230,8 +229,8 @@ fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
 
 /// Whether the type may hold handles, from its parameters alone (DR4).
 ///
-/// From the fields' types it would have to be computed from itself when the type holds itself
-/// through a `Box`, a `Vec` or another type.
+/// If it were computed from the fields' types, a type that holds itself through a `Box`, a `Vec`
+/// or another type would need its own value.
 fn needs_trace(generics: &Generics) -> TokenStream {
     if generics.lifetimes().next().is_some() {
         return quote!(true);
@@ -240,8 +239,7 @@ fn needs_trace(generics: &Generics) -> TokenStream {
     quote!(false #(|| <#parameters as ::heap_api::Trace>::NEEDS_TRACE)*)
 }
 
-/// The type with `region` for its lifetime and its parameters' types in that
-/// region.
+/// The type with `region` in place of its lifetime, and its type parameters in that region.
 fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
     let name = &input.ident;
     if input.generics.params.is_empty() {
@@ -262,7 +260,7 @@ fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
 }
 
 /// The bounds of an implementation of `Trace` for a type that holds what its fields hold: the
-/// type's own; that the parameters are `Trace`; and whatever the type asks of a parameter, of the
+/// type's own; that the parameters are `Trace`; and each bound on a parameter once more, on the
 /// parameter in any region.
 fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
     let mut bounds = Vec::new();
@@ -286,8 +284,8 @@ fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
     Ok(bounds)
 }
 
-/// What a bound says of a type, said in any region: the lifetime and the type parameters are
-/// those of region `'__at`. `None` where that cannot be said, or says nothing new.
+/// A bound on a type, in any region: the lifetime and the type parameters are those of region
+/// `'__at`. `None` where that cannot be expressed, or adds nothing.
 fn in_any_region(
     generics: &Generics,
     lifetimes: Option<&BoundLifetimes>,
@@ -315,7 +313,7 @@ fn in_any_region(
 }
 
 /// The tokens with the type parameters in region `'__at`, and `'__at` in the place of the
-/// lifetime. `None` if a parameter's associated type is named, which nobody can tell the trait of.
+/// lifetime. `None` if a parameter's associated type is named, of which the trait is unknown here.
 fn substitute(tokens: TokenStream, generics: &Generics) -> Option<TokenStream> {
     let own = generics.lifetimes().next().map(|own| &own.lifetime);
     let is_param = |ident: &Ident| generics.type_params().any(|param| param.ident == *ident);
