@@ -1,10 +1,9 @@
 //! The one crate that knows about [loom](https://docs.rs/loom).
 //!
-//! Everything in this workspace that is shared between threads is written
-//! against the names below. In a normal build they are the types of `std`; with
-//! `--cfg heap_loom` they are loom's, so that the *same source* is run by the
-//! model checker. Our own cfg name keeps a global `--cfg loom` of some other
-//! crate from switching us, and ours from switching them.
+//! Everything in this workspace that is shared between threads uses the names below. In
+//! a normal build they are the types of `std`; with `--cfg heap_loom` they are loom's, so
+//! that the model checker runs the *same source*. The cfg has a name of its own so that a
+//! `--cfg loom` for other crates does not switch this one, and the other way round.
 //!
 //! Loom explores `fence(SeqCst)` but treats `SeqCst` accesses as `AcqRel`;
 //! protocols here therefore take their total order from fences.
@@ -16,8 +15,8 @@ pub mod thread;
 #[allow(unsafe_code, reason = "calls into the sanitizer's run time")]
 mod tsan;
 
-/// A constant that shrinks under the model checker, so that wrap-around,
-/// overflow and "block full" paths are reached within a handful of steps.
+/// A constant: `real`, or `model` under the model checker, where a small value makes
+/// wrap-around, overflow and "block full" paths reachable within a few steps.
 ///
 /// ```
 /// const BLOCK: usize = heap_sync::bound(512, 2);

@@ -1,8 +1,8 @@
-//! Locks and condition variable that do not poison.
+//! Locks and a condition variable that do not poison.
 //!
-//! A panic in user code (a payload's `Drop`, say) must not make the heap
-//! unusable for everyone else, and every structure we guard is left consistent
-//! before user code runs. So a poisoned lock is simply taken.
+//! A panic in user code (a payload's `Drop`, for example) must not make the heap unusable
+//! for other threads, and every guarded structure is left consistent before user code
+//! runs. So a poisoned lock is taken like any other.
 
 #[cfg(heap_tsan)]
 use crate::tsan as imp;
@@ -31,7 +31,7 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// Takes the lock if nobody holds it.
+    /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -51,7 +51,7 @@ impl<T> RwLock<T> {
         RwLock(imp::RwLock::new(value))
     }
 
-    /// Blocks until no writer has the lock and shares it.
+    /// Blocks until no writer has the lock, and takes it shared.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.0.read() {
             Ok(guard) => guard,
@@ -59,7 +59,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Blocks until nobody has the lock and takes it.
+    /// Blocks until the lock is free, and takes it exclusively.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.0.write() {
             Ok(guard) => guard,
@@ -67,7 +67,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// The value; nobody else has the lock.
+    /// The value, without locking: `&mut self` excludes other users.
     pub fn get_mut(&mut self) -> &mut T {
         match self.0.get_mut() {
             Ok(value) => value,
@@ -87,7 +87,8 @@ impl Condvar {
         Condvar(imp::Condvar::new())
     }
 
-    /// Releases the lock, waits for a notification, takes the lock again.
+    /// Releases the lock, waits for a notification and takes the lock again. May also wake
+    /// without a notification.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         match self.0.wait(guard) {
             Ok(guard) => guard,
@@ -95,12 +96,12 @@ impl Condvar {
         }
     }
 
-    /// Wakes one waiter.
+    /// Wakes one waiting thread, if there is one.
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    /// Wakes all waiters.
+    /// Wakes all waiting threads.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }

@@ -1,17 +1,17 @@
-//! The parts of `std::sync` that [`crate::lock`] is made of, as ThreadSanitizer must
-//! see them. Only under `--cfg heap_tsan` (`scripts/sanitize.sh thread`).
+//! The parts of `std::sync` that [`crate::lock`] is made of, annotated for
+//! ThreadSanitizer. Only under `--cfg heap_tsan` (`scripts/sanitize.sh thread`).
 //!
-//! The sanitizer follows atomics and locks in code that it has instrumented. The
-//! standard library comes without: of a lock that was free it sees the inlined
-//! compare-and-swap, but not what a thread does that had to wait, and of a condition
-//! variable nothing. It would take each such hand-over for a race. So the hand-overs
-//! are announced: whoever is about to let go of a lock *releases* a name of it,
-//! whoever has got it *acquires* that. The name is the lock's address. Readers who
-//! share a lock order nothing among each other: they release another name, the next
-//! address, which writers acquire too.
+//! The sanitizer follows atomics and locks in instrumented code, and the standard library
+//! is not instrumented: it sees the inlined compare-and-swap on a lock that was free, but
+//! not what a thread does that had to wait, and nothing of a condition variable. It would
+//! report each such hand-over as a race. So the hand-overs are announced: a thread that
+//! is about to unlock *releases* a name of the lock, and one that has locked *acquires*
+//! that name. The name is the lock's address. Readers that share a lock are not ordered
+//! among each other: they release another name, the next address, which writers acquire
+//! too.
 //!
-//! * TS1: the release comes before the lock is let go, the acquire after it is taken:
-//!   no more order is announced than the lock gives.
+//! * TS1: the release comes before the unlocking, the acquire after the locking: no more
+//!   order is announced than the lock gives.
 
 use core::ops::{Deref, DerefMut};
 pub use std::sync::Arc;
@@ -23,11 +23,11 @@ unsafe extern "C" {
     fn __tsan_release(address: *mut u8);
 }
 
-/// What order is announced by.
+/// An address that releases and acquires refer to.
 type Name = *mut u8;
 
 fn acquire(name: Name) {
-    // SAFETY: the address is a name to the sanitizer, it is not accessed.
+    // SAFETY: the sanitizer uses the address as a name and does not access it.
     unsafe { __tsan_acquire(name) };
 }
 
@@ -36,12 +36,12 @@ fn release(name: Name) {
     unsafe { __tsan_release(name) };
 }
 
-/// Released by who had the lock alone.
+/// The name that the end of an exclusive guard releases.
 fn owners<L>(lock: &L) -> Name {
     core::ptr::from_ref(lock).cast_mut().cast()
 }
 
-/// Released by who shared the lock. Locks are longer than a byte.
+/// The name that the end of a shared guard releases. Locks are longer than a byte.
 fn readers<L>(lock: &L) -> Name {
     owners(lock).wrapping_add(1)
 }
@@ -56,7 +56,7 @@ impl<T> Mutex<T> {
         Mutex(std::sync::Mutex::new(value))
     }
 
-    /// As `std`'s, but for poisoning, which does not occur.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl<T> Mutex<T> {
         Ok(Announced::new(guard, &[owners(self)], owners(self)))
     }
 
-    /// As `std`'s, but for poisoning.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ pub type RwLockReadGuard<'a, T> = Announced<std::sync::RwLockReadGuard<'a, T>>;
 pub type RwLockWriteGuard<'a, T> = Announced<std::sync::RwLockWriteGuard<'a, T>>;
 
 impl<G> Announced<G> {
-    /// A guard that was just taken, after all who released one of `before`.
+    /// A guard that was just taken, ordered after all releases of the names in `before`.
     fn new(guard: G, before: &[Name], name: Name) -> Self {
         before.iter().copied().for_each(acquire);
         Announced { guard: Some(guard), name }
@@ -136,7 +136,7 @@ impl<T> RwLock<T> {
         RwLock(std::sync::RwLock::new(value))
     }
 
-    /// As `std`'s, but for poisoning, which does not occur.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl<T> RwLock<T> {
         Ok(Announced::new(guard, &[owners(self)], readers(self)))
     }
 
-    /// As `std`'s, but for poisoning, which does not occur.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl<T> RwLock<T> {
         Ok(Announced::new(guard, &[owners(self), readers(self)], owners(self)))
     }
 
-    /// As `std`'s, but for poisoning, which does not occur.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ impl Condvar {
         Condvar::default()
     }
 
-    /// As `std`'s, but for poisoning, which does not occur.
+    /// As `std`'s, without poisoning.
     ///
     /// # Errors
     ///
