@@ -137,7 +137,9 @@ impl Heap {
     }
 
     /// A new, empty heap that takes its memory from `os`: for tests of a program that runs
-    /// out of memory, and for platforms that the library does not support itself.
+    /// out of memory, and to observe or limit what a heap takes. Only
+    /// [`SystemOs`](crate::os::SystemOs) makes reservations, so other implementations of
+    /// [`Os`] wrap it.
     ///
     /// ```
     /// use heap_api::os::{Failure, SimOs};

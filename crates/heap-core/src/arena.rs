@@ -1,5 +1,5 @@
-//! [`Arena`]: the head of a 64 MiB arena, with the dense side tables that turn
-//! an object's address into everything the collector wants to know.
+//! [`Arena`]: the head of a 64 MiB arena, with the dense side tables in which the
+//! collector looks up all facts about an object by its address.
 //!
 //! An arena is aligned to its size, so `address & !(64 MiB - 1)` is its head:
 //! no global look-up, any number of heaps. The tables are indexed by page or
@@ -117,8 +117,8 @@ impl Arena {
     ///
     /// # Safety
     ///
-    /// Nobody else touches them: the caller has claimed the page's span, and no mark phase is
-    /// under way (M1).
+    /// No other thread accesses them: the caller has claimed the page's span, and no mark
+    /// phase is under way (M1).
     pub(crate) unsafe fn clear_page_marks(&self, page: usize) {
         let marks = core::ptr::from_ref(self.page_marks(page)).cast::<u8>().cast_mut();
         // SAFETY: 512 bytes inside `UnsafeCell`s (atomics), and by the contract
@@ -196,9 +196,9 @@ pub const fn object_offset(granule: usize, slot: usize) -> usize {
     if slot == 24 { (granule * GRANULE).div_ceil(24) * 24 } else { granule * GRANULE }
 }
 
-/// Brings the mark byte of an object closer. Many edges are found before the first
-/// of them is looked at, more than the first-level cache has lines to wait for: so
-/// this, too, is for later.
+/// Prefetches the mark byte of an object, as [`prefetch_later`]: many edges are found
+/// before the first of them is examined, more than the first-level cache has lines to wait
+/// for.
 #[inline(always)]
 pub fn prefetch_mark(object: NonNull<u8>) {
     let address = object.addr().get();
@@ -209,7 +209,7 @@ pub fn prefetch_mark(object: NonNull<u8>) {
 }
 
 /// Brings the cache line at `address` into the first-level cache, for a use that
-/// comes very soon; any address is fine.
+/// comes very soon. Any address is allowed.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -221,9 +221,9 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// Brings the cache line at `address` closer, for a use that comes later. Many
-/// such requests in a row do not hold up the pipeline as those of [`prefetch`]
-/// do: the first-level cache can only wait for so many lines at once.
+/// Brings the cache line at `address` into an outer cache, for a use that comes later.
+/// Many such requests in a row do not stall the pipeline as those of [`prefetch`] do: the
+/// first-level cache can wait for a limited number of lines at once.
 #[inline(always)]
 pub fn prefetch_later(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

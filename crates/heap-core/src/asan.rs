@@ -1,46 +1,46 @@
-//! What AddressSanitizer is told about the memory of a heap.
+//! Annotations of a heap's memory for AddressSanitizer.
 //!
 //! The sanitizer knows the program's allocator, not ours: to it a heap is one
 //! valid mapping, and a read of a freed slot is as good as any other. Under
-//! `--cfg heap_asan` (`scripts/sanitize.sh address`) the memory layer says which
+//! `--cfg heap_asan` (`scripts/sanitize.sh address`) the memory layer tells it which
 //! bytes hold objects, and any access to others ends the program with a report
 //! `use-after-poison`. Without the cfg everything here compiles to nothing.
 //!
-//! Callers: whoever changes what a slot is.
+//! Callers: all code that allocates or frees a slot or a block.
 //!
 //! * AS1: the slots of a span are poisoned when it is set up. A large object is
-//!   handed out at once; there the rest of its pages is.
+//!   handed out at once; of its span only the rest of the last page is poisoned.
 //! * AS2: a slot is readable from the moment it is handed out until a sweep frees
 //!   it, after its destructor and the poison fill.
-//!   An object larger than an arena is left out: it has a mapping of its own,
+//!   An object larger than an arena is an exception: it has a mapping of its own,
 //!   which ends with it, and a shadow of an eighth of its size.
 //! * AS3: nothing of an address range is poisoned when it is unmapped: the
 //!   sanitizer's shadow outlives the mapping.
 //!
 //! LeakSanitizer finds pointers in the program's allocations, stacks and statics.
-//! It is told of the heap's mappings too, so that what a live object owns is not
-//! taken for lost. It skips poisoned bytes, and so does not count what only a
+//! The heap's mappings are registered with it, so that allocations of a live object are
+//! not reported as leaks. It skips poisoned bytes, and so does report what only a
 //! freed slot leads to.
 
-/// No access to these bytes from here on.
+/// Forbids access to these bytes from now on.
 #[inline(always)]
 pub(crate) fn poison(start: *const u8, bytes: usize) {
     imp::poison(start, bytes);
 }
 
-/// These bytes may be used again.
+/// Allows access to these bytes again.
 #[inline(always)]
 pub(crate) fn unpoison(start: *const u8, bytes: usize) {
     imp::unpoison(start, bytes);
 }
 
-/// A mapping in which pointers to the program's allocations may lie.
+/// Registers a mapping in which pointers to the program's allocations may lie.
 #[inline(always)]
 pub(crate) fn mapped(start: *const u8, bytes: usize) {
     imp::mapped(start, bytes);
 }
 
-/// The end of what was `mapped`, just before it is unmapped (AS3).
+/// Unregisters a mapping, just before it is unmapped (AS3).
 #[inline(always)]
 pub(crate) fn unmapping(start: *const u8, bytes: usize) {
     imp::unmapping(start, bytes);

@@ -1,4 +1,4 @@
-//! Why memory was refused, and what a check has found broken.
+//! The errors of the memory layer: memory was refused, or a check found a broken invariant.
 
 use core::fmt;
 
@@ -7,7 +7,7 @@ use core::fmt;
 pub enum OutOfMemory {
     /// The heap's own limit. A collection may make room.
     Limit,
-    /// The operating system has no more memory or address space for us.
+    /// The operating system refused memory or address space.
     System,
     /// No heap could hold an object of this size.
     TooLarge,
@@ -25,12 +25,13 @@ impl fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// A broken invariant.
+/// An invariant of the heap's own structures that does not hold: a fault of this library, or
+/// memory that unsafe code has overwritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyError {
-    /// The invariant's id, as the code and the documentation cite it.
+    /// The invariant's id, such as `S1`: `docs/verification.md` lists them.
     pub invariant: &'static str,
-    /// What was found.
+    /// What was found, and where: for people.
     pub message: String,
 }
 
@@ -42,7 +43,7 @@ impl fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
-/// Builds a [`VerifyError`] unless `holds`.
+/// Returns a [`VerifyError`] unless `holds` is true.
 ///
 /// # Errors
 ///
@@ -57,8 +58,8 @@ pub fn ensure(
 
 /// Stops the process because the heap's own structures contradict each other.
 ///
-/// Going on could hand out memory that is in use. Reserved for our bugs and for
-/// broken `unsafe` contracts: nothing that safe code does reaches it.
+/// To continue could hand out memory that is in use. Reserved for faults of this library and
+/// for broken `unsafe` contracts: nothing that safe code does reaches it.
 #[macro_export]
 macro_rules! corrupt {
     ($($arg:tt)*) => {

@@ -66,8 +66,8 @@ impl<T> FixAlloc<T> {
             // initialised.
             unsafe { chunk.add(i).write(fresh()) };
         }
-        // Not before: if `fresh` unwinds, the chunk is lost, and nobody drops records that
-        // are not there.
+        // Not before: if `fresh` unwinds, the chunk is leaked, and records that were not made
+        // are not dropped.
         self.chunks.push(chunk);
         // SAFETY: as above.
         self.free.extend((0..CHUNK).rev().map(|i| unsafe { chunk.add(i) }));

@@ -1,12 +1,12 @@
 //! [`GcBits`]: the memory of per-slot bitmaps, recycled by generation.
 //!
 //! Sweeping a span writes a new bitmap and abandons the old one. Bitmaps are
-//! bump-allocated from chunks, and whole chunks are recycled when every bitmap
-//! in them must be dead: once all spans are swept, nothing points at bitmaps
+//! bump-allocated from chunks, and a whole chunk is recycled when every bitmap
+//! in it must be dead: once all spans are swept, nothing points at bitmaps
 //! made before the previous cycle. (Go: `gcBitsArenas` in `mheap.go`.)
 //!
-//! Every partition has its own ([`PartitionBits`]): what a mutator writes that sweeps for room it has
-//! written before, three cycles ago.
+//! Every partition has its own ([`PartitionBits`]): a mutator that sweeps for room writes to
+//! memory that it also wrote three cycles ago.
 //!
 //! * GB1: `next` holds bitmaps written by the sweep in progress, `current` those
 //!   of the last completed sweep; `previous` is kept one cycle more, for late
@@ -34,8 +34,8 @@ struct Chunk {
 
 /// A bitmap with one bit per slot of a span.
 ///
-/// Plain data: who may read or write it is decided by who owns the span. So only this crate
-/// looks into one: it has no hold on the chunk that its words are in.
+/// Plain data: the owner of the span may read and write it. So only this crate reads one: it
+/// does not keep alive the chunk that its words are in.
 #[derive(Clone, Copy, Debug)]
 pub struct Bitmap {
     words: NonNull<AtomicU64>,
@@ -154,12 +154,12 @@ impl GcBits {
         self.alloc_many(slots, 1).next()
     }
 
-    /// Room for `count` bitmaps of `slots` bits each, for about the price of one.
+    /// Room for `count` bitmaps of `slots` bits each, at about the cost of one.
     /// Yields all of them, or none when the system has no memory.
     ///
     /// # Panics
     ///
-    /// If so many do not fit in a chunk.
+    /// If that many bitmaps do not fit in a chunk.
     pub(crate) fn alloc_many(&self, slots: usize, count: usize) -> Bitmaps {
         let len = slots.div_ceil(64).max(1);
         assert!(len.saturating_mul(count) <= CHUNK_WORDS, "bitmaps larger than a chunk");
@@ -180,15 +180,15 @@ impl GcBits {
                 return Some(words);
             }
             if self.add_chunk(filling).is_none() {
-                // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2),
-                // and who asks for `bitmap_alloc_failed` while they are not learns of the past.
+                // ORDERING: Relaxed: `rotate` runs when all sweepers are at rest (GB2), and a
+                // reader of `bitmap_alloc_failed` while they are not may see an older value.
                 self.bitmap_alloc_failed.store(true, Ordering::Relaxed);
                 return None;
             }
         }
     }
 
-    /// Takes words of a chunk, if it has so many left.
+    /// Takes words of a chunk, if it has that many left.
     ///
     /// # Safety
     ///
@@ -275,13 +275,13 @@ impl GcBits {
         };
         for chunk in &free {
             // SAFETY: allocated in `add_chunk` with this layout; a free chunk holds
-            // no bitmap that anybody can reach (GB1), and it has left the list.
+            // no bitmap that is reachable (GB1), and it has left the list.
             unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
         }
         free.len() * size_of::<Chunk>()
     }
 
-    /// Where bitmaps that may be in use lie (GB1): the words that were handed out of
+    /// The memory of bitmaps that may be in use (GB1): the words that were handed out of
     /// each chunk, as first and one-past-last address, sorted. For the verifier.
     #[must_use]
     pub fn in_use(&self) -> Vec<(usize, usize)> {
@@ -292,7 +292,7 @@ impl GcBits {
             .flatten()
             .map(|chunk| {
                 // SAFETY: a chunk in a list is allocated.
-                // ORDERING: Relaxed: whoever verifies has waited for the sweepers.
+                // ORDERING: Relaxed: the verifier has waited for the sweepers.
                 let used = unsafe { &(*chunk.as_ptr()).used_words }.load(Ordering::Relaxed);
                 let first = chunk.addr().get() + core::mem::offset_of!(Chunk, words);
                 (first, first + used.min(CHUNK_WORDS) * size_of::<AtomicU64>())
@@ -340,7 +340,7 @@ impl PartitionBits {
     ///
     /// # Safety
     ///
-    /// Every span is swept, and nobody takes a bitmap meanwhile (GB2).
+    /// Every span is swept, and no thread takes a bitmap during the call (GB2).
     pub unsafe fn rotate(&self) {
         // A span whose sweep had no memory for a bitmap in one partition may have its old one
         // in another.

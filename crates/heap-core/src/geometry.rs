@@ -1,4 +1,4 @@
-//! The numbers every other module agrees on: page, arena and granule sizes.
+//! The numbers that all modules share: page, arena and granule sizes.
 //!
 //! Bottom layer: no state, no dependencies. (Go: `malloc.go` constants.)
 

@@ -9,7 +9,8 @@
 //!   holds, and nothing else.
 //! * K3: kinds are `'static` and never change.
 //!
-//! Who makes a kind answers for K2 ([`ObjectKind::new`] is unsafe); who allocates, for K1.
+//! The maker of a kind answers for K2 ([`ObjectKind::new`] is unsafe), the allocating code
+//! for K1.
 
 use core::fmt;
 use core::ptr::NonNull;
@@ -56,11 +57,12 @@ impl ObjectKind {
     /// For every object that is made with this kind:
     ///
     /// * the functions may be called on it, as their types say, also on other threads than
-    ///   the one that made it; `trace_batch` and `trace_piece` while nobody writes to it,
-    ///   `drop_in_place` once, as the last;
-    /// * `trace_batch` and `trace_piece` report what K2 says, to the buffer they were given;
-    ///   they do not unwind. `trace_batch` defers pieces only if there is a `trace_piece`;
-    /// * `drop_in_place` follows no handle: what it leads to may be gone.
+    ///   the one that made it; `trace_batch` and `trace_piece` while there are no writers to
+    ///   it, `drop_in_place` once, as the last;
+    /// * `trace_batch` and `trace_piece` report every handle that the object holds and nothing
+    ///   else (K2), to the buffer they were given; they do not unwind. `trace_batch` defers
+    ///   pieces only if there is a `trace_piece`;
+    /// * `drop_in_place` follows no handle: its target may have been freed.
     #[must_use]
     pub const unsafe fn new(
         name: fn() -> &'static str,
@@ -83,14 +85,15 @@ impl ObjectKind {
         (self.name)()
     }
 
-    /// Traces the objects of the kind on a page, if they hold handles.
+    /// The function that traces the objects of the kind on a page; `None` if they hold no
+    /// handles.
     #[inline(always)]
     #[must_use]
     pub fn trace_batch(&self) -> Option<TraceBatchFn> {
         self.trace_batch
     }
 
-    /// Traces a stretch of a large object of the kind, if it may have to be.
+    /// The function that traces a stretch of a large object of the kind, if it has one.
     #[inline(always)]
     #[must_use]
     pub fn trace_piece(&self) -> Option<TracePieceFn> {
@@ -137,10 +140,10 @@ impl fmt::Debug for ObjectKind {
     }
 }
 
-/// The one kind shared by all types without handles and without drop glue, but for
-/// those of [`TINY`].
+/// The one kind of all types without handles and without drop glue, except those of
+/// [`TINY`].
 pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 
-/// The kind of the small types of that sort whose objects share slots: see
-/// [`crate::tiny`].
+/// The kind of types without handles and without drop glue that are so small that their
+/// objects share slots: see [`crate::tiny`].
 pub static TINY: ObjectKind = ObjectKind::plain(|| "tiny");

@@ -1,21 +1,26 @@
 //! The memory layer: arenas, pages, size classes, spans, caches and sweeping.
 //!
-//! It knows no roots, no threads, no phases and no Rust types. An object is a
-//! slot in a span; a span has a size class and an [`ObjectKind`](kind::ObjectKind).
-//! The structures and their names follow the Go runtime.
+//! It knows no roots, no Rust types, and not when to collect. An object is a slot in a
+//! span; a span has a size class and an [`ObjectKind`](kind::ObjectKind). The structures
+//! and their names follow the Go runtime.
+//!
+//! Of phases and threads it knows four things: the sweep clock ([`sweep_gen`]); whether an
+//! incremental mark phase is under way, in which new objects are allocated black
+//! ([`mheap`]); how many mutators divide the heap among them ([`partition`]); and, in a
+//! thread-local, whether a thread runs a destructor ([`sweep`]).
 //!
 //! # The story of an allocation
 //!
 //! 1. The caller names a kind and a size class ([`alloc_class`]); for a fixed
 //!    type both are constants.
-//! 2. [`mcache::Cache::alloc`] looks up the window of that pair: a run of free
+//! 2. [`mcache::Cache::alloc`] looks up the bump region of that pair: a run of free
 //!    slots. Usually it has room: compare, add, done. Small objects without handles
-//!    share slots: their window moves on by their size ([`tiny`]).
+//!    share slots: their bump region advances by their size ([`tiny`]).
 //! 3. Else [`mcache::Cache::refill`] takes the next run of free slots of the
 //!    cached span, by counting zeros in its allocation bits.
-//! 4. When the span is used up the cache goes on with a spare one. When there is none,
+//! 4. When the span is used up the cache continues with a spare one. When there is none,
 //!    all that are used up go back to their [`mcentral::Central`], and the caller is
-//!    told that it needs spans: a batch, the larger the more were taken before.
+//!    told that it needs a batch of spans: the more were taken before, the larger the batch.
 //! 5. [`mheap::MHeap::acquire_spans`] takes swept spans with room if there are
 //!    any.
 //! 6. Else it takes a [`ticket::Ticket`] and sweeps spans of the same kind and
@@ -34,8 +39,8 @@
 //!
 //! # Layers, bottom-up
 //!
-//! A module uses only modules to its left; those in parentheses are one knot of
-//! mutually aware data. A test checks it.
+//! A module uses only modules to its left; those in parentheses use each other. A test
+//! checks it.
 //!
 //! ```text
 //! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
@@ -55,11 +60,11 @@ pub mod fixalloc;
 #[allow(unsafe_code, reason = "raw memory of bitmaps")]
 pub mod gcbits;
 pub mod geometry;
-#[allow(unsafe_code, reason = "who makes a kind answers for its functions")]
+#[allow(unsafe_code, reason = "the maker of a kind answers for its functions")]
 pub mod kind;
 #[allow(unsafe_code, reason = "vector kernels over mark bytes")]
 pub mod marks;
-#[allow(unsafe_code, reason = "windows point into spans")]
+#[allow(unsafe_code, reason = "bump regions point into spans")]
 pub mod mcache;
 pub mod mcentral;
 #[allow(unsafe_code, reason = "owns spans, arenas and central lists by address")]

@@ -17,9 +17,9 @@ use crate::size_class::SizeClass;
 /// Masks of a page: bit `g % 64` of word `g / 64` stands for granule `g`.
 pub type PageMasks = [u64; PAGE_GRANULES / 64];
 
-/// Which vector instructions to use, found out once per heap.
+/// Which vector instructions to use, determined once per heap.
 ///
-/// To have one is to know that the processor has these instructions: all but
+/// A value is proof that the processor has these instructions: all but
 /// [`Isa::Portable`] come from [`Isa::detect`] only (`non_exhaustive`: no other crate can
 /// name one as a value).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
     compare(isa, marks, WHITE, !0)
 }
 
-/// Which mark bytes of the page are `byte`, or are not if `flip` is all ones.
+/// Which mark bytes of the page are `byte`, or are not `byte` if `flip` is all ones.
 #[inline]
 fn compare(isa: Isa, marks: &PageMarks, byte: u8, flip: u64) -> PageMasks {
     match isa {
@@ -231,8 +231,8 @@ pub fn granules_to_slots(isa: Isa, masks: &PageMasks, class: SizeClass, mut emit
     words[..slots.div_ceil(64)].iter().for_each(|word| emit(*word));
 }
 
-/// The BMI2 way: extract the bits of slot starts from each mask. `false` when
-/// the processor has no BMI2.
+/// Extracts the bits of slot starts from each mask with BMI2. `false` when the processor
+/// does not have it.
 fn gather_with_pext(isa: Isa, masks: &PageMasks, class: SizeClass, words: &mut PageMasks) -> bool {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if isa.has_bmi2() {

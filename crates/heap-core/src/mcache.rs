@@ -11,17 +11,17 @@
 //! Owner: one mutator; never locked. The collector touches it only while the
 //! owner is at a safepoint.
 //!
-//! Spans come and go in batches. A batch is a quarter of what the entry took since
-//! the last flush, or between that one and the one before (collections flush; one in
-//! slices twice), and [`SPAN_BATCH`] spans of a page at most, fewer if they are longer
-//! or have destructors: so what is rarely allocated has few spare spans. The caller may
-//! want fewer.
+//! Spans are taken and returned in batches. A batch is a quarter of what the entry took
+//! since the last flush, or between that flush and the one before (each collection flushes,
+//! an incremental one twice). It is [`SPAN_BATCH`] spans of a page at most, fewer if they
+//! are longer or have destructors. So a kind that is rarely allocated has few spare spans.
+//! The caller may want fewer.
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
-//! * C2: slots of a bump region from `cursor` to `end` are free and known to nobody
-//!   else. A cursor within a slot (module `tiny`) means that the slot's bytes below
-//!   it are in use; the slot counts as handed out.
+//! * C2: slots of a bump region from `cursor` to `end` are free, and no other code has a
+//!   pointer to them. A cursor within a slot (module `tiny`) means that the slot's bytes
+//!   below it are in use; the slot counts as handed out.
 
 use core::ptr::NonNull;
 
@@ -82,8 +82,8 @@ struct Entry {
     parked: BumpRegion,
 }
 
-/// The spans of an entry that allocations do not come from. Apart from the entry,
-/// which is looked at for every run.
+/// The spans of an entry that allocations do not come from. Kept apart from the entry,
+/// which is read for every run.
 #[derive(Debug, Default)]
 struct SpareSpans {
     /// The entry's last batch, without the span that the bump region is in: first those without
@@ -93,7 +93,7 @@ struct SpareSpans {
     used: usize,
     /// Spans that were taken since the last flush.
     taken: usize,
-    /// And between it and the one before.
+    /// Spans that were taken between the last flush and the one before.
     taken_before: usize,
 }
 
@@ -111,10 +111,11 @@ pub struct Cache {
     partition: Partition,
     /// What this mutator has counted since the last flush.
     tally: Tally,
-    /// Bytes of the slots that were free in spans when bump regions came to be in them,
-    /// since somebody last asked.
+    /// Bytes of the slots that were free in spans when bump regions entered them, since the
+    /// last [`Cache::take_opened_bytes`].
     opened_bytes: usize,
-    /// Whether a bump region came to be in another span since somebody asked.
+    /// Whether a bump region entered another span since the last
+    /// [`Cache::newly_opened_bytes`].
     newly_opened: bool,
 }
 
@@ -134,10 +135,10 @@ pub enum Refill<'h> {
 
 #[inline(always)]
 const fn table_index(key: usize) -> usize {
-    // Where the kind begins, from its address without its alignment, plus the class:
-    // kinds of one crate lie next to each other and so do not collide; the classes of
-    // one kind spread likewise. Without wrapping: the class of a fixed type then is part
-    // of a constant offset.
+    // The place of the kind, from its address without its alignment, plus the class:
+    // kinds of one crate lie next to each other and so do not collide; nor do the classes of
+    // one kind. Without wrapping, so that the class of a fixed type is part of a constant
+    // offset.
     key / CLASS_PLACES % KIND_PLACES + key % CLASS_PLACES
 }
 
@@ -150,10 +151,10 @@ impl Cache {
     ///
     /// # Safety
     ///
-    /// The cache is used with one heap, which is there as long as the cache is used. When
-    /// the heap's clock advances, when its bitmaps rotate, and when marking begins or ends
-    /// during which mutators run, the cache has been flushed (C1); and when the heap ends,
-    /// if it has allocated objects with destructors.
+    /// The cache is used with one heap, which exists as long as the cache is used. The cache
+    /// has been flushed (C1) when the heap's clock advances, when its bitmaps rotate, and
+    /// when an incremental mark phase begins or ends; and when the heap ends, if the cache
+    /// has allocated objects with destructors.
     #[must_use]
     pub unsafe fn at(partition: Partition) -> Cache {
         Cache {
@@ -186,7 +187,7 @@ impl Cache {
         self.bump(kind, class)
     }
 
-    /// [`Cache::alloc`] for whoever hands the slot on, and the obligation with it.
+    /// [`Cache::alloc`] for functions that pass on the slot, and the obligation with it.
     #[inline(always)]
     fn bump(&mut self, kind: &'static ObjectKind, class: SizeClass) -> Option<NonNull<u8>> {
         let key = kind.address() + class.index();
@@ -209,7 +210,7 @@ impl Cache {
         }
     }
 
-    /// The first slow half of [`Cache::alloc`], and as a rule the last: the next run of
+    /// The first slow path of [`Cache::alloc`], usually sufficient: the next run of
     /// the span, if the bump region is in its place.
     ///
     /// # Safety
@@ -244,8 +245,8 @@ impl Cache {
         Some(())
     }
 
-    /// The second slow half: a bump region that was not in its place, the next run, or word
-    /// that a span is needed.
+    /// The second slow path: loads a bump region that was not in its place, opens the next
+    /// run, or requests spans.
     ///
     /// # Safety
     ///
@@ -294,8 +295,8 @@ impl Cache {
     ///
     /// # Safety
     ///
-    /// They were acquired for a request that this cache has made for this kind and class,
-    /// with [`MHeap::acquire_spans`], and the heap's clock has not advanced since.
+    /// [`MHeap::acquire_spans`] returned them for a request that this cache has made for this
+    /// kind and class, and the heap's clock has not advanced since.
     pub unsafe fn install(
         &mut self,
         kind: &'static ObjectKind,
@@ -320,7 +321,7 @@ impl Cache {
         core::mem::take(&mut self.newly_opened).then_some(self.opened_bytes)
     }
 
-    /// The bytes of those spans; counting starts again from zero.
+    /// The bytes of the spans that allocations have begun to use since the last call.
     pub fn take_opened_bytes(&mut self) -> usize {
         core::mem::take(&mut self.opened_bytes)
     }
@@ -356,7 +357,7 @@ impl Cache {
         Some(index)
     }
 
-    /// Puts the bump region of `key` into its place, parking whoever is there.
+    /// Puts the bump region of `key` into its place, parking the one that is there.
     fn load_region(&mut self, key: usize, index: usize) {
         let region = &mut self.regions[table_index(key)];
         if region.key != key {
@@ -388,8 +389,8 @@ impl Cache {
         }
     }
 
-    /// Gives every span back. Returns the bytes of opened spans that were not
-    /// handed out: what was counted as opened and is not in use.
+    /// Gives every span back. Returns the bytes of slots that were counted as opened and not
+    /// handed out.
     pub fn flush(&mut self, heap: &MHeap) -> usize {
         let mut unused_bytes = 0;
         for index in 0..self.entries.len() {
@@ -407,7 +408,7 @@ impl Cache {
         unused_bytes
     }
 
-    /// Whether any span was taken since the last flush, or between it and the one before.
+    /// Whether any span was taken since the last flush, or between that and the one before.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.spares.iter().any(|stock| stock.taken > 0 || stock.taken_before > 0)
@@ -419,7 +420,7 @@ impl Cache {
         self.partition
     }
 
-    /// Gives the owner another partition.
+    /// Moves the owner to another partition.
     pub fn move_to(&mut self, partition: Partition) {
         self.partition = partition;
     }

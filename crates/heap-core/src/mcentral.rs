@@ -8,11 +8,13 @@
 //! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
 //! Each list is in shards, one for each [`Partition`]. A span is in the shard that its pages
-//! belong to, or did when it was listed; a mutator looks in that of its own partition first.
+//! belong to, or belonged to when it was listed; a mutator looks in the shard of its own
+//! partition first.
 //!
 //! * N1: a span in a swept half has phase `Swept`; in an unswept half it has
 //!   phase `NeedsSweep`.
-//! * N2: popping a span is not owning it; a claim or a cache token is.
+//! * N2: a thread that pops a span does not own it yet; a claim or a cache token is
+//!   ownership.
 
 use core::ptr::NonNull;
 
@@ -26,7 +28,8 @@ use crate::span_set::SpanSet;
 use crate::stats::ClassCounts;
 use crate::sweep_gen::SweepGen;
 
-/// A list in shards. Side by side: who looks for spans often finds the first ones empty.
+/// A list in shards. They lie side by side, because a search for spans often finds the first
+/// ones empty.
 #[derive(Debug)]
 pub(crate) struct Shards([SpanSet<Span>; PARTITIONS_MAX]);
 
@@ -41,7 +44,7 @@ impl Shards {
     }
 
     /// Takes up to `most` spans out of the first shard that has any, beginning at
-    /// partition; hands them to `sink`. Returns how many.
+    /// `partition`, and hands them to `sink`. Returns how many.
     pub(crate) fn pop_many(
         &self,
         partition: Partition,
@@ -94,7 +97,7 @@ impl Central {
         self.class
     }
 
-    /// What the kind and class has taken and given back.
+    /// The objects, spans and pages of the kind and class.
     #[must_use]
     pub fn counts(&self) -> &ClassCounts {
         &self.counts
@@ -105,7 +108,7 @@ impl Central {
         &self.partial[now.swept_half()]
     }
 
-    /// Swept spans without.
+    /// Swept spans without free slots.
     pub(crate) fn full_swept(&self, now: SweepGen) -> &Shards {
         &self.full[now.swept_half()]
     }
@@ -115,7 +118,7 @@ impl Central {
         &self.partial[now.unswept_half()]
     }
 
-    /// Unswept spans that had none.
+    /// Unswept spans that had no free slots.
     pub(crate) fn full_unswept(&self, now: SweepGen) -> &Shards {
         &self.full[now.unswept_half()]
     }

@@ -1,14 +1,14 @@
 //! [`MHeap`]: arenas, pages, spans, central lists and the sweep clock of one
 //! heap. (Go: `mheap.go`, and the parts of `mcentral.go` that reach upwards.)
 //!
-//! Mechanism only: it hands out spans, sweeps spans, and says no when memory
-//! is out. When to sweep and when to collect is decided above.
+//! Mechanism only: it hands out spans, sweeps spans, and refuses when there is no memory.
+//! The layers above decide when to sweep and when to collect.
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
-//! address. `scavenge` gives memory back, `stacks` has the manual spans and `special`
-//! what is known of single objects; `allocate_black` marks what is made while a mark phase is
-//! under way. `inspect` looks in with the world stopped,
-//! `usage` without, `check` on behalf of the verifier.
+//! address. `scavenge` gives memory back; `stacks` has the manual spans; `special` has the
+//! specials of objects; `allocate_black` marks objects that are allocated during an
+//! incremental mark phase. `inspect` reads the heap with the world stopped, `usage` while
+//! mutators run, `check` for the verifier.
 //!
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
 //!   and sweeping over.
@@ -64,15 +64,15 @@ use crate::ticket::{ActiveSweep, Ticket};
 use allocate_black::AllocateBlack;
 use pages::{Pages, Run};
 
-/// Spans without free slots that one refill may sweep without success. Bounds both the
-/// work of a refill and the space wasted by giving up: at most one fresh span
-/// per this many futile ones. (Go: `spanBudget`.)
+/// The number of spans in which one refill may find no free slot before it takes fresh
+/// pages. Bounds both the work of a refill and the space that is wasted by giving up: at
+/// most one fresh span per this many full ones. (Go: `spanBudget`.)
 const SWEEP_BUDGET: usize = 100;
 
 /// How often a refill at the limit yields to sweepers that may free pages.
 const MAX_YIELDS: usize = 1000;
 
-/// Zeroing less than this costs less than finding out whether it is needed.
+/// To zero fewer bytes than this costs less than to find out whether it is needed.
 const LOOK_BEFORE_ZEROING: usize = 1024;
 
 /// Spans that a mutator takes or returns at a time, at most.
@@ -81,14 +81,14 @@ pub const SPAN_BATCH: usize = 64;
 /// Spans of one kind and class on their way to or from a mutator.
 pub type SpanBatch = ArrayVec<CachedSpan, SPAN_BATCH>;
 
-/// What a mutator's cache asks for.
+/// A request of a mutator's cache for spans.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanRequest<'h> {
     /// The list that the spans belong to.
     pub central: &'h Central,
-    /// Where to look first.
+    /// The partition to search first.
     pub partition: Partition,
-    /// So many spans, or fewer.
+    /// The largest number of spans to take.
     pub wanted: usize,
 }
 
@@ -117,11 +117,11 @@ pub struct MHeap {
     stacks: CachePadded<Mutex<StackPool>>,
     /// Where `sweep_one` looks first: the number of a central's shard.
     cursor: CachePadded<AtomicUsize>,
-    /// The [`Partitioning`] there are.
+    /// The present [`Partitioning`].
     partitions: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
-    /// Objects made while an incremental mark phase is under way.
+    /// Marks objects that are allocated during an incremental mark phase.
     allocate_black: AllocateBlack,
     /// Specials of objects that sweeping has found dead.
     fired: Mutex<Vec<Special>>,
@@ -192,11 +192,11 @@ impl MHeap {
     /// The division of the heap among its mutators.
     #[must_use]
     pub fn partitions(&self) -> Partitioning {
-        // ORDERING: Relaxed: a hint; any division will do.
+        // ORDERING: Relaxed: a hint; any division is correct.
         Partitioning::from_raw(self.partitions.load(Ordering::Relaxed))
     }
 
-    /// Divides the heap among so many mutators from now on.
+    /// Divides the heap among `mutators` mutators from now on.
     pub fn set_partitions(&self, mutators: usize) {
         // ORDERING: as `partitions`.
         self.partitions.store(Partitioning::for_mutators(mutators).to_raw(), Ordering::Relaxed);
@@ -219,7 +219,7 @@ impl MHeap {
         write.all.try_reserve(1).ok()?;
         write.by_key.try_reserve(1).ok()?;
         let central = match write.by_key.get(&key) {
-            // Somebody else has made it in between.
+            // Another thread has made it in between.
             Some(central) => *central,
             None => {
                 let central = NonNull::from(Box::leak(try_box(Central::new(kind, class))?));
@@ -238,7 +238,7 @@ impl MHeap {
         read.all.get(index).map(|central| unsafe { central.as_ref() })
     }
 
-    /// All central lists, those included that are made meanwhile.
+    /// All central lists, including those that are made during the iteration.
     fn centrals(&self) -> impl Iterator<Item = &Central> {
         (0..).map_while(|index| self.central_at(index))
     }
@@ -246,9 +246,9 @@ impl MHeap {
     // ---- spans for mutators ----------------------------------------------
 
     /// Puts spans with free slots for the caller's cache into `spans`, which is empty: at
-    /// least one and at most as many as wanted; swept ones, ones that sweeping finds room in,
-    /// or one of fresh pages, in this order. The caller pays the sweep credit that it owes
-    /// for them before it uses them.
+    /// least one and at most as many as wanted. In this order: swept ones, ones in which
+    /// sweeping finds free slots, or one of fresh pages. The caller pays the sweep credit
+    /// that it owes for them before it uses them.
     ///
     /// Several at once cost little more than one, in instructions that other
     /// threads must wait for. Fresh ones come singly: memory is taken when it is
@@ -261,7 +261,7 @@ impl MHeap {
     /// # Safety
     ///
     /// The request was made with this heap, and a cache takes the spans with
-    /// [`Cache::install`](crate::mcache::Cache::install): before the clock advances, and
+    /// [`Cache::install`](crate::mcache::Cache::install) before the clock advances and
     /// before the heap ends.
     pub unsafe fn acquire_spans(
         &self,
@@ -318,8 +318,8 @@ impl MHeap {
         let mut budget = SWEEP_BUDGET;
         while spans.is_empty() && budget > 0 {
             let mut claims = ArrayVec::<SweepClaim<'_>, SPAN_BATCH>::new();
-            // N2: who fails to claim leaves the span to somebody else, who sweeps it
-            // and will settle it.
+            // N2: a thread that fails to claim a span leaves it to the claimant, which
+            // sweeps it and puts it in a list.
             let mut claim = |span| {
                 // SAFETY: the lists hold records of this heap, and a ticket is out: the clock
                 // stands.
@@ -355,7 +355,7 @@ impl MHeap {
         }
     }
 
-    /// Takes spans of one kind and class back of which every slot was handed out.
+    /// Takes back spans of one kind and class that have no free slots.
     pub(crate) fn release_full_spans(&self, spans: &mut SpanBatch) {
         let Some(first) = spans.first() else { return };
         let (now, partitions) = (self.now(), self.partitions());
@@ -395,8 +395,8 @@ impl MHeap {
         list.at(partition).push(span.uncache(now));
     }
 
-    /// Marks the objects that were made in a span since it was cached, if a mark phase is
-    /// under way (M4).
+    /// Marks the objects that were allocated in a span since it was cached, if an incremental
+    /// mark phase is under way (M4).
     #[inline]
     fn mark_allocated_black(&self, span: &CachedSpan) {
         if self.allocate_black.is_on() {
@@ -430,7 +430,7 @@ impl MHeap {
         Ok(object)
     }
 
-    /// Makes a new object read as zero. Memory that never held anything is left
+    /// Makes a new object read as zero. Memory that was never used is left
     /// untouched: a large object costs what the program then writes to it.
     ///
     /// # Safety
@@ -448,7 +448,7 @@ impl MHeap {
         unsafe { slot.write_bytes(0, bytes) };
     }
 
-    /// Whether the memory of a new object never held anything.
+    /// Whether the memory of a new object was never used, and so reads as zero.
     ///
     /// # Safety
     ///
@@ -458,7 +458,7 @@ impl MHeap {
         let arena = unsafe { Arena::of(slot) };
         let span = arena.span(Arena::page_index(slot.addr().get()));
         // SAFETY: Y3; the span is in the caller's cache, or is the caller's large
-        // object: nobody sweeps it before the caller's next safepoint.
+        // object: it is not swept before the caller's next safepoint.
         let body = span.and_then(|span| unsafe { span.as_ref().inspect() });
         body.is_some_and(|body| !body.needs_zero)
     }
@@ -495,7 +495,7 @@ impl MHeap {
         };
         // SAFETY: `base` is inside an arena that this heap has mapped.
         let arena = unsafe { Arena::of(base) };
-        // SAFETY: a record fresh from the allocator, pages nobody else has.
+        // SAFETY: a record fresh from the allocator, and pages that are in no other span.
         let cached = unsafe { CachedSpan::set_up(span, self.now(), body) };
         if allocated == 0 {
             asan::poison(base.as_ptr(), npages * PAGE_SIZE);
@@ -513,7 +513,8 @@ impl MHeap {
         partition: Partition,
         count: impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
-        // Asked first: what others sweep meanwhile would be missed.
+        // Read first: pages that other threads free by sweeping after the attempt would be
+        // missed.
         let is_swept = self.sweep_is_over();
         self.try_take_run(npages, partition, &count).or_else(|refusal| {
             if is_swept || refusal == OutOfMemory::TooLarge {
@@ -548,12 +549,12 @@ impl MHeap {
         taken.ok_or(OutOfMemory::System)
     }
 
-    /// Sweeps everything, for the pages that are dead already.
+    /// Sweeps everything, for the pages of spans without live objects.
     #[cold]
     fn sweep_for_pages(&self) {
         self.sweep_rest(SweepBy::Collector);
-        // Others may be about to free what they are sweeping. The wait is
-        // bounded: one of their destructors may be waiting for us.
+        // Other threads may be about to free what they are sweeping. The wait is
+        // bounded: one of their destructors may be waiting for this thread.
         for _ in 0..MAX_YIELDS {
             if self.sweep_is_over() {
                 break;
@@ -588,7 +589,7 @@ impl MHeap {
         let count = || central.counts().shrank(body.npages);
         // SAFETY: forwarded from the caller.
         let unmapped = unsafe { self.return_pages(record, body.base, body.npages, count) };
-        // Unmapping takes its time, and happens after unlocking.
+        // Unmapping is slow, so it happens after unlocking.
         drop(unmapped);
     }
 
@@ -598,7 +599,7 @@ impl MHeap {
     /// # Safety
     ///
     /// The record is one of this heap, dead, and in no list; the pages are those that it
-    /// covered, and nobody uses them.
+    /// covered, and are not in use.
     unsafe fn return_pages(
         &self,
         record: NonNull<Span>,
@@ -621,7 +622,7 @@ impl MHeap {
 
     // ---- sweeping ----------------------------------------------------------
 
-    /// To be called before sweeping: the credit formula pays for pages looked at.
+    /// Called before sweeping: the credit formula counts the pages that sweepers look at.
     fn count_pages_swept(&self, npages: usize) {
         self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
     }
@@ -656,8 +657,8 @@ impl MHeap {
         counts
     }
 
-    /// Sweeps one span, whichever comes first, and settles it. Returns its
-    /// pages, or `None` when nothing is left to sweep.
+    /// Sweeps the next span of the heap, and puts it in a list or frees its pages. Returns
+    /// the number of its pages, or `None` when nothing is left to sweep.
     pub fn sweep_one(&self, tally: &mut Tally) -> Option<usize> {
         let ticket = self.active.begin()?;
         let now = self.now();
@@ -702,7 +703,7 @@ impl MHeap {
         central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
         if counts.live_objects == 0 {
             let (record, body) = claim.kill();
-            // SAFETY: the claim has killed the record, and said what it covered.
+            // SAFETY: the claim has marked the record as dead, and returned what it covered.
             unsafe { self.free_pages(record, &body) };
         } else if counts.live_objects < claim.body().nelems {
             central.partial_swept(now).at(partition).push(claim.release());
@@ -712,14 +713,14 @@ impl MHeap {
         npages
     }
 
-    /// Sweeps what nobody else has begun to sweep, and counts it.
+    /// Sweeps every span that no other thread has begun to sweep, and counts them.
     pub fn sweep_rest(&self, by: SweepBy) {
         let mut tally = Tally::default();
         while self.sweep_one(&mut tally).is_some() {}
         self.stats.add(&mut tally, by);
     }
 
-    /// A ticket for somebody who sweeps several spans and then accounts for them:
+    /// A ticket for a sweeper that sweeps several spans and then accounts for them:
     /// sweeping is not over before the ticket is returned.
     pub fn sweep_ticket(&self) -> Option<Ticket<'_>> {
         self.active.begin()
@@ -743,7 +744,7 @@ impl MHeap {
         self.stats.in_use_bytes.load(Ordering::Relaxed) / PAGE_SIZE
     }
 
-    /// Those of stacks, which are not swept.
+    /// Pages of stacks, which are not swept.
     #[must_use]
     pub fn stack_pages(&self) -> usize {
         self.stats.stack_bytes.load(Ordering::Relaxed) / PAGE_SIZE
@@ -757,16 +758,16 @@ impl MHeap {
     ///
     /// # Safety
     ///
-    /// The world is stopped: nobody allocates in the heap or takes spans, and all caches are
-    /// flushed (Y1).
+    /// The world is stopped: no thread allocates in the heap or takes spans, and all caches
+    /// are flushed (Y1).
     pub unsafe fn before_mark(&self) {
         assert!(self.sweep_is_over(), "Y1: a cycle starts only when everything is swept");
-        // SAFETY: GB2: sweeping is over, and by the contract nobody begins.
+        // SAFETY: GB2: sweeping is over, and by the contract no thread begins to sweep.
         unsafe { self.bits.rotate() };
     }
 
-    /// Mutators will run before marking is over: from here on every new object counts as
-    /// marked (M4).
+    /// Begins an incremental mark phase, during which mutators run: from now on every new
+    /// object is allocated black (M4).
     ///
     /// # Safety
     ///
@@ -775,8 +776,8 @@ impl MHeap {
         self.allocate_black.begin();
     }
 
-    /// Marking is over. Returns how many objects were marked because they are new, and
-    /// the bytes of their slots.
+    /// Ends an incremental mark phase. Returns how many objects were allocated black, and the
+    /// bytes of their slots.
     ///
     /// # Safety
     ///
@@ -814,15 +815,15 @@ impl MHeap {
 
 impl MHeap {
     /// Destroys all objects and gives back the memory that held them. The heap is
-    /// left for who still has stack blocks.
+    /// left for the owners of stack blocks.
     ///
     /// # Safety
     ///
-    /// No mutator, no sweeper, and nobody makes or names an object any more.
+    /// There is no mutator and no sweeper, and no object is allocated or used any more.
     pub(crate) unsafe fn destroy(&self) {
         // SAFETY: forwarded from the caller.
         for (record, body) in unsafe { self.drop_objects() } {
-            // SAFETY: Y3; as above, nobody reads the central lists any more.
+            // SAFETY: Y3; as above, the central lists are not read any more.
             unsafe { record.as_ref().discard() };
             // SAFETY: it is dead now, and covered these pages.
             unsafe { self.free_pages(record, &body) };
@@ -840,8 +841,8 @@ impl MHeap {
         let mut spans = Vec::new();
         // SAFETY: forwarded from the caller.
         unsafe { self.each_span(|span, body| spans.push((NonNull::from(span), *body))) };
-        // Unswept spans hold objects that are dead but not yet dropped; they are
-        // allocated all the same, and dropped here.
+        // Unswept spans hold objects that are dead but not yet dropped; their slots count
+        // as allocated, so they are dropped here.
         for (_, body) in &spans {
             let Some(drop) = body.kind.drop_in_place else { continue };
             for slot in (0..body.nelems).filter(|i| body.is_allocated(*i)) {
@@ -858,7 +859,7 @@ impl MHeap {
 
 impl Drop for MHeap {
     fn drop(&mut self) {
-        // SAFETY: `&mut self`: nobody else has the heap any more, and its memory goes
+        // SAFETY: `&mut self`: there is no other user of the heap, and its memory goes
         // away next. After `destroy` there is nothing left to drop.
         drop(unsafe { self.drop_objects() });
         let centrals = self.centrals.get_mut();

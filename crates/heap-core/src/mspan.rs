@@ -1,7 +1,7 @@
 //! [`Span`]: a run of pages cut into slots of one size and kind. (Go: `mspan`.)
 //!
 //! A span record is never unmapped while its heap lives (F1), so it may be named
-//! by a plain pointer. What is *in* it belongs to whoever holds one of the
+//! by a plain pointer. Its *contents* belong to the holder of one of the
 //! tokens below; a token is made only by a transition of the span's stamp.
 //!
 //! | token | phase | held by |
@@ -46,11 +46,11 @@ pub enum SpanState {
     Dead,
     /// The span holds objects.
     InUse,
-    /// The pages are somebody's own: see [`ManualSpan`].
+    /// The pages hold no objects and have an owner of their own: see [`ManualSpan`].
     Manual,
 }
 
-/// A span record. On cache lines of its own, and by pairs, as processors fetch them: the
+/// A span record. It has cache lines of its own, a pair as processors fetch them, because the
 /// next record may be another mutator's.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -67,8 +67,8 @@ unsafe impl Send for Span {}
 // SAFETY: as above.
 unsafe impl Sync for Span {}
 
-/// What a live span is made of. Only a span makes one; a copy reads the span's bitmap, and
-/// so is of use as long as the contract says under which it was had.
+/// The contents of a live span. Only a span makes one. A copy reads the span's bitmap, so it
+/// may be used only as long as the contract of the function that returned it says.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
     /// First byte; derived from the arena's mapping.
@@ -91,8 +91,8 @@ pub struct Body {
     pub(crate) alloc_bits: Option<Bitmap>,
     /// Allocated slots, as far as the owner has handed them out.
     pub allocated: usize,
-    /// Of the allocated slots, those that the statistics know of (Z3): the others
-    /// were handed out since the span was cached.
+    /// How many of the allocated slots the statistics have counted (Z3): the others were
+    /// handed out since the span was cached.
     pub counted: usize,
     /// What `free_index` was when the span was last cached.
     pub cached_at: usize,
@@ -118,7 +118,7 @@ impl Body {
     #[must_use]
     pub fn slot(&self, i: usize) -> NonNull<u8> {
         debug_assert!(i < self.nelems);
-        // The slot lies within the span's pages, but for an `i` that is none of it.
+        // The slot lies within the span's pages, unless `i` is not an index of it.
         let offset = i.wrapping_mul(self.slot_bytes);
         self.base.map_addr(|base| base.saturating_add(offset))
     }
@@ -141,7 +141,7 @@ impl Body {
         })
     }
 
-    /// Whose pages it has.
+    /// The partition that the span's pages belong to.
     #[inline]
     #[must_use]
     pub fn partition(&self, partitions: Partitioning) -> Partition {
@@ -176,8 +176,8 @@ impl Span {
     /// Whether the span is in use.
     #[must_use]
     pub fn state(&self) -> SpanState {
-        // ORDERING: Acquire pairs with the Release of whoever changed it: `set_up` and
-        // `kill` of the tokens, `discard`.
+        // ORDERING: Acquire pairs with the Release of the functions that change it: `set_up`
+        // and `kill` of the tokens, `discard`.
         match self.state.load(Ordering::Acquire) {
             0 => SpanState::Dead,
             1 => SpanState::InUse,
@@ -191,11 +191,11 @@ impl Span {
         &self.specials
     }
 
-    /// Kills the record of a span with objects. Its contents are forgotten.
+    /// Marks the record of a span with objects as dead and clears its contents.
     ///
     /// # Safety
     ///
-    /// Nobody has or gets a token of the span; it is in no list that anybody reads.
+    /// No token of the span exists or will be made; it is in no list that is still read.
     pub(crate) unsafe fn discard(&self) {
         // SAFETY: forwarded to the caller.
         unsafe { *self.body.get() = None };
@@ -207,7 +207,7 @@ impl Span {
     ///
     /// # Safety
     ///
-    /// Nobody holds a token of this span and acts on it while the copy is used: the world is
+    /// No holder of a token of this span acts on it while the copy is used: the world is
     /// stopped and no sweeper is at work, or the caller holds the token.
     #[must_use]
     pub unsafe fn inspect(&self) -> Option<Body> {
@@ -229,7 +229,7 @@ impl CachedSpan {
     ///
     /// # Safety
     ///
-    /// `span` is a dead record that nobody else uses; the pages belong to it.
+    /// `span` is a dead record that is not in use elsewhere; the pages belong to it.
     pub(crate) unsafe fn set_up(span: NonNull<Span>, now: SweepGen, body: Body) -> CachedSpan {
         // SAFETY: the caller owns the dead record.
         let record = unsafe { span.as_ref() };
@@ -246,7 +246,7 @@ impl CachedSpan {
     ///
     /// # Safety
     ///
-    /// The span was just popped from a list of swept spans: nobody else has it.
+    /// The span was just popped from a list of swept spans: no other token of it exists.
     pub(crate) unsafe fn from_swept(span: NonNull<Span>, now: SweepGen) -> CachedSpan {
         // SAFETY: span records live as long as the heap.
         let record = unsafe { span.as_ref() };
@@ -255,7 +255,7 @@ impl CachedSpan {
         CachedSpan(span).begin()
     }
 
-    /// Remembers from where on slots are handed out.
+    /// Records the index from which slots are handed out.
     fn begin(mut self) -> CachedSpan {
         let body = self.body_mut();
         body.cached_at = body.free_index;
@@ -307,8 +307,8 @@ impl CachedSpan {
         body.free_index = first;
     }
 
-    /// Slots handed out since the statistics last counted this span's (Z3). They are
-    /// taken to be counted from here on.
+    /// The number of slots that were handed out since the statistics last counted the span's
+    /// slots (Z3). Records them as counted.
     pub(crate) fn count(&mut self) -> usize {
         let body = self.body_mut();
         let before = core::mem::replace(&mut body.counted, body.allocated);
@@ -321,7 +321,7 @@ impl CachedSpan {
         self.body().nelems - self.body().allocated
     }
 
-    /// Ends the mutator's ownership: the span is swept and in nobody's cache.
+    /// Ends the mutator's ownership: the span is swept and in no cache.
     pub(crate) fn uncache(self, now: SweepGen) -> NonNull<Span> {
         // SAFETY: span records live as long as the heap.
         unsafe { self.0.as_ref() }.stamp.set(SpanPhase::Swept, now);
@@ -354,7 +354,7 @@ pub struct SweepClaim<'t> {
 }
 
 impl<'t> SweepClaim<'t> {
-    /// Claims a span, if nobody has swept it in this cycle.
+    /// Claims a span, unless it was claimed or swept in this cycle already.
     ///
     /// # Safety
     ///
@@ -390,22 +390,22 @@ impl<'t> SweepClaim<'t> {
         unsafe { self.span.as_ref() }.specials()
     }
 
-    /// The span has been swept: it may go to a list of swept spans.
+    /// Ends the claim on a span that has been swept: it may go to a list of swept spans.
     pub(crate) fn release(self) -> NonNull<Span> {
         // SAFETY: F1.
         unsafe { self.span.as_ref() }.stamp.set(SpanPhase::Swept, self.now);
         self.span
     }
 
-    /// The span has been swept and is cached at once by the claimant.
+    /// Turns the claim on a span that has been swept into the token of the claimant's cache.
     pub(crate) fn into_cached(self) -> CachedSpan {
         // SAFETY: F1.
         unsafe { self.span.as_ref() }.stamp.set(SpanPhase::Cached, self.now);
         CachedSpan(self.span).begin()
     }
 
-    /// The span holds nothing any more: kills the record. Returns it with the
-    /// pages it covered.
+    /// Ends the claim on a span without objects: marks the record as dead. Returns it with
+    /// the contents, which say what pages it covered.
     pub(crate) fn kill(self) -> (NonNull<Span>, Body) {
         // SAFETY: F1; S3 gives access to the body.
         let record = unsafe { self.span.as_ref() };

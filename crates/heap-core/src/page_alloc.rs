@@ -8,7 +8,7 @@
 //! Every arena has a bitmap of free pages and a bitmap of those among them that
 //! have no memory behind them, *scavenged* ones. Fresh pages count as scavenged:
 //! both read as zero and cost the system nothing, and so one bit per page tells
-//! who must zero and what a page adds to the resident memory. Summaries of 64,
+//! whether it must be zeroed and what it adds to the resident memory. Summaries of 64,
 //! 512, 4096 and 8192 pages and a tree over the arenas find a run in logarithmic
 //! time; a hint below which nothing is free makes the common case shorter still.
 //!
@@ -51,7 +51,7 @@ pub struct PageRun {
     pub needs_zero: bool,
 }
 
-/// How much of the free memory a scavenger goes for.
+/// Which part of the free memory a scavenger gives back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ScavengeScope {
     /// Only whole huge pages, which the system takes back without splitting one.
@@ -63,19 +63,19 @@ pub enum ScavengeScope {
 /// Which free pages are worth giving back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScavengePolicy {
-    /// What to look for.
+    /// The part of the free memory to search.
     pub scope: ScavengeScope,
     /// The length of the system's own pages in heap pages, a power of two of at
     /// most 64. Only whole ones are returned.
     pub os_page: usize,
-    /// Runs inside a chunk of 512 pages with at least this many in use are left
-    /// alone: the chunk is likely to fill up again.
+    /// Runs inside a chunk of 512 pages with at least this many in use are kept: the chunk is
+    /// likely to fill up again.
     pub dense_chunk: usize,
 }
 
 impl ScavengePolicy {
-    /// For a scavenger that runs beside the program: leaves chunks that are
-    /// more than 96.9 % in use alone.
+    /// For a scavenger that runs beside the program: keeps the free pages of chunks that are
+    /// 96.9 % in use or more.
     pub const BACKGROUND: ScavengePolicy =
         ScavengePolicy { scope: ScavengeScope::AllPages, os_page: 1, dense_chunk: 496 };
 
@@ -90,7 +90,7 @@ type Position = (usize, usize);
 /// The page allocator; see the module documentation.
 #[derive(Default)]
 pub struct PageAlloc {
-    /// The base addresses of `arenas`, apart so that a search stays in cache.
+    /// The base addresses of `arenas`, kept apart so that a search stays in the cache.
     bases: Vec<usize>,
     #[allow(clippy::vec_box, reason = "a new arena in the middle moves pointers, not bitmaps")]
     arenas: Vec<Box<Arena>>,
@@ -178,11 +178,11 @@ impl PageAlloc {
     }
 
     /// The same, but if the stripe of 64 pages with the lowest free page has a run
-    /// that begins at its page `from` or after, the lowest of those. So whoever prefers
+    /// that begins at its page `from` or after, the lowest of those. So a mutator that prefers
     /// a part of each stripe gets it, and the heap stays about as dense.
     ///
     /// # Panics
-    /// If `npages` is 0, or `from` is no page of a stripe.
+    /// If `npages` is 0, or `from` is not below 64.
     pub fn alloc_from(&mut self, npages: usize, from: usize) -> Option<PageRun> {
         assert!(npages > 0, "a run of no pages");
         assert!(from < WORD, "page {from} of a stripe of {WORD}");
@@ -249,7 +249,7 @@ impl PageAlloc {
     }
 
     /// Chooses a free run that is worth giving back to the system, and allocates
-    /// it so that nobody else takes it.
+    /// it so that it is not allocated otherwise.
     ///
     /// The run is about `max_pages` long at most; a huge page is never split, so
     /// one huge page may be returned for a smaller limit. Higher addresses go
@@ -282,8 +282,8 @@ impl PageAlloc {
         Some(self.take((arena, pages.start), pages.len()))
     }
 
-    /// Frees a run of which the memory was given back to the system. From here on its
-    /// pages are said to read as zero and to cost nothing, as fresh ones.
+    /// Frees a run of which the memory was given back to the system. From now on its
+    /// pages count as reading as zero and costing nothing, like fresh ones.
     ///
     /// # Panics
     /// As [`PageAlloc::free`].
@@ -318,7 +318,7 @@ impl PageAlloc {
         self.hint = self.hint.min((arena, page));
     }
 
-    /// Changes one arena and brings counters and index along.
+    /// Changes one arena, and updates counters and index.
     fn update<R>(&mut self, at: usize, change: impl FnOnce(&mut Arena) -> R) -> R {
         let arena = &mut self.arenas[at];
         let (free, scavenged) = (arena.free_pages, arena.scavenged_pages);

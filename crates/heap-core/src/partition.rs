@@ -1,26 +1,26 @@
-//! [`Partition`]: the part of a heap that a mutator has to itself as a rule.
+//! [`Partition`]: the part of a heap that usually one mutator uses.
 //!
-//! Processors get in each other's way in more places than they share data: a processor
-//! that writes its way through a span fetches the lines behind it ahead of time, and so
-//! takes them out of the cache of whoever writes there. So the pages of a heap are
-//! divided into partitions by address, in runs as long as possible; fresh pages for a
-//! mutator come from its partition if there are free ones near the lowest; a span is listed
-//! with the partition that its pages belong to, whoever has used it last; and who sweeps spans
-//! to allocate from writes bitmaps in memory of their own partition.
+//! Processors disturb each other also where they share no data: a processor that writes
+//! through a span prefetches the lines behind it, and so takes them out of the cache of the
+//! processor that writes there. So the pages of a heap are divided into partitions by address,
+//! in runs as long as possible. Fresh pages for a mutator come from its partition if there
+//! are free ones near the lowest. A span is listed with the partition that its pages belong to,
+//! whichever mutator has used it last. A mutator that sweeps spans to allocate from writes
+//! bitmaps in memory of its own partition.
 //!
-//! A partition is a preference, not a right: who finds nothing in its partition takes what others have.
-//! Each collection divides the heap anew ([`Partitioning`]), among the mutators that have allocated;
-//! a span listed elsewhere moves when it next comes back. Of four partitions of three mutators
-//! one is nobody's: they share it.
+//! A partition is a preference, not a right: a mutator that finds nothing in its partition
+//! takes from others. Each collection divides the heap anew ([`Partitioning`]), among the
+//! mutators that have allocated; a span listed elsewhere moves when it next comes back. Of four
+//! partitions with three mutators one is not preferred by any: they share it.
 //!
 //! Evidence: `docs/decisions/009-partitions-by-address.md`.
 
 use crate::geometry::PAGE_SIZE;
 
-/// Partitions there can be at most: a power of two. Further mutators share them.
+/// The largest number of partitions: a power of two. Further mutators share them.
 pub const PARTITIONS_MAX: usize = 4;
 
-/// Pages in which every partition has a run: half a megabyte.
+/// Pages of a stripe, in which every partition has a run: half a megabyte.
 pub(crate) const STRIPE_PAGES: usize = 64;
 
 const _: () = assert!(PARTITIONS_MAX.is_power_of_two() && PARTITIONS_MAX <= STRIPE_PAGES);
@@ -49,7 +49,8 @@ impl Partition {
 pub struct Partitioning(usize);
 
 impl Partitioning {
-    /// Enough for so many mutators, as far as there are.
+    /// One partition for each of `n` mutators, rounded up to a power of two and
+    /// [`PARTITIONS_MAX`] at most.
     #[must_use]
     pub fn for_mutators(n: usize) -> Partitioning {
         Partitioning(n.clamp(1, PARTITIONS_MAX).next_power_of_two())
@@ -61,7 +62,7 @@ impl Partitioning {
         self.0
     }
 
-    /// What [`Partitioning::to_raw`] has returned.
+    /// From a number that [`Partitioning::to_raw`] has returned.
     #[inline]
     #[must_use]
     pub(crate) fn from_raw(raw: usize) -> Partitioning {
@@ -76,14 +77,14 @@ impl Partitioning {
         Partition(address / PAGE_SIZE % STRIPE_PAGES * self.0 / STRIPE_PAGES)
     }
 
-    /// The partition itself, or somebody else's for a mutator whose partition is not there.
+    /// The partition itself, or another one if the heap has fewer partitions.
     #[inline]
     #[must_use]
     pub(crate) fn nearest(self, partition: Partition) -> Partition {
         Partition(partition.0 % self.0)
     }
 
-    /// Where the run of a partition begins in each stripe, in pages.
+    /// The page at which the run of a partition begins in each stripe.
     #[inline]
     #[must_use]
     pub fn first_page(self, partition: Partition) -> usize {

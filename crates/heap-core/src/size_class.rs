@@ -1,11 +1,12 @@
 //! The table of size classes for small objects.
 //!
 //! A small object takes one slot of a span, and every slot of a span has the
-//! size of the span's class. The table trades the bytes lost at the end of a
-//! slot against those lost at the end of a span. It is the table of Go's runtime; the rule that produces it is public,
-//! and a test of this module runs the rule again and compares.
+//! size of the span's class. The table trades the bytes wasted at the end of a
+//! slot against those wasted at the end of a span. It is the table of Go's runtime; the
+//! rule that produces it is public, and a test of this module runs the rule again and
+//! compares.
 //!
-//! Everyone may call this module; it is constant data and arithmetic.
+//! The module is constant data and arithmetic, without state.
 //!
 //! Invariants:
 //! * SZ1: `for_size` gives the smallest class whose slots hold the request.

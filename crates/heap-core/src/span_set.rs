@@ -4,7 +4,7 @@
 //! slots; each block hands out its slots in order, once to a pusher and once to
 //! a popper, and is unlinked when the last slot has been given to a popper. So
 //! items come out roughly in the order they went in, which is all the callers
-//! need: owning what was popped is the matter of another protocol.
+//! need: another protocol decides who owns what was popped.
 //!
 //! Any thread may push and pop at any time. No operation waits for another
 //! thread: a popper that finds the slot it was given still empty closes the
@@ -23,8 +23,8 @@
 //! * Q3: `tail` is never behind `head` in the chain, and is moved off a block
 //!   before `head` is. So a block that `head` has left cannot be reached from the
 //!   set, and only threads that were already inside an operation still see it.
-//! * Q4: a pop that starts after a push has returned, with no other popper
-//!   about, does not come back empty-handed.
+//! * Q4: a pop that starts after a push has returned, with no other popper active, finds
+//!   an item.
 //! * Q5: a block is freed only when no thread that could have seen it is still
 //!   inside an operation (epoch-based reclamation; see `reclaim`).
 //!
@@ -58,7 +58,7 @@ const MAX_YIELDS: usize = bound(64, 0);
 /// An unbounded set of `NonNull<T>`, shared by any number of threads.
 ///
 /// The set stores the pointers and never follows them. Memory written before an
-/// item was pushed is visible to whoever pops it.
+/// item was pushed is visible to the thread that pops it.
 ///
 /// ```
 /// use heap_core::span_set::SpanSet;
@@ -85,7 +85,7 @@ impl<T> SpanSet<T> {
         self.0.push(item);
     }
 
-    /// Adds several items, for about the price of one.
+    /// Adds several items, at about the cost of one.
     pub fn push_many(&self, items: &[NonNull<T>]) {
         self.0.push_many(items);
     }
@@ -99,7 +99,7 @@ impl<T> SpanSet<T> {
         self.0.pop()
     }
 
-    /// Takes up to `most` items out, for about the price of one, and hands them
+    /// Takes up to `most` items out, at about the cost of one, and hands them
     /// to `sink`. Returns how many; zero only where [`SpanSet::pop`] would have
     /// returned `None`.
     pub fn pop_many(&self, most: usize, sink: impl FnMut(NonNull<T>)) -> usize {
@@ -113,7 +113,7 @@ impl<T> SpanSet<T> {
         self.0.is_empty()
     }
 
-    /// How many items the set holds; exact only while nobody pushes or pops.
+    /// How many items the set holds; exact only while no thread pushes or pops.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -132,8 +132,8 @@ impl<T> std::fmt::Debug for SpanSet<T> {
     }
 }
 
-/// The choices the protocol depends on. There is one right answer to each; the
-/// model tests run the queue with a wrong one and see it caught.
+/// The choices on which the protocol depends. There is one right answer to each; the
+/// model tests run the queue with a wrong one and show that it is caught.
 pub(crate) trait Protocol {
     /// Makes what an item points at visible to its popper.
     const PUBLISH: Ordering = Ordering::Release;
@@ -147,7 +147,7 @@ pub(crate) trait Protocol {
     const LOOK_BEHIND_CLOSED: bool = true;
 }
 
-/// The protocol as it should be.
+/// The protocol with all choices right.
 pub(crate) struct Sound;
 
 impl Protocol for Sound {}
@@ -218,7 +218,7 @@ impl<T> Block<T> {
 
     /// Claims up to `most` slots for a pusher; none if all have been given away.
     fn claim_for_push(&self, most: usize) -> &[AtomicPtr<T>] {
-        // Looking first keeps the counter from running away on a full block.
+        // The check keeps the counter of a full block from growing without bound.
         if self.pushed() == self.slots.len() {
             return &[];
         }
@@ -320,7 +320,7 @@ impl<T, P: Protocol> Queue<T, P> {
     /// Gives an unused set its first block. Returns whether `item` went in.
     #[cold]
     fn push_first(&self, item: NonNull<T>) -> bool {
-        // The head is set first and the tail follows, by whoever comes along.
+        // The head is set first, and any thread may then set the tail.
         // While the tail is null nothing can follow the first block, so the head
         // still is that block, and the exchange below can only install it.
         let mut done = false;

@@ -1,15 +1,15 @@
-//! [`Special`]: what is known about a few single objects: a weak handle, a
-//! finalizer, an allocation sample. (Go: `special` in `mheap.go`.)
+//! [`Special`]: a record of a single object: a weak handle, a finalizer, an allocation
+//! sample. (Go: `special` in `mheap.go`.)
 //!
-//! Objects have no headers, so such facts are kept in their span's record, sorted
-//! by address: almost all spans have none, and a sweep of such a span costs one
-//! load. What the facts mean is the business of the layers above: here they are
+//! Objects have no headers, so such records are kept with their span's record, sorted
+//! by address: almost all spans have none, and for these a sweep costs one load more.
+//! The layers above know what the data of a special means: here it is
 //! an opaque word. Sweeping a span takes the specials of its dead objects out and
 //! puts them in the heap's queue ([`crate::mheap::MHeap::take_fired`]).
 //!
 //! Mutators add and remove specials of objects that they hold alive, at any time
 //! and from any thread, under the span's own lock; the sweeper takes the same
-//! lock. A span need not be swept first: an object that somebody holds is marked
+//! lock. A span need not be swept first: an object that a mutator holds is marked
 //! in an unswept span, and its specials stay.
 //!
 //! * SP1: a list is sorted by address and kind, has one entry for each, and only
@@ -26,11 +26,11 @@ use core::ptr::NonNull;
 use heap_sync::atomic::{AtomicBool, Ordering};
 use heap_sync::lock::Mutex;
 
-/// What sort of fact. An object has one of each at most. They are queued in this
+/// The sort of a special. An object has one of each at most. They are queued in this
 /// order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SpecialKind {
-    /// A weak handle: must be cleared before anybody can see the object again.
+    /// A weak handle: must be cleared before a finalizer can make the object reachable.
     WeakHandle,
     /// A finalizer: keeps a dead object for one more cycle.
     Finalizer,
@@ -38,14 +38,14 @@ pub enum SpecialKind {
     Sample,
 }
 
-/// A fact about an object.
+/// A record of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Special {
     /// The start of the object.
     pub object: NonNull<u8>,
-    /// What sort of fact.
+    /// The sort of the record.
     pub kind: SpecialKind,
-    /// The fact itself, opaque to this layer.
+    /// Its data, opaque to this layer.
     pub data: usize,
 }
 
@@ -55,8 +55,8 @@ unsafe impl Send for Special {}
 /// Why a special was not added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddError {
-    /// The object has one of this kind: its data. Whoever adds at the same time as
-    /// somebody else can so agree on one.
+    /// The object has one of this kind, with this data: threads that add one at the same time
+    /// can so agree on the first.
     Exists(usize),
     /// The system has no memory for the record.
     OutOfMemory,
@@ -129,7 +129,7 @@ impl Specials {
         Some(removed.data)
     }
 
-    /// Whether there may be some.
+    /// Whether the span may have specials.
     #[inline]
     #[must_use]
     pub fn any(&self) -> bool {

@@ -1,14 +1,14 @@
 //! [`StackBlock`]: raw memory from the heap's pages for the stacks of a virtual
 //! machine, and [`StackCache`], one mutator's supply of it. (Go: `stackcache`.)
 //!
-//! A block belongs to whoever has it and may be dropped anywhere, also by a
-//! destructor of a heap object, and after the heap. [`HeapOwner`] is what "after the
-//! heap" means: when it goes, the heap's objects are destroyed, but blocks keep the
-//! memory mapped, and the last of them unmaps it. So an object may own a block of
-//! its own heap without keeping the heap alive.
+//! A block has one owner and may be dropped anywhere, also by a destructor of a heap
+//! object, and after the heap. "After the heap" means after its [`HeapOwner`]: when that is
+//! dropped, the heap's objects are destroyed, but blocks keep the memory mapped, and the
+//! last of them unmaps it. So an object may own a block of its own heap without keeping the
+//! heap alive.
 //!
 //! * SK6: a cache holds [`CACHE_BYTES`] of an order at most, in blocks of exactly its
-//!   size. It is touched by its mutator while inside, or by a collector while the
+//!   size. Only its mutator accesses it while inside, or a collector while the
 //!   world is stopped.
 
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -20,8 +20,8 @@ use crate::error::OutOfMemory;
 use crate::mheap::{BlockDesc, CoreConfig, MHeap, ORDERS, Order, RawBlock};
 use crate::os::Os;
 
-/// The most bytes of one order that a mutator keeps. Half of it comes and goes at a
-/// time, so that a mutator that takes and returns a block in turn finds one.
+/// The most bytes of one order that a mutator keeps. Half of it is taken or returned at a
+/// time, so that a mutator that takes and returns a block in turn finds one in its cache.
 pub const CACHE_BYTES: usize = 64 << 10;
 
 /// A heap's memory with the objects in it. Dropping it destroys the objects; the
@@ -73,8 +73,8 @@ impl Deref for HeapOwner {
 impl Drop for HeapOwner {
     fn drop(&mut self) {
         if Arc::get_mut(&mut self.0).is_none() {
-            // SAFETY: nobody can name the heap any more but blocks, which only
-            // return themselves to it.
+            // SAFETY: only blocks still refer to the heap, and these only return themselves
+            // to it.
             unsafe { self.0.destroy() };
         }
     }
@@ -86,7 +86,7 @@ fn half(order: Order) -> usize {
 }
 
 /// A block of raw memory; see the module documentation. Aligned to its size, up to
-/// a page. The contents are arbitrary at first.
+/// a page. The contents are uninitialised at first.
 pub struct StackBlock(RawBlock);
 
 // SAFETY: the block owns its memory, as a boxed slice does; the heap may be named
@@ -151,7 +151,7 @@ impl Drop for StackBlock {
         let heap = unsafe { self.desc().heap.as_ref() };
         // SAFETY: the block came from this heap, and goes now.
         let share = unsafe { heap.put_blocks([self.0]) };
-        // `heap` may be gone after this.
+        // `heap` may be dangling after this.
         drop(share);
     }
 }
@@ -188,8 +188,8 @@ impl StackCache {
         core::mem::take(&mut self.free[order.index()])
     }
 
-    /// Takes a list back. What is too much by now goes back to the heap: destructors
-    /// may have returned blocks since the list was lent.
+    /// Takes a list back. Destructors may have returned blocks since the list was taken out;
+    /// blocks for which there is no room now go back to the heap.
     pub fn put_all(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
         blocks.retain(|block| block.bytes() == order.block_bytes());
         blocks.truncate(2 * half(order));
@@ -199,8 +199,7 @@ impl StackCache {
     }
 
     /// Takes a block of `heap`; if there are too many of its order, half of them go
-    /// back to the heap. So does a block that is of no order, and one of another heap
-    /// to that.
+    /// back to the heap. A block of no order, or of another heap, goes back to its heap.
     #[inline]
     pub fn put(&mut self, heap: &HeapOwner, block: StackBlock) {
         let Some(order) = Order::of(block.bytes()).filter(|_| block.is_of(heap)) else { return };
@@ -211,7 +210,7 @@ impl StackCache {
         push_to(list, order, block);
     }
 
-    /// Gives all blocks back, those of `heap` with few locks.
+    /// Gives all blocks back, those of `heap` in one batch per order.
     pub fn flush(&mut self, heap: &HeapOwner) {
         for list in &mut self.free {
             give_back(heap, list, list.len());
@@ -229,10 +228,10 @@ fn push_to(list: &mut Vec<StackBlock>, order: Order, block: StackBlock) {
     }
 }
 
-/// Gives the first `count` blocks back: the last ones are warm.
+/// Gives the first `count` blocks back: the last ones are more likely in the cache.
 #[cold]
 fn give_back(heap: &HeapOwner, list: &mut Vec<StackBlock>, count: usize) {
-    // A block of another heap goes back by itself, and now: below, a lock is held.
+    // A block of another heap is dropped here and returns to that heap: below, a lock is held.
     list.retain(|block| block.is_of(heap));
     let count = count.min(list.len());
     if count > 0 {

@@ -8,7 +8,7 @@ use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub use class_counts::{ClassCounts, Counted};
 
-/// Who asked for a span to be swept.
+/// On whose behalf a span is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepBy {
     /// An allocation that looked for a span with free slots.
@@ -17,7 +17,7 @@ pub enum SweepBy {
     Credit,
     /// The background sweeper.
     Background,
-    /// The collector, finishing up before a cycle; or a heap at its limit.
+    /// The collector, finishing the sweep before a cycle; or a heap at its limit.
     Collector,
 }
 
@@ -99,7 +99,7 @@ pub struct CoreStats {
     pub spans_swept: Total,
     /// Bytes of memory given back to the system, except by freeing huge objects.
     pub returned_bytes: Total,
-    /// Bytes of pages that spans cover, now and at most.
+    /// Bytes of pages that spans cover.
     pub in_use_bytes: AtomicUsize,
     /// Bytes of those that are manual spans: stacks.
     pub stack_bytes: AtomicUsize,

@@ -28,10 +28,10 @@ use crate::size_class::SizeClass;
 /// Byte that freed memory is filled with when the heap poisons.
 pub const POISON: u8 = 0xD7;
 
-/// What sweeping a span found.
+/// The result of sweeping a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCounts {
-    /// Objects that stay.
+    /// Objects that are live.
     pub live_objects: usize,
     /// Objects that were freed.
     pub freed_objects: usize,
@@ -53,29 +53,27 @@ pub fn is_in_destructor() -> bool {
 ///
 /// # Safety
 ///
-/// `object` is a live object of the kind that `drop` belongs to; nobody will
-/// use it again.
+/// `object` is a live object of the kind that `drop` belongs to; it is not used afterwards.
 pub(crate) unsafe fn drop_object(drop: DropFn, object: NonNull<u8>) -> bool {
     let before = DROPPING.try_with(|dropping| dropping.replace(true)).unwrap_or(true);
-    // SAFETY: forwarded from the caller. `AssertUnwindSafe`: the object is gone
-    // either way, and nothing of ours is half-done.
+    // SAFETY: forwarded from the caller. `AssertUnwindSafe`: the object is not used again in
+    // either case, and no structure of the heap is half changed.
     let result = catch_unwind(AssertUnwindSafe(|| unsafe { drop(object) }));
     let panicked = result.map_err(drop_payload).is_err();
     let _ = DROPPING.try_with(|dropping| dropping.set(before));
     panicked
 }
 
-/// Drops what a destructor panicked with. If that panics too, what it panics with
-/// is leaked: there has to be an end.
+/// Drops the payload of a destructor's panic. If that panics too, the second payload is
+/// leaked, so that there is no third.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(core::mem::forget);
 }
 
 /// Sweeps the claimed span in place. `fresh` is the memory for its new bitmap.
 ///
-/// If the system has no memory for one, nothing is freed in this
-/// cycle: the dead stay allocated, unreachable, and are found again by the next
-/// sweep.
+/// If there is no memory for one, nothing is freed in this cycle: dead objects stay
+/// allocated, and the next sweep finds them again.
 pub(crate) fn sweep(
     claim: &mut SweepClaim<'_>,
     fresh: Option<Bitmap>,
@@ -86,7 +84,8 @@ pub(crate) fn sweep(
     // SAFETY: the span's base was handed out by its heap.
     let arena = unsafe { Arena::of(body.base) };
     let Some(fresh) = fresh else {
-        // SAFETY: the span is claimed, and a claim's ticket is out: nobody marks (Y1, W1).
+        // SAFETY: the span is claimed, and a claim's ticket is out: no mark phase is under way
+        // (Y1, W1).
         unsafe { clear(arena, body) };
         return SweepCounts { live_objects: body.allocated, ..SweepCounts::default() };
     };
@@ -114,7 +113,8 @@ pub(crate) fn sweep(
             asan::poison(object.as_ptr(), body.slot_bytes);
         }
     }
-    // Else they are white already, and other processors keep their copies of them.
+    // Otherwise the mark bytes are white already, and without a write other processors keep
+    // their copies of them.
     if live > 0 {
         // SAFETY: as above.
         unsafe { clear(arena, body) };
@@ -138,7 +138,7 @@ fn gather(arena: &Arena, body: &Body, isa: Isa, out: Bitmap) -> usize {
             index += 1;
         });
     } else {
-        // Few, large slots: look at their mark bytes one by one.
+        // Few, large slots: read their mark bytes one by one.
         let mut slot = 0;
         for index in 0..out.len() {
             let mut word = 0u64;

@@ -1,6 +1,6 @@
-//! [`SweepGen`] and [`SpanPhase`]: the sweep clock and what it says of a span.
+//! [`SweepGen`] and [`SpanPhase`]: the sweep clock, and the phase of a span relative to it.
 //!
-//! The heap has a clock that steps by two per cycle, with the world stopped.
+//! The heap has a clock that advances by two per cycle, with the world stopped.
 //! Each span carries a stamp; stamp minus clock is its phase. Advancing the
 //! clock turns every swept span into one that needs sweeping, in O(1).
 //! (Go: `mspan.sweepgen`.)
@@ -54,7 +54,7 @@ impl SweepGen {
     }
 }
 
-/// What a span's stamp says relative to the clock.
+/// The meaning of a span's stamp relative to the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanPhase {
     /// Not swept in this cycle yet.
@@ -70,7 +70,7 @@ pub enum SpanPhase {
 }
 
 impl SpanPhase {
-    /// Stamp minus clock. The only place where the offsets stand.
+    /// Stamp minus clock. The offsets are written nowhere else.
     const fn delta(self) -> u32 {
         match self {
             SpanPhase::NeedsSweep => 2u32.wrapping_neg(),
@@ -105,8 +105,8 @@ impl SpanStamp {
     /// left (G3 broken).
     #[must_use]
     pub fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
-        // ORDERING: Acquire pairs with the Release in `set`: whoever sees
-        // `Swept` sees the bits the sweeper wrote (G2).
+        // ORDERING: Acquire pairs with the Release in `set`: a thread that sees
+        // `Swept` sees the bits that the sweeper wrote (G2).
         // Model: loom_sweep_gen::a_swept_span_is_seen_with_its_bits.
         let delta = self.0.load(Ordering::Acquire).wrapping_sub(now.0);
         SpanPhase::ALL.into_iter().find(|phase| phase.delta() == delta)
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_cached_span_that_misses_two_advances_reads_as_sweeping() {
-        // Why G3 is an invariant and not a nicety.
+        // The reason for G3.
         let now = SweepGen::START;
         let cached = SpanStamp::new(SpanPhase::Cached, now);
         assert_eq!(cached.phase(now.next().next()), Some(SpanPhase::Sweeping));

@@ -1,14 +1,15 @@
-//! [`ActiveSweep`] and [`Ticket`]: who is sweeping, and is sweeping over?
+//! [`ActiveSweep`] and [`Ticket`]: a count of the threads that sweep, which tells whether
+//! sweeping is over.
 //!
 //! A sweeper takes a ticket before it looks for spans and gives it back after.
-//! Whoever finds nothing left to sweep closes the counter: no new tickets are
+//! A sweeper that finds nothing left to sweep closes the counter: no new tickets are
 //! given out, and sweeping is over when the last one is returned. (Go:
 //! `activeSweep` in `mgcsweep.go`.)
 //!
 //! * W1: while a ticket is out, sweeping is not over.
 //! * W2: once sweeping is over, no ticket is given out until `reopen`.
 //! * W3: when the counter is closed and every ticket was returned, sweeping is
-//!   over, and whoever sees that sees all that the sweepers wrote.
+//!   over, and a thread that sees that sees all that the sweepers wrote.
 //!
 //! Model: `tests/loom_ticket.rs`.
 
@@ -26,7 +27,7 @@ pub struct ActiveSweep(AtomicU32);
 pub struct Ticket<'a>(&'a ActiveSweep);
 
 impl ActiveSweep {
-    /// No sweep is under way: the counter starts closed.
+    /// A closed counter: no sweep is under way.
     #[must_use]
     pub fn closed() -> ActiveSweep {
         ActiveSweep(AtomicU32::new(DRAINED))
@@ -36,7 +37,7 @@ impl ActiveSweep {
     pub fn begin(&self) -> Option<Ticket<'_>> {
         // ORDERING: Relaxed load, checked again by the exchange. AcqRel on
         // success: Acquire sees the clock and lists of `reopen`; Release orders
-        // us before whoever waits for `is_over`.
+        // us before a thread that waits for `is_over`.
         // Model: loom_ticket::sweeping_is_not_over_while_a_ticket_is_out.
         let mut state = self.0.load(Ordering::Relaxed);
         loop {
@@ -70,7 +71,7 @@ impl ActiveSweep {
         self.0.load(Ordering::Relaxed) & !DRAINED
     }
 
-    /// Opens the counter for a new cycle. With the world stopped and the previous sweep
+    /// Opens the counter for a new cycle, with the world stopped and the previous sweep
     /// over.
     pub(crate) fn reopen(&self) {
         debug_assert!(self.is_over(), "W2: sweeping is over before the next cycle");
@@ -80,7 +81,7 @@ impl ActiveSweep {
 }
 
 impl Ticket<'_> {
-    /// Says that nothing is left to sweep: no further tickets are given out.
+    /// Closes the counter because nothing is left to sweep: no further tickets are given out.
     pub(crate) fn close(&self) {
         // ORDERING: Relaxed: the flag itself carries no data; W1 comes from the
         // count in the same word.

@@ -4,24 +4,24 @@
 //! Marks are by granule and no slot is smaller than one, so an object of eight
 //! bytes in a slot of its own wastes half of it. Objects of fewer than sixteen
 //! bytes without handles and destructors are therefore packed: spans of the kind
-//! [`TINY`] have sixteen-byte slots, and a mutator's window of that kind moves on
+//! [`TINY`] have sixteen-byte slots, and a mutator's bump region of that kind advances
 //! by the size of the tiny object instead of by whole slots.
 //!
 //! * TN1: a tiny object lies within one slot, so it has one mark byte; the slot's
 //!   tiny objects share it, and live and die together.
 //! * TN2: tiny objects of a slot do not overlap, and no two start at the same address,
-//!   also when they have no bytes.
+//!   not even objects of size 0.
 //! * TN3: a slot takes no more tiny objects once its cache was flushed: by then a sweep
 //!   may have freed it.
 //! * TN4: whether objects of a type are tiny objects is a constant of the type, so a
 //!   span's kind says whether a handle into it may lead to the middle of a slot.
 //!
-//! A tiny object goes to the next address that is a multiple of the least power of two
+//! A tiny object is placed at the next address that is a multiple of the least power of two
 //! not below its size. It is then at least as aligned as Go would align it (to the
 //! largest power of two, up to eight, that divides the size) and cannot reach over
-//! the end of a slot, so that nothing has to be tested; the bytes that are skipped
-//! are lost, those behind a tiny object of odd size are not. Unlike Go, the next slot is
-//! the next of the run: room in a slot and a new slot are the same path.
+//! the end of a slot, so that no test is needed. The bytes that are skipped
+//! are wasted; those behind a tiny object of odd size are not. Unlike in Go, the next slot is
+//! the next of the run: room in a slot and a new slot are found on the same path.
 
 use crate::geometry::GRANULE;
 use crate::kind::{ObjectKind, TINY};
@@ -62,7 +62,7 @@ impl TinyLayout {
         &TINY
     }
 
-    /// Where the tiny object goes when the last one ended at `cursor`.
+    /// The address for a tiny object when the last one ended at `cursor`.
     #[inline(always)]
     #[must_use]
     pub fn place(self, cursor: *mut u8) -> *mut u8 {

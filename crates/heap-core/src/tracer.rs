@@ -1,28 +1,28 @@
-//! [`EdgeBuffer`] and [`Tracer`]: where `trace` functions get their objects and report the
-//! handles they find.
+//! [`EdgeBuffer`] and [`Tracer`]: they give `trace` functions their objects and take the
+//! handles that these hold.
 //!
 //! Objects are traced in a [`Batch`], the grey ones of a page. An edge to another
-//! page goes into a buffer, and the mark state of the target is prefetched, so
-//! that by the time the marker looks at an edge its mark byte is in the cache.
-//! Whoever drains the buffer (the marker in `heap-gc`, the verifier) decides what
-//! such an edge means. An edge to the page in hand is not worth the detour: its
-//! mark byte is at hand too, so the tracer marks the object and adds it to the
-//! batch ([`Neighbours::Trace`]).
+//! page goes into a buffer, and the mark byte of the target is prefetched, so
+//! that it is in the cache by the time the marker looks at the edge.
+//! The user of the buffer (the marker in `heap-gc`, the verifier) decides what
+//! such an edge means. An edge to the page that is being traced need not go through the
+//! buffer: its mark byte is in the cache already, so the tracer marks the object and adds it
+//! to the batch ([`Neighbours::Trace`]).
 //!
 //! A [`Tracer`] is the part of a buffer that changes with every edge. It lives in
-//! registers while a batch is traced; kept in memory, each edge would wait for the
-//! stores of the one before.
+//! registers while a batch is traced; if it were kept in memory, each edge would wait for
+//! the stores of the one before.
 //!
-//! * TR1: between opening and closing a tracer, its buffer is touched
+//! * TR1: between opening and closing a tracer, its buffer is accessed
 //!   through the tracer only, and the tracer stays with its buffer.
 //! * TR2: a batch names every granule at most once. It is filled with distinct
-//!   grey objects, which are black by the time they are traced; what joins it was
+//!   grey objects, which are black by the time they are traced; an object that joins it was
 //!   white and is black from then on, and nothing turns white while a heap is
 //!   marked (M1).
 //! * TR3: a batch has no more objects than a page has granules. It follows from TR2, but no
-//!   memory depends on that: there are more places than granules, a place is a number below
-//!   `PLACES` by its making, and who closes a tracer looks, and ends the process rather
-//!   than go on with a batch that is too long.
+//!   memory access depends on that: there are more places than granules, a place is masked
+//!   to a number below `PLACES`, and the function that closes a tracer checks the length and
+//!   ends the process if the batch is too long.
 
 use core::ptr::NonNull;
 
@@ -44,7 +44,7 @@ pub struct Piece {
     pub end: usize,
 }
 
-/// Bytes of a large object that are scanned in one go.
+/// Bytes of a large object that are scanned at once: the size of a piece.
 pub const PIECE_BYTES: usize = 64 << 10;
 
 /// Objects of one page that are traced together, by the granules they start in.
@@ -54,9 +54,8 @@ pub struct Batch {
     len: usize,
 }
 
-/// Places in a batch: a power of two above the number of granules, so that to keep a place
-/// within the batch is to mask it. (A comparison instead made marking a tree take a tenth
-/// longer.)
+/// Places in a batch: a power of two above the number of granules, so that a mask keeps a
+/// place within the batch. (With a comparison instead, marking a tree took a tenth longer.)
 const PLACES: usize = 2 * PAGE_GRANULES;
 const _: () = assert!(PLACES.is_power_of_two());
 
@@ -82,7 +81,7 @@ impl Batch {
         self.len
     }
 
-    /// TR3.
+    /// Checks TR3.
     #[inline(always)]
     fn check(&self) {
         if self.len > PAGE_GRANULES {
@@ -97,13 +96,12 @@ impl Batch {
     }
 }
 
-/// What becomes of edges to objects on the page whose objects are traced.
+/// The treatment of edges to objects on the page whose objects are traced.
 #[derive(Clone, Copy, Debug)]
 pub enum Neighbours<'a> {
     /// They are reported like any other edge.
     Report,
-    /// If they are white in these marks, the page's, they turn black and join the
-    /// batch.
+    /// A target that is white in these marks of the page turns black and joins the batch.
     Trace(&'a PageMarks),
 }
 
@@ -148,8 +146,8 @@ impl EdgeBuffer {
     /// # Safety
     ///
     /// `trace` is that of an [`ObjectKind`](crate::kind::ObjectKind); every granule in the
-    /// batch is the start of a live object of this kind on `page`, which nobody writes to.
-    /// The marks, if given, are those of that page, and TR2 holds.
+    /// batch is the start of a live object of this kind on `page`, to which there are no
+    /// writers. The marks, if given, are those of that page, and TR2 holds.
     #[inline]
     pub unsafe fn trace(
         &mut self,
@@ -163,7 +161,7 @@ impl EdgeBuffer {
             self.page = page.addr();
             self.marks = marks.as_ptr();
         }
-        // SAFETY: the caller's contract; what joins the batch is the target of a
+        // SAFETY: the caller's contract; an object that joins the batch is the target of a
         // handle, hence the start of a live object (K2), and has the kind of its
         // page (K1).
         unsafe { trace(page, self) };
@@ -171,7 +169,7 @@ impl EdgeBuffer {
         core::mem::swap(&mut self.batch, batch);
     }
 
-    /// Hands `run` a tracer: what `trace` functions do their work with.
+    /// Calls `run` with a tracer of this buffer, for `trace` functions.
     ///
     /// # Panics
     ///
@@ -200,8 +198,8 @@ impl EdgeBuffer {
         unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
     }
 
-    /// Makes room for more edges. `at` is where the next one would go; returns the
-    /// new place and the new end.
+    /// Makes room for more edges. The next one would be written to `at`; returns the
+    /// new position for it and the new end.
     ///
     /// # Safety
     ///
@@ -224,14 +222,14 @@ impl EdgeBuffer {
         self.edges.len()
     }
 
-    /// Edges for which there is room.
+    /// The number of edges for which there is room.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.edges.capacity()
     }
 
-    /// `true` when no edge is waiting.
+    /// Whether there are no edges that were reported and not yet taken.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -271,12 +269,12 @@ fn edges_between(start: *const NonNull<u8>, at: *const NonNull<u8>) -> usize {
     (at.addr() - start.addr()) / size_of::<NonNull<u8>>()
 }
 
-/// Makes a mark byte black if it is white; says whether it was. Of two workers that ask
-/// at the same time both may be told so: then both trace the object (MK2).
+/// Makes a mark byte black if it is white; returns whether it was. Two workers at the same
+/// time may both get `true`: then both trace the object (MK2).
 #[inline(always)]
 pub fn try_mark_black(mark: &AtomicU8) -> bool {
-    // ORDERING: Relaxed: tracing only reads, so who traces an object twice needs no
-    // order. A grey object stays grey: whoever made it so will trace it.
+    // ORDERING: Relaxed: tracing only reads, so two workers that trace one object need no
+    // order. A grey object stays grey: the worker that made it so will trace it.
     // Model: loom_page_queue::a_neighbour_is_traced (in the collector).
     let white = mark.load(Ordering::Relaxed) == WHITE;
     if white {
@@ -285,17 +283,17 @@ pub fn try_mark_black(mark: &AtomicU8) -> bool {
     white
 }
 
-/// TR3 would be broken.
+/// Ends the process because TR3 is broken.
 #[cold]
 #[inline(never)]
 fn overfull() -> ! {
     corrupt!("TR3: a page has led to more objects than it has granules");
 }
 
-/// A buffer at work (TR1).
+/// The part of an [`EdgeBuffer`] that changes while objects are traced (TR1).
 #[derive(Debug)]
 pub struct Tracer {
-    /// Where the next edge goes, and where the buffer ends.
+    /// The position of the next edge, and the end of the buffer.
     at: *mut NonNull<u8>,
     end: *mut NonNull<u8>,
     page: usize,
@@ -347,11 +345,12 @@ impl Tracer {
         }
     }
 
-    /// An edge to an object on the page in hand: if it is white, it joins.
+    /// An edge to an object on the page that is traced: if the object is white, it joins the
+    /// batch.
     ///
     /// # Safety
     ///
-    /// There is a page in hand, and `granule` is one of it.
+    /// `page` is not `NOWHERE`, and `granule` is one of that page.
     #[inline(always)]
     unsafe fn neighbour(&mut self, granule: usize) {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of

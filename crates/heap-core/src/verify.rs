@@ -1,10 +1,10 @@
 //! An independent check of the memory layer's invariants.
 //!
-//! It recounts from the span records, the page tables and the bitmaps what the
+//! It recounts, from the span records, the page tables and the bitmaps, what the
 //! fast paths keep incrementally, and compares. Invariants are named by their
-//! ids, as the modules' headers introduce them.
+//! ids, which the modules' headers define.
 //!
-//! Each check has been seen to fail: `mheap/tests.rs` breaks the invariants one by
+//! Each check has a test in which it fails: `mheap/tests.rs` breaks the invariants one by
 //! one. `docs/verification.md` has the table.
 //!
 //! * Z2: every mapped byte is in use, idle, released or part of an arena's head,
@@ -60,14 +60,14 @@ pub unsafe fn verify(heap: &MHeap) -> Result<(), VerifyError> {
 ///
 /// The first broken invariant.
 pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyError> {
-    // Stack blocks may be returned at any time, also while the world is stopped: not
+    // Stack blocks may be returned at any time, also while the world is stopped, but not
     // while the pool is locked.
     let stacks = heap.stack_pool();
     let mut spans = Vec::new();
     // SAFETY: forwarded from the caller.
     unsafe { heap.each_span(|span, body| spans.push((core::ptr::from_ref(span), *body))) };
     spans.sort_by_key(|(_, body)| body.base);
-    // Before anybody looks at a bit.
+    // Before any bit is read.
     slots::check_bitmaps(heap, spans.iter().map(|(_, body)| body))?;
     let stack_runs = check_stacks(heap, &stacks)?;
     let mut runs: Vec<_> =
@@ -146,7 +146,7 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
     Ok(())
 }
 
-/// W1, G3, SP2: at rest nobody sweeps, and what is said to be swept is.
+/// W1, G3, SP2: at rest no thread sweeps, and if sweeping is over, every span is swept.
 ///
 /// # Safety
 ///
@@ -177,8 +177,7 @@ fn check_specials(span: &Span, body: &Body) -> Result<(), VerifyError> {
     })
 }
 
-/// N1: every span that is in no cache is in exactly one list, and in the right
-/// one.
+/// N1: every span that is in no cache is in exactly one list, and in the right one.
 ///
 /// # Safety
 ///

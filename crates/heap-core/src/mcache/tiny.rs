@@ -1,5 +1,5 @@
-//! Objects that share slots: the bump region of the kind `TINY` moves on by the size of
-//! the object. Where an object goes is the rule of [`crate::tiny`].
+//! Objects that share slots: the bump region of the kind `TINY` advances by the size of
+//! the object. [`crate::tiny`] has the rule where an object is placed.
 
 use core::ptr::NonNull;
 
@@ -13,8 +13,8 @@ fn key() -> usize {
     TinyLayout::kind().address() + TINY_CLASS.index()
 }
 
-/// Lets the slot of `object` be used up to `end`. From its start: the sanitizer
-/// remembers of each eight bytes only how many of the first may be used.
+/// Unpoisons the slot of `object` from its start up to `end`: of each eight bytes the
+/// sanitizer only knows how many of the first may be accessed.
 #[inline(always)]
 fn unpoison_to(end: *const u8, object: *const u8) {
     let before = object.addr() % TINY_CLASS.object_size();
@@ -22,8 +22,8 @@ fn unpoison_to(end: *const u8, object: *const u8) {
 }
 
 impl Cache {
-    /// Room for a tiny object, if the bump region has some. Nobody looks at what is written there:
-    /// the kind has no handles and no destructor.
+    /// Room for a tiny object, if the bump region has some. The heap never reads what is
+    /// written there: the kind has no handles and no destructor.
     #[inline(always)]
     pub fn alloc_tiny(&mut self, layout: TinyLayout) -> Option<NonNull<u8>> {
         let key = key();
@@ -41,7 +41,7 @@ impl Cache {
         }
     }
 
-    /// The first slow half of [`Cache::alloc_tiny`]: room in a bump region that was not
+    /// The first slow path of [`Cache::alloc_tiny`]: room in a bump region that was not
     /// in its place. If there is none, the bump region's last slot is closed, and the
     /// next step is [`Cache::refill`] for a whole slot of the kind and class.
     pub fn reopen_for_tiny(&mut self, layout: TinyLayout) -> Option<NonNull<u8>> {
@@ -55,13 +55,12 @@ impl Cache {
         })
     }
 
-    /// The second slow half: a slot goes to `layout`, and what the tiny object leaves of it back
-    /// to the bump region.
+    /// The second slow path: places an object of `layout` in a slot, and returns the rest of
+    /// the slot to the bump region.
     ///
     /// # Safety
     ///
-    /// The last thing that this cache handed out of the kind and class of tiny objects is `slot`,
-    /// as a whole.
+    /// Of the kind and class of tiny objects, this cache last handed out `slot`, as a whole.
     pub unsafe fn place_tiny(&mut self, slot: NonNull<u8>, layout: TinyLayout) {
         let region = &mut self.regions[table_index(key())];
         debug_assert_eq!(region.cursor, slot.as_ptr().wrapping_add(TINY_CLASS.object_size()));

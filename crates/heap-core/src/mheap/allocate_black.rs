@@ -1,19 +1,21 @@
-//! [`AllocateBlack`]: objects that are made while an incremental mark phase is under way and mutators run.
+//! [`AllocateBlack`]: objects that are allocated during an incremental mark phase, in which
+//! mutators run.
 //!
-//! Such a mark phase finds what was reachable when it began. What is made later counts as
-//! reachable until the next one. (The snapshot at the beginning: Yuasa, "Real-time
-//! garbage collection on general-purpose machines", 1990. Go marks new objects too, each
-//! as it is allocated.)
+//! Such a mark phase finds what was reachable when it began. Later objects count as reachable
+//! until the next one. (Snapshot-at-the-beginning marking: Yuasa, "Real-time garbage
+//! collection on general-purpose machines", 1990. Go marks new objects too, each as it is
+//! allocated.)
 //!
-//! Allocation does not know of it. The caches are empty when such a mark phase begins, so
-//! what a span in a cache has handed out since it was cached is new; and a span passes
-//! through here when it leaves the cache.
+//! Allocation itself is not changed. The caches are empty when such a mark phase begins, so
+//! the slots that a span in a cache has handed out since it was cached are new; and they are
+//! marked here when the span leaves the cache.
 //!
-//! * M4: when a mark phase ends during which mutators ran, the objects that were made
-//!   meanwhile are marked. They need not be traced: what they hold was reachable when
-//!   marking began, or is new as well.
+//! * M4: when an incremental mark phase ends, the objects that were allocated during it are
+//!   marked. They need not be traced: what they hold was reachable when marking began, or is
+//!   new as well.
 //!
-//! Called by the owner of the span, at any time; begun and ended with the world stopped.
+//! `mark` is called by the owner of the span, at any time; `begin` and `end` with the world
+//! stopped.
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -34,7 +36,7 @@ impl AllocateBlack {
     #[inline(always)]
     pub(super) fn is_on(&self) -> bool {
         // ORDERING: Relaxed, here and where it changes: that is done with the world
-        // stopped, and leaving a safepoint synchronises with whoever stopped it.
+        // stopped, and leaving a safepoint synchronises with the thread that stopped it.
         self.wanted.load(Ordering::Relaxed)
     }
 
@@ -48,8 +50,8 @@ impl AllocateBlack {
         (self.objects.swap(0, Ordering::Relaxed), self.bytes.swap(0, Ordering::Relaxed))
     }
 
-    /// Marks what was handed out of the span since it was cached. A large object is all
-    /// there is in its span.
+    /// Marks the slots that were handed out of the span since it was cached. The span of a
+    /// large object has one slot.
     #[cold]
     pub(super) fn mark(&self, body: &Body) {
         let mut objects = 0;
@@ -58,8 +60,8 @@ impl AllocateBlack {
             // SAFETY: a slot of this heap, which is mapped.
             let arena = unsafe { Arena::of(start) };
             let mark = arena.mark_byte(start.addr().get());
-            // Nobody marks while mutators run, but for those that make an object grey;
-            // and what is grey already will be traced, which is enough.
+            // While mutators run, only write barriers mark, and make objects grey; an object
+            // that is grey already will be traced, which is sufficient.
             objects += usize::from(try_mark_black(mark));
         }
         self.objects.fetch_add(objects, Ordering::Relaxed);

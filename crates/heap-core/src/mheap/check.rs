@@ -1,4 +1,4 @@
-//! What the verifier needs to see of a heap's insides: pages, regions and central
+//! The checks of the verifier that need a heap's private parts: pages, regions and central
 //! lists, recounted. With the world stopped.
 
 use core::ptr::NonNull;
@@ -127,7 +127,7 @@ impl MHeap {
         self.active.tickets()
     }
 
-    /// Where bitmaps of spans in use may lie: see [`crate::gcbits::GcBits::in_use`].
+    /// The memory of bitmaps of spans in use: see [`crate::gcbits::GcBits::in_use`].
     pub(crate) fn bitmaps_in_use(&self) -> Vec<(usize, usize)> {
         self.bits.in_use()
     }
@@ -138,7 +138,7 @@ impl MHeap {
         fired.windows(2).all(|pair| pair[0].object != pair[1].object || pair[0].kind < pair[1].kind)
     }
 
-    /// Records ever made and not in use.
+    /// The number of records ever made, and of those not in use.
     pub(crate) fn records(&self) -> (usize, usize) {
         let pages = self.pages.lock();
         (pages.spans.all().count(), pages.spans.free_records())

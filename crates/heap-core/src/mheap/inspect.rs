@@ -1,4 +1,4 @@
-//! Looking into a heap: objects by address, all spans, where the memory is.
+//! Inspection of a heap: objects by address, all spans, the use of its memory.
 
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
@@ -12,31 +12,32 @@ use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
 use crate::mspan::{Body, Span, SpanState};
 use crate::size_class::SizeClass;
 
-/// Where a heap's memory is, in bytes. All of one moment: Z2.
+/// The memory of a heap by use, in bytes, all of one moment.
 ///
-/// `mapped = in_use + idle + released + heads`; records and bitmaps come from
-/// the program's allocator and on top.
+/// `mapped = in_use + idle + released + heads`. Records and bitmaps come from the program's
+/// allocator and are not part of `mapped`.
+// The sum is Z2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStats {
-    /// Arenas and the regions of huge objects: address space that the heap can
-    /// use. Slack for alignment is not counted.
+    /// Bytes of address space that the heap can use: arenas and the regions of objects
+    /// larger than an arena. Slack for alignment is not counted.
     pub mapped: usize,
-    /// Pages that spans cover.
+    /// Bytes of pages that objects and stacks occupy.
     pub in_use: usize,
-    /// Those of manual spans: stacks, and what their pool keeps.
+    /// Bytes of those pages that stacks occupy, free blocks in caches and pool included.
     pub stacks: usize,
-    /// Free pages with memory behind them.
+    /// Bytes of free pages with memory behind them.
     pub idle: usize,
-    /// Free pages without: never touched, or given back.
+    /// Bytes of free pages without memory: never touched, or given back to the system.
     pub released: usize,
-    /// Heads of arenas: address space, of which only what describes used pages
-    /// has memory behind it.
+    /// Bytes of the heads of arenas: address space, of which only the part that describes
+    /// used pages has memory behind it.
     pub heads: usize,
-    /// Span records.
+    /// Bytes of span records.
     pub records: usize,
-    /// Allocation bitmaps.
+    /// Bytes of allocation bitmaps.
     pub bitmaps: usize,
-    /// Arenas and regions of huge objects.
+    /// Number of arenas and of regions of objects larger than an arena.
     pub regions: usize,
 }
 
@@ -47,7 +48,8 @@ impl MemoryStats {
         self.heads + self.records + self.bitmaps
     }
 
-    /// Z2: every mapped byte is counted once.
+    /// Whether every mapped byte is counted once.
+    // Z2.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.mapped == self.in_use + self.idle + self.released + self.heads
@@ -57,19 +59,20 @@ impl MemoryStats {
 /// The objects of one kind and size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistogramRow {
-    /// Name of the kind.
+    /// Name of the kind: that of the type, or `noscan` or `tiny` for types without handles
+    /// and destructors.
     pub kind: &'static str,
     /// The size class; [`SizeClass::LARGE`] for objects with a span of their own.
     pub class: SizeClass,
     /// Spans.
     pub spans: usize,
-    /// Pages of those.
+    /// Pages of those spans, of 8 KiB each.
     pub pages: usize,
-    /// Slots of those.
+    /// Slots of those spans.
     pub slots: usize,
-    /// Slots that are allocated.
+    /// Objects: slots that are allocated.
     pub objects: usize,
-    /// Bytes of those.
+    /// Bytes of those slots.
     pub bytes: usize,
 }
 
@@ -81,9 +84,8 @@ impl MHeap {
     ///
     /// # Safety
     ///
-    /// The world is stopped and no sweeper is at work, or the caller can
-    /// otherwise rule out that spans change hands meanwhile: as long as the span's
-    /// contents are used.
+    /// As long as the span's contents are used, the world is stopped and no sweeper is at
+    /// work, or the caller can otherwise rule out that spans change hands.
     #[must_use]
     pub unsafe fn find_object(&self, address: usize) -> Option<(NonNull<u8>, Body)> {
         let pages = self.pages.lock();
@@ -129,12 +131,12 @@ impl MHeap {
         }
     }
 
-    /// What the heap holds, by kind and size class, sorted by bytes.
+    /// The objects of the heap by kind and size class, the most bytes first.
     ///
     /// # Safety
     ///
-    /// As [`MHeap::find_object`]. With caches that are not flushed, the slots of
-    /// their windows count as objects.
+    /// As [`MHeap::find_object`]. If caches are not flushed, the slots of their bump
+    /// regions count as objects.
     #[must_use]
     pub unsafe fn class_histogram(&self) -> Vec<HistogramRow> {
         let mut rows = BTreeMap::<(usize, usize), HistogramRow>::new();
@@ -163,8 +165,8 @@ impl MHeap {
         rows
     }
 
-    /// Where the memory is. Consistent, and stops nobody for longer than it takes
-    /// to read a few numbers.
+    /// The memory of the heap by use. Consistent, and holds the page lock only while it reads
+    /// a few numbers.
     #[must_use]
     pub fn memory(&self) -> MemoryStats {
         let bitmaps = self.bits.bytes();

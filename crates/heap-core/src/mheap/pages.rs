@@ -1,8 +1,8 @@
-//! [`Pages`]: what is behind a heap's page lock: regions, the page allocator,
+//! [`Pages`]: the data under a heap's page lock: regions, the page allocator,
 //! and span records.
 //!
 //! * U1: a page of an arena is free in the page allocator, covered by a span in
-//!   use, part of the arena's head, or in flight: taken out for a moment by a
+//!   use, part of the arena's head, or in flight: taken out temporarily by a
 //!   thread that gives it back to the system.
 //! * U2: a region is unmapped only when none of its pages is covered by a span
 //!   or in flight.
@@ -28,15 +28,15 @@ const ARENA_SIZES: [usize; 5] =
 /// The head and a megabyte at least.
 const SMALLEST_ARENA: usize = (HEADER_PAGES * PAGE_SIZE + (1 << 20)).next_multiple_of(1 << 20);
 
-/// Of an arena that is the only region this much, the head and some four megabytes of
-/// objects, goes without huge pages: with them a heap of a few kilobytes would be as
+/// The part of an arena that is the only region, the head and some four megabytes of
+/// objects, that gets no huge pages: with them a heap of a few kilobytes would be as
 /// large as one of four megabytes.
 const SMALL_HEAP: usize = 8 << 20;
 
 /// Longer runs are huge objects, each in a region of its own.
 const LONGEST_RUN: usize = ARENA_PAGES - HEADER_PAGES;
 
-/// What is behind the page lock.
+/// The data under the page lock.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     pub(super) alloc: PageAlloc,
@@ -46,13 +46,13 @@ pub(super) struct Pages {
     pub(super) in_flight: usize,
     /// Pages in flight that have none: a run may have holes (SC2).
     pub(super) in_flight_released: usize,
-    /// Whether pages without memory may read as before, because the system was
-    /// offered some and has perhaps not taken them.
+    /// Whether pages that count as released may still hold old data, because the system was
+    /// offered some and may not have taken them.
     pub(super) released_may_be_dirty: bool,
 }
 
-// SAFETY: the span records in here are `Send`; their addresses are what makes
-// the allocator of them not `Send` by itself.
+// SAFETY: the span records in here are `Send`; only because the allocator keeps their
+// addresses is it not `Send` by itself.
 unsafe impl Send for Pages {}
 
 /// Pages for a span.
@@ -65,7 +65,7 @@ pub(super) struct Run {
 }
 
 impl Pages {
-    /// Takes `npages` pages, from a new region if need be; `from`: see
+    /// Takes `npages` pages, from a new region if necessary; `from`: see
     /// [`PageAlloc::alloc_from`].
     pub(super) fn take(
         &mut self,
@@ -125,8 +125,8 @@ impl Pages {
 
     #[cold]
     fn take_huge(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<Run> {
-        // The head and the object's start share the first arena-sized stretch, so
-        // that the head is found from the object like any other.
+        // The head and the object's start are within one arena size, so that the head
+        // is found from the object like any other.
         let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
         let region = os.reserve(bytes, ARENA_SIZE)?;
         // SAFETY: within the reservation.
@@ -164,9 +164,9 @@ impl Pages {
         self.alloc.scavenged_pages() + self.in_flight_released
     }
 
-    /// Takes an empty arena out of the heap, the highest that `wanted` says yes
-    /// to when told the number of its idle pages. Returns it, to be dropped after
-    /// unlocking, with that number.
+    /// Takes an empty arena out of the heap: the highest for which `wanted` returns `true`,
+    /// given the number of its idle pages. Returns it, to be dropped after unlocking, with
+    /// that number.
     #[must_use]
     pub(super) fn remove_empty_arena(
         &mut self,
@@ -182,7 +182,7 @@ impl Pages {
         region.map(|region| (region, idle))
     }
 
-    /// Takes a run out that is worth giving back to the system (U1: it is in
+    /// Takes out a run that is worth giving back to the system (U1: it is in
     /// flight until `finish_scavenge`), with the region that keeps it mapped.
     pub(super) fn begin_scavenge(
         &mut self,

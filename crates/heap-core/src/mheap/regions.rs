@@ -1,8 +1,8 @@
 //! [`Regions`]: the heap's reservations by address.
 //!
 //! A region is an arena, or one huge object with the arena head before it. Both
-//! begin at a multiple of the arena size, and so one sorted array answers which
-//! region an address is in, however far the address is from the head.
+//! begin at a multiple of the arena size, so that one sorted array finds the region of
+//! an address, however far the address is from the head.
 //!
 //! Owner: `Pages`, behind the page lock.
 //!
@@ -14,7 +14,7 @@ use heap_sync::lock::Arc;
 use crate::os::Reservation;
 
 /// The reservations of a heap. A reservation is shared with a scavenger that is
-/// giving part of it back, so that it cannot be unmapped under its hands.
+/// giving part of it back, so that it is not unmapped while that happens.
 #[derive(Debug, Default)]
 pub(super) struct Regions {
     by_base: Vec<Arc<Reservation>>,
@@ -40,7 +40,7 @@ impl Regions {
     }
 
     /// Removes the region that begins at `base`. It is unmapped when the last
-    /// reference is dropped: not while holding the page lock, please.
+    /// reference is dropped, which should not happen under the page lock.
     pub(super) fn remove(&mut self, base: usize) -> Option<Arc<Reservation>> {
         let at = self.position_after(base).checked_sub(1)?;
         if self.by_base[at].base().addr().get() != base {

@@ -1,19 +1,18 @@
 //! Giving memory back to the system. (Go: `mgcscavenge.go`.)
 //!
-//! What the heap *retains* is the pages in use and the idle ones, free pages with
-//! memory behind them. After a collection it may retain a tenth more than what
-//! was in use when marking ended, before anything was swept: that is what the
-//! program needs between two collections, so a heap in a steady state never gives
-//! back what it is about to take again, and memory is dear to touch anew. What is
-//! beyond the goal goes back: empty arenas as a whole, then the highest runs of
-//! pages, whole huge pages first.
+//! The heap *retains* the pages in use and the idle ones, free pages with memory behind
+//! them. After a collection it may retain a tenth more than what was in use when marking
+//! ended, before anything was swept: the program needs that much between two collections.
+//! So a heap in a steady state never gives back pages that it is about to take again, and
+//! pages are expensive to touch anew. Memory beyond the goal goes back: empty arenas as a
+//! whole, then the highest runs of pages, whole huge pages first.
 //!
-//! * SC1: a run is given back with no lock held, and nobody can be given its pages
-//!   meanwhile (U1).
-//! * SC2: `released + idle` does not change by giving a run back; nor does
-//!   anything else but those two.
+//! * SC1: a run is given back with no lock held, and its pages cannot be allocated during
+//!   that time (U1).
+//! * SC2: giving a run back changes `released` and `idle` and nothing else, and not their
+//!   sum.
 //! * SC3: a call ends when the goal is met, nothing is left to give, or the system
-//!   refuses; it never asks for the same pages twice.
+//!   refuses; it never tries the same pages twice.
 
 use heap_sync::atomic::Ordering;
 
@@ -35,25 +34,24 @@ enum KeepEmpty {
 
 impl MHeap {
     /// Gives memory back until the heap retains `retain` bytes at most. Keeps one
-    /// empty arena, and leaves alone what is likely to be used again soon.
+    /// empty arena, and pages that are likely to be used again soon.
     /// Returns the bytes given back.
     pub fn scavenge(&self, retain: usize) -> usize {
         self.give_back(retain, usize::MAX, ScavengePolicy::BACKGROUND, KeepEmpty::One)
     }
 
-    /// Gives all memory back that holds no objects. Returns the bytes given back.
-    ///
-    /// The caller may want to sweep first.
+    /// Gives all memory back that holds no objects. Returns the bytes given back. It does not
+    /// sweep: what is not swept counts as in use.
     pub fn release_idle(&self) -> usize {
         let bitmaps = self.bits.release_free();
         bitmaps + self.give_back(0, usize::MAX, ScavengePolicy::FORCED, KeepEmpty::None)
     }
 
-    /// Gives back what is beyond the goal that the last collection has set, and
-    /// about `most` bytes at most. Returns the bytes given back.
+    /// Gives back memory beyond the goal that the last collection has set, about `most` bytes
+    /// at most. Returns the bytes given back.
     ///
     /// A program whose needs change from collection to collection would take
-    /// memory again soon after: the caller bounds what that may cost by `most`.
+    /// memory again soon after: with `most` the caller limits the cost of that.
     pub fn trim(&self, most: usize) -> usize {
         // ORDERING: Relaxed: a heuristic.
         match self.retain_goal.load(Ordering::Relaxed) {
@@ -104,7 +102,7 @@ impl MHeap {
             };
             let first = pages.pointer(run.base);
             drop(pages);
-            // SAFETY: SC1: the run is in flight, nobody else has it; it lies within
+            // SAFETY: SC1: the run is in flight, so no other code uses it; it lies within
             // its region and is made of whole pages of the system.
             let outcome = unsafe { self.os.decommit(&region, first, run.npages * PAGE_SIZE) };
             let mut pages = self.pages.lock();

@@ -66,8 +66,8 @@ impl MHeap {
         unsafe { self.specials_of(object) }?.remove(object, kind)
     }
 
-    /// Every special in the heap: for roots. A collector marks what can be reached
-    /// from an object with a finalizer, but not the object itself (SP3).
+    /// Calls `visit` with every special in the heap, for roots: a collector marks what can be
+    /// reached from an object with a finalizer, but not the object itself (SP3).
     ///
     /// # Safety
     ///
@@ -85,7 +85,7 @@ impl MHeap {
 
     /// Takes the queue of specials whose objects sweeping has found dead. Those of
     /// one object are in order (SP2). An object that had a finalizer is alive
-    /// until the next mark phase; the others are gone.
+    /// until the next mark phase; the others are freed.
     #[must_use]
     pub fn take_fired(&self) -> Vec<Special> {
         core::mem::take(&mut *self.fired.lock())

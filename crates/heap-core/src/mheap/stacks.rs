@@ -1,18 +1,18 @@
 //! Manual spans and the pool of stack blocks that they are cut into. (Go:
 //! `stackpool` and `stackalloc`, `stackfree`.)
 //!
-//! A block is raw memory that its owner returns; it is not garbage collected, and
-//! nothing in it is looked at. Small blocks come in powers of two, an [`Order`]
+//! A block is raw memory that its owner returns; it is not garbage collected, and the
+//! heap does not read its contents. Small blocks come in powers of two, an [`Order`]
 //! each, and are cut from spans of one order. A larger block is a span of its own.
 //! Pages are charged against the heap's limit like those of objects (Y2).
 //!
-//! One lock guards the pool; mutators keep caches (`stack`) so as to take it
-//! seldom. A block may be returned by any thread at any time, inside the heap or
-//! not: whoever wants to see the pool at rest holds the lock. It is taken before the
-//! page lock, and not held while anything is swept.
+//! One lock guards the pool; mutators keep caches (`stack`) so that they take it
+//! seldom. Any thread may return a block at any time, inside the heap or not: only the
+//! holder of the lock sees the pool at rest. The lock is taken before the page lock, and
+//! not held while anything is swept.
 //!
 //! * SK2: a block is either out (with its owner or in a cache) or its bit is set in
-//!   `free` of its slab, and then nobody uses it.
+//!   `free` of its slab, and then it is not in use.
 //! * SK3: a slab is listed in `partial` of its order iff some of its blocks are free;
 //!   one whose blocks are all free is given back at once.
 //! * SK4: `stack_bytes` are the bytes of the slabs' pages.
@@ -42,7 +42,7 @@ pub const ORDERS: usize = 6;
 /// Pages of a span that is cut into blocks: one block of the largest order.
 const SLAB_PAGES: usize = (Order::SMALLEST << (ORDERS - 1)) / PAGE_SIZE;
 
-/// The size of a block: a kibibyte, doubled so many times.
+/// The size of a block: the number of times that a kibibyte is doubled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order(u8);
 
@@ -50,8 +50,7 @@ impl Order {
     /// Bytes of the smallest blocks.
     pub const SMALLEST: usize = 1 << 10;
 
-    /// The smallest order whose blocks have room for `bytes`. `None` if they are
-    /// too many for any order.
+    /// The smallest order whose blocks have room for `bytes` bytes. `None` if no order has.
     #[inline]
     #[must_use]
     pub fn of(bytes: usize) -> Option<Order> {
@@ -87,10 +86,10 @@ impl Order {
     }
 }
 
-/// A share in a heap.
+/// A share in the ownership of a heap.
 pub(crate) type HeapRef = std::sync::Arc<MHeap>;
 
-/// What is known of a block. Does not change while its slab exists, and so not while
+/// The description of a block. Does not change while its slab exists, and so not while
 /// the block is out.
 #[derive(Debug)]
 pub(crate) struct BlockDesc {
@@ -107,10 +106,10 @@ pub(crate) struct BlockDesc {
 unsafe impl Send for BlockDesc {}
 
 /// A block that is out (SK2), to be returned once. One word, so that it is cheap to
-/// hand on.
+/// pass on.
 pub(crate) type RawBlock = NonNull<BlockDesc>;
 
-/// What a slab is made of.
+/// The parts of a slab in use.
 struct SlabParts {
     span: ManualSpan,
     /// SK5.
@@ -135,7 +134,7 @@ struct Slab {
     order: Option<Order>,
     /// A bit for each block that is free.
     free: u32,
-    /// Where it is listed in `partial`, if it is.
+    /// Its position in `partial`, if it is listed there.
     place: u32,
 }
 
@@ -156,16 +155,16 @@ pub(crate) struct StackPool {
     partial: [Vec<u32>; ORDERS],
     /// Slabs, by order.
     count: [usize; ORDERS],
-    /// Bytes taken since the last collection and not returned since by their owners.
+    /// Bytes of blocks taken since the last collection and not yet returned by their owners.
     lent: usize,
-    /// Bytes of those that were returned; see [`MHeap::take_returned_stacks`].
+    /// Bytes of such blocks that were returned; see [`MHeap::take_returned_stacks`].
     returned: usize,
 }
 
 impl StackPool {
-    /// Enters a span; all its blocks are free, or out if `order` is `None`: then there
-    /// is one, and it is returned. Gives the span back if there is no memory for the
-    /// tables.
+    /// Enters a span. With an order, all its blocks are free; without, it has one block,
+    /// which is out. Returns the first block, or gives the span back if there is no memory
+    /// for the tables.
     fn add(
         &mut self,
         order: Option<Order>,
@@ -242,7 +241,7 @@ impl StackPool {
         taken
     }
 
-    /// The same for a mutator, which will be told to pay for them.
+    /// The same for a mutator, which will pay sweep credit for them.
     fn lend(&mut self, order: Order, most: usize, sink: impl FnMut(RawBlock)) -> usize {
         let taken = self.take(order, most, sink);
         self.lent += taken * order.block_bytes();
@@ -256,7 +255,7 @@ impl StackPool {
         self.returned += known;
     }
 
-    /// Takes a block back. Returns the slab's pieces if no other block of it is out.
+    /// Takes a block back. Returns the slab's parts if no other block of it is out.
     fn put(&mut self, index: u32, bit: u32) -> Option<SlabParts> {
         let slab = &mut self.slabs[index as usize];
         if slab.parts.is_none() || slab.free & bit != 0 {
@@ -295,7 +294,7 @@ impl StackPool {
         self.slabs.iter().filter_map(|slab| Some(&slab.parts.as_ref()?.span))
     }
 
-    /// Recounts. Returns a broken invariant.
+    /// Recounts. Returns the first broken invariant.
     pub(crate) fn check(&self) -> Result<(), VerifyError> {
         let in_order = |holds, id, index: usize| {
             ensure(holds, id, || format!("slab {index}: {:?}", self.slabs[index]))
@@ -334,7 +333,7 @@ impl StackPool {
 }
 
 impl MHeap {
-    /// The pool, for who wants to see it at rest.
+    /// The pool, locked and so at rest.
     pub(crate) fn stack_pool(&self) -> MutexGuard<'_, StackPool> {
         self.stacks.lock()
     }
@@ -389,26 +388,27 @@ impl MHeap {
     }
 
     /// Bytes of blocks that were taken since the last collection and that their owners
-    /// have returned since the last call: what a pacer need not count. Blocks that go
-    /// with a swept object are not among them: the collection that found it dead has
+    /// have returned since the last call, which a pacer need not count. Blocks that are
+    /// dropped with a swept object are not among them: the collection that found it dead has
     /// counted anew.
     #[must_use]
     pub fn take_returned_stacks(&self) -> usize {
         core::mem::take(&mut self.stacks.lock().returned)
     }
 
-    /// A collection: what is out now is counted no more when it is returned.
+    /// Called by a collection: blocks that are out now are not counted when they are
+    /// returned.
     pub fn settle_stacks(&self) {
         let mut pool = self.stacks.lock();
         (pool.lent, pool.returned) = (0, 0);
     }
 
-    /// Takes blocks back, with one lock for all of them. The caller drops what is
-    /// returned, the heap's last share perhaps, when it has no more use for `self`.
+    /// Takes blocks back, with one lock for all of them. The caller drops the share that is
+    /// returned, which may be the heap's last, when it has no more use for `self`.
     ///
     /// # Safety
     ///
-    /// They are of this heap, and out; nobody uses them any more.
+    /// The blocks are of this heap, and out; they are not used any more.
     #[must_use]
     pub(crate) unsafe fn put_blocks(
         &self,
@@ -420,10 +420,10 @@ impl MHeap {
         for block in blocks {
             // SAFETY: the block is out, so its slab exists.
             let &BlockDesc { base, bytes, slab, bit, .. } = unsafe { block.as_ref() };
-            // Sees to it that the block is out. Nobody takes it while the pool is locked.
+            // Aborts unless the block is out. It is not taken while the pool is locked.
             let unused = pool.put(slab, bit);
             if self.config.poison {
-                // SAFETY: the caller had the block, and nobody else has it yet.
+                // SAFETY: the caller had the block, and it has no new owner yet.
                 unsafe { base.write_bytes(POISON, bytes) };
             }
             asan::poison(base.as_ptr(), bytes);
@@ -431,10 +431,10 @@ impl MHeap {
                 pool.count_return(bytes);
             }
             let Some(SlabParts { span, owner, .. }) = unused else { continue };
-            // An earlier share is not the last: here is another.
+            // An earlier share was not the last one, because this one exists.
             share = Some(owner);
             if let Some(unmapped) = self.free_manual_span(span) {
-                // Unmapping takes its time, and happens after unlocking.
+                // Unmapping is slow, so it happens after unlocking.
                 drop(pool);
                 drop(unmapped);
                 pool = self.stacks.lock();
@@ -449,7 +449,7 @@ impl MHeap {
             // ORDERING: Relaxed: a count, changed under the page lock only.
             self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
         })?;
-        // SAFETY: a record fresh from the allocator, pages nobody else has.
+        // SAFETY: a record fresh from the allocator, and pages that are in no other span.
         let span = unsafe { ManualSpan::set_up(record, run.base, npages) };
         // SAFETY: the run is inside a region that this heap has mapped.
         let arena = unsafe { Arena::of(run.base) };

@@ -1,4 +1,4 @@
-//! [`HeapUsage`]: where the memory is and what it holds, without stopping anybody.
+//! [`HeapUsage`]: the memory of a heap and the objects in it, without stopping mutators.
 //!
 //! Pages, spans and slots are of one moment, and so are the objects of each row: a
 //! few locks are held for as long as it takes to read a few numbers. Rows are read
@@ -6,11 +6,11 @@
 //! moments; every sum that the identities are about stays exact, because each holds
 //! row by row.
 //!
-//! * Z4: the pages of all rows, and of stacks, are the bytes in use; in each row freed <= allocated,
-//!   and what is live fits the slots.
+//! * Z4: the pages of all rows, and of stacks, are the bytes in use; in each row freed <=
+//!   allocated, and what is live fits the slots.
 //!
-//! What a mutator has been handed out of a span that it still caches is counted when
-//! the span comes back.
+//! Slots that were handed out of a span in a mutator's cache are counted when the span
+//! comes back.
 
 use core::ops::Deref;
 
@@ -20,20 +20,21 @@ use crate::kind::ObjectKind;
 use crate::size_class::SizeClass;
 use crate::stats::Counted;
 
-/// The objects of one kind and size class, with what they took and gave back.
+/// The spans of one kind and size class at present, and the objects allocated and freed in
+/// them since the heap was made. Dereferences to the counts of objects.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassRow {
-    /// The kind.
+    /// The kind: the type of the objects, as the collector sees it.
     pub kind: &'static ObjectKind,
     /// The size class; [`SizeClass::LARGE`] for objects with a span of their own.
     pub class: SizeClass,
     /// Spans at present.
     pub spans: usize,
-    /// Pages of those.
+    /// Pages of those spans, of 8 KiB each.
     pub pages: usize,
-    /// Slots of those.
+    /// Slots of those spans.
     pub slots: usize,
-    /// Objects since the heap was made.
+    /// Objects and bytes allocated and freed since the heap was made.
     pub objects: Counted,
 }
 
@@ -46,13 +47,16 @@ impl Deref for ClassRow {
 }
 
 impl ClassRow {
-    /// The kind's name: that of the type, or "noscan".
+    /// The kind's name: that of the type, or `noscan` or `tiny` for types without handles
+    /// and destructors.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {
         self.kind.name()
     }
 
-    /// Z4, as far as one row is concerned.
+    /// Whether the numbers of the row agree: no more is freed than was allocated, and what is
+    /// live fits the slots.
+    // Z4, as far as one row is concerned.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         let Counted { allocated_objects, allocated_bytes, freed_objects, freed_bytes } =
@@ -72,10 +76,15 @@ impl ClassRow {
     }
 }
 
-/// Where the memory is and what it holds; see the module documentation.
+/// The memory of a heap in bytes, and its objects by kind and size class.
+///
+/// Pages, spans and slots are of one moment, and so are the objects of each row. Rows are
+/// read one after the other, so objects of different rows may be of different moments.
+/// Objects in a span that a mutator still allocates from are counted when the mutator has
+/// finished with the span.
 #[derive(Clone, Debug, Default)]
 pub struct HeapUsage {
-    /// Where the memory is.
+    /// The bytes of the heap by what they are used for.
     pub memory: MemoryStats,
     /// By kind and size class, in the order in which they were first used.
     pub rows: Vec<ClassRow>,
@@ -101,7 +110,9 @@ impl HeapUsage {
         self.rows.iter().filter(move |row| row.class == class)
     }
 
-    /// Z2 and Z4: every byte is counted once, and every row adds up.
+    /// Whether the numbers are consistent: every byte is counted once, the pages of all rows
+    /// and of stacks are those in use, and [`ClassRow::adds_up`] holds for each row.
+    // Z2 and Z4.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         let pages: usize = self.rows.iter().map(|row| row.pages).sum();
@@ -121,7 +132,7 @@ impl MHeap {
         })
     }
 
-    /// Where the memory is and what it holds, without stopping anybody.
+    /// The memory of the heap and the objects in it, without stopping mutators.
     #[must_use]
     pub fn usage(&self) -> HeapUsage {
         let bitmaps = self.bits.bytes();

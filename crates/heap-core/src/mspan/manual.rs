@@ -1,7 +1,6 @@
 //! [`ManualSpan`]: pages of the heap that hold no objects. (Go: `mSpanManual`.)
 //!
-//! Their owner says when they are free; marking, sweeping and look-ups by address
-//! pass them by.
+//! Their owner frees them; marking, sweeping and look-ups by address skip them.
 //!
 //! * SK1: the page tables name the span of a manual page and no kind, and the page
 //!   has no marks. The span is in no central list and has no specials.
@@ -30,7 +29,7 @@ impl ManualSpan {
     ///
     /// # Safety
     ///
-    /// `record` is a dead record that nobody else uses; the pages belong to it.
+    /// `record` is a dead record that is not in use elsewhere; the pages belong to it.
     pub(crate) unsafe fn set_up(
         record: NonNull<Span>,
         base: NonNull<u8>,
@@ -67,7 +66,7 @@ impl ManualSpan {
         self.npages * PAGE_SIZE
     }
 
-    /// Nobody uses the pages any more: kills the record.
+    /// Ends the use of the pages: marks the record as dead.
     pub(crate) fn kill(self) -> NonNull<Span> {
         // SAFETY: records live as long as the heap (F1).
         let span = unsafe { self.record.as_ref() };

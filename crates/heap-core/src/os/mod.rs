@@ -1,9 +1,8 @@
-//! The operating system, as far as a heap needs it: reserve address space, give
-//! pages back. One small trait, so that tests can refuse any call.
+//! The operating system, as far as a heap needs it: to reserve address space and to give
+//! pages back. It is one small trait, so that tests can refuse any call.
 //!
 //! [`SystemOs`] is the real system, through `memmap2`; [`SimOs`] is the real
-//! system with faults injected and calls counted. The heap calls the trait from
-//! `mheap` only.
+//! system with faults injected and calls counted. Only `mheap` calls the trait.
 //!
 //! * O1: a reservation is zero-filled, readable and writable, and is committed
 //!   page by page when first touched.
@@ -25,7 +24,8 @@ use memmap2::MmapMut;
 use crate::asan;
 use crate::geometry::PAGE_SIZE;
 
-/// A stretch of reserved address space. Dropping it unmaps it.
+/// A range of reserved address space. Dropping it unmaps it. Made by [`Os::reserve`] of
+/// [`SystemOs`].
 #[derive(Debug)]
 pub struct Reservation {
     map: MmapMut,
@@ -52,13 +52,13 @@ impl Reservation {
         Some(Reservation { base, map, bytes, lease: None })
     }
 
-    /// First usable byte, aligned as asked.
+    /// The first usable byte, aligned as requested.
     #[must_use]
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Usable bytes from `base`.
+    /// The number of usable bytes from `base` on.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -87,33 +87,42 @@ impl Drop for Reservation {
     }
 }
 
-/// What came of a wish to give pages back.
+/// The result of [`Os::decommit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decommit {
-    /// The system has taken the memory; the range reads as zero (O2).
+    /// The system has taken the memory: the range reads as zero, and costs no memory until it
+    /// is touched again.
     Zeroed,
     /// The system takes the memory when it needs some; until then the range may
     /// still read as before.
     Offered,
-    /// The system did nothing.
+    /// The system refused, and nothing has changed.
     Refused,
 }
 
-/// What the heap asks of the system.
+/// The requests of a heap to the operating system.
 ///
 /// # Safety
 ///
-/// The heap relies on it: `reserve` returns as many bytes as asked for, aligned as
-/// asked, and fresh (O1); what `decommit` says is true (O2, O3), and it changes nothing
-/// outside its range; `advise_huge` changes no contents; `decommit_pages` is a power of
-/// two, does not change, and is the unit that `decommit` really works in, or a multiple.
+/// The heap relies on the following:
+///
+/// * [`Os::reserve`] returns as many bytes as were requested, aligned as requested, and not
+///   in use elsewhere. They read as zero, can be read and written, and are committed page by
+///   page when first touched.
+/// * [`Os::decommit`] tells the truth (see [`Decommit`]) and changes nothing outside its
+///   range.
+/// * A call that is refused changes nothing.
+/// * [`Os::advise_huge`] changes no contents.
+/// * [`Os::decommit_pages`] is a power of two, does not change, and is the unit in which
+///   [`Os::decommit`] really works, or a multiple of it.
+// O1 to O3.
 pub unsafe trait Os: Send + Sync + fmt::Debug {
-    /// Reserves `bytes` of zeroed memory aligned to `align` (a power of two).
+    /// Reserves `bytes` bytes of zeroed memory aligned to `align` bytes (a power of two).
     /// `None` when the system refuses.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation>;
 
-    /// Asks for huge pages in part of a reservation. Advice: it may be ignored, and is if
-    /// the range is not in the reservation.
+    /// Advises the system to use huge pages for `bytes` bytes from `from` on. The advice may
+    /// be ignored, and is if the range is not in the reservation.
     fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize);
 
     /// Gives the pages of part of a reservation back to the system.
@@ -121,7 +130,7 @@ pub unsafe trait Os: Send + Sync + fmt::Debug {
     /// # Safety
     ///
     /// The range lies within the reservation, is aligned to
-    /// [`Os::decommit_pages`], and nobody uses it during the call.
+    /// [`Os::decommit_pages`], and is not in use during the call.
     unsafe fn decommit(
         &self,
         reservation: &Reservation,
@@ -129,8 +138,8 @@ pub unsafe trait Os: Send + Sync + fmt::Debug {
         bytes: usize,
     ) -> Decommit;
 
-    /// Heap pages per page of the system, a power of two: what `decommit` is
-    /// given begins and ends at multiples of it.
+    /// Heap pages (of 8 KiB) per page of the system, a power of two. The ranges that
+    /// [`Os::decommit`] is given begin and end at multiples of it.
     fn decommit_pages(&self) -> usize {
         system::LARGEST_PAGE.div_ceil(PAGE_SIZE)
     }

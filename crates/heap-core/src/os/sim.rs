@@ -1,8 +1,4 @@
-//! [`SimOs`]: the real system with faults. For tests of whoever uses a heap,
-//! ours above all: memory is real, so that objects can be used, but any call can
-//! be made to fail, and the address space can be capped.
-//!
-//! A clone is the same system: give one to the heap and keep one.
+//! [`SimOs`]: the real system with faults injected, for tests.
 
 use core::ptr::NonNull;
 
@@ -10,22 +6,22 @@ use heap_sync::lock::{Arc, Mutex};
 
 use super::{Decommit, Os, Reservation, SystemOs};
 
-/// Which calls fail from now on.
+/// The calls to a [`SimOs`] that fail from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Failure {
-    /// None.
+    /// No call fails.
     #[default]
     Never,
     /// The `n`-th call from now, counted from 0, and no other.
     Nth(u64),
-    /// A random share, the same for the same seed.
+    /// A random share of the calls, the same for the same seed.
     Random {
         /// Seed of the sequence.
         seed: u64,
-        /// Calls in a thousand that fail.
+        /// The number of calls in a thousand that fail, on average.
         per_mille: u32,
     },
-    /// All.
+    /// All calls fail.
     Always,
 }
 
@@ -68,14 +64,17 @@ impl State {
     }
 }
 
-/// The real system with faults; see the module documentation.
+/// The real system with faults injected, for tests. The memory is real, so that objects can
+/// be used, but any call can be made to fail, and the address space can be limited.
+///
+/// A clone is the same system: give one to the heap and keep one.
 #[derive(Clone, Debug, Default)]
 pub struct SimOs {
     state: Arc<Mutex<State>>,
 }
 
 impl SimOs {
-    /// A system without faults and without a cap.
+    /// A system without faults and without a limit on address space.
     #[must_use]
     pub fn new() -> SimOs {
         SimOs::default()
@@ -86,7 +85,8 @@ impl SimOs {
         self.state.lock().failure = failure;
     }
 
-    /// Caps the address space that may be reserved at a time.
+    /// Limits the address space, in bytes, that may be reserved at a time; `None` removes the
+    /// limit.
     pub fn set_cap(&self, bytes: Option<usize>) {
         self.state.lock().cap = bytes;
     }
@@ -96,13 +96,13 @@ impl SimOs {
         self.state.lock().offers = on;
     }
 
-    /// Calls so far.
+    /// The number of calls so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.state.lock().calls
     }
 
-    /// Calls that failed on purpose so far.
+    /// The number of calls that failed on purpose so far.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.state.lock().failed

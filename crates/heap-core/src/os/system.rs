@@ -27,23 +27,23 @@ pub(super) const LARGEST_PAGE: usize =
         64 << 10
     };
 
-/// The real system, through `memmap2`.
+/// The real operating system, through the crate `memmap2`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemOs;
 
 // SAFETY: maps are anonymous, so fresh ones read as zero (O1); a reservation
-// begins at the first aligned address of its map, and `reserve` maps so much that all
-// bytes lie behind it. What `decommit` says is what the system documents of the
+// begins at the first aligned address of its map, and `reserve` maps enough that all
+// bytes lie behind it. `decommit` returns what the system documents of the
 // call that the table above names; it works in pages of the system, of which
 // `decommit_pages` is a multiple. Advice changes no contents.
 unsafe impl Os for SystemOs {
     /// Anonymous maps come aligned to a small page only, and can be trimmed at
-    /// their end only. Linux puts a map right below the last one: if it is off
-    /// by so much, a map that is longer by so much begins at the right place,
+    /// their end only. Linux puts a map right below the last one: if it is misaligned
+    /// by some bytes, a map that is longer by that many begins at the right place,
     /// and is cut to length. Where guessing fails, slack for the alignment
     /// stays reserved: address space, not memory.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
-        // Elsewhere a guess is no better than chance.
+        // On other systems a guess is no better than chance.
         if cfg!(target_os = "linux")
             && let Some(exact) = guess(bytes, align)
         {
@@ -71,7 +71,7 @@ unsafe impl Os for SystemOs {
     }
 }
 
-/// Tries to be given exactly `bytes` bytes at a multiple of `align`.
+/// Tries to map exactly `bytes` bytes at a multiple of `align`.
 fn guess(bytes: usize, align: usize) -> Option<Reservation> {
     let mut extra = 0;
     for _ in 0..4 {
@@ -102,7 +102,7 @@ mod imp {
     /// Gives the end of a map back.
     pub(super) fn trim(mut map: MmapMut, bytes: usize) -> MmapMut {
         if bytes < map.len() {
-            // SAFETY: nobody has seen the map yet; it stays where it is. Refusal
+            // SAFETY: there is no pointer into the map yet; it stays where it is. Refusal
             // leaves it as it was: then the slack stays reserved.
             let _ = unsafe { map.remap(bytes, RemapOptions::new().may_move(false)) };
         }
@@ -142,8 +142,8 @@ mod imp {
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
     pub(super) unsafe fn decommit(map: &MmapMut, offset: usize, bytes: usize) -> Decommit {
-        // SAFETY: the caller owns the range, and reckons with its losing its
-        // contents at any time.
+        // SAFETY: the caller owns the range, and expects that it may lose its contents at
+        // any time.
         let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::Free, offset, bytes) };
         if advised.is_ok() { Decommit::Offered } else { Decommit::Refused }
     }

@@ -17,7 +17,7 @@ pub(super) const WORDS: usize = ARENA_PAGES / WORD;
 const CHUNKS: usize = ARENA_PAGES / CHUNK;
 const HALVES: usize = ARENA_PAGES / HALF;
 
-/// What a page becomes when it is put back.
+/// The state of a page that is put back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Backing {
     /// It may hold old data.
@@ -95,7 +95,7 @@ impl Arena {
         Some(word * WORD + find_run(self.free[word], npages)?)
     }
 
-    /// Takes free pages out. Panics if one of them is in use.
+    /// Allocates free pages. Panics if one of them is in use.
     pub(super) fn take(&mut self, page: usize, npages: usize) -> PageRun {
         let mut scavenged = 0;
         for (word, mask) in words_of(page, npages) {
@@ -141,7 +141,7 @@ impl Arena {
         format!("heap corruption: {npages} pages at {:#x} {what}", self.address(page))
     }
 
-    /// Makes the summaries over some words true again.
+    /// Updates the summaries over some words.
     fn refresh(&mut self, first: usize, last: usize) {
         let mut changed = false;
         for word in first..=last {
@@ -225,7 +225,7 @@ impl Arena {
     }
 }
 
-/// Stores a summary; says whether it differs from the old one.
+/// Stores a summary; returns whether it differs from the old one.
 fn replace(summary: &mut Summary, new: Summary) -> bool {
     let changed = *summary != new;
     *summary = new;

@@ -9,7 +9,7 @@ use bitvec::prelude::{BitSlice, BitVec, Lsb0};
 type Bits = BitSlice<u64, Lsb0>;
 
 impl PageAlloc {
-    /// Whether a page of this run is free; `true` as well for pages of no arena.
+    /// Whether a page of this run is free; `true` also for pages of no arena.
     #[must_use]
     pub fn any_free(&self, base: usize, npages: usize) -> bool {
         let (at, page) = self.position(base);

@@ -1,4 +1,4 @@
-//! Which arena is the first with a free run of some length.
+//! Finds the first arena with a free run of some length.
 //!
 //! A tree of maxima over the arenas in address order: a node is the longest free
 //! run of the arenas below it. Runs never cross an arena, so maxima are enough.
@@ -15,7 +15,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Makes room for a tree over so many arenas. `None` if there is no memory: then
+    /// Makes room for a tree over `arenas` arenas. `None` if there is no memory: then
     /// nothing has changed.
     pub(super) fn reserve(&mut self, arenas: usize) -> Option<()> {
         let (mut level, mut len) = (0, arenas);
@@ -34,7 +34,7 @@ impl Index {
         }
     }
 
-    /// Becomes the tree over these longest runs, for which there is room.
+    /// Rebuilds the tree over these longest runs, for which there is room.
     pub(super) fn rebuild(&mut self, runs: impl Iterator<Item = usize>) {
         self.levels.iter_mut().for_each(Vec::clear);
         self.height = 1;
@@ -60,7 +60,7 @@ impl Index {
         self.levels[0][arena].into()
     }
 
-    /// The longest free run of `arena` is now `run`.
+    /// Sets the longest free run of `arena` to `run`.
     pub(super) fn set(&mut self, arena: usize, run: usize) {
         let (mut at, mut run) = (arena, run as u16);
         for level in 0..self.height {

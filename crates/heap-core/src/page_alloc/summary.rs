@@ -1,15 +1,15 @@
-//! The free runs of a stretch of pages, in one word.
+//! The free runs of a range of pages, in one word.
 //!
-//! A summary says how long the free run at the start of a stretch is, how long
-//! the longest one anywhere in it, and how long the one at its end. Summaries of
+//! A summary has the lengths of the free run at the start of a range, of the longest one
+//! anywhere in it, and of the one at its end. Summaries of
 //! neighbours merge into that of their union, so a tree of them finds the lowest
-//! run of any length without looking at the bitmap above it.
+//! run of any length and reads little of the bitmap.
 
 /// Bits of each of the three lengths: 8192 pages must fit.
 const FIELD: u32 = 16;
 
 /// Lengths in pages of the free run at the start, of the longest, and of the one
-/// at the end of a stretch.
+/// at the end of a range.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Summary(u64);
 
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Summary {
     }
 }
 
-/// Where the lowest run of some length is, among neighbours.
+/// The place of the lowest run of some length, among neighbours.
 pub(super) enum Place {
     /// It begins at this page, counted from the first neighbour.
     At(usize),

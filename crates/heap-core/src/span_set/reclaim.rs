@@ -5,9 +5,9 @@
 //! that moment is done. Those that pin later cannot reach it (Q3).
 //!
 //! In a real build this is `crossbeam-epoch`. That crate can only be modelled
-//! under a cfg of its own, so under the model checker its guarantee is taken for
-//! granted, blocks are kept until the set is dropped, and our half of the contract
-//! is checked: nobody who pinned after a block was retired ever reaches it.
+//! under a cfg of its own, so under the model checker its guarantee is assumed,
+//! blocks are kept until the set is dropped, and our half of the contract
+//! is checked: no thread that pinned after a block was retired ever reaches it.
 
 #[cfg(heap_loom)]
 pub(super) use model::{Guard, Reclaimer, Stamp};
@@ -19,7 +19,7 @@ mod real {
     use super::super::Block;
     use std::marker::PhantomData;
 
-    /// Frees the blocks of a set in time.
+    /// Frees the blocks of a set when no thread can reach them.
     pub(in super::super) struct Reclaimer<T>(PhantomData<fn(T)>);
 
     /// While a thread has one, no block it can reach is freed.
@@ -33,7 +33,7 @@ mod real {
         pub(in super::super) unsafe fn block<T>(&self, block: *mut Block<T>) -> Option<&Block<T>> {
             // SAFETY: by the contract the block was reachable after we pinned, so it
             // was not retired before; what was retired since is freed only after
-            // this guard is gone, and the result borrows the guard.
+            // this guard is dropped, and the result borrows the guard.
             unsafe { block.as_ref() }
         }
     }
@@ -67,7 +67,7 @@ mod model {
     use heap_sync::atomic::{AtomicUsize, Ordering};
     use std::sync::atomic::AtomicPtr;
 
-    /// Keeps the retired blocks of a set to the end.
+    /// Keeps the retired blocks of a set until the set is dropped.
     pub(in super::super) struct Reclaimer<T> {
         /// Counts pins and retirements. Pinning acquires from the retirements before
         /// it and orders nothing else; the real collector's fences do more, but

@@ -1,4 +1,4 @@
-//! [`ClassCounts`]: what one kind and size class has taken and given back.
+//! [`ClassCounts`]: the objects allocated and freed of one kind and size class.
 //!
 //! Counted when a span changes hands (a mutator gives it back, a sweeper has swept
 //! it), never by the allocation of an object: one short lock per span.
@@ -8,9 +8,9 @@
 //!   spans.
 //!
 //! A reader that locks sees both totals of one moment. Pages change under the
-//! heap's page lock only; whoever holds that lock sees pages, spans and slots of
-//! one moment, and at least as many slots as counted objects: a span is counted in
-//! before its first object, and its last object is counted out before the span.
+//! heap's page lock only; a thread that holds that lock sees pages, spans and slots of
+//! one moment, and at least as many slots as counted objects: a span is added
+//! before its first object, and its last object is subtracted before the span.
 
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
@@ -18,11 +18,11 @@ use heap_sync::lock::Mutex;
 /// Objects and bytes that were allocated and freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Objects handed out.
+    /// Objects allocated.
     pub allocated_objects: u64,
     /// Bytes of their slots.
     pub allocated_bytes: u64,
-    /// Objects found dead by sweeping.
+    /// Objects that sweeping found dead.
     pub freed_objects: u64,
     /// Bytes of their slots.
     pub freed_bytes: u64,
@@ -35,7 +35,7 @@ impl Counted {
         self.allocated_objects - self.freed_objects
     }
 
-    /// Bytes of those.
+    /// Bytes of the slots of those objects.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
         self.allocated_bytes - self.freed_bytes

@@ -1,4 +1,4 @@
-//! The statistics by kind and size class against a recount. Part of
+//! Compares the statistics by kind and size class with a recount. Part of
 //! [`super::verify`].
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What the slots of a span hold: marks, bitmaps, zeros. Parts of [`super::verify`].
+//! Checks of the slots of a span: marks, bitmaps, zeros. Part of [`super::verify`].
 
 use heap_sync::atomic::Ordering;
 
@@ -28,8 +28,8 @@ pub(super) fn check_bitmaps<'b>(
     ensure(shared.is_none(), "GB1", || format!("two spans share a bitmap: {shared:x?}"))
 }
 
-/// S2, MK1, M1: on a page that is still to be swept only allocated objects are
-/// marked, and what is marked has been traced.
+/// S2, MK1, M1: on a page that is not yet swept only allocated objects are marked, and every
+/// marked object has been traced.
 pub(super) fn check_marks(arena: &Arena, page: usize, body: &Body) -> Result<(), VerifyError> {
     let first =
         body.base.addr().get() + (page - Arena::page_index(body.base.addr().get())) * PAGE_SIZE;
@@ -39,7 +39,7 @@ pub(super) fn check_marks(arena: &Arena, page: usize, body: &Body) -> Result<(),
         if mark == WHITE {
             continue;
         }
-        // Of the 24-byte class two slots share three granules, so the object may
+        // In the 24-byte class two slots share three granules, so the object may
         // begin in the middle of its granule.
         let address = first + granule * GRANULE;
         let marked = [address, address + GRANULE / 2].into_iter().any(|at| {
@@ -62,7 +62,7 @@ pub(super) fn check_zero(body: &Body) -> Result<(), VerifyError> {
     for slot in (body.free_index..body.nelems).filter(|slot| !body.is_allocated(*slot)) {
         let start = body.slot(slot).cast::<u64>();
         asan::unpoison(start.as_ptr().cast(), body.slot_bytes);
-        // SAFETY: a free slot is initialised memory that nobody uses: fresh pages
+        // SAFETY: a free slot is initialised memory that is not in use: fresh pages
         // read as zero. Slots are multiples of eight bytes, so aligned.
         let words = unsafe { core::slice::from_raw_parts(start.as_ptr(), body.slot_bytes / 8) };
         let zero = words.iter().all(|word| *word == 0);
