@@ -32,9 +32,9 @@ impl Config {
     }
 
     /// A hard limit on the bytes of the pages that the heap uses for objects and stacks
-    /// (by default there is none). The `try_` functions fail with an
-    /// [`AllocError`](crate::AllocError) beyond it, the others panic; none aborts. The
-    /// heap's own tables do not count.
+    /// (by default there is none). An allocation that would exceed it is refused: the `try_`
+    /// functions return an error, the others panic, and none aborts. The heap's own tables do
+    /// not count.
     #[must_use]
     pub fn max_heap_bytes(mut self, bytes: usize) -> Self {
         self.config.max_heap_bytes = Some(bytes);
@@ -122,7 +122,7 @@ impl Config {
 
 /// A garbage-collected heap. A clone is cheap, and is the same heap.
 ///
-/// A process may have many heaps; they share no memory and no locks.
+/// A process may have many heaps; each has its own memory, limit and collections.
 #[derive(Clone)]
 pub struct Heap {
     shared: Arc<HeapState>,
