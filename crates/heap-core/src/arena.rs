@@ -15,13 +15,13 @@
 //!
 //! Freshly mapped memory is zero, which is a valid empty table.
 
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use heap_sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use crate::geometry::{
-    ARENA_GRANULES, ARENA_MASK, ARENA_PAGES, GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT,
-    PAGE_SIZE,
+    ARENA_MASK, ARENA_PAGES, GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE,
 };
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
@@ -43,9 +43,9 @@ pub const NOSCAN_PAGE: u8 = 2;
 /// The mark bytes of one page.
 pub type PageMarks = [AtomicU8; PAGE_GRANULES];
 
-/// The head of an arena.
+/// The side tables at the start of an arena.
 #[repr(C)]
-pub struct Arena {
+struct Head {
     /// Queue flags, one byte per page: the whole table of a heap of some hundred
     /// megabytes stays in the L1 cache while marking.
     queue_flags: [AtomicU8; ARENA_PAGES],
@@ -53,17 +53,39 @@ pub struct Arena {
     slot_words: [AtomicU32; ARENA_PAGES],
     kinds: [AtomicPtr<ObjectKind>; ARENA_PAGES],
     spans: [AtomicPtr<Span>; ARENA_PAGES],
-    marks: [AtomicU8; ARENA_GRANULES],
+    marks: [PageMarks; ARENA_PAGES],
 }
 
 /// Pages at the start of an arena that its head occupies.
-pub const HEADER_PAGES: usize = size_of::<Arena>().div_ceil(PAGE_SIZE);
+pub const HEADER_PAGES: usize = size_of::<Head>().div_ceil(PAGE_SIZE);
 
 // The price of dense tables: less than seven percent of the address space. (The
 // model checker's atomics are larger; it never lays out an arena.)
 const _: () = assert!(cfg!(heap_loom) || HEADER_PAGES * 100 < ARENA_PAGES * 7);
 
-impl Arena {
+/// An arena, by the address of its head.
+///
+/// A pointer, not a reference: it is made anew for each object that is looked at, and a reference
+/// would claim the tables' four megabytes each time (which nothing needs, and a checker of aliasing
+/// such as Miri has to keep account of). So tables are indexed as places, and only an entry is
+/// borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arena<'a> {
+    head: NonNull<Head>,
+    mapped: PhantomData<&'a Head>,
+}
+
+/// An entry of a table of the head.
+macro_rules! entry {
+    ($arena:expr, $table:ident $([$index:expr])+) => {{
+        let head = $arena.head.as_ptr();
+        // SAFETY: the head is mapped for 'a, aligned, and all its entries are atomics for which
+        // every bit pattern is valid (contract of `Arena::of`). The index is checked.
+        unsafe { &*(&raw const (*head).$table $([$index])+) }
+    }};
+}
+
+impl<'a> Arena<'a> {
     /// The arena that an object lies in: the right to its mark bytes and queue flags.
     ///
     /// # Safety
@@ -72,11 +94,10 @@ impl Arena {
     /// stays mapped for `'a`. What is written to marks and flags keeps M1 and M3, and what
     /// is marked is traced before the mark phase ends.
     #[inline(always)]
-    pub unsafe fn of<'a>(object: NonNull<u8>) -> &'a Arena {
-        let head = object.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Arena>();
-        // SAFETY: the arena's head is mapped, aligned, and all its fields are
-        // atomics for which every bit pattern is valid.
-        unsafe { &*head }
+    pub unsafe fn of(object: NonNull<u8>) -> Arena<'a> {
+        let head = object.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Head>();
+        // SAFETY: the head of an arena that is mapped is not at address 0.
+        Arena { head: unsafe { NonNull::new_unchecked(head) }, mapped: PhantomData }
     }
 
     /// Index of the page of an address within its arena.
@@ -88,29 +109,29 @@ impl Arena {
 
     /// The queue flag of a page.
     #[inline(always)]
-    pub fn queue_flag(&self, page: usize) -> &AtomicU8 {
-        &self.queue_flags[page & (ARENA_PAGES - 1)]
+    pub fn queue_flag(self, page: usize) -> &'a AtomicU8 {
+        entry!(self, queue_flags[page & (ARENA_PAGES - 1)])
     }
 
     /// Bytes of a slot on a page.
     #[inline(always)]
-    pub fn slot_bytes(&self, page: usize) -> usize {
+    pub fn slot_bytes(self, page: usize) -> usize {
         // ORDERING: Relaxed; M2: published with the first object of the span.
-        self.slot_words[page & (ARENA_PAGES - 1)].load(Ordering::Relaxed) as usize * 8
+        entry!(self, slot_words[page & (ARENA_PAGES - 1)]).load(Ordering::Relaxed) as usize * 8
     }
 
     /// The mark byte of the object that starts at `address`; objects that share a
     /// slot share it.
     #[inline(always)]
-    pub fn mark_byte(&self, address: usize) -> &AtomicU8 {
-        &self.marks[(address & ARENA_MASK) >> GRANULE_SHIFT]
+    pub fn mark_byte(self, address: usize) -> &'a AtomicU8 {
+        let granule = (address & ARENA_MASK) >> GRANULE_SHIFT;
+        entry!(self, marks[granule / PAGE_GRANULES][granule % PAGE_GRANULES])
     }
 
     /// The mark bytes of a page.
     #[inline(always)]
-    pub fn page_marks(&self, page: usize) -> &PageMarks {
-        let first = (page & (ARENA_PAGES - 1)) * PAGE_GRANULES;
-        self.marks[first..first + PAGE_GRANULES].first_chunk().expect("a page of mark bytes")
+    pub fn page_marks(self, page: usize) -> &'a PageMarks {
+        entry!(self, marks[page & (ARENA_PAGES - 1)])
     }
 
     /// Makes all mark bytes of a page white.
@@ -119,7 +140,7 @@ impl Arena {
     ///
     /// No other thread accesses them: the caller has claimed the page's span, and no mark
     /// phase is under way (M1).
-    pub(crate) unsafe fn clear_page_marks(&self, page: usize) {
+    pub(crate) unsafe fn clear_page_marks(self, page: usize) {
         let marks = core::ptr::from_ref(self.page_marks(page)).cast::<u8>().cast_mut();
         // SAFETY: 512 bytes inside `UnsafeCell`s (atomics), and by the contract
         // above there is no concurrent access that a plain write could race with.
@@ -128,25 +149,25 @@ impl Arena {
 
     /// The kind of a page's objects. `None` if no span covers the page.
     #[inline(always)]
-    pub fn kind(&self, page: usize) -> Option<&'static ObjectKind> {
+    pub fn kind(self, page: usize) -> Option<&'static ObjectKind> {
         // ORDERING: Acquire pairs with the Release in `publish`, for readers
         // that did not get here through an object (M2).
-        let kind = self.kinds[page & (ARENA_PAGES - 1)].load(Ordering::Acquire);
+        let kind = entry!(self, kinds[page & (ARENA_PAGES - 1)]).load(Ordering::Acquire);
         // SAFETY: K3: kinds are `'static`; only `publish` and `retract` write.
         unsafe { kind.as_ref() }
     }
 
     /// The span that covers a page, dead or alive.
     #[inline(always)]
-    pub fn span(&self, page: usize) -> Option<NonNull<Span>> {
+    pub fn span(self, page: usize) -> Option<NonNull<Span>> {
         // ORDERING: Acquire pairs with the Release in `publish`.
-        NonNull::new(self.spans[page & (ARENA_PAGES - 1)].load(Ordering::Acquire))
+        NonNull::new(entry!(self, spans[page & (ARENA_PAGES - 1)]).load(Ordering::Acquire))
     }
 
     /// Enters a span in the tables. Called by the span's only owner, before any
     /// object of it is handed out (M2).
     pub(crate) fn publish(
-        &self,
+        self,
         first_page: usize,
         npages: usize,
         slot_bytes: usize,
@@ -160,27 +181,28 @@ impl Arena {
         for page in first_page..(first_page + npages).min(ARENA_PAGES) {
             // ORDERING: Relaxed, then Release on the pointers: a reader that
             // sees the span sees its facts.
-            self.slot_words[page].store(slot_words, Ordering::Relaxed);
-            self.queue_flags[page].store(flag, Ordering::Relaxed);
-            self.kinds[page].store(core::ptr::from_ref(kind).cast_mut(), Ordering::Release);
-            self.spans[page].store(span.as_ptr(), Ordering::Release);
+            entry!(self, slot_words[page]).store(slot_words, Ordering::Relaxed);
+            entry!(self, queue_flags[page]).store(flag, Ordering::Relaxed);
+            entry!(self, kinds[page])
+                .store(core::ptr::from_ref(kind).cast_mut(), Ordering::Release);
+            entry!(self, spans[page]).store(span.as_ptr(), Ordering::Release);
         }
     }
 
     /// Enters a manual span in the tables. No object is ever found there (SK1).
-    pub(crate) fn publish_manual(&self, first_page: usize, npages: usize, span: NonNull<Span>) {
+    pub(crate) fn publish_manual(self, first_page: usize, npages: usize, span: NonNull<Span>) {
         for page in first_page..(first_page + npages).min(ARENA_PAGES) {
             // ORDERING: as in `publish`.
-            self.queue_flags[page].store(NOSCAN_PAGE, Ordering::Relaxed);
-            self.spans[page].store(span.as_ptr(), Ordering::Release);
+            entry!(self, queue_flags[page]).store(NOSCAN_PAGE, Ordering::Relaxed);
+            entry!(self, spans[page]).store(span.as_ptr(), Ordering::Release);
         }
     }
 
     /// Takes a span out of the tables: its pages go back to the page allocator.
-    pub(crate) fn retract(&self, first_page: usize, npages: usize) {
+    pub(crate) fn retract(self, first_page: usize, npages: usize) {
         for page in first_page..(first_page + npages).min(ARENA_PAGES) {
-            self.kinds[page].store(core::ptr::null_mut(), Ordering::Release);
-            self.spans[page].store(core::ptr::null_mut(), Ordering::Release);
+            entry!(self, kinds[page]).store(core::ptr::null_mut(), Ordering::Release);
+            entry!(self, spans[page]).store(core::ptr::null_mut(), Ordering::Release);
         }
     }
 }
@@ -203,7 +225,7 @@ pub const fn object_offset(granule: usize, slot: usize) -> usize {
 pub fn prefetch_mark(object: NonNull<u8>) {
     let address = object.addr().get();
     let at = (address & !ARENA_MASK)
-        + core::mem::offset_of!(Arena, marks)
+        + core::mem::offset_of!(Head, marks)
         + ((address & ARENA_MASK) >> GRANULE_SHIFT);
     prefetch_later(object.as_ptr().with_addr(at));
 }

@@ -20,8 +20,6 @@ pub const GRANULE: usize = 1 << GRANULE_SHIFT;
 pub const GRANULE_SHIFT: u32 = 4;
 /// Mark bytes of one page.
 pub const PAGE_GRANULES: usize = PAGE_SIZE / GRANULE;
-/// Mark bytes of one arena.
-pub const ARENA_GRANULES: usize = ARENA_SIZE / GRANULE;
 
 const _: () = assert!(PAGE_GRANULES == 512);
 const _: () = assert!(ARENA_SIZE.is_power_of_two() && ARENA_PAGES == 8192);

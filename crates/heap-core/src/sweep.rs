@@ -126,7 +126,7 @@ pub(crate) fn sweep(
 }
 
 /// Writes the slot bits of the marked objects to `out`; returns their number.
-fn gather(arena: &Arena, body: &Body, isa: Isa, out: Bitmap) -> usize {
+fn gather(arena: Arena<'_>, body: &Body, isa: Isa, out: Bitmap) -> usize {
     let base = body.base.addr().get();
     let mut live = 0;
     if body.npages == 1 && body.slot_bytes <= 128 {
@@ -177,7 +177,7 @@ fn check_zombies(body: &Body, fresh: Bitmap, live: usize) {
 /// # Safety
 ///
 /// The caller has claimed the span, which lies in `arena`, and no mark phase is under way.
-unsafe fn clear(arena: &Arena, body: &Body) {
+unsafe fn clear(arena: Arena<'_>, body: &Body) {
     let base = body.base.addr().get();
     if body.class == SizeClass::LARGE || body.slot_bytes > 1024 {
         for slot in 0..body.nelems {

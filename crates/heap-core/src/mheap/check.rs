@@ -101,7 +101,7 @@ impl MHeap {
     /// M1, M2: pages that no span covers have empty tables and no marks.
     fn check_tables(
         &self,
-        arena: &Arena,
+        arena: Arena<'_>,
         base: usize,
         npages: usize,
         spans: &[(usize, usize)],

@@ -173,7 +173,7 @@ fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
     }
 }
 
-fn arena<'a>(object: NonNull<u8>) -> &'a Arena {
+fn arena<'a>(object: NonNull<u8>) -> Arena<'a> {
     // SAFETY: an object of a heap that lives.
     unsafe { Arena::of(object) }
 }

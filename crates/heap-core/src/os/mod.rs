@@ -10,6 +10,7 @@
 //!   costs no memory until it is touched again.
 //! * O3: a refused call changes nothing.
 
+mod map;
 mod sim;
 mod system;
 
@@ -19,8 +20,7 @@ pub use system::SystemOs;
 use core::fmt;
 use core::ptr::NonNull;
 
-use memmap2::MmapMut;
-
+use self::map::Map;
 use crate::asan;
 use crate::geometry::PAGE_SIZE;
 
@@ -28,7 +28,7 @@ use crate::geometry::PAGE_SIZE;
 /// [`SystemOs`].
 #[derive(Debug)]
 pub struct Reservation {
-    map: MmapMut,
+    map: Map,
     base: NonNull<u8>,
     bytes: usize,
     /// Tells a simulated system that the address space is free again.
@@ -43,7 +43,7 @@ unsafe impl Sync for Reservation {}
 
 impl Reservation {
     /// The `bytes` bytes of `map` from its first multiple of `align` on.
-    fn new(mut map: MmapMut, bytes: usize, align: usize) -> Option<Reservation> {
+    fn new(mut map: Map, bytes: usize, align: usize) -> Option<Reservation> {
         let start = map.as_mut_ptr();
         let base = start.map_addr(|address| address.next_multiple_of(align));
         debug_assert!(base.addr() - start.addr() + bytes <= map.len());

@@ -14,8 +14,7 @@
 
 use core::ptr::NonNull;
 
-use memmap2::{MmapMut, MmapOptions};
-
+use super::map::{Map, map};
 use super::{Decommit, Os, Reservation};
 
 /// An upper bound on the size of the system's pages. There is no portable way
@@ -44,7 +43,7 @@ unsafe impl Os for SystemOs {
     /// stays reserved: address space, not memory.
     fn reserve(&self, bytes: usize, align: usize) -> Option<Reservation> {
         // On other systems a guess is no better than chance.
-        if cfg!(target_os = "linux")
+        if cfg!(all(target_os = "linux", not(miri)))
             && let Some(exact) = guess(bytes, align)
         {
             return Some(exact);
@@ -85,22 +84,22 @@ fn guess(bytes: usize, align: usize) -> Option<Reservation> {
     None
 }
 
-fn reserve_anywhere(bytes: usize) -> Option<MmapMut> {
+fn reserve_anywhere(bytes: usize) -> Option<Map> {
     // The standard library refuses larger layouts, and so do our lengths.
     if bytes > isize::MAX as usize {
         return None;
     }
-    MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()
+    map(bytes)
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod imp {
     use memmap2::{Advice, RemapOptions, UncheckedAdvice};
 
-    use super::{Decommit, MmapMut};
+    use super::{Decommit, Map};
 
     /// Gives the end of a map back.
-    pub(super) fn trim(mut map: MmapMut, bytes: usize) -> MmapMut {
+    pub(super) fn trim(mut map: Map, bytes: usize) -> Map {
         if bytes < map.len() {
             // SAFETY: there is no pointer into the map yet; it stays where it is. Refusal
             // leaves it as it was: then the slack stays reserved.
@@ -109,7 +108,7 @@ mod imp {
         map
     }
 
-    pub(super) fn advise_huge(map: &MmapMut, offset: usize, bytes: usize) {
+    pub(super) fn advise_huge(map: &Map, offset: usize, bytes: usize) {
         // Refusal (a kernel without huge pages) changes nothing for us.
         let _ = map.advise_range(Advice::HugePage, offset, bytes);
     }
@@ -117,7 +116,7 @@ mod imp {
     /// # Safety
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
-    pub(super) unsafe fn decommit(map: &MmapMut, offset: usize, bytes: usize) -> Decommit {
+    pub(super) unsafe fn decommit(map: &Map, offset: usize, bytes: usize) -> Decommit {
         // SAFETY: the caller owns the range; anonymous private memory reads as
         // zero afterwards (O2).
         let advised =
@@ -126,22 +125,22 @@ mod imp {
     }
 }
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", not(miri)))]
 mod imp {
     use memmap2::UncheckedAdvice;
 
-    use super::{Decommit, MmapMut};
+    use super::{Decommit, Map};
 
-    pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
+    pub(super) fn trim(map: Map, _bytes: usize) -> Map {
         map
     }
 
-    pub(super) fn advise_huge(_map: &MmapMut, _offset: usize, _bytes: usize) {}
+    pub(super) fn advise_huge(_map: &Map, _offset: usize, _bytes: usize) {}
 
     /// # Safety
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
-    pub(super) unsafe fn decommit(map: &MmapMut, offset: usize, bytes: usize) -> Decommit {
+    pub(super) unsafe fn decommit(map: &Map, offset: usize, bytes: usize) -> Decommit {
         // SAFETY: the caller owns the range, and expects that it may lose its contents at
         // any time.
         let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::Free, offset, bytes) };
@@ -149,20 +148,20 @@ mod imp {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+#[cfg(any(miri, not(any(target_os = "linux", target_vendor = "apple"))))]
 mod imp {
-    use super::{Decommit, MmapMut};
+    use super::{Decommit, Map};
 
-    pub(super) fn trim(map: MmapMut, _bytes: usize) -> MmapMut {
+    pub(super) fn trim(map: Map, _bytes: usize) -> Map {
         map
     }
 
-    pub(super) fn advise_huge(_map: &MmapMut, _offset: usize, _bytes: usize) {}
+    pub(super) fn advise_huge(_map: &Map, _offset: usize, _bytes: usize) {}
 
     /// # Safety
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
-    pub(super) unsafe fn decommit(_map: &MmapMut, _offset: usize, _bytes: usize) -> Decommit {
+    pub(super) unsafe fn decommit(_map: &Map, _offset: usize, _bytes: usize) -> Decommit {
         Decommit::Refused
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn check_bitmaps<'b>(
 
 /// S2, MK1, M1: on a page that is not yet swept only allocated objects are marked, and every
 /// marked object has been traced.
-pub(super) fn check_marks(arena: &Arena, page: usize, body: &Body) -> Result<(), VerifyError> {
+pub(super) fn check_marks(arena: Arena<'_>, page: usize, body: &Body) -> Result<(), VerifyError> {
     let first =
         body.base.addr().get() + (page - Arena::page_index(body.base.addr().get())) * PAGE_SIZE;
     debug_assert!(page < ARENA_PAGES);

@@ -1,0 +1,156 @@
+//! Each family of the API once, on heaps small enough for Miri (`scripts/miri.sh`); ordinary
+//! tests otherwise.
+
+use std::time::Duration;
+
+use heap_api::{
+    AtomicGcCell, BarrierStamp, Config, Cx, Gc, GcCell, GcRefCell, GcStack, Heap, InternSet, Root,
+    Share, Trace,
+};
+
+#[derive(Trace)]
+struct Node<'gc> {
+    value: u64,
+    next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
+}
+
+fn small() -> Config {
+    Config::new().huge_pages(false).min_heap_bytes(64 << 10)
+}
+
+/// The verifier looks at every mark byte of an arena, which takes Miri minutes.
+fn verify(cx: &mut Cx) {
+    if !cfg!(miri) {
+        cx.verify().unwrap();
+    }
+}
+
+/// A list of the numbers from 1 to `len`, the last first, and garbage between.
+fn list(cx: &Cx, len: u64) -> Root<Node<'static>> {
+    let mut list = None;
+    for value in 1..=len {
+        list = Some(cx.alloc(Node { value, next: GcCell::new(list) }));
+        let _ = cx.alloc_str("garbage");
+    }
+    cx.root(list.expect("a node"))
+}
+
+fn check(cx: &Cx, list: &Root<Node<'static>>, len: u64) {
+    let nodes = std::iter::successors(Some(list.get(cx)), |node| node.next.get());
+    assert!(nodes.map(|node| node.value).eq((1..=len).rev()));
+}
+
+#[test]
+fn a_list_is_collected() {
+    let heap = Heap::new(small());
+    let mut cx = heap.enter();
+    let kept = list(&cx, 20);
+    for _ in 0..2 {
+        cx.collect();
+        check(&cx, &kept, 20);
+    }
+    assert_eq!(heap.stats().marked_objects, 20);
+    drop(kept);
+    cx.collect();
+    verify(&mut cx);
+    assert_eq!(heap.stats().marked_objects, 0);
+}
+
+#[test]
+fn a_list_changes_while_it_is_marked_incrementally() {
+    let heap = Heap::new(small().mark_slice(Duration::ZERO));
+    let mut cx = heap.enter();
+    let kept = list(&cx, 20);
+    let taken = {
+        let done = cx.collect_step();
+        let node = kept.get(&cx);
+        let rest = node.next.replace(&cx, None).expect("a list");
+        assert!(!done || heap.stats().collections == 1);
+        cx.root(rest)
+    };
+    while !cx.collect_step() {}
+    check(&cx, &taken, 19);
+    cx.collect();
+    verify(&mut cx);
+}
+
+#[test]
+fn values_of_every_shape() {
+    let heap = Heap::new(small());
+    let mut cx = heap.enter();
+    let set = &mut InternSet::<str>::new(&heap);
+    let text = cx.root(set.find_or_insert(&cx, 7, |_| false, || cx.alloc_str("interned")));
+    let names = cx.root(cx.alloc(GcRefCell::new(vec![text.get(&cx)])));
+    let registers = cx.root(
+        cx.try_alloc_header_slice_fn(BarrierStamp::new(), 5, |_| GcCell::new(None::<Gc<'_, str>>))
+            .unwrap(),
+    );
+    let zeroed = cx.root(cx.alloc_slice_zeroed::<u64>(100));
+    let large = cx.root(cx.alloc_slice_fn(100, |i| i as u64));
+    let tiny = cx.root(cx.alloc(3_u8));
+    let dropped = cx.root(cx.alloc((String::from("owned"), Box::new(5_u32))));
+    let stack = cx.root(cx.alloc(GcStack::<Option<Gc<'_, str>>>::new()));
+    for round in 0..2 {
+        {
+            names.get(&cx).borrow_mut(&cx).push(cx.alloc_str("pushed"));
+            registers.get(&cx).as_ref().open(&cx)[round].set(Some(cx.alloc_str("register")));
+            stack.get(&cx).push(&cx, Some(cx.alloc_str("on the stack")));
+            stack.get(&cx).window(&cx)[0].set(Some(text.get(&cx)));
+            let mut block = cx.try_stack_block(100).unwrap();
+            block.slots_mut::<u64>()[0].write(1);
+            block.release(&cx);
+        }
+        cx.scope(|scope| {
+            let local = scope.keep(scope.alloc_str("local"));
+            scope.collect();
+            assert_eq!(&*local.get(scope), "local");
+        });
+        cx.safepoint();
+        cx.park(|| heap.release_idle());
+    }
+    assert_eq!(names.get(&cx).borrow().iter().map(|name| name.len()).sum::<usize>(), 8 + 2 * 6);
+    assert_eq!(registers.get(&cx).tail.iter().filter(|r| r.get().is_some()).count(), 2);
+    assert_eq!(stack.get(&cx).get(0).flatten().as_deref(), Some("interned"));
+    assert_eq!((zeroed.get(&cx)[99], large.get(&cx)[99], *tiny.get(&cx)), (0, 99, 3));
+    assert_eq!((&*dropped.get(&cx).0, *dropped.get(&cx).1), ("owned", 5));
+    assert_eq!(set.len(&cx), 1);
+    verify(&mut cx);
+}
+
+#[derive(Trace, Share)]
+struct Shared<'gc> {
+    value: u64,
+    next: AtomicGcCell<'gc, Shared<'gc>>,
+}
+
+#[test]
+fn mutators_share_a_heap_with_mark_threads_and_a_sweeper() {
+    let config = small().mark_threads(1).background_sweep(true);
+    let heap = Heap::new(config);
+    let mut cx = heap.enter();
+    let top = cx.root(cx.alloc(Shared { value: 0, next: AtomicGcCell::new(None) }));
+    cx.park(|| {
+        std::thread::scope(|scope| {
+            for thread in 1..=2 {
+                let (heap, top) = (&heap, &top);
+                scope.spawn(move || {
+                    let mut cx = heap.enter();
+                    for i in 0..3 {
+                        let shared = top.get(&cx);
+                        let node = cx.alloc(Shared {
+                            value: thread * 10 + i,
+                            next: AtomicGcCell::new(shared.next.get()),
+                        });
+                        shared.next.set(&cx, Some(node));
+                        cx.safepoint();
+                    }
+                    cx.collect();
+                });
+            }
+        });
+    });
+    cx.collect();
+    let last = top.get(&cx).next.get().expect("a node");
+    assert!(last.value % 10 < 3);
+    verify(&mut cx);
+}
