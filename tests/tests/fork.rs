@@ -21,6 +21,11 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Runs `body` in a child; panics unless it returns, within half a minute.
 #[track_caller]
 fn in_child(body: impl FnOnce()) {
+    wait_for(begin_child(body));
+}
+
+/// The same, for several at a time: the child's name for `wait_for`.
+fn begin_child(body: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child runs `body`, which may do what a thread of this test may do: the
     // allocator of the system can be used after a fork.
     let child = unsafe { libc::fork() };
@@ -33,6 +38,11 @@ fn in_child(body: impl FnOnce()) {
             libc::_exit(if std::panic::catch_unwind(body).is_ok() { 0 } else { 1 });
         }
     }
+    child
+}
+
+#[track_caller]
+fn wait_for(child: libc::pid_t) {
     let mut status = 0;
     // SAFETY: a child of this process, and a place for its status.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
@@ -188,4 +198,46 @@ fn threads_may_fork_while_heaps_come_and_go() {
     }
     over.store(true, Ordering::Relaxed);
     busy.join().unwrap();
+}
+
+/// FK3: whatever the first threads of the first heap wait for when the process forks, a child does
+/// not. In a program of its own, since forks are seen from then on.
+#[test]
+fn a_fork_may_come_before_the_first_threads() {
+    const PROGRAM: &str = "HEAP_FORK_PROGRAM";
+    let name = "a_fork_may_come_before_the_first_threads";
+    if std::env::var_os(PROGRAM).is_none() {
+        let _alone = alone();
+        let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+        let program = program.args(["--exact", name]).env(PROGRAM, "1");
+        let output = program.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    fn use_one() {
+        let heap = Heap::new(Config::new().mark_threads(1).background_sweep(true));
+        let mut cx = heap.enter();
+        let kept = keep(&cx, 100);
+        (0..2).for_each(|_| cx.collect());
+        check(&cx, &kept);
+    }
+    for _ in 0..30 {
+        in_child(|| {
+            let begun = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    begun.store(true, Ordering::Relaxed);
+                    use_one();
+                });
+                while !begun.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                let mut children = Vec::new();
+                while !other.is_finished() {
+                    children.push(begin_child(use_one));
+                }
+                children.into_iter().for_each(wait_for);
+            });
+        });
+    }
 }

@@ -10,6 +10,8 @@
 //!   a heap is held by a thread that is not there. Except if a destructor of a heap object forks.
 //! * FK2: a heap uses its threads, and what it shares with them alone, only in the process
 //!   that it was made in.
+//! * FK3: a handler that is called twice for a fork does nothing the second time, but for
+//!   counting it.
 //!
 //! Model: `tests/loom_fork.rs`.
 
@@ -63,14 +65,14 @@ pub(crate) use system::{Process, watch};
 mod system {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
     use std::time::Duration;
 
     use heap_core::sweep::is_in_destructor;
 
     use super::Batches;
 
-    /// Forks between the first process that started a thread of a heap and this one.
+    /// Grows with each fork between the first process that started a thread of a heap and this one.
     static FORKS: AtomicUsize = AtomicUsize::new(0);
     /// Whether a thread is about to fork: sweepers begin no batch then. A hint, so that the
     /// thread gets its turn.
@@ -115,12 +117,15 @@ mod system {
     /// Has forks seen from now on. Called before a thread of a heap is started; `sweeper`, if
     /// it is one. `false` if the system has no memory for that.
     pub(crate) fn watch(sweeper: Option<&Arc<Batches>>) -> bool {
-        static IS_SEEN: OnceLock<bool> = OnceLock::new();
-        let is_seen = *IS_SEEN.get_or_init(|| {
+        // Nothing that others wait for: a fork by another thread would leave a child in which it
+        // never ends. Who comes here at the same time has the handlers called twice (FK3).
+        static IS_SEEN: AtomicBool = AtomicBool::new(false);
+        // ORDERING: Relaxed: it guards nothing; a thread that does not see it registers again.
+        let is_seen = IS_SEEN.load(Ordering::Relaxed)
             // SAFETY: the handlers are functions of this crate, which take and return
             // nothing and do not unwind.
-            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) == 0 }
-        });
+            || unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after_in_child)) == 0 };
+        IS_SEEN.store(is_seen, Ordering::Relaxed);
         if is_seen && let Some(batches) = sweeper {
             let mut heaps = lock();
             heaps.retain(|heap| heap.strong_count() > 0);
@@ -140,6 +145,12 @@ mod system {
     extern "C" fn before() {
         if is_in_destructor() {
             // A destructor forks, perhaps in a batch: it cannot wait for itself.
+            return;
+        }
+        let held = HELD.try_with(Cell::take).ok().flatten();
+        if held.is_some() {
+            // FK3.
+            let _ = HELD.try_with(|place| place.set(held));
             return;
         }
         let heaps = lock();
