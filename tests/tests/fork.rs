@@ -241,3 +241,57 @@ fn a_fork_may_come_before_the_first_threads() {
         });
     }
 }
+
+/// The sweeper of a program is one more thread that a signal may interrupt, in a batch as well.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_handler_may_fork_on_the_sweepers_thread() {
+    use std::sync::atomic::AtomicUsize;
+    static FORKED: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn fork_at_once(_: libc::c_int) {
+        // SAFETY: the child ends, and calls nothing before.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::_exit(0);
+            }
+            libc::waitpid(child, std::ptr::null_mut(), 0);
+        }
+        FORKED.fetch_add(1, Ordering::Relaxed);
+    }
+
+    let _alone = alone();
+    // In a child: to wait for itself is to wait for the alarm, and the handler is its own.
+    in_child(|| {
+        let handler = fork_at_once as extern "C" fn(libc::c_int);
+        // SAFETY: a handler of the type that the system asks for.
+        unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+        // Poison makes batches long.
+        let heap = Heap::new(Config::new().background_sweep(true).stress(true));
+        let mut cx = heap.enter();
+        cx.collect();
+        let is_sweeper = |task: &std::path::Path| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "heap-sweep")
+        };
+        let tasks = || std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap());
+        let sweeper = loop {
+            if let Some(task) = tasks().find(|task| is_sweeper(&task.path())) {
+                break task.file_name().to_str().unwrap().parse::<libc::pid_t>().unwrap();
+            }
+            std::thread::yield_now();
+        };
+        for round in 0..60 {
+            for _ in 0..10 {
+                let _ = cx.alloc_slice_zeroed::<u8>(1 << 20);
+            }
+            cx.collect();
+            std::thread::sleep(std::time::Duration::from_micros(50 + round * 10));
+            // SAFETY: a thread of this process.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), sweeper, libc::SIGUSR1) };
+        }
+        drop(cx);
+        drop(heap);
+        assert_ne!(FORKED.load(Ordering::Relaxed), 0);
+    });
+}

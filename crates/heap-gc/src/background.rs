@@ -85,6 +85,7 @@ impl BackgroundSweeper {
 
 fn run(signal: &Signal, batches: &Batches, heap: &Weak<HeapState>) {
     OWN_SIGNAL.set(signal);
+    fork::begin_sweeper();
     loop {
         {
             let mut state = signal.state.lock();

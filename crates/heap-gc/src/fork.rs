@@ -7,7 +7,9 @@
 //! (`pthread_atfork`).
 //!
 //! * FK1: while a process forks no background sweeper is in a batch; so in the child nothing of
-//!   a heap is held by a thread that is not there. Except if a destructor of a heap object forks.
+//!   a heap is held by a thread of its own that is not there. Except if a destructor of a heap
+//!   object forks, or a signal handler that interrupts the sweeper. (What other threads of the
+//!   program do with the heap is theirs to end before.)
 //! * FK2: a heap uses its threads, and what it shares with them alone, only in the process
 //!   that it was made in.
 //! * FK3: a handler that is called twice for a fork does nothing the second time, but for
@@ -59,7 +61,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-pub(crate) use system::{Process, watch};
+pub(crate) use system::{Process, begin_sweeper, watch};
 
 #[cfg(all(unix, not(heap_loom)))]
 mod system {
@@ -83,6 +85,8 @@ mod system {
     thread_local! {
         /// What this thread holds off while it forks.
         static HELD: Cell<Option<Held>> = const { Cell::new(None) };
+        /// Whether this thread is a sweeper.
+        static SWEEPS: Cell<bool> = const { Cell::new(false) };
     }
 
     struct Held {
@@ -134,6 +138,11 @@ mod system {
         is_seen
     }
 
+    /// Says that the calling thread is a sweeper.
+    pub(crate) fn begin_sweeper() {
+        SWEEPS.set(true);
+    }
+
     pub(super) fn is_forking() -> bool {
         FORKING.load(Ordering::Relaxed)
     }
@@ -143,8 +152,9 @@ mod system {
     }
 
     extern "C" fn before() {
-        if is_in_destructor() {
-            // A destructor forks, perhaps in a batch: it cannot wait for itself.
+        if is_in_destructor() || SWEEPS.get() {
+            // A destructor forks, or a signal handler, perhaps in a batch: it cannot wait for
+            // itself.
             return;
         }
         let held = HELD.try_with(Cell::take).ok().flatten();
@@ -200,6 +210,8 @@ mod system {
     pub(crate) fn watch(_sweeper: Option<&Arc<Batches>>) -> bool {
         true
     }
+
+    pub(crate) fn begin_sweeper() {}
 
     pub(super) fn is_forking() -> bool {
         false
