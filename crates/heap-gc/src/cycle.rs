@@ -22,11 +22,7 @@ use crate::gate::{CollectorLock, Stopping, WorldStopped};
 use crate::heap_state::{HeapState, MarkCycleId};
 use crate::mark::{MarkCounts, Marking, Seed};
 use crate::mutator::MutatorRecord;
-use crate::pacer::{self, Progress};
-
-/// A mutator waits for the stop of a collection that another one has begun when the heap
-/// is larger than it should be by this part.
-const OVERDUE_DIVISOR: usize = 8;
+use crate::pacing::MarkPlan;
 
 /// How long a step is that somebody asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
@@ -55,10 +51,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct IncrementalMark {
     marking: Marking,
-    /// Live bytes that it is to stay below.
-    goal: usize,
-    /// Bytes that it is likely to mark.
-    expected: usize,
+    plan: MarkPlan,
     /// Time that mark phase has taken so far.
     mark_time: Duration,
 }
@@ -84,9 +77,7 @@ impl HeapState {
         // If somebody else collects, entering waits for them once they stop the world. If
         // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
         // be refused because the collector's thread does not run.
-        let trigger = self.trigger_bytes();
-        let most = trigger.saturating_add(trigger / OVERDUE_DIVISOR);
-        let collector = if self.live_bytes.load(Ordering::Relaxed) > most || self.is_near_limit() {
+        let collector = if self.budget.is_overdue() || self.is_near_limit() {
             self.gate.claim_before_stop()
         } else {
             self.gate.try_claim()
@@ -139,10 +130,7 @@ impl HeapState {
             // X2: handles of a leaked context may be anywhere, so nothing may be
             // freed, perhaps forever. Ask again only after the heap has doubled:
             // the mutator may have been on its way out, in a thread that ended.
-            let live = self.live_bytes.load(Ordering::Relaxed);
-            self.trigger_bytes.store(live.saturating_mul(2).max(1), Ordering::Relaxed);
-            let pages = self.heap.pages_in_use();
-            self.trigger_pages.store(pages.saturating_mul(2).max(1), Ordering::Relaxed);
+            self.budget.refuse(&*self.heap);
             *self.suspended.lock() = suspended;
             return Outcome::Refused;
         };
@@ -206,15 +194,9 @@ impl HeapState {
         // GA6: from here on a request is for the next collection. Not sooner: what the
         // caches held is of this one, and counting it may ask.
         let requested = self.gate.take_requests();
-        let live = self.live_bytes.load(Ordering::Relaxed);
-        let expected = match self.cycles.lock().traced_bytes {
-            0 => live,
-            traced => traced,
-        };
-        let goal = pacer::end_of_runway(live, self.goal_bytes.load(Ordering::Relaxed));
-        let goal = goal.min(self.near_limit_bytes.load(Ordering::Relaxed)).max(live);
+        let plan = self.budget.plan_mark(self.cycles.lock().traced_bytes);
         let marking = Marking::new(self.heap.isa());
-        (IncrementalMark { marking, goal, expected, mark_time: Duration::ZERO }, requested)
+        (IncrementalMark { marking, plan, mark_time: Duration::ZERO }, requested)
     }
 
     fn mark(
@@ -224,13 +206,12 @@ impl HeapState {
         suspended: &mut IncrementalMark,
         budget: MarkBudget,
     ) {
-        let IncrementalMark { marking, goal, .. } = suspended;
+        let IncrementalMark { marking, plan, .. } = suspended;
         let deadline = match budget {
             MarkBudget::Whole => None,
             MarkBudget::Step(slice) => {
-                let live = self.live_bytes.load(Ordering::Relaxed);
                 // A time beyond the clock's is the end of the mark phase.
-                Instant::now().checked_add(pacer::step_time(slice, live, *goal))
+                Instant::now().checked_add(self.budget.step_time(slice, plan))
             }
         };
         let roots = |visit: &mut dyn FnMut(Seed)| {
@@ -262,12 +243,8 @@ impl HeapState {
             // with the end of the stop (GA3).
             self.marking.store(MarkCycleId::next().get(), Ordering::Relaxed);
         }
-        let live = self.live_bytes.load(Ordering::Relaxed);
         let marked = suspended.marking.counts().bytes;
-        let IncrementalMark { goal, expected, .. } = suspended;
-        let progress = Progress { live, goal, marked, expected, step: marked - before };
-        let next = live.saturating_add(progress.allowance());
-        self.trigger_bytes.store(next, Ordering::Relaxed);
+        self.budget.suspend(&suspended.plan, marked, marked - before);
         *self.suspended.lock() = Some(suspended);
     }
 
@@ -299,12 +276,9 @@ impl HeapState {
         // SAFETY: the world is stopped, the caches are flushed, by `begin` or just now; everything
         // that can be reached is marked and traced, and weak tables have forgotten the rest (I1).
         unsafe { self.heap.start_sweep() };
-        self.live_bytes.store(counts.bytes, Ordering::Relaxed);
         self.heap.settle_stacks();
         let in_steps = self.config.mark_slice.is_some_and(|slice| suspended.mark_time > slice);
-        self.set_triggers(counts.bytes, allocated_black, in_steps);
-        let trigger = self.trigger_bytes.load(Ordering::Relaxed);
-        self.credit.set_terms(pages, counts.bytes, trigger);
+        self.budget.complete(counts.bytes, allocated_black, pages, in_steps, &*self.heap);
         let mut cycles = self.cycles.lock();
         cycles.collections += 1;
         cycles.marked_objects = counts.objects as u64;
@@ -349,7 +323,7 @@ impl HeapState {
         while !self.heap.sweep_is_over() {
             std::thread::yield_now();
         }
-        self.credit.settle();
+        self.budget.settle_credit();
     }
 
     pub(crate) fn each_root(

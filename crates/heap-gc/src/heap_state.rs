@@ -6,24 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, HeapUsage, HistogramRow};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use crate::background::BackgroundSweeper;
 use crate::barrier::SatbBuffer;
-use crate::credit::SweepCredit;
 use crate::cycle::{IncrementalMark, Outcome};
 use crate::error::{ContextLeaked, VerifyError};
 use crate::gate::{Gate, WorldStopped};
 use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
 use crate::mutator::MutatorRecord;
-use crate::pacer::Pacer;
+use crate::pacing::{Budget, Pacer};
 use crate::roots::RootSet;
 use crate::stats::{CycleStats, Stats};
 use crate::verify;
@@ -111,20 +109,7 @@ pub struct HeapState {
     pub(crate) mutator_count: AtomicUsize,
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: WeakTables,
-    pub(crate) credit: SweepCredit,
-    /// Bytes granted to mutators and not known to be dead; an over-estimate
-    /// between collections.
-    pub(crate) live_bytes: CachePadded<AtomicUsize>,
-    /// Live bytes at which a collection is due.
-    pub(crate) trigger_bytes: AtomicUsize,
-    /// Live bytes that a collection in several steps is to stay below.
-    pub(crate) goal_bytes: AtomicUsize,
-    /// Live bytes beyond which a heap with a limit is [near it](HeapState::is_near_limit).
-    pub(crate) near_limit_bytes: AtomicUsize,
-    /// Pages in use at which a collection is due, in a heap with a limit.
-    pub(crate) trigger_pages: AtomicUsize,
-    /// Live bytes below which `trigger_pages` does not count.
-    trigger_floor: AtomicUsize,
+    pub(crate) budget: Budget,
     pub(crate) cycles: Mutex<CycleStats>,
     /// The marking that is under way while mutators run, if there is one: 0, or its
     /// [`MarkCycleId`]. Changes with the world stopped (B2).
@@ -153,6 +138,12 @@ impl HeapState {
             huge_pages: config.huge_pages,
             poison: config.stress,
         };
+        let heap = HeapOwner::new(core, os);
+        let pacer = Pacer {
+            growth_percent: config.growth_percent,
+            min_heap_bytes: config.min_heap_bytes,
+            max_heap_bytes: config.max_heap_bytes,
+        };
         let shared = HeapState {
             background: BackgroundSweeper::default(),
             pool: MarkPool::new(config.mark_threads),
@@ -161,95 +152,40 @@ impl HeapState {
             mutator_count: AtomicUsize::new(0),
             roots: Arc::new(RootSet::default()),
             weak: WeakTables::default(),
-            credit: SweepCredit::default(),
-            live_bytes: CachePadded::new(AtomicUsize::new(0)),
-            trigger_bytes: AtomicUsize::new(0),
-            goal_bytes: AtomicUsize::new(0),
-            near_limit_bytes: AtomicUsize::new(usize::MAX),
-            trigger_pages: AtomicUsize::new(usize::MAX),
-            trigger_floor: AtomicUsize::new(0),
             cycles: Mutex::new(CycleStats::default()),
             marking: AtomicU64::new(0),
             suspended: Mutex::new(None),
             orphaned: Mutex::default(),
             last_trim: Mutex::new(Instant::now()),
-            heap: HeapOwner::new(core, os),
+            budget: Budget::new(pacer, &*heap),
+            heap,
             config,
         };
-        shared.set_triggers(0, 0, false);
         if shared.config.stress {
             shared.gate.request_gc_always();
         }
         Arc::new(shared)
     }
 
-    /// Says when the next collection is due, when the last one has marked so many bytes, of
-    /// which `allocated_black` bytes because they are new. `in_steps`: whether the next one is
-    /// expected to take several.
-    pub(crate) fn set_triggers(&self, marked: usize, allocated_black: usize, in_steps: bool) {
-        // What stacks have is not there for objects.
-        let stacks = self.heap.stack_pages();
-        let limit = self.config.max_heap_bytes;
-        let limit = limit.map(|limit| limit.saturating_sub(stacks * PAGE_SIZE));
-        let pacer = Pacer {
-            growth_percent: self.config.growth_percent,
-            min_heap_bytes: self.config.min_heap_bytes,
-            max_heap_bytes: limit,
-        };
-        let goal = pacer.goal(marked, allocated_black);
-        // ORDERING: Relaxed: published by leaving the safepoint.
-        self.goal_bytes.store(goal, Ordering::Relaxed);
-        self.near_limit_bytes.store(pacer.near_limit_bytes(marked), Ordering::Relaxed);
-        self.trigger_bytes.store(pacer.trigger(marked, goal, in_steps), Ordering::Relaxed);
-        if let Some(limit) = limit {
-            // Pages run out before bytes do when spans are partly filled. Half
-            // of what is left may be taken before the next collection, so that
-            // a heap near its limit still makes progress (PA1).
-            // Before sweeping, most pages in use are garbage's: count the live.
-            let pages = limit / PAGE_SIZE;
-            let live = marked.div_ceil(PAGE_SIZE).min(self.heap.pages_in_use());
-            let left = pages.saturating_sub(live);
-            let trigger = stacks + pages - (left / 2).min(pages / 8);
-            self.trigger_pages.store(trigger, Ordering::Relaxed);
-            // In a fragmented heap the pages may stay above the trigger. Some
-            // allocation must fit between two collections all the same.
-            self.trigger_floor.store(marked.saturating_add(limit / 32), Ordering::Relaxed);
-        }
-    }
-
-    /// Live bytes at which the next collection is due.
-    pub(crate) fn trigger_bytes(&self) -> usize {
-        self.trigger_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Whether a heap with a limit is so near to it that mutators may be refused before a
-    /// marking in steps ends.
+    /// Whether the heap is so near its limit that a step of a collection should be all of it.
     pub(crate) fn is_near_limit(&self) -> bool {
-        self.live_bytes.load(Ordering::Relaxed) > self.near_limit_bytes.load(Ordering::Relaxed)
-            || (self.config.max_heap_bytes.is_some()
-                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed))
+        self.budget.is_near_limit(&*self.heap)
     }
 
     /// Counts bytes granted to a mutator; asks for a collection when due. Returns how many
     /// are granted now.
     pub(crate) fn grant(&self, bytes: usize) -> usize {
-        let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if live >= self.trigger_bytes.load(Ordering::Relaxed)
-            || (live >= self.trigger_floor.load(Ordering::Relaxed)
-                && self.heap.pages_in_use() > self.trigger_pages.load(Ordering::Relaxed)
-                // Until then many of the pages are garbage's, and a heap at its
-                // limit sweeps them before it refuses.
-                && self.heap.sweep_is_over())
-        {
+        let granted = self.budget.grant(bytes, &*self.heap);
+        if granted.step_is_due {
             self.gate.request_step();
         }
-        live
+        granted.live
     }
 
     /// The same for blocks for stacks. Those that their owners have returned are
     /// memory regained without a collection, and are no reason for one.
     pub(crate) fn grant_stack(&self, bytes: usize) {
-        self.take_back(self.heap.take_returned_stacks());
+        self.budget.take_back(self.heap.take_returned_stacks());
         self.grant(bytes);
     }
 
@@ -294,12 +230,27 @@ impl HeapState {
         self.config.background_sweep && self.background.is_here()
     }
 
-    /// Takes back bytes that a mutator was granted and did not use.
-    pub(crate) fn take_back(&self, bytes: usize) {
-        // Saturating: the estimate was reset by a collection in between.
-        let _ = self.live_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
-            Some(live.saturating_sub(bytes))
-        });
+    /// How many of `wanted` spans a mutator may take at once.
+    pub(crate) fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
+        self.budget.affordable(wanted, span_bytes, self.mutator_count())
+    }
+
+    /// How many bytes a cache may open before they count as granted, when `live` bytes are.
+    pub(crate) fn count_next(&self, live: usize) -> usize {
+        self.budget.count_next(live, self.mutator_count())
+    }
+
+    /// How many mutators there are. The caller is one of them, and has counted itself.
+    fn mutator_count(&self) -> usize {
+        // ORDERING: Relaxed: a hint.
+        self.mutator_count.load(Ordering::Relaxed)
+    }
+
+    /// Sweeps until the debt for `span_bytes` is paid.
+    pub(crate) fn pay_credit(&self, span_bytes: usize) {
+        let mut tally = Tally::default();
+        self.budget.pay(span_bytes, &*self.heap, || self.heap.sweep_one(&mut tally).is_some());
+        self.heap.stats.add(&mut tally, SweepBy::Credit);
     }
 
     /// Asks for a collection that begins after this call: the next mutator that comes
@@ -312,7 +263,7 @@ impl HeapState {
     pub(crate) fn flush(&self, cache: &mut Cache, stacks: &mut StackCache) {
         let unused = cache.flush(&self.heap);
         self.grant(cache.take_opened_bytes());
-        self.take_back(unused);
+        self.budget.take_back(unused);
         stacks.flush(&self.heap);
     }
 
@@ -362,20 +313,6 @@ impl HeapState {
         self.at_rest(|world, _| unsafe { verify::class_histogram(self, world) })
     }
 
-    /// Breaks PA1, for tests of the verifier.
-    #[cfg(all(test, not(heap_loom)))]
-    pub(crate) fn set_trigger_for_test(&self, bytes: usize) {
-        self.trigger_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Live bytes as they are estimated, where the next collection is due, and what
-    /// the last one marked. For the verifier.
-    pub(crate) fn pace(&self) -> (u64, u64, u64) {
-        let marked = self.cycles.lock().marked_bytes;
-        let live = self.live_bytes.load(Ordering::Relaxed);
-        (live as u64, self.trigger_bytes.load(Ordering::Relaxed) as u64, marked)
-    }
-
     /// Looks in with the world stopped, all caches flushed, everything swept.
     ///
     /// # Errors
@@ -419,8 +356,8 @@ impl HeapState {
             freed_bytes: objects.freed_bytes,
             marked_objects: cycles.marked_objects,
             marked_bytes: cycles.marked_bytes,
-            live_bytes: self.live_bytes.load(Ordering::Relaxed) as u64,
-            trigger_bytes: self.trigger_bytes.load(Ordering::Relaxed) as u64,
+            live_bytes: self.budget.live_bytes() as u64,
+            trigger_bytes: self.budget.trigger_bytes() as u64,
             heap_bytes: memory.in_use as u64,
             stack_bytes: memory.stacks as u64,
             heap_bytes_max: core.in_use_bytes_max.load(Ordering::Relaxed) as u64,

@@ -3,7 +3,7 @@
 //! # The story of a cycle
 //!
 //! 1. A mutator takes a span and the heap's live bytes pass the trigger
-//!    (`pacer`): the `gate` asks for a collection. Nothing happens yet;
+//!    (`pacing`): the `gate` asks for a collection. Nothing happens yet;
 //!    allocation never collects.
 //! 2. Some mutator comes to a safepoint: it holds no bare handle. It steps
 //!    outside and takes the collector lock; others that come are blocked.
@@ -17,8 +17,8 @@
 //!    again for the next one; meanwhile mutators report what they overwrite (`barrier`), and
 //!    what they make counts as marked. What does all this is `cycle`.
 //! 6. Weak tables forget what was not reached ([`weak`]).
-//! 7. The sweep clock advances: every span needs sweeping. The pacer sets the
-//!    next trigger, the price of allocation is set (`credit`).
+//! 7. The sweep clock advances: every span needs sweeping. The next
+//!    trigger and the price of allocation are set (`pacing`).
 //! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
 //!    of their own kind, and to pay for the spans they take. A background thread
 //!    may help (`background`).
@@ -29,13 +29,12 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: error fork gate pacer credit roots stats mark barrier (background weak mutator verify cycle heap_state)
+//! layers: error fork gate pacing roots stats mark barrier (background weak mutator verify cycle heap_state)
 //! ```
 
 mod background;
 #[allow(unsafe_code, reason = "lists of objects move between threads")]
 mod barrier;
-mod credit;
 #[allow(unsafe_code, reason = "says when the memory layer may look at everything")]
 mod cycle;
 mod error;
@@ -49,7 +48,7 @@ mod heap_state;
 mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
 mod mutator;
-mod pacer;
+mod pacing;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
 mod stats;

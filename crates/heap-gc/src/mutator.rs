@@ -16,11 +16,11 @@ use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{Order, SPAN_BATCH, SpanBatch};
+use heap_core::mheap::{Order, SpanBatch};
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stack::{StackBlock, StackCache};
-use heap_core::stats::{SweepBy, Tally};
+use heap_core::stats::Tally;
 use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::EdgeBuffer;
 use heap_sync::atomic::Ordering;
@@ -32,20 +32,6 @@ use crate::heap_state::{HeapState, MarkCycleId};
 use crate::roots::RootEntry;
 
 mod tiny;
-
-/// A mutator takes no more spans of one kind and class at a time than its share of this
-/// part of what may be granted before the next collection.
-const SPARE_DIVISOR: usize = 2;
-/// Nor than its share of this part of the heap's limit: what lies in a cache is no use to
-/// other kinds, and is not found by who looks for pages.
-const SPARE_LIMIT_DIVISOR: usize = 32;
-
-/// A mutator counts its spans as granted when they make up this many bytes.
-const GRANT_BYTES: usize = 64 << 10;
-/// Or its share of this part of what may be granted before the next collection.
-const GRANT_DIVISOR: usize = 16;
-/// In a heap with a limit, no more than this part of it for each.
-const GRANT_LIMIT_DIVISOR: usize = 256;
 
 /// A shadow stack keeps room for this many objects.
 const SHADOW_KEEP: usize = 1024;
@@ -699,51 +685,6 @@ fn check_not_in_destructor() {
     );
 }
 
-impl HeapState {
-    /// How many of `wanted` spans a mutator may take at once: all of them while
-    /// the next collection is far, so that the spare spans of many mutators do
-    /// not make up the heap; and as many beside the first as a batch of pages pays for, so
-    /// that where garbage is plenty and room is scarce nobody sweeps half of the heap at
-    /// once.
-    fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
-        let left = self.trigger_bytes().saturating_sub(self.live_bytes.load(Ordering::Relaxed));
-        let limit = self.config.max_heap_bytes.unwrap_or(usize::MAX);
-        let spare = (left / SPARE_DIVISOR).min(limit / SPARE_LIMIT_DIVISOR);
-        // ORDERING: Relaxed: a hint; the caller has counted itself.
-        let each = spare / self.mutator_count.load(Ordering::Relaxed);
-        wanted.min(1 + each.min(self.credit.worth(SPAN_BATCH)) / span_bytes)
-    }
-
-    /// How many bytes a cache may open before they count as granted, when `live` bytes
-    /// are: not none, which would make all mutators write to one place for every span,
-    /// but little compared to what is left, for all mutators together.
-    fn count_next(&self, live: usize) -> usize {
-        let left = self.trigger_bytes().saturating_sub(live);
-        let limit = self.config.max_heap_bytes.unwrap_or(usize::MAX);
-        // ORDERING: Relaxed: a hint; the caller has counted itself.
-        let each = left / GRANT_DIVISOR / self.mutator_count.load(Ordering::Relaxed);
-        // Many may have counted themselves when they were few.
-        GRANT_BYTES.min(each).min(limit / GRANT_LIMIT_DIVISOR)
-    }
-
-    /// Sweeps until the debt for `span_bytes` is paid.
-    fn pay_credit(&self, span_bytes: usize) {
-        let mut tally = Tally::default();
-        loop {
-            let live = self.live_bytes.load(Ordering::Relaxed);
-            let owed = self.credit.owed(span_bytes, live, self.heap.pages_swept_in_cycle());
-            if owed == 0 {
-                break;
-            }
-            if self.heap.sweep_one(&mut tally).is_none() {
-                self.credit.settle();
-                break;
-            }
-        }
-        self.heap.stats.add(&mut tally, SweepBy::Credit);
-    }
-}
-
 #[cfg(all(test, not(heap_loom)))]
 mod tests {
     use super::*;
@@ -751,26 +692,15 @@ mod tests {
     use heap_core::kind::NOSCAN;
     use heap_core::partition::Partitioning;
 
-    /// What may be taken beside the first span, in bytes.
-    fn spare(shared: &HeapState) -> usize {
-        shared.affordable(usize::MAX, 1) - 1
-    }
-
     #[test]
-    fn mutators_share_what_they_may_take_ahead() {
+    fn mutators_are_counted_when_they_come_and_go() {
         let shared = HeapState::new(GcConfig::default());
-        let left = shared.trigger_bytes();
-        let one = Mutator::attach(&shared);
-        assert_eq!(spare(&shared), left / SPARE_DIVISOR);
+        let _one = Mutator::attach(&shared);
+        let alone = shared.affordable(usize::MAX, 1) - 1;
         let others = [(); 3].map(|()| Mutator::attach(&shared));
-        assert_eq!(spare(&shared), left / SPARE_DIVISOR / 4);
+        assert_eq!(shared.affordable(usize::MAX, 1) - 1, alone / 4);
         drop(others);
-        assert_eq!(spare(&shared), left / SPARE_DIVISOR);
-        assert_eq!(shared.affordable(5, PAGE_SIZE), 5);
-        // Nothing is left, and one span is needed all the same.
-        shared.live_bytes.store(left, Ordering::Relaxed);
-        assert_eq!(shared.affordable(5, PAGE_SIZE), 1);
-        drop(one);
+        assert_eq!(shared.affordable(usize::MAX, 1) - 1, alone);
     }
 
     fn alloc(mutator: &Mutator) {
@@ -804,45 +734,15 @@ mod tests {
     }
 
     #[test]
-    fn opened_spans_count_more_often_the_less_is_left() {
+    fn opened_spans_are_counted_at_first_and_after_every_stop() {
         let shared = HeapState::new(GcConfig::default());
         let mut one = Mutator::attach(&shared);
         assert_eq!(one.count_at.get(), 0, "the first span counts at once");
         alloc(&one);
-        assert_eq!(one.count_at.get(), GRANT_BYTES);
-        let trigger = shared.trigger_bytes();
-        assert_eq!(shared.count_next(trigger - GRANT_DIVISOR), 1);
-        // Mutators do not see what others have opened.
-        let far = shared.count_next(trigger - 8 * GRANT_DIVISOR);
-        let other = Mutator::attach(&shared);
-        assert_eq!((far, shared.count_next(trigger - 8 * GRANT_DIVISOR)), (8, 4));
-        // SAFETY: not used any more.
-        unsafe { other.leave() };
-        assert_eq!(shared.count_next(trigger + 1), 0);
+        assert_eq!(one.count_at.get(), shared.count_next(shared.budget.live_bytes()));
+        assert_ne!(one.count_at.get(), 0);
         // What is left has changed.
         one.collect();
         assert_eq!(one.count_at.get(), 0);
-    }
-
-    #[test]
-    fn a_mutator_takes_little_ahead_of_a_small_limit() {
-        let limit = 2 << 20;
-        let config = GcConfig { max_heap_bytes: Some(limit), ..GcConfig::default() };
-        let shared = HeapState::new(config);
-        let _one = Mutator::attach(&shared);
-        assert_eq!(spare(&shared), limit / SPARE_LIMIT_DIVISOR);
-        assert_eq!(shared.count_next(0), limit / GRANT_LIMIT_DIVISOR);
-    }
-
-    #[test]
-    fn a_mutator_takes_ahead_what_it_can_pay_for() {
-        let shared = HeapState::new(GcConfig::default());
-        let _one = Mutator::attach(&shared);
-        let left = shared.trigger_bytes();
-        // Eight pages are to be swept for each.
-        shared.credit.set_terms(8 * left / PAGE_SIZE, 0, left);
-        let spans = shared.affordable(SPAN_BATCH, PAGE_SIZE);
-        assert_eq!(spans, SPAN_BATCH / 8);
-        assert!(shared.credit.owed(spans * PAGE_SIZE, 0, 0) <= SPAN_BATCH + 8);
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use crate::credit::{MARGIN, SweepCredit};
+use crate::pacing::{MARGIN, SweepCredit};
 use crate::tests::model::{caught, check_bounded};
 
 /// Bytes of a span.

@@ -71,12 +71,12 @@ fn a_weak_entry_of_a_dead_object_is_seen() {
 
 #[test]
 fn an_estimate_that_is_too_low_is_seen() {
-    broken("L1", |s| s.shared.live_bytes.store(63, Ordering::Relaxed));
+    broken("L1", |s| s.shared.budget.set_live_for_test(63));
 }
 
 #[test]
 fn a_trigger_that_leaves_no_room_is_seen() {
-    broken("PA1", |s| s.shared.set_trigger_for_test(64));
+    broken("PA1", |s| s.shared.budget.set_trigger_for_test(64));
 }
 
 /// What the memory layer finds is passed on.

@@ -13,7 +13,7 @@
 //!   mutator has paid for and not begun to use: so the debt may reach one payment (a
 //!   batch of spans) per kind and class of each mutator; the next one to pay clears it.
 //!   What a mutator has opened and not counted yet is not seen either; it is bounded (see
-//!   `HeapState::count_next`). What is left unpaid the collector sweeps.
+//!   `Budget::count_next`). What is left unpaid the collector sweeps.
 //! * CR2: the terms change only with the world stopped.
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
