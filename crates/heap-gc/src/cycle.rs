@@ -23,6 +23,7 @@ use crate::heap_state::{HeapState, MarkCycleId};
 use crate::mark::{MarkCounts, Marking, Seed};
 use crate::mutator::MutatorRecord;
 use crate::pacing::MarkPlan;
+use crate::requests::{Answer, Request, Withdrawn};
 
 /// How long a step is that somebody asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
@@ -72,24 +73,27 @@ impl HeapState {
     }
 
     /// A collection, or a step of one, if it is still wanted once the collector lock
-    /// is ours. `false` if somebody else has it.
-    pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> bool {
+    /// is ours.
+    pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> Answer {
         // If somebody else collects, entering waits for them once they stop the world. If
         // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
         // be refused because the collector's thread does not run.
         let collector = if self.budget.is_overdue() || self.is_near_limit() {
-            self.gate.claim_before_stop()
+            self.requests().claim_before_stop()
         } else {
-            self.gate.try_claim()
+            self.requests().try_claim()
         };
-        let Some(collector) = collector else { return false };
-        if self.gate.gc_requested() {
-            self.collect_whole(&collector);
-        } else if self.gate.poll() {
-            let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
-            let _ = self.step(&collector, budget);
+        let Some(collector) = collector else { return Answer::ByAnother };
+        match self.requests().get() {
+            Request::Gc => self.collect_whole(&collector),
+            Request::Step => {
+                let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
+                let _ = self.step(&collector, budget);
+            }
+            // Somebody has collected while we waited; the world is stopped by nobody else.
+            Request::None | Request::Block => {}
         }
-        true
+        Answer::Done
     }
 
     /// A collection that begins now, after the one that is under way.
@@ -122,34 +126,25 @@ impl HeapState {
         }
         let start = Instant::now();
         let stopping = collector.raise();
-        // If the world cannot be stopped no collection answers the requests there are, but
-        // later ones must stay.
-        let mut requested = self.gate.take_requests();
+        let withdrawn = self.requests().withdraw(&stopping);
         let (mutators, world) = self.wait_for_mutators(stopping);
         let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
             // freed, perhaps forever. Ask again only after the heap has doubled:
             // the mutator may have been on its way out, in a thread that ended.
             self.budget.refuse(&*self.heap);
+            withdrawn.refuse();
             *self.suspended.lock() = suspended;
             return Outcome::Refused;
         };
         let stopped = Instant::now();
         // A panic from here on would leave the heap without its marks.
         let armed = AbortOnUnwind;
-        let mut suspended = if let Some(suspended) = suspended {
-            if requested {
-                // GA6: a collection that has begun before does not answer it.
-                self.gate.request_gc_from_now();
-            }
-            requested |= self.gate.gc_requested();
-            suspended
-        } else {
-            let (suspended, requested_since) = self.begin(&world, &mutators);
-            requested |= requested_since;
-            suspended
+        let (mut suspended, gc_requested) = match suspended {
+            Some(suspended) => (suspended, withdrawn.put_back(&world)),
+            None => self.begin(&world, &mutators, withdrawn),
         };
-        if requested || self.is_near_limit() {
+        if gc_requested || self.is_near_limit() {
             budget = MarkBudget::Whole;
         }
         let before = suspended.marking.counts().bytes;
@@ -179,11 +174,12 @@ impl HeapState {
     }
 
     /// Makes the heap ready for marking. Says also whether somebody has asked for a whole
-    /// collection since the world was to stop.
+    /// collection.
     fn begin(
         &self,
         world: &WorldStopped<'_>,
         mutators: &[Arc<MutatorRecord>],
+        withdrawn: Withdrawn<'_>,
     ) -> (IncrementalMark, bool) {
         // Caches back, sweep leftovers (a mutator may have swept on while we waited),
         // bitmaps rotate.
@@ -193,10 +189,10 @@ impl HeapState {
         unsafe { self.heap.before_mark() };
         // GA6: from here on a request is for the next collection. Not sooner: what the
         // caches held is of this one, and counting it may ask.
-        let requested = self.gate.take_requests();
+        let gc_requested = withdrawn.answer(world);
         let plan = self.budget.plan_mark(self.cycles.lock().traced_bytes);
         let marking = Marking::new(self.heap.isa());
-        (IncrementalMark { marking, plan, mark_time: Duration::ZERO }, requested)
+        (IncrementalMark { marking, plan, mark_time: Duration::ZERO }, gc_requested)
     }
 
     fn mark(
@@ -265,7 +261,7 @@ impl HeapState {
             allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may ask.
-            self.gate.clear_step_request();
+            self.requests().clear_step(world);
         }
         // Weak tables forget the dead.
         self.weak.after_mark(world);

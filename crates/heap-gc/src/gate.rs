@@ -19,10 +19,9 @@
 //! * GA5: nobody starves: a mutator that was blocked for one stop is inside before
 //!   the next; and a collector waits for what each mutator is doing once only, since
 //!   nobody who finds the flag up goes inside.
-//! * GA6: a request is withdrawn only by a collection that sees what was done before
-//!   it, or that was tried without success after it (X2); one that comes after stays. It is
-//!   withdrawn while the stop flag is up, so a mutator that has asked finds at its safepoint
-//!   that it should collect, or are blocked for somebody who does.
+//!
+//! The word that mutators poll has also what they are asked for, which is `requests`' affair:
+//! here is one bit of it, that a collector stops the world.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -31,14 +30,9 @@ use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex, MutexGuard};
 use heap_sync::thread::spin_loop;
 
-/// `Gate::poll`: a collector is stopping, or has stopped, the world.
-const STOP: u32 = 1;
-/// `Gate::poll`: a collection is due.
-const GC_REQUESTED: u32 = 2;
-/// `Gate::poll`: a collection is due at every safepoint.
-const GC_ALWAYS: u32 = 4;
-/// `Gate::poll`: a step of a collection is due.
-const STEP_REQUESTED: u32 = 8;
+/// The gate's bit of the word that mutators poll: a collector is stopping, or has stopped, the
+/// world. The other bits are requests.
+pub(crate) const STOP: u32 = 1;
 
 /// How often to look before going to sleep: a short collection is over sooner than
 /// a sleeper would be awake. None under the model checker.
@@ -83,17 +77,6 @@ impl MutatorState {
     fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire) && self.is_running()
     }
-}
-
-/// What a mutator at a safepoint is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// Nothing.
-    None,
-    /// Step outside: a collector waits.
-    Block,
-    /// Collect, or do a step of a collection.
-    Collect,
 }
 
 /// What a mutator does while it waits for the world to resume.
@@ -144,78 +127,9 @@ impl Gate {
         self.poll.load(Ordering::Relaxed) != 0
     }
 
-    /// What a mutator at a safepoint should do.
-    #[must_use]
-    pub(crate) fn request(&self) -> Request {
-        let poll = self.poll.load(Ordering::Relaxed);
-        if poll & STOP != 0 {
-            Request::Block
-        } else if poll != 0 {
-            Request::Collect
-        } else {
-            Request::None
-        }
-    }
-
-    /// Asks for a whole collection at the next safepoint; one that has not begun to mark
-    /// will do.
-    pub(crate) fn request_gc(&self) {
-        // ORDERING: Relaxed: a hint.
-        if self.poll.load(Ordering::Relaxed) & GC_REQUESTED == 0 {
-            self.poll.fetch_or(GC_REQUESTED, Ordering::Relaxed);
-        }
-    }
-
-    /// Asks for a collection that sees what was done before the call (GA6).
-    pub(crate) fn request_gc_from_now(&self) {
-        // ORDERING: Release pairs with the Acquire in `take_requests`. Written also if
-        // there is a request: who withdraws that one might not see what we did.
-        // Model: loom_gate::a_request_is_answered_by_a_later_look.
-        self.poll.fetch_or(GC_REQUESTED, Ordering::Release);
-    }
-
-    /// Asks for a step of a collection at the next safepoint: to begin one, or to go on.
-    pub(crate) fn request_step(&self) {
-        // ORDERING: Relaxed: a hint.
-        if self.poll.load(Ordering::Relaxed) & STEP_REQUESTED == 0 {
-            self.poll.fetch_or(STEP_REQUESTED, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether somebody asks for a whole collection.
-    #[must_use]
-    pub(crate) fn gc_requested(&self) -> bool {
-        // ORDERING: Relaxed: for others a hint. A mutator sees its own request, unless it
-        // was withdrawn; and a collector that has stopped the world sees those of the
-        // mutators that it waited for (GA3).
-        self.poll.load(Ordering::Relaxed) & GC_REQUESTED != 0
-    }
-
-    /// Withdraws the requests so far, which a collection is about to answer: the
-    /// collector calls it before it looks at anything, and when the stop flag is up (GA6).
-    /// Says whether a whole one was asked for.
-    pub(crate) fn take_requests(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release in `request_gc_from_now`.
-        let requested = self.poll.fetch_and(!(GC_REQUESTED | STEP_REQUESTED), Ordering::Acquire)
-            & GC_REQUESTED
-            != 0;
-        if requested {
-            // For those who wait to claim.
-            self.wake();
-        }
-        requested
-    }
-
-    /// Withdraws the requests for a step. Those for a whole collection stay: one that
-    /// has begun before them does not answer them (GA6).
-    pub(crate) fn clear_step_request(&self) {
-        // ORDERING: Relaxed: a hint.
-        self.poll.fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
-    }
-
-    /// Asks for a collection at every safepoint from now on.
-    pub(crate) fn request_gc_always(&self) {
-        self.poll.fetch_or(GC_ALWAYS, Ordering::Relaxed);
+    /// The word that mutators poll. All bits but [`STOP`] are `requests`' to write.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.poll
     }
 
     /// Steps inside; waits while the world is stopped.
@@ -295,8 +209,9 @@ impl Gate {
         }
     }
 
+    /// Wakes all who sleep (GA4), after a change of the word.
     #[cold]
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let queue = self.queue.lock();
         self.notify(&queue);
     }
@@ -322,27 +237,13 @@ impl Gate {
         self.claim_unless(|_| false).expect("the lock is waited for")
     }
 
-    /// Takes the collector lock, unless somebody else has it and answers all requests.
-    /// Waits for those who are blocked (GA5): the world runs, or will do so once somebody
-    /// else has collected; and while there is a request that whoever has the collector lock may have
-    /// been too early to hear.
-    pub(crate) fn try_claim(&self) -> Option<CollectorLock<'_>> {
-        self.claim_unless(|_| !self.gc_requested())
-    }
-
-    /// The same; but if somebody else has the collector lock, waits until they stop the world or give
-    /// the right back, and uses up no memory before. Who is let go by the stop is blocked
-    /// when it comes inside, unless it was slow to wake up and the stop is over.
-    pub(crate) fn claim_before_stop(&self) -> Option<CollectorLock<'_>> {
-        self.claim_unless(|stopped| {
-            (stopped || self.request() == Request::Block) && !self.gc_requested()
-        })
-    }
-
     /// Takes the collector lock, unless somebody else has it and `gives_up` says so, when
     /// told whether the world was stopped since the call. It is asked under the lock, and
     /// again when something has changed.
-    fn claim_unless(&self, gives_up: impl Fn(bool) -> bool) -> Option<CollectorLock<'_>> {
+    pub(crate) fn claim_unless(
+        &self,
+        gives_up: impl Fn(bool) -> bool,
+    ) -> Option<CollectorLock<'_>> {
         let mut queue = self.queue.lock();
         let stops = queue.stops;
         while if queue.held { !gives_up(queue.stops != stops) } else { queue.blocked > 0 } {
@@ -419,7 +320,7 @@ impl<'c> Stopping<'c> {
             spin_loop();
         }
         let mut queue = gate.queue.lock();
-        // For those who wait in `claim_before_stop`.
+        // For those who wait for it (`claim_unless`).
         queue.stops = queue.stops.wrapping_add(1);
         gate.notify(&queue);
         loop {
@@ -474,34 +375,7 @@ mod tests {
         };
         state.abandon(&gate);
         assert!(stopper.join().unwrap());
-        assert_eq!(gate.request(), Request::None, "the world runs on");
-    }
-
-    #[test]
-    fn requests_tell_a_mutator_what_to_do() {
-        let gate = Gate::default();
-        assert_eq!(gate.request(), Request::None);
-        gate.request_gc();
-        assert!(gate.poll());
-        assert_eq!(gate.request(), Request::Collect);
-        assert!(gate.take_requests());
-        assert_eq!(gate.request(), Request::None);
-        gate.request_step();
-        assert_eq!(gate.request(), Request::Collect);
-        assert!(!gate.gc_requested());
-        gate.request_gc_from_now();
-        gate.clear_step_request();
-        assert!(gate.gc_requested() && gate.poll(), "GA6: a step answers no request");
-        assert!(gate.take_requests());
-        gate.request_step();
-        assert!(!gate.take_requests());
-        let collector = gate.claim();
-        assert!(gate.try_claim().is_none(), "GA2");
-        // SAFETY: there are no mutators.
-        let stopped = unsafe { collector.raise().wait(std::iter::empty()) }.unwrap();
-        assert_eq!(gate.request(), Request::Block);
-        drop(stopped);
-        assert!(!gate.poll());
+        assert!(!gate.poll(), "the world runs on");
     }
 }
 

@@ -22,6 +22,7 @@ use crate::gate::{Gate, WorldStopped};
 use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
 use crate::mutator::MutatorRecord;
 use crate::pacing::{Budget, Pacer};
+use crate::requests::Requests;
 use crate::roots::RootSet;
 use crate::stats::{CycleStats, Stats};
 use crate::verify;
@@ -162,9 +163,14 @@ impl HeapState {
             config,
         };
         if shared.config.stress {
-            shared.gate.request_gc_always();
+            shared.requests().request_always();
         }
         Arc::new(shared)
+    }
+
+    /// What mutators are asked for at their next safepoint.
+    pub(crate) fn requests(&self) -> Requests<'_> {
+        Requests::of(&self.gate)
     }
 
     /// Whether the heap is so near its limit that a step of a collection should be all of it.
@@ -177,7 +183,7 @@ impl HeapState {
     pub(crate) fn grant(&self, bytes: usize) -> usize {
         let granted = self.budget.grant(bytes, &*self.heap);
         if granted.step_is_due {
-            self.gate.request_step();
+            self.requests().request_step();
         }
         granted.live
     }
@@ -256,7 +262,7 @@ impl HeapState {
     /// Asks for a collection that begins after this call: the next mutator that comes
     /// to a safepoint does it.
     pub fn request_collection(&self) {
-        self.gate.request_gc_from_now();
+        self.requests().request_gc_from_now();
     }
 
     /// Takes back what a mutator has in store.

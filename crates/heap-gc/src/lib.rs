@@ -29,7 +29,7 @@
 //! mutually aware data. A test checks it.
 //!
 //! ```text
-//! layers: error fork gate pacing roots stats mark barrier (background weak mutator verify cycle heap_state)
+//! layers: error fork gate requests pacing roots stats mark barrier (background weak mutator verify cycle heap_state)
 //! ```
 
 mod background;
@@ -49,6 +49,7 @@ mod mark;
 #[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
 mod mutator;
 mod pacing;
+mod requests;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
 mod stats;

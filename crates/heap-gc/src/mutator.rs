@@ -27,8 +27,9 @@ use heap_sync::atomic::Ordering;
 
 use crate::barrier::SatbBuffer;
 use crate::error::VerifyError;
-use crate::gate::{MutatorState, Request, WorldStopped};
+use crate::gate::{MutatorState, WorldStopped};
 use crate::heap_state::{HeapState, MarkCycleId};
+use crate::requests::{Answer, Request};
 use crate::roots::RootEntry;
 
 mod tiny;
@@ -266,22 +267,21 @@ impl Mutator {
     /// A safepoint. What no root leads to may be gone afterwards.
     #[cold]
     pub fn safepoint(&mut self) {
-        let answered = match self.shared.gate.request() {
-            Request::None => true,
+        let answer = match self.shared.requests().get() {
+            Request::None => Answer::Done,
             Request::Block => {
                 // As in `step_out`.
                 check_not_in_destructor();
                 let shared = &*self.shared;
                 shared.gate.block_for_stop(&self.record.state, || shared.watch_marking());
                 self.refresh_heap_state();
-                false
+                Answer::ByAnother
             }
-            Request::Collect => self.outside(HeapState::collect_if_wanted),
+            Request::Step | Request::Gc => self.outside(HeapState::collect_if_wanted),
         };
-        // Somebody else's collection serves as well, but not a step of one that had begun
-        // before we asked for a whole one (CY2).
-        if !answered && self.shared.gate.gc_requested() {
-            self.outside(HeapState::collect_if_wanted);
+        if self.shared.requests().is_open(answer) {
+            // A request that this does not answer either stays for the next safepoint.
+            let _ = self.outside(HeapState::collect_if_wanted);
         }
     }
 
@@ -425,7 +425,7 @@ impl Mutator {
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             if let Err(reason) = acquired {
-                shared.gate.request_gc();
+                shared.requests().request_gc();
                 self.refused.set(reason);
                 return None;
             }
@@ -463,7 +463,7 @@ impl Mutator {
         }
         // SAFETY: forwarded from the caller.
         let object = unsafe { shared.heap.alloc_large(kind, bytes) };
-        let object = object.inspect_err(|_| shared.gate.request_gc())?;
+        let object = object.inspect_err(|_| shared.requests().request_gc())?;
         shared.grant(granted);
         Ok(object)
     }
@@ -514,7 +514,7 @@ impl Mutator {
             shared.pay_credit(bytes);
         }
         let refused = |reason: &OutOfMemory| {
-            shared.gate.request_gc();
+            shared.requests().request_gc();
             self.refused.set(*reason);
         };
         let Some(order) = order else {

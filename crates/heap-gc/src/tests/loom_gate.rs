@@ -11,14 +11,12 @@
 
 use std::sync::Arc;
 
-use heap_sync::atomic::{AtomicU32, Ordering, fence};
+use heap_sync::atomic::{Ordering, fence};
 use heap_sync::lock::Mutex;
 use loom::thread;
 
-use super::{
-    CollectorLock, GC_REQUESTED, Gate, MutatorState, PARKED, RUNNING, Request, STOP, Stopping,
-    WorldStopped,
-};
+use super::{CollectorLock, Gate, MutatorState, PARKED, RUNNING, STOP, Stopping, WorldStopped};
+use crate::requests::{Request, Requests};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
@@ -65,23 +63,7 @@ trait Steps: 'static {
     }
 
     fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
-        gate.claim_before_stop()
-    }
-
-    fn ask(gate: &Gate) {
-        gate.request_gc_from_now();
-    }
-
-    fn answer(gate: &Gate, look: impl FnOnce()) {
-        gate.take_requests();
-        look();
-    }
-
-    /// Raises the flag and withdraws the requests there are.
-    fn begin<'c>(gate: &Gate, collector: &'c CollectorLock<'_>) -> Stopping<'c> {
-        let stopping = collector.raise();
-        gate.take_requests();
-        stopping
+        Requests::of(gate).claim_before_stop()
     }
 
     /// Whether mutators are listed after the flag was raised.
@@ -148,12 +130,12 @@ impl<S: Steps> World<S> {
 
     /// A safepoint, as mutators have it.
     fn safepoint(&self, me: &Member) {
-        match self.gate.request() {
+        match Requests::of(&self.gate).get() {
             Request::None => {}
             Request::Block => {
                 S::block_for_stop(&self.gate, &me.state);
             }
-            Request::Collect => unreachable!("no model asks for a collection"),
+            Request::Step | Request::Gc => unreachable!("no model asks for a collection"),
         }
     }
 
@@ -385,28 +367,6 @@ fn a_mutator_that_will_not_tell_is_an_obstacle_inside_only<S: Steps>() {
     });
 }
 
-/// Somebody who is no mutator drops a root and asks for a collection, while one is
-/// under way that was asked for before: that one sees the root gone, or the request
-/// stays (GA6).
-fn a_request_is_answered_by_a_later_look<S: Steps>() {
-    check(|| {
-        let gate = Arc::new(Gate::default());
-        let dropped = Arc::new(AtomicU32::new(0));
-        gate.request_gc();
-        let asker = {
-            let (gate, dropped) = (Arc::clone(&gate), Arc::clone(&dropped));
-            thread::spawn(move || {
-                dropped.store(1, Ordering::Relaxed);
-                S::ask(&gate);
-            })
-        };
-        let mut seen = false;
-        S::answer(&gate, || seen = dropped.load(Ordering::Relaxed) == 1);
-        asker.join().unwrap();
-        assert!(seen || gate.poll(), "GA6: a request is lost");
-    });
-}
-
 #[test]
 fn loom_nobody_is_inside_while_the_world_is_stopped() {
     nobody_is_inside_while_the_world_is_stopped::<Sound>();
@@ -450,11 +410,6 @@ fn loom_a_mutator_that_will_not_tell_is_an_obstacle_inside_only() {
 #[test]
 fn loom_an_abandoned_mutator_blocks_nobody() {
     an_abandoned_mutator_blocks_nobody::<Sound>();
-}
-
-#[test]
-fn loom_a_request_is_answered_by_a_later_look() {
-    a_request_is_answered_by_a_later_look::<Sound>();
 }
 
 // ---- the mutants ----------------------------------------------------------------
@@ -825,156 +780,6 @@ fn loom_mutant_overtakes() {
     caught("GA5: a mutator overtakes", a_collector_is_not_overtaken::<Overtakes>);
 }
 
-/// Relies on a request that may be about to be withdrawn.
-struct AsksOnce;
-
-impl Steps for AsksOnce {
-    fn ask(gate: &Gate) {
-        // Changed: gate.want_from_now().
-        gate.request_gc();
-    }
-}
-
-#[test]
-fn loom_mutant_asks_once() {
-    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AsksOnce>);
-}
-
-/// Asks without publishing what it did before.
-struct AsksRelaxed;
-
-impl Steps for AsksRelaxed {
-    fn ask(gate: &Gate) {
-        // Changed: Ordering::Release.
-        gate.poll.fetch_or(GC_REQUESTED, Ordering::Relaxed);
-    }
-}
-
-#[test]
-fn loom_mutant_asks_relaxed() {
-    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AsksRelaxed>);
-}
-
-/// Withdraws requests without seeing what was done before them.
-struct AnswersRelaxed;
-
-impl Steps for AnswersRelaxed {
-    fn answer(gate: &Gate, look: impl FnOnce()) {
-        // Changed: Ordering::Acquire.
-        gate.poll.fetch_and(!GC_REQUESTED, Ordering::Relaxed);
-        look();
-    }
-}
-
-#[test]
-fn loom_mutant_answers_relaxed() {
-    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersRelaxed>);
-}
-
-/// Withdraws requests when all is done.
-struct AnswersLate;
-
-impl Steps for AnswersLate {
-    fn answer(gate: &Gate, look: impl FnOnce()) {
-        look();
-        // Moved: before the look.
-        gate.take_requests();
-    }
-}
-
-#[test]
-fn loom_mutant_answers_late() {
-    caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersLate>);
-}
-
-/// A mutator that asks for a collection and comes to a safepoint finds something to do
-/// there, also if its request is withdrawn meanwhile.
-fn a_request_is_not_passed_by<S: Steps>() {
-    check(|| {
-        let gate = Arc::new(Gate::default());
-        let me = Arc::new(MutatorState::default());
-        // Somebody has asked before.
-        gate.request_gc();
-        let asker = {
-            let (gate, me) = (Arc::clone(&gate), Arc::clone(&me));
-            thread::spawn(move || {
-                gate.enter(&me);
-                gate.request_gc();
-                assert!(gate.poll(), "GA6: passed by");
-                gate.leave(&me);
-            })
-        };
-        let collector = gate.claim();
-        // SAFETY: the only mutator there is.
-        drop(unsafe { S::begin(&gate, &collector).wait([&*me].into_iter()) });
-        drop(collector);
-        asker.join().unwrap();
-    });
-}
-
-#[test]
-fn loom_a_request_is_not_passed_by() {
-    a_request_is_not_passed_by::<Sound>();
-}
-
-/// Withdraws requests before the flag is up.
-struct WithdrawsEarly;
-
-impl Steps for WithdrawsEarly {
-    fn begin<'c>(gate: &Gate, collector: &'c CollectorLock<'_>) -> Stopping<'c> {
-        // Moved: behind the flag.
-        gate.take_requests();
-        collector.raise()
-    }
-}
-
-#[test]
-fn loom_mutant_withdraws_early() {
-    caught("GA6: passed by", a_request_is_not_passed_by::<WithdrawsEarly>);
-}
-
-/// Who waits while somebody else collects, because of a request, is woken when it is
-/// withdrawn (GA4).
-fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
-    check_bounded(3, || {
-        let gate = Arc::new(Gate::default());
-        gate.request_gc();
-        let collector = gate.claim();
-        let waiter = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || drop(gate.try_claim()))
-        };
-        // SAFETY: there are no mutators.
-        let stopped = unsafe { collector.raise().wait(std::iter::empty()) };
-        // Withdrawn here, as the request may be from after the flag went up.
-        S::answer(&gate, || ());
-        waiter.join().unwrap();
-        drop(stopped);
-        drop(collector);
-    });
-}
-
-#[test]
-fn loom_a_withdrawn_request_is_waited_for_no_longer() {
-    a_withdrawn_request_is_waited_for_no_longer::<Sound>();
-}
-
-/// Withdraws requests and tells nobody.
-struct WithdrawsSilently;
-
-impl Steps for WithdrawsSilently {
-    fn answer(gate: &Gate, look: impl FnOnce()) {
-        // Removed: self.wake().
-        gate.poll.fetch_and(!GC_REQUESTED, Ordering::Acquire);
-        look();
-    }
-}
-
-#[test]
-fn loom_mutant_withdraws_silently() {
-    caught(DEADLOCK, a_withdrawn_request_is_waited_for_no_longer::<WithdrawsSilently>);
-}
-
 // ---- who waits for a stop -------------------------------------------------------
 
 /// Near a limit a mutator that finds somebody else collecting does not go on before the
@@ -986,7 +791,7 @@ fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
         let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| {
             assert!(S::claim_before_stop(&w.gate).is_none(), "GA2: somebody has the collector");
-            assert_eq!(w.gate.request(), Request::Block, "goes on before the stop");
+            assert_eq!(Requests::of(&w.gate).get(), Request::Block, "goes on before the stop");
         });
         let stopped = S::wait(S::raise(&collector), &[]).expect("nobody is abandoned");
         waiter.join().unwrap();
@@ -1029,7 +834,7 @@ fn who_slept_through_a_stop_is_let_go<S: Steps>() {
 fn a_stop_that_answers_nobody_lets_nobody_go<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
-        world.gate.request_gc();
+        Requests::of(&world.gate).request_gc();
         let collector = S::claim(&world.gate);
         let waiter = world.spawn(|w| S::claim_before_stop(&w.gate).is_some());
         S::resume(S::wait(S::raise(&collector), &[]).expect("nobody is abandoned"));
@@ -1079,7 +884,7 @@ struct LooksUnlocked;
 
 impl Steps for LooksUnlocked {
     fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
-        while gate.request() != Request::Block {
+        while Requests::of(gate).get() != Request::Block {
             // Changed: the look, to before the lock.
             drop(gate.sleep(gate.queue.lock()));
         }
@@ -1097,8 +902,8 @@ struct GoesOn;
 
 impl Steps for GoesOn {
     fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
-        // Changed: gate.claim_before_stop().
-        gate.try_claim()
+        // Changed: claim_before_stop().
+        Requests::of(gate).try_claim()
     }
 }
 
@@ -1113,7 +918,8 @@ struct CountsNoStops;
 impl Steps for CountsNoStops {
     fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
         // Removed: stopped ||.
-        gate.claim_unless(|_| gate.request() == Request::Block && !gate.gc_requested())
+        let requests = Requests::of(gate);
+        gate.claim_unless(|_| requests.get() == Request::Block && !requests.gc_requested())
     }
 }
 
@@ -1127,8 +933,8 @@ struct ForgetsItsRequest;
 
 impl Steps for ForgetsItsRequest {
     fn claim_before_stop(gate: &Gate) -> Option<CollectorLock<'_>> {
-        // Removed: && !gate.is_wanted().
-        gate.claim_unless(|stopped| stopped || gate.request() == Request::Block)
+        // Removed: && !self.gc_requested().
+        gate.claim_unless(|stopped| stopped || Requests::of(gate).get() == Request::Block)
     }
 }
 
