@@ -211,7 +211,7 @@ const ANY_ADDRESS: [(&str, &str, &str); 31] = [
     ("heap-core/tracer.rs", "object", "told; what is deferred comes through `Tracer::defer`"),
     ("heap-core/tracer.rs", "push", "kept, and used by `EdgeBuffer::trace`, which has a contract"),
     ("heap-gc/mutator.rs", "shadow_holds", "compared"),
-    ("heap-gc/weak.rs", "find", "the argument of a function of the caller's"),
+    ("heap-gc/mutator/weak.rs", "find_weak", "the argument of a function of the caller's"),
 ];
 
 /// Whether arguments have a pointer in them, or a function that follows one.
@@ -297,7 +297,7 @@ const NOT_ABOUT_IT: [(&str, &str, &str); 18] = [
     ("heap-gc/roots.rs", "grow", "stored, and never followed"),
     ("heap-gc/roots.rs", "each", "the argument of a function that is given"),
     ("heap-gc/weak.rs", "each", "the argument of a function that is given"),
-    ("heap-gc/weak.rs", "find", "the argument of a function that is given"),
+    ("heap-gc/mutator/weak.rs", "find_weak", "the argument of a function that is given"),
 ];
 
 /// The safe functions that take an address and have an `unsafe` block.

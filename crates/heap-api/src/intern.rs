@@ -58,7 +58,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
     /// An empty set for objects of `heap`.
     #[must_use]
     pub fn new(heap: &Heap) -> Self {
-        InternSet { table: WeakTable::new(heap.shared()), target: PhantomData }
+        InternSet { table: heap.shared().weak_table(), target: PhantomData }
     }
 
     /// An object with this hash for which `same` returns `true`. While an incremental mark
@@ -75,7 +75,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
         hash: u32,
         mut same: impl FnMut(&T::At<'gc>) -> bool,
     ) -> Option<Gc<'gc, T::At<'gc>>> {
-        let found = self.table.find(cx.mutator(), hash, |object: NonNull<u8>| {
+        let found = cx.mutator().find_weak(&self.table, hash, |object: NonNull<u8>| {
             // SAFETY: I1 and I3: entries name live objects while we are inside.
             same(unsafe { <T::At<'gc> as Payload>::from_thin(object) })
         })?;
@@ -92,7 +92,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
     #[inline]
     pub fn insert<'gc>(&mut self, cx: &'gc Cx, hash: u32, value: Gc<'gc, T::At<'gc>>) {
         // SAFETY: a handle of the region that `cx` is in leads to a live object of its heap.
-        unsafe { self.table.insert(cx.mutator(), hash, value.object()) };
+        unsafe { cx.mutator().insert_weak(&mut self.table, hash, value.object()) };
     }
 
     /// Finds an object as [`InternSet::find`] does, or makes one and adds it.
@@ -123,7 +123,7 @@ impl<T: ?Sized + Payload> InternSet<T> {
     /// If `cx` belongs to another heap.
     #[must_use]
     pub fn len(&self, cx: &Cx) -> usize {
-        self.table.len(cx.mutator())
+        cx.mutator().weak_len(&self.table)
     }
 
     /// Whether the set has no entries.

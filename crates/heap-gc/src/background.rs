@@ -12,14 +12,19 @@ use std::cell::Cell;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use heap_core::stats::{SweepBy, Tally};
 use heap_sync::lock::{Condvar, Mutex};
 
 use crate::fork::{self, Batches, Process};
-use crate::heap_state::HeapState;
 
 /// Spans swept between two looks at the clock. (Go: 10.)
 const BATCH: usize = 10;
+
+/// What the sweeper sweeps.
+pub(crate) trait Sweep: Send + Sync + 'static {
+    /// Sweeps up to so many spans. Says whether there may be more; if not, does what is to be
+    /// done when everything is swept.
+    fn sweep_batch(&self, spans: usize) -> bool;
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -67,7 +72,7 @@ impl BackgroundSweeper {
 
     /// Says that there is something to sweep; starts the thread if need be. If
     /// the system refuses the thread, allocation does the sweeping alone.
-    pub(crate) fn wake(&self, heap: &Arc<HeapState>) {
+    pub(crate) fn wake(&self, heap: &Arc<impl Sweep>) {
         debug_assert!(self.is_here(), "BG2");
         let mut thread = self.thread.lock();
         if thread.is_none() && fork::watch(Some(&self.batches)) {
@@ -83,7 +88,7 @@ impl BackgroundSweeper {
     }
 }
 
-fn run(signal: &Signal, batches: &Batches, heap: &Weak<HeapState>) {
+fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
     OWN_SIGNAL.set(signal);
     fork::begin_sweeper();
     loop {
@@ -109,17 +114,7 @@ fn run(signal: &Signal, batches: &Batches, heap: &Weak<HeapState>) {
             // Upgraded per batch: if this was the last reference, the heap is
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
-            // The ticket is returned after the batch is accounted for, so that
-            // whoever finds sweeping over finds the counters complete.
-            let Some(ticket) = heap.heap.sweep_ticket() else { break };
-            let mut tally = Tally::default();
-            let swept =
-                (0..BATCH).take_while(|_| heap.heap.sweep_one(&mut tally).is_some()).count();
-            heap.heap.stats.add(&mut tally, SweepBy::Background);
-            drop(ticket);
-            if swept < BATCH {
-                // Nothing is left to sweep: what is idle now will stay so.
-                heap.trim();
+            if !heap.sweep_batch(BATCH) {
                 break;
             }
             drop(heap);

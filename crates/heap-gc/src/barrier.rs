@@ -1,4 +1,5 @@
-//! [`SatbBuffer`]: what a mutator makes grey while an incremental mark phase is under way: the write barrier.
+//! The write barrier: [`SatbBuffer`] is what a mutator makes grey while an incremental mark
+//! phase is under way, [`MarkCycleId`] names that phase.
 //!
 //! A mark phase that is done in steps finds what was reachable when it began: a snapshot.
 //! Between two steps mutators change handles in objects that are not traced yet. Before
@@ -15,11 +16,40 @@
 //!
 //! Model: `tests/loom_barrier.rs`.
 
+use std::num::NonZero;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 use heap_core::tracer::EdgeBuffer;
 
 use crate::mark::{MarkCounts, Parallel, Seed, mark_grey};
+
+/// Names a mark phase; no other one of the process has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkCycleId(NonZero<u64>);
+
+/// The name of the next mark phase.
+static NEXT_MARK_CYCLE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+
+impl MarkCycleId {
+    /// A new name.
+    pub(crate) fn next() -> MarkCycleId {
+        let id = NEXT_MARK_CYCLE.fetch_add(1, Ordering::Relaxed);
+        MarkCycleId(NonZero::new(id).expect("2^64 markings take longer than machines last"))
+    }
+
+    /// The one that a word names, if it names one: see [`MarkCycleId::get`].
+    pub(crate) fn from_word(word: u64) -> Option<MarkCycleId> {
+        NonZero::new(word).map(MarkCycleId)
+    }
+
+    /// The name as a number.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
 
 /// A mutator's list of objects that it has made grey.
 #[derive(Debug, Default)]

@@ -18,12 +18,12 @@ use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 
-use crate::gate::{CollectorLock, Stopping, WorldStopped};
-use crate::heap_state::{HeapState, MarkCycleId};
-use crate::mark::{MarkCounts, Marking, Seed};
-use crate::mutator::MutatorRecord;
-use crate::pacing::MarkPlan;
+use crate::barrier::MarkCycleId;
+use crate::gate::{CollectorLock, WorldStopped};
+use crate::heap_state::HeapState;
+use crate::mark::{IncrementalMark, MarkCounts, Marking, Seed};
 use crate::requests::{Answer, Request, Withdrawn};
+use crate::world::MutatorRecord;
 
 /// How long a step is that somebody asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
@@ -48,26 +48,17 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// A collection between two of its stops.
-#[derive(Debug)]
-pub(crate) struct IncrementalMark {
-    marking: Marking,
-    plan: MarkPlan,
-    /// Time that mark phase has taken so far.
-    mark_time: Duration,
-}
-
 impl HeapState {
     /// A full collection: what is unreachable now will be swept.
     pub(crate) fn collect(self: &Arc<Self>) {
-        let collector = self.gate.claim();
+        let collector = self.world.gate.claim();
         self.collect_whole(&collector);
     }
 
     /// Begins a collection, or goes on with the one that is under way, for the time of a
     /// slice. Says whether it is complete.
     pub(crate) fn collect_step(self: &Arc<Self>) -> bool {
-        let collector = self.gate.claim();
+        let collector = self.world.gate.claim();
         let slice = self.config.mark_slice.unwrap_or(SLICE_DEFAULT);
         self.step(&collector, MarkBudget::Step(slice)) != Outcome::Suspended
     }
@@ -79,12 +70,12 @@ impl HeapState {
         // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
         // be refused because the collector's thread does not run.
         let collector = if self.budget.is_overdue() || self.is_near_limit() {
-            self.requests().claim_before_stop()
+            self.world.requests().claim_before_stop()
         } else {
-            self.requests().try_claim()
+            self.world.requests().try_claim()
         };
         let Some(collector) = collector else { return Answer::ByAnother };
-        match self.requests().get() {
+        match self.world.requests().get() {
             Request::Gc => self.collect_whole(&collector),
             Request::Step => {
                 let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
@@ -126,8 +117,8 @@ impl HeapState {
         }
         let start = Instant::now();
         let stopping = collector.raise();
-        let withdrawn = self.requests().withdraw(&stopping);
-        let (mutators, world) = self.wait_for_mutators(stopping);
+        let withdrawn = self.world.requests().withdraw(&stopping);
+        let (mutators, world) = self.world.wait(stopping);
         let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
             // freed, perhaps forever. Ask again only after the heap has doubled:
@@ -261,7 +252,7 @@ impl HeapState {
             allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may ask.
-            self.requests().clear_step(world);
+            self.world.requests().clear_step(world);
         }
         // Weak tables forget the dead.
         self.weak.after_mark(world);
@@ -282,19 +273,6 @@ impl HeapState {
         cycles.traced_bytes = counts.bytes - allocated_black;
     }
 
-    /// Waits until the world stands. Returns the mutators there are, and proof that they
-    /// are outside: `None` if one was abandoned.
-    pub(crate) fn wait_for_mutators<'c>(
-        &self,
-        stopping: Stopping<'c>,
-    ) -> (Vec<Arc<MutatorRecord>>, Option<WorldStopped<'c>>) {
-        // Listed when the flag is up: who attaches later stays outside (GA1).
-        let mutators: Vec<Arc<MutatorRecord>> = self.mutators.lock().clone();
-        // SAFETY: see above; a mutator that is gone was outside when it left the list.
-        let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };
-        (mutators, world)
-    }
-
     pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, mutators: &[Arc<MutatorRecord>]) {
         let mut busy = 0;
         for mutator in mutators {
@@ -311,6 +289,21 @@ impl HeapState {
         if busy > 0 {
             self.heap.set_partitions(busy);
         }
+    }
+
+    /// Hands what mutators have made grey to the collector.
+    fn each_grey(
+        &self,
+        world: &WorldStopped<'_>,
+        mutators: &[Arc<MutatorRecord>],
+        visit: &mut dyn FnMut(Seed),
+    ) -> MarkCounts {
+        let mut counts = self.orphaned.lock().take(visit);
+        for mutator in mutators {
+            // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
+            counts += unsafe { mutator.satb_stopped(world) }.take(visit);
+        }
+        counts
     }
 
     /// Sweeps what is left and waits for other sweepers.

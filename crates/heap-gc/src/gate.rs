@@ -300,6 +300,12 @@ pub(crate) struct Stopping<'c> {
 }
 
 impl<'c> Stopping<'c> {
+    /// Whether it is this gate's flag that is up.
+    #[must_use]
+    pub(crate) fn is_of(&self, gate: &Gate) -> bool {
+        std::ptr::eq(self.stopped.gate, gate)
+    }
+
     /// Waits until every mutator of `mutators` is outside. `None` if one that is inside may
     /// never be, because its thread has ended or will not tell.
     ///

@@ -1,32 +1,26 @@
 //! [`HeapState`]: one heap as its mutators and its collector share it. What a collector
 //! does with it is in `cycle`.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crossbeam_utils::CachePadded;
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, HeapUsage, HistogramRow};
+use heap_core::mheap::{CoreConfig, HeapUsage};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
-use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
 
-use crate::background::BackgroundSweeper;
-use crate::barrier::SatbBuffer;
-use crate::cycle::{IncrementalMark, Outcome};
-use crate::error::{ContextLeaked, VerifyError};
-use crate::gate::{Gate, WorldStopped};
-use crate::mark::{MarkCounts, MarkPool, Seed, Watch};
-use crate::mutator::MutatorRecord;
+use crate::background::{BackgroundSweeper, Sweep};
+use crate::barrier::{MarkCycleId, SatbBuffer};
+use crate::config::GcConfig;
+use crate::mark::{IncrementalMark, MarkPool, Watch};
 use crate::pacing::{Budget, Pacer};
-use crate::requests::Requests;
 use crate::roots::RootSet;
 use crate::stats::{CycleStats, Stats};
-use crate::verify;
-use crate::weak::WeakTables;
+use crate::weak::{WeakTable, WeakTables};
+use crate::world::World;
 
 /// Bytes per second that a heap gives back without being asked. If the program's needs change
 /// from collection to collection it takes them again; at a tenth of a millisecond
@@ -34,66 +28,6 @@ use crate::weak::WeakTables;
 const TRIM_RATE: f64 = (64 << 20) as f64;
 /// Less than this is not worth a look.
 const TRIM_LEAST: usize = 4 << 20;
-
-/// How a heap behaves.
-#[derive(Clone, Debug)]
-pub struct GcConfig {
-    /// Hard limit on the bytes of pages for objects.
-    pub max_heap_bytes: Option<usize>,
-    /// Growth over the marked bytes before the next collection, in percent.
-    pub growth_percent: u32,
-    /// No collection is due below this many bytes.
-    pub min_heap_bytes: usize,
-    /// How many may mark beside the collecting thread: helper threads, and mutators
-    /// that are blocked.
-    pub mark_threads: usize,
-    /// Whether a background thread sweeps.
-    pub background_sweep: bool,
-    /// How long a stop for marking may be. `None`: what is due of a collection is done in
-    /// one.
-    pub mark_slice: Option<Duration>,
-    /// Collect at every safepoint, poison what is freed.
-    pub stress: bool,
-    /// Advise huge pages.
-    pub huge_pages: bool,
-}
-
-impl Default for GcConfig {
-    fn default() -> Self {
-        GcConfig {
-            max_heap_bytes: None,
-            growth_percent: 175,
-            min_heap_bytes: 4 << 20,
-            mark_threads: 0,
-            background_sweep: false,
-            mark_slice: None,
-            stress: false,
-            huge_pages: true,
-        }
-    }
-}
-
-/// Names a mark phase; no other one of the process has the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MarkCycleId(NonZero<u64>);
-
-/// The name of the next mark phase.
-static NEXT_MARK_CYCLE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-
-impl MarkCycleId {
-    /// A new name.
-    pub(crate) fn next() -> MarkCycleId {
-        let id = NEXT_MARK_CYCLE.fetch_add(1, Ordering::Relaxed);
-        MarkCycleId(NonZero::new(id).expect("2^64 markings take longer than machines last"))
-    }
-
-    /// The name as a number.
-    #[inline(always)]
-    #[must_use]
-    pub fn get(self) -> u64 {
-        self.0.get()
-    }
-}
 
 /// One heap.
 #[derive(Debug)]
@@ -103,13 +37,9 @@ pub struct HeapState {
     /// The marking helpers; likewise.
     pub(crate) pool: MarkPool,
     pub(crate) config: GcConfig,
-    /// On lines that nobody writes to while mutators run: they poll it.
-    pub(crate) gate: CachePadded<Gate>,
-    pub(crate) mutators: Mutex<Vec<Arc<MutatorRecord>>>,
-    /// The length of `mutators`, for who cannot wait for its lock.
-    pub(crate) mutator_count: AtomicUsize,
+    pub(crate) world: World,
     pub(crate) roots: Arc<RootSet>,
-    pub(crate) weak: WeakTables,
+    pub(crate) weak: Arc<WeakTables>,
     pub(crate) budget: Budget,
     pub(crate) cycles: Mutex<CycleStats>,
     /// The marking that is under way while mutators run, if there is one: 0, or its
@@ -118,7 +48,7 @@ pub struct HeapState {
     /// What there is to go on with; for whoever has the collector lock.
     pub(crate) suspended: Mutex<Option<IncrementalMark>>,
     /// What mutators have made grey that are gone.
-    orphaned: Mutex<SatbBuffer>,
+    pub(crate) orphaned: Mutex<SatbBuffer>,
     /// When memory was last given back without being asked.
     last_trim: Mutex<Instant>,
     pub(crate) heap: HeapOwner,
@@ -148,11 +78,9 @@ impl HeapState {
         let shared = HeapState {
             background: BackgroundSweeper::default(),
             pool: MarkPool::new(config.mark_threads),
-            gate: CachePadded::default(),
-            mutators: Mutex::new(Vec::new()),
-            mutator_count: AtomicUsize::new(0),
+            world: World::default(),
             roots: Arc::new(RootSet::default()),
-            weak: WeakTables::default(),
+            weak: Arc::default(),
             cycles: Mutex::new(CycleStats::default()),
             marking: AtomicU64::new(0),
             suspended: Mutex::new(None),
@@ -163,14 +91,9 @@ impl HeapState {
             config,
         };
         if shared.config.stress {
-            shared.requests().request_always();
+            shared.world.requests().request_always();
         }
         Arc::new(shared)
-    }
-
-    /// What mutators are asked for at their next safepoint.
-    pub(crate) fn requests(&self) -> Requests<'_> {
-        Requests::of(&self.gate)
     }
 
     /// Whether the heap is so near its limit that a step of a collection should be all of it.
@@ -183,7 +106,7 @@ impl HeapState {
     pub(crate) fn grant(&self, bytes: usize) -> usize {
         let granted = self.budget.grant(bytes, &*self.heap);
         if granted.step_is_due {
-            self.requests().request_step();
+            self.world.requests().request_step();
         }
         granted.live
     }
@@ -199,7 +122,7 @@ impl HeapState {
     pub(crate) fn mark_cycle_id(&self) -> Option<MarkCycleId> {
         // ORDERING: Relaxed: it changes with the world stopped, and coming inside
         // synchronises with whoever stopped it (B2, GA3).
-        NonZero::new(self.marking.load(Ordering::Relaxed)).map(MarkCycleId)
+        MarkCycleId::from_word(self.marking.load(Ordering::Relaxed))
     }
 
     /// Keeps what a mutator has made grey that goes.
@@ -207,21 +130,6 @@ impl HeapState {
         if !satb.is_empty() {
             self.orphaned.lock().append(satb);
         }
-    }
-
-    /// Hands what mutators have made grey to the collector.
-    pub(crate) fn each_grey(
-        &self,
-        world: &WorldStopped<'_>,
-        mutators: &[Arc<MutatorRecord>],
-        visit: &mut dyn FnMut(Seed),
-    ) -> MarkCounts {
-        let mut counts = self.orphaned.lock().take(visit);
-        for mutator in mutators {
-            // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
-            counts += unsafe { mutator.satb_stopped(world) }.take(visit);
-        }
-        counts
     }
 
     /// Marks whenever a mark phase could do with another worker. The calling mutator is
@@ -238,18 +146,12 @@ impl HeapState {
 
     /// How many of `wanted` spans a mutator may take at once.
     pub(crate) fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
-        self.budget.affordable(wanted, span_bytes, self.mutator_count())
+        self.budget.affordable(wanted, span_bytes, self.world.count())
     }
 
     /// How many bytes a cache may open before they count as granted, when `live` bytes are.
     pub(crate) fn count_next(&self, live: usize) -> usize {
-        self.budget.count_next(live, self.mutator_count())
-    }
-
-    /// How many mutators there are. The caller is one of them, and has counted itself.
-    fn mutator_count(&self) -> usize {
-        // ORDERING: Relaxed: a hint.
-        self.mutator_count.load(Ordering::Relaxed)
+        self.budget.count_next(live, self.world.count())
     }
 
     /// Sweeps until the debt for `span_bytes` is paid.
@@ -259,10 +161,16 @@ impl HeapState {
         self.heap.stats.add(&mut tally, SweepBy::Credit);
     }
 
+    /// An empty weak table.
+    #[must_use]
+    pub fn weak_table(&self) -> WeakTable {
+        WeakTable::new(&self.weak)
+    }
+
     /// Asks for a collection that begins after this call: the next mutator that comes
     /// to a safepoint does it.
     pub fn request_collection(&self) {
-        self.requests().request_gc_from_now();
+        self.world.requests().request_gc_from_now();
     }
 
     /// Takes back what a mutator has in store.
@@ -295,49 +203,6 @@ impl HeapState {
             drop(ticket);
         }
         self.heap.release_idle()
-    }
-
-    // ---- looking in ------------------------------------------------------------
-
-    /// Checks every invariant. The calling thread is outside.
-    pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
-        self.at_rest(|world, mutators| {
-            // SAFETY: `at_rest` stops this heap's world, flushes the caches and sweeps.
-            unsafe { verify::verify(self, world, |visit| self.each_root(world, mutators, visit)) }
-        })?
-        .map_err(VerifyError::from)
-    }
-
-    /// What the heap holds, by kind and size class. Waits forever if the calling thread has
-    /// a mutator of the heap that is inside.
-    ///
-    /// # Errors
-    ///
-    /// If a mutator was abandoned: its cache cannot be looked into.
-    pub fn class_histogram(self: &Arc<Self>) -> Result<Vec<HistogramRow>, ContextLeaked> {
-        // SAFETY: as in `verify`.
-        self.at_rest(|world, _| unsafe { verify::class_histogram(self, world) })
-    }
-
-    /// Looks in with the world stopped, all caches flushed, everything swept.
-    ///
-    /// # Errors
-    ///
-    /// If a mutator was abandoned: its cache cannot be looked into.
-    fn at_rest<R>(
-        self: &Arc<Self>,
-        look: impl FnOnce(&WorldStopped<'_>, &[Arc<MutatorRecord>]) -> R,
-    ) -> Result<R, ContextLeaked> {
-        let collector = self.gate.claim();
-        if self.finish_marking(&collector) == Outcome::Refused {
-            return Err(ContextLeaked);
-        }
-        self.finish_sweep();
-        let (mutators, world) = self.wait_for_mutators(collector.raise());
-        let world = world.ok_or(ContextLeaked)?;
-        self.flush_caches(&world, &mutators);
-        self.finish_sweep();
-        Ok(look(&world, &mutators))
     }
 
     /// Where the memory is and what it holds, by kind and size class. Stops nobody.
@@ -387,5 +252,22 @@ impl HeapState {
             drop_panics: core.drop_panics.get(),
             roots: self.roots.len() as u64,
         }
+    }
+}
+
+impl Sweep for HeapState {
+    fn sweep_batch(&self, spans: usize) -> bool {
+        // The ticket is returned after the batch is accounted for, so that
+        // whoever finds sweeping over finds the counters complete.
+        let Some(ticket) = self.heap.sweep_ticket() else { return false };
+        let mut tally = Tally::default();
+        let swept = (0..spans).take_while(|_| self.heap.sweep_one(&mut tally).is_some()).count();
+        self.heap.stats.add(&mut tally, SweepBy::Background);
+        drop(ticket);
+        if swept < spans {
+            // Nothing is left to sweep: what is idle now will stay so.
+            self.trim();
+        }
+        swept == spans
     }
 }

@@ -25,16 +25,17 @@
 //!
 //! # Layers, bottom-up
 //!
-//! A module uses only modules to its left; those in parentheses are one knot of
-//! mutually aware data. A test checks it.
+//! A module uses only modules to its left. A test checks it.
 //!
 //! ```text
-//! layers: error fork gate requests pacing roots stats mark barrier (background weak mutator verify cycle heap_state)
+//! layers: error config fork gate requests pacing roots stats mark barrier weak background
+//! layers: world heap_state cycle verify mutator
 //! ```
 
 mod background;
 #[allow(unsafe_code, reason = "lists of objects move between threads")]
 mod barrier;
+mod config;
 #[allow(unsafe_code, reason = "says when the memory layer may look at everything")]
 mod cycle;
 mod error;
@@ -42,29 +43,32 @@ mod error;
 mod fork;
 #[allow(unsafe_code, reason = "who lists the mutators answers for the list")]
 mod gate;
-#[allow(unsafe_code, reason = "looks into caches with the world stopped")]
 mod heap_state;
 #[allow(unsafe_code, reason = "traces objects through their kinds")]
 mod mark;
-#[allow(unsafe_code, reason = "owner-or-stopped access to caches and shadow stacks")]
+#[allow(unsafe_code, reason = "a mutator's own caches and shadow stack")]
 mod mutator;
 mod pacing;
 mod requests;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
 mod stats;
-#[allow(unsafe_code, reason = "traces objects through their kinds")]
+#[allow(unsafe_code, reason = "looks into caches, and traces objects through their kinds")]
 mod verify;
 #[allow(unsafe_code, reason = "inside-or-stopped access to weak tables")]
 mod weak;
+#[allow(unsafe_code, reason = "what mutators own, and who may touch it")]
+mod world;
 
+pub use barrier::MarkCycleId;
+pub use config::GcConfig;
 pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{ClassRow, HeapUsage, HistogramRow, MemoryStats};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;
-pub use heap_state::{GcConfig, HeapState, MarkCycleId};
+pub use heap_state::HeapState;
 pub use mutator::{Mutator, ThreadExitGuard};
 pub use roots::RootEntry;
 pub use stats::Stats;

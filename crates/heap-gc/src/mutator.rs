@@ -1,14 +1,14 @@
 //! [`Mutator`]: a thread's side of a heap: its allocation cache, its shadow
 //! stack, and the one loop that turns a failed fast path into memory.
 //!
-//! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
-//!   while it is inside, or by a collector while the world is stopped; never both (GA1).
+//! What the collector touches of it is in `world` (MU1).
+//!
 //! * MU2: an allocation never collects; it may sweep.
 //! * MU3: a mutator that is used is inside, and on its own thread: it is made inside and is
 //!   neither `Send` nor `Sync`, and who lets it out ([`Mutator::leave`] is unsafe) does not
 //!   use it before it is back ([`Mutator::enter`]).
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -17,120 +17,21 @@ use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{Order, SpanBatch};
-use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
-use heap_core::stack::{StackBlock, StackCache};
+use heap_core::stack::StackBlock;
 use heap_core::stats::Tally;
 use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::EdgeBuffer;
-use heap_sync::atomic::Ordering;
 
-use crate::barrier::SatbBuffer;
+use crate::barrier::MarkCycleId;
 use crate::error::VerifyError;
-use crate::gate::{MutatorState, WorldStopped};
-use crate::heap_state::{HeapState, MarkCycleId};
+use crate::heap_state::HeapState;
 use crate::requests::{Answer, Request};
 use crate::roots::RootEntry;
+use crate::world::MutatorRecord;
 
 mod tiny;
-
-/// A shadow stack keeps room for this many objects.
-const SHADOW_KEEP: usize = 1024;
-
-/// What the collector knows of a mutator.
-#[derive(Debug)]
-pub(crate) struct MutatorRecord {
-    pub(crate) state: MutatorState,
-    cache: UnsafeCell<Cache>,
-    stacks: UnsafeCell<StackCache>,
-    shadow: UnsafeCell<Vec<NonNull<u8>>>,
-    satb: UnsafeCell<SatbBuffer>,
-}
-
-// SAFETY: what is in the cells is `Send`, or addresses of objects that any thread may follow
-// which has stopped the world; who reaches it, from which thread, is MU1.
-unsafe impl Send for MutatorRecord {}
-// SAFETY: MU1: two threads do not reach a cell at the same time, and the gate orders one after
-// the other (GA3). The rest is `Sync`.
-unsafe impl Sync for MutatorRecord {}
-
-impl MutatorRecord {
-    fn at(partition: Partition) -> MutatorRecord {
-        MutatorRecord {
-            state: MutatorState::default(),
-            // SAFETY: a record is of one heap, which each collection and the mutator's end
-            // flush it to (C1); a mutator holds the heap.
-            cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
-            stacks: UnsafeCell::default(),
-            shadow: UnsafeCell::default(),
-            satb: UnsafeCell::default(),
-        }
-    }
-
-    /// The cache, with the world stopped.
-    ///
-    /// # Safety
-    ///
-    /// The world is that of the record's heap, and there is no other reference to the cache.
-    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) unsafe fn cache_stopped<'w>(
-        &'w self,
-        _world: &'w WorldStopped<'_>,
-    ) -> &'w mut Cache {
-        // SAFETY: MU1: no mutator is inside; the rest is forwarded from the caller.
-        unsafe { &mut *self.cache.get() }
-    }
-
-    /// The cache of stack blocks, with the world stopped.
-    ///
-    /// # Safety
-    ///
-    /// As [`MutatorRecord::cache_stopped`], for what is returned.
-    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) unsafe fn stacks_stopped<'w>(
-        &'w self,
-        _world: &'w WorldStopped<'_>,
-    ) -> &'w mut StackCache {
-        // SAFETY: MU1, as in `cache_stopped`.
-        unsafe { &mut *self.stacks.get() }
-    }
-
-    /// What the write barrier has found, with the world stopped.
-    ///
-    /// # Safety
-    ///
-    /// As [`MutatorRecord::cache_stopped`], for what is returned.
-    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) unsafe fn satb_stopped<'w>(
-        &'w self,
-        _world: &'w WorldStopped<'_>,
-    ) -> &'w mut SatbBuffer {
-        // SAFETY: MU1, as in `cache_stopped`.
-        unsafe { &mut *self.satb.get() }
-    }
-
-    /// The objects on the shadow stack, with the world stopped.
-    ///
-    /// # Safety
-    ///
-    /// As [`MutatorRecord::cache_stopped`], for what is returned; it may be shared.
-    pub(crate) unsafe fn shadow_stopped<'w>(
-        &'w self,
-        _world: &'w WorldStopped<'_>,
-    ) -> &'w [NonNull<u8>] {
-        // SAFETY: MU1, as in `cache_stopped`.
-        unsafe { &*self.shadow.get() }
-    }
-
-    /// Gives room back that the shadow stack has not needed of late, with the world stopped.
-    pub(crate) fn trim_shadow_stopped(&self, _world: &WorldStopped<'_>) {
-        // SAFETY: MU1: no mutator is inside, and the reference ends here.
-        let shadow = unsafe { &mut *self.shadow.get() };
-        if shadow.capacity() > SHADOW_KEEP && shadow.len() * 4 < shadow.capacity() {
-            shadow.shrink_to((shadow.len() * 2).max(SHADOW_KEEP));
-        }
-    }
-}
+mod weak;
 
 /// A thread inside a heap (or stepped outside for a while).
 #[derive(Debug)]
@@ -161,7 +62,7 @@ impl Drop for ThreadExitGuard {
         if self.record.state.is_running()
             && let Some(shared) = self.shared.upgrade()
         {
-            self.record.state.abandon(&shared.gate);
+            self.record.state.abandon(&shared.world.gate);
         }
     }
 }
@@ -170,15 +71,8 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<HeapState>) -> Mutator {
-        // Until a collection sees who allocates, one partition is as good as another.
-        let partition = Partition::of_mutator(shared.mutator_count.load(Ordering::Relaxed));
-        let record = Arc::new(MutatorRecord::at(partition));
-        let mut mutators = shared.mutators.lock();
-        mutators.push(Arc::clone(&record));
-        shared.mutator_count.store(mutators.len(), Ordering::Relaxed);
-        drop(mutators);
+        let record = shared.world.attach();
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
-        shared.gate.enter(&record.state);
         let refused = Cell::new(OutOfMemory::System);
         let marking = Cell::new(shared.mark_cycle_id());
         let count_at = Cell::new(0);
@@ -217,12 +111,12 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// The mutator is not in use ([`Mutator::barrier_mark`], [`WeakTable::find`](crate::WeakTable::find)),
+    /// The mutator is not in use ([`Mutator::barrier_mark`], [`Mutator::find_weak`]),
     /// and until [`Mutator::enter`] nobody asks of it more than what it is
     /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::exit_guard`], [`Mutator::is_running`]), to
     /// cut its shadow stack, or to end (MU3). What no root leads to may be gone after this.
     pub unsafe fn leave(&self) {
-        self.shared.gate.leave(&self.record.state);
+        self.shared.world.gate.leave(&self.record.state);
     }
 
     /// Steps outside, to be back later.
@@ -247,7 +141,10 @@ impl Mutator {
         if self.is_running() {
             return;
         }
-        self.shared.gate.enter_while_blocked(&self.record.state, || self.shared.watch_marking());
+        self.shared
+            .world
+            .gate
+            .enter_while_blocked(&self.record.state, || self.shared.watch_marking());
         self.refresh_heap_state();
     }
 
@@ -261,25 +158,25 @@ impl Mutator {
     #[inline(always)]
     #[must_use]
     pub fn poll(&self) -> bool {
-        self.shared.gate.poll()
+        self.shared.world.gate.poll()
     }
 
     /// A safepoint. What no root leads to may be gone afterwards.
     #[cold]
     pub fn safepoint(&mut self) {
-        let answer = match self.shared.requests().get() {
+        let answer = match self.shared.world.requests().get() {
             Request::None => Answer::Done,
             Request::Block => {
                 // As in `step_out`.
                 check_not_in_destructor();
                 let shared = &*self.shared;
-                shared.gate.block_for_stop(&self.record.state, || shared.watch_marking());
+                shared.world.gate.block_for_stop(&self.record.state, || shared.watch_marking());
                 self.refresh_heap_state();
                 Answer::ByAnother
             }
             Request::Step | Request::Gc => self.outside(HeapState::collect_if_wanted),
         };
-        if self.shared.requests().is_open(answer) {
+        if self.shared.world.requests().is_open(answer) {
             // A request that this does not answer either stays for the next safepoint.
             let _ = self.outside(HeapState::collect_if_wanted);
         }
@@ -425,7 +322,7 @@ impl Mutator {
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             if let Err(reason) = acquired {
-                shared.requests().request_gc();
+                shared.world.requests().request_gc();
                 self.refused.set(reason);
                 return None;
             }
@@ -463,7 +360,7 @@ impl Mutator {
         }
         // SAFETY: forwarded from the caller.
         let object = unsafe { shared.heap.alloc_large(kind, bytes) };
-        let object = object.inspect_err(|_| shared.requests().request_gc())?;
+        let object = object.inspect_err(|_| shared.world.requests().request_gc())?;
         shared.grant(granted);
         Ok(object)
     }
@@ -514,7 +411,7 @@ impl Mutator {
             shared.pay_credit(bytes);
         }
         let refused = |reason: &OutOfMemory| {
-            shared.requests().request_gc();
+            shared.world.requests().request_gc();
             self.refused.set(*reason);
         };
         let Some(order) = order else {
@@ -667,11 +564,7 @@ impl Drop for Mutator {
         };
         self.shared.flush(cache, stacks);
         self.shared.adopt(satb);
-        // SAFETY: nobody uses it any more.
-        unsafe { self.leave() };
-        let mut mutators = self.shared.mutators.lock();
-        mutators.retain(|mutator| !Arc::ptr_eq(mutator, &self.record));
-        self.shared.mutator_count.store(mutators.len(), Ordering::Relaxed);
+        self.shared.world.detach(&self.record);
     }
 }
 
@@ -688,9 +581,9 @@ fn check_not_in_destructor() {
 #[cfg(all(test, not(heap_loom)))]
 mod tests {
     use super::*;
-    use crate::heap_state::GcConfig;
+    use crate::config::GcConfig;
     use heap_core::kind::NOSCAN;
-    use heap_core::partition::Partitioning;
+    use heap_core::partition::{Partition, Partitioning};
 
     #[test]
     fn mutators_are_counted_when_they_come_and_go() {
@@ -711,8 +604,8 @@ mod tests {
     #[test]
     fn a_mutator_that_does_not_allocate_has_no_partition() {
         let shared = HeapState::new(GcConfig::default());
-        let mut mutator_count = [(); 3].map(|()| Mutator::attach(&shared));
-        let [idle, busy @ ..] = &mut mutator_count;
+        let mut mutators = [(); 3].map(|()| Mutator::attach(&shared));
+        let [idle, busy @ ..] = &mut mutators;
         busy.iter().for_each(alloc);
         // SAFETY: they come back before they allocate again.
         busy.iter().for_each(|one| unsafe { one.leave() });

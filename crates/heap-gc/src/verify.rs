@@ -12,26 +12,70 @@ mod tests;
 
 use std::collections::HashSet;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use heap_core::arena::Arena;
 use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
 use heap_core::mheap::HistogramRow;
 use heap_core::mspan::Body;
 use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
-use heap_core::verify::{VerifyError, ensure};
+use heap_core::verify::ensure;
 
+use crate::cycle::Outcome;
+use crate::error::{BrokenInvariant, ContextLeaked, VerifyError};
 use crate::gate::WorldStopped;
 use crate::heap_state::HeapState;
+use crate::world::MutatorRecord;
+
+impl HeapState {
+    /// Checks every invariant. The calling thread is outside.
+    pub(crate) fn verify(self: &Arc<Self>) -> Result<(), VerifyError> {
+        self.at_rest(|world, mutators| {
+            // SAFETY: `at_rest` stops this heap's world, flushes the caches and sweeps.
+            unsafe { verify(self, world, |visit| self.each_root(world, mutators, visit)) }
+        })?
+        .map_err(VerifyError::from)
+    }
+
+    /// What the heap holds, by kind and size class. Waits forever if the calling thread has
+    /// a mutator of the heap that is inside.
+    ///
+    /// # Errors
+    ///
+    /// If a mutator was abandoned: its cache cannot be looked into.
+    pub fn class_histogram(self: &Arc<Self>) -> Result<Vec<HistogramRow>, ContextLeaked> {
+        // SAFETY: as in `verify`.
+        self.at_rest(|world, _| unsafe { class_histogram(self, world) })
+    }
+
+    /// Looks in with the world stopped, all caches flushed, everything swept.
+    ///
+    /// # Errors
+    ///
+    /// If a mutator was abandoned: its cache cannot be looked into.
+    fn at_rest<R>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&WorldStopped<'_>, &[Arc<MutatorRecord>]) -> R,
+    ) -> Result<R, ContextLeaked> {
+        let collector = self.world.gate.claim();
+        if self.finish_marking(&collector) == Outcome::Refused {
+            return Err(ContextLeaked);
+        }
+        self.finish_sweep();
+        let (mutators, world) = self.world.wait(collector.raise());
+        let world = world.ok_or(ContextLeaked)?;
+        self.flush_caches(&world, &mutators);
+        self.finish_sweep();
+        Ok(look(&world, &mutators))
+    }
+}
 
 /// What the heap holds.
 ///
 /// # Safety
 ///
 /// The world that stands is that of the heap; all caches are flushed and sweeping is over.
-pub(crate) unsafe fn class_histogram(
-    shared: &HeapState,
-    _world: &WorldStopped<'_>,
-) -> Vec<HistogramRow> {
+unsafe fn class_histogram(shared: &HeapState, _world: &WorldStopped<'_>) -> Vec<HistogramRow> {
     // SAFETY: the world is stopped, and sweeping over: forwarded from the caller.
     unsafe { shared.heap.class_histogram() }
 }
@@ -41,11 +85,11 @@ pub(crate) unsafe fn class_histogram(
 /// # Safety
 ///
 /// As [`class_histogram`].
-pub(crate) unsafe fn verify(
+unsafe fn verify(
     shared: &HeapState,
     world: &WorldStopped<'_>,
     roots: impl FnOnce(&mut dyn FnMut(NonNull<u8>)),
-) -> Result<(), VerifyError> {
+) -> Result<(), BrokenInvariant> {
     // SAFETY: the world is stopped, caches flushed, sweeping over: forwarded from the caller.
     unsafe { heap_core::verify::verify(&shared.heap) }?;
     check_pace(shared)?;
@@ -97,12 +141,12 @@ unsafe fn check_start(
     shared: &HeapState,
     object: NonNull<u8>,
     invariant: &'static str,
-) -> Result<Body, VerifyError> {
+) -> Result<Body, BrokenInvariant> {
     // SAFETY: the world is stopped, sweeping over: forwarded from the caller.
     let found = unsafe { shared.heap.find_object(object.addr().get()) };
     match found {
         Some((_, body)) if body.may_start_at(object.addr().get()) => Ok(body),
-        found => Err(VerifyError {
+        found => Err(BrokenInvariant {
             invariant,
             message: format!("{object:p} is not the start of an object: {found:?}"),
         }),
@@ -110,7 +154,7 @@ unsafe fn check_start(
 }
 
 /// L1, PA1.
-fn check_pace(shared: &HeapState) -> Result<(), VerifyError> {
+fn check_pace(shared: &HeapState) -> Result<(), BrokenInvariant> {
     let [live, trigger] = [shared.budget.live_bytes(), shared.budget.trigger_bytes()];
     let marked = shared.cycles.lock().marked_bytes;
     let allocated = shared.heap.usage().total().live_bytes();

@@ -4,9 +4,9 @@
 //! entries whose objects were not reached (the *after-marking hook*).
 //!
 //! * I1: while a mutator is inside, every entry names a live object.
-//! * I2: an entry that is shown while an incremental mark phase is under way is kept, whether it is the
-//!   one that is looked for or not: who sees an object may keep what it leads to. So it is
-//!   marked before it is shown.
+//! * I2: an entry that is shown while an incremental mark phase is under way is kept, whether
+//!   it is the one that is looked for or not: a mutator that sees an object may keep what it
+//!   leads to. So it is marked before it is shown, in `mutator/weak.rs`.
 //! * I3: the table is touched by a thread inside the heap, which holds the
 //!   `WeakTable`, or by the collector with the world stopped; never both.
 
@@ -20,8 +20,6 @@ use heap_sync::atomic::Ordering;
 use heap_sync::lock::Mutex;
 
 use crate::gate::WorldStopped;
-use crate::heap_state::HeapState;
-use crate::mutator::Mutator;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -83,63 +81,53 @@ impl WeakTables {
     }
 }
 
-/// A set of objects found by hash and content, weak in all its entries.
+/// A set of objects found by hash and content, weak in all its entries. A mutator uses it:
+/// [`Mutator::find_weak`](crate::Mutator::find_weak).
 ///
 /// Not `Sync`: one thread at a time.
 #[derive(Debug)]
 pub struct WeakTable {
     entries: Arc<Entries>,
-    /// Weak, so that no other heap can come to the same address.
-    heap: Weak<HeapState>,
+    /// Those of its heap. Held, so that no others can come to the same address.
+    tables: Arc<WeakTables>,
     not_sync: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
 impl WeakTable {
-    /// An empty table of the heap.
-    #[must_use]
-    pub fn new(shared: &Arc<HeapState>) -> WeakTable {
+    /// An empty table of a heap.
+    pub(crate) fn new(tables: &Arc<WeakTables>) -> WeakTable {
         let entries = Arc::new(Entries::default());
-        let mut tables = shared.weak.0.lock();
-        if tables.len() == tables.capacity() {
+        let mut list = tables.0.lock();
+        if list.len() == list.capacity() {
             // A program that makes and drops tables but never collects.
-            tables.retain(|table| table.strong_count() > 0);
+            list.retain(|table| table.strong_count() > 0);
         }
-        tables.push(Arc::downgrade(&entries));
-        drop(tables);
-        WeakTable { entries, heap: Arc::downgrade(shared), not_sync: std::marker::PhantomData }
+        list.push(Arc::downgrade(&entries));
+        drop(list);
+        let tables = Arc::clone(tables);
+        WeakTable { entries, tables, not_sync: std::marker::PhantomData }
     }
 
-    #[track_caller]
-    fn check(&self, mutator: &Mutator) {
-        assert!(
-            std::ptr::eq(self.heap.as_ptr(), Arc::as_ptr(mutator.shared())),
-            "the weak table belongs to another heap"
-        );
-        debug_assert!(mutator.is_running());
+    /// Whether it is one of these.
+    pub(crate) fn is_of(&self, tables: &Arc<WeakTables>) -> bool {
+        Arc::ptr_eq(&self.tables, tables)
     }
 
-    /// The entry with this hash for which `same` holds.
+    /// The entry with this hash for which `show` holds, which is called with live objects.
     ///
-    /// # Panics
+    /// # Safety
     ///
-    /// If the mutator belongs to another heap.
+    /// A mutator of the table's heap is inside on this thread until this returns (I3). While an
+    /// incremental mark phase is under way `show` marks what it is given (I2).
     #[inline]
-    #[track_caller]
-    pub fn find(
+    pub(crate) unsafe fn find(
         &self,
-        mutator: &Mutator,
         hash: u32,
-        mut same: impl FnMut(NonNull<u8>) -> bool,
+        mut show: impl FnMut(NonNull<u8>) -> bool,
     ) -> Option<NonNull<u8>> {
-        self.check(mutator);
-        // SAFETY: I3: a mutator of this heap is inside on this thread (MU3), and stays so: it
-        // is borrowed. The table is not `Sync`; if `same` re-enters it, it is only read.
+        // SAFETY: I3: a mutator is inside on this thread. The table is not `Sync`; if `show`
+        // re-enters it, it is only read.
         let entries = unsafe { &*self.entries.0.get() };
-        let mut show = |object| {
-            // SAFETY: I1.
-            unsafe { mutator.barrier_mark_object(object) };
-            same(object)
-        };
         entries
             .find(spread(hash), |entry| entry.hash == hash && show(entry.object))
             .map(|entry| entry.object)
@@ -147,29 +135,22 @@ impl WeakTable {
 
     /// Adds an entry.
     ///
-    /// # Panics
-    ///
-    /// If the mutator belongs to another heap.
-    ///
     /// # Safety
     ///
-    /// `object` is as for [`Mutator::root`].
-    #[track_caller]
-    pub unsafe fn insert(&mut self, mutator: &Mutator, hash: u32, object: NonNull<u8>) {
-        self.check(mutator);
-        // SAFETY: I3 (MU3), and `&mut self`: no `find` is under way.
+    /// A mutator of the table's heap is inside on this thread (I3). `object` is as for
+    /// [`Mutator::root`](crate::Mutator::root).
+    pub(crate) unsafe fn insert(&mut self, hash: u32, object: NonNull<u8>) {
+        // SAFETY: I3, and `&mut self`: no `find` is under way.
         let entries = unsafe { &mut *self.entries.0.get() };
         entries.insert_unique(spread(hash), Entry { hash, object }, |entry| spread(entry.hash));
     }
 
     /// Number of entries.
     ///
-    /// # Panics
+    /// # Safety
     ///
-    /// If the mutator belongs to another heap.
-    #[track_caller]
-    pub fn len(&self, mutator: &Mutator) -> usize {
-        self.check(mutator);
+    /// A mutator of the table's heap is inside on this thread (I3).
+    pub(crate) unsafe fn len(&self) -> usize {
         // SAFETY: I3.
         unsafe { &*self.entries.0.get() }.len()
     }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 use heap_core::kind::NOSCAN;
 use heap_core::size_class::SizeClass;
-use heap_gc::{Mutator, GcConfig, HeapState, WeakTable};
+use heap_gc::{Mutator, GcConfig, HeapState};
 use std::ptr::NonNull;
 
 fn main() {
@@ -13,7 +13,7 @@ fn main() {
     mutator.shadow_push(NonNull::dangling());
     mutator.barrier_mark_object(NonNull::dangling());
     mutator.barrier_mark(|_| ());
-    WeakTable::new(&shared).insert(&mutator, 0, NonNull::dangling());
+    mutator.insert_weak(&mut shared.weak_table(), 0, NonNull::dangling());
     let _ = mutator.alloc_small(&NOSCAN, SizeClass::LARGE);
     let _ = mutator.alloc_large(&NOSCAN, 8);
     mutator.leave();

@@ -7,12 +7,14 @@
 //! small objects are a page, and larger ones are scanned page by page.)
 
 mod deadline;
+mod incremental;
 mod marking;
 mod page_flag;
 mod pool;
 mod termination;
 mod worker;
 
+pub(crate) use incremental::IncrementalMark;
 pub(crate) use marking::{Marking, Seed};
 pub(crate) use page_flag::Parallel;
 pub(crate) use pool::{MarkPool, Watch};

@@ -9,7 +9,6 @@ use heap_core::size_class::SizeClass;
 use heap_sync::atomic::Ordering;
 
 use crate::error::VerifyError;
-use crate::weak::WeakTable;
 use crate::{GcConfig, HeapState, Mutator, RootEntry};
 
 /// A heap with a mutator inside, an object that lives, and one that has died.
@@ -62,9 +61,9 @@ fn a_root_that_leads_to_no_object_is_seen() {
 #[test]
 fn a_weak_entry_of_a_dead_object_is_seen() {
     broken("I1", |s| {
-        let mut table = WeakTable::new(&s.shared);
+        let mut table = s.shared.weak_table();
         // SAFETY: breaks the contract on purpose; nobody collects.
-        unsafe { table.insert(&s.mutator, 7, s.dead) };
+        unsafe { s.mutator.insert_weak(&mut table, 7, s.dead) };
         table
     });
 }

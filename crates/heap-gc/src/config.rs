@@ -1,0 +1,41 @@
+//! [`GcConfig`]: how a heap behaves.
+
+use std::time::Duration;
+
+/// How a heap behaves.
+#[derive(Clone, Debug)]
+pub struct GcConfig {
+    /// Hard limit on the bytes of pages for objects.
+    pub max_heap_bytes: Option<usize>,
+    /// Growth over the marked bytes before the next collection, in percent.
+    pub growth_percent: u32,
+    /// No collection is due below this many bytes.
+    pub min_heap_bytes: usize,
+    /// How many may mark beside the collecting thread: helper threads, and mutators
+    /// that are blocked.
+    pub mark_threads: usize,
+    /// Whether a background thread sweeps.
+    pub background_sweep: bool,
+    /// How long a stop for marking may be. `None`: what is due of a collection is done in
+    /// one.
+    pub mark_slice: Option<Duration>,
+    /// Collect at every safepoint, poison what is freed.
+    pub stress: bool,
+    /// Advise huge pages.
+    pub huge_pages: bool,
+}
+
+impl Default for GcConfig {
+    fn default() -> Self {
+        GcConfig {
+            max_heap_bytes: None,
+            growth_percent: 175,
+            min_heap_bytes: 4 << 20,
+            mark_threads: 0,
+            background_sweep: false,
+            mark_slice: None,
+            stress: false,
+            huge_pages: true,
+        }
+    }
+}

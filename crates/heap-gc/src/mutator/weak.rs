@@ -1,0 +1,67 @@
+//! A mutator's use of weak tables: see [`WeakTable`].
+
+use std::ptr::NonNull;
+
+use super::Mutator;
+use crate::weak::WeakTable;
+
+impl Mutator {
+    #[track_caller]
+    fn check_weak(&self, table: &WeakTable) {
+        assert!(table.is_of(&self.shared.weak), "the weak table belongs to another heap");
+        debug_assert!(self.is_running());
+    }
+
+    /// The entry of the table with this hash for which `same` holds.
+    ///
+    /// # Panics
+    ///
+    /// If the table belongs to another heap.
+    #[inline]
+    #[track_caller]
+    pub fn find_weak(
+        &self,
+        table: &WeakTable,
+        hash: u32,
+        mut same: impl FnMut(NonNull<u8>) -> bool,
+    ) -> Option<NonNull<u8>> {
+        self.check_weak(table);
+        // SAFETY: inside, on the owner's thread (MU3), and it stays so: the mutator is borrowed.
+        // What is shown is marked first (I2), and is alive (I1).
+        unsafe {
+            table.find(hash, |object| {
+                self.barrier_mark_object(object);
+                same(object)
+            })
+        }
+    }
+
+    /// Adds an entry to the table.
+    ///
+    /// # Panics
+    ///
+    /// If the table belongs to another heap.
+    ///
+    /// # Safety
+    ///
+    /// `object` is as for [`Mutator::root`].
+    #[track_caller]
+    pub unsafe fn insert_weak(&self, table: &mut WeakTable, hash: u32, object: NonNull<u8>) {
+        self.check_weak(table);
+        // SAFETY: inside (MU3); the rest is forwarded from the caller.
+        unsafe { table.insert(hash, object) };
+    }
+
+    /// Number of entries of the table.
+    ///
+    /// # Panics
+    ///
+    /// If the table belongs to another heap.
+    #[must_use]
+    #[track_caller]
+    pub fn weak_len(&self, table: &WeakTable) -> usize {
+        self.check_weak(table);
+        // SAFETY: inside (MU3).
+        unsafe { table.len() }
+    }
+}

@@ -1,0 +1,213 @@
+//! [`World`]: the mutators of a heap and the gate that they pass, so what a collector stops.
+//!
+//! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
+//!   while it is inside, or by a collector while the world is stopped; never both (GA1).
+//! * WO1: a mutator is in the list from before it enters for the first time until after it has
+//!   left for the last.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+use heap_core::mcache::Cache;
+use heap_core::partition::Partition;
+use heap_core::stack::StackCache;
+use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::lock::Mutex;
+
+use crate::barrier::SatbBuffer;
+use crate::gate::{Gate, MutatorState, Stopping, WorldStopped};
+use crate::requests::Requests;
+
+/// A shadow stack keeps room for this many objects.
+const SHADOW_KEEP: usize = 1024;
+
+/// What the collector knows of a mutator.
+#[derive(Debug)]
+pub(crate) struct MutatorRecord {
+    pub(crate) state: MutatorState,
+    // The owner's, by MU1.
+    pub(crate) cache: UnsafeCell<Cache>,
+    pub(crate) stacks: UnsafeCell<StackCache>,
+    pub(crate) shadow: UnsafeCell<Vec<NonNull<u8>>>,
+    pub(crate) satb: UnsafeCell<SatbBuffer>,
+}
+
+// SAFETY: what is in the cells is `Send`, or addresses of objects that any thread may follow
+// which has stopped the world; who reaches it, from which thread, is MU1.
+unsafe impl Send for MutatorRecord {}
+// SAFETY: MU1: two threads do not reach a cell at the same time, and the gate orders one after
+// the other (GA3). The rest is `Sync`.
+unsafe impl Sync for MutatorRecord {}
+
+impl MutatorRecord {
+    fn at(partition: Partition) -> MutatorRecord {
+        MutatorRecord {
+            state: MutatorState::default(),
+            // SAFETY: a record is of one heap, which each collection and the mutator's end
+            // flush it to (C1); a mutator holds the heap.
+            cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
+            stacks: UnsafeCell::default(),
+            shadow: UnsafeCell::default(),
+            satb: UnsafeCell::default(),
+        }
+    }
+
+    /// The cache, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// The world is that of the record's heap, and there is no other reference to the cache.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) unsafe fn cache_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut Cache {
+        // SAFETY: MU1: no mutator is inside; the rest is forwarded from the caller.
+        unsafe { &mut *self.cache.get() }
+    }
+
+    /// The cache of stack blocks, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// As [`MutatorRecord::cache_stopped`], for what is returned.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) unsafe fn stacks_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut StackCache {
+        // SAFETY: MU1, as in `cache_stopped`.
+        unsafe { &mut *self.stacks.get() }
+    }
+
+    /// What the write barrier has found, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// As [`MutatorRecord::cache_stopped`], for what is returned.
+    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
+    pub(crate) unsafe fn satb_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w mut SatbBuffer {
+        // SAFETY: MU1, as in `cache_stopped`.
+        unsafe { &mut *self.satb.get() }
+    }
+
+    /// The objects on the shadow stack, with the world stopped.
+    ///
+    /// # Safety
+    ///
+    /// As [`MutatorRecord::cache_stopped`], for what is returned; it may be shared.
+    pub(crate) unsafe fn shadow_stopped<'w>(
+        &'w self,
+        _world: &'w WorldStopped<'_>,
+    ) -> &'w [NonNull<u8>] {
+        // SAFETY: MU1, as in `cache_stopped`.
+        unsafe { &*self.shadow.get() }
+    }
+
+    /// Gives room back that the shadow stack has not needed of late, with the world stopped.
+    pub(crate) fn trim_shadow_stopped(&self, _world: &WorldStopped<'_>) {
+        // SAFETY: MU1: no mutator is inside, and the reference ends here.
+        let shadow = unsafe { &mut *self.shadow.get() };
+        if shadow.capacity() > SHADOW_KEEP && shadow.len() * 4 < shadow.capacity() {
+            shadow.shrink_to((shadow.len() * 2).max(SHADOW_KEEP));
+        }
+    }
+}
+
+/// The mutators of one heap.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    /// On lines that nobody writes to while mutators run: they poll it.
+    pub(crate) gate: CachePadded<Gate>,
+    list: Mutex<Vec<Arc<MutatorRecord>>>,
+    /// The length of `list`, for those that cannot wait for its lock.
+    count: AtomicUsize,
+}
+
+impl World {
+    /// What mutators are asked for at their next safepoint.
+    pub(crate) fn requests(&self) -> Requests<'_> {
+        Requests::of(&self.gate)
+    }
+
+    /// How many mutators there are.
+    pub(crate) fn count(&self) -> usize {
+        // ORDERING: Relaxed: a hint. A mutator has counted itself.
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// A new mutator, which is inside.
+    pub(crate) fn attach(&self) -> Arc<MutatorRecord> {
+        // Until a collection sees who allocates, one partition is as good as another.
+        let record = Arc::new(MutatorRecord::at(Partition::of_mutator(self.count())));
+        let mut list = self.list.lock();
+        list.push(Arc::clone(&record));
+        self.count.store(list.len(), Ordering::Relaxed);
+        drop(list);
+        // WO1.
+        self.gate.enter(&record.state);
+        record
+    }
+
+    /// Lets a mutator out that is inside, for good.
+    pub(crate) fn detach(&self, record: &Arc<MutatorRecord>) {
+        self.gate.leave(&record.state);
+        // WO1.
+        let mut list = self.list.lock();
+        list.retain(|mutator| !Arc::ptr_eq(mutator, record));
+        self.count.store(list.len(), Ordering::Relaxed);
+    }
+
+    /// Waits until the world stands. Returns the mutators there are, and proof that they
+    /// are outside: `None` if one was abandoned.
+    ///
+    /// # Panics
+    ///
+    /// If it is another world that is to stop.
+    pub(crate) fn wait<'c>(
+        &self,
+        stopping: Stopping<'c>,
+    ) -> (Vec<Arc<MutatorRecord>>, Option<WorldStopped<'c>>) {
+        assert!(stopping.is_of(&self.gate), "the gate is that of another heap");
+        // Listed when the flag is up: who attaches later stays outside (GA1).
+        let mutators: Vec<Arc<MutatorRecord>> = self.list.lock().clone();
+        // SAFETY: the list has all mutators of this gate that may be inside (WO1), and was read
+        // after the flag was raised.
+        let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };
+        (mutators, world)
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_waits_for_those_in_the_list() {
+        let world = World::default();
+        let mutator = world.attach();
+        assert!(mutator.state.is_running() && world.count() == 1);
+        world.gate.leave(&mutator.state);
+        let collector = world.gate.claim();
+        let (mutators, stopped) = world.wait(collector.raise());
+        assert!(stopped.is_some() && Arc::ptr_eq(&mutators[0], &mutator));
+        drop((mutators, stopped));
+        world.gate.enter(&mutator.state);
+        world.detach(&mutator);
+        assert!(!mutator.state.is_running() && world.count() == 0);
+        assert!(world.wait(collector.raise()).0.is_empty(), "WO1");
+    }
+
+    #[test]
+    #[should_panic(expected = "the gate is that of another heap")]
+    fn the_stop_of_another_world_is_no_stop_of_this_one() {
+        let [this, other] = [(); 2].map(|()| World::default());
+        let collector = other.gate.claim();
+        let _ = this.wait(collector.raise());
+    }
+}
