@@ -29,13 +29,7 @@ miri() {
 }
 
 case "${1:-}" in
-"")
-  miri -p heap-tests --test miri_smoke --test derive
-  miri -p heap-gc --lib roots
-  ;;
-long)
-  miri -p heap-tests --test miri_smoke --test derive --test handles --test layouts
-  miri -p heap-gc --lib
-  ;;
+"") miri -p heap-tests --test miri_smoke --test derive ;;
+long) miri -p heap-tests --test miri_smoke --test derive --test handles --test layouts ;;
 *) miri -p heap-tests "$@" ;;
 esac
