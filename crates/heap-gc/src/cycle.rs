@@ -81,7 +81,8 @@ impl HeapState {
                 let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
                 let _ = self.step(&collector, budget);
             }
-            // Somebody has collected while we waited; the world is stopped by nobody else.
+            // Another thread has collected while we waited. (The world is stopped by holders of
+            // the lock only.)
             Request::None | Request::Block => {}
         }
         Answer::Done
@@ -164,8 +165,8 @@ impl HeapState {
         outcome
     }
 
-    /// Makes the heap ready for marking. Says also whether somebody has asked for a whole
-    /// collection.
+    /// Makes the heap ready for marking. Says also whether a whole collection
+    /// is requested.
     fn begin(
         &self,
         world: &WorldStopped<'_>,

@@ -3,12 +3,12 @@
 //! # The story of a cycle
 //!
 //! 1. A mutator takes a span and the heap's live bytes pass the trigger
-//!    (`pacing`): the `gate` asks for a collection. Nothing happens yet;
+//!    (`pacing`): a collection is requested (`requests`). Nothing happens yet;
 //!    allocation never collects.
 //! 2. Some mutator comes to a safepoint: it holds no bare handle. It steps
-//!    outside and takes the collector lock; others that come are blocked.
+//!    outside and takes the collector lock; others that come are blocked (`gate`).
 //! 3. It finishes the previous sweep while the others still run, then stops the
-//!    world: waits until every mutator is outside.
+//!    world (`world`): waits until every mutator is outside.
 //! 4. The caches of all mutators are flushed, leftovers swept: now every span is
 //!    swept and in a list, and the bitmaps of the cycle before last are recycled.
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'

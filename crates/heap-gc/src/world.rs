@@ -174,7 +174,7 @@ impl World {
         stopping: Stopping<'c>,
     ) -> (Vec<Arc<MutatorRecord>>, Option<WorldStopped<'c>>) {
         assert!(stopping.is_of(&self.gate), "the gate is that of another heap");
-        // Listed when the flag is up: who attaches later stays outside (GA1).
+        // Listed when the flag is up: a mutator that attaches later stays outside (GA1).
         let mutators: Vec<Arc<MutatorRecord>> = self.list.lock().clone();
         // SAFETY: the list has all mutators of this gate that may be inside (WO1), and was read
         // after the flag was raised.
