@@ -1,6 +1,6 @@
 //! Dependencies point down, between crates and inside them.
 //!
-//! Each `lib.rs` lists its modules bottom-up in lines that begin with
+//! Each `lib.rs` (or `main.rs`) lists its modules bottom-up in lines that begin with
 //! `//! layers:`; parentheses enclose modules that know each other. This test
 //! reads every `crate::module` in the sources and compares.
 
@@ -14,7 +14,9 @@ fn crates_dir() -> PathBuf {
 
 /// Module name to layer number.
 fn layers(crate_name: &str) -> HashMap<String, usize> {
-    let lib = fs::read_to_string(crates_dir().join(crate_name).join("src/lib.rs")).unwrap();
+    let src = crates_dir().join(crate_name).join("src");
+    let lib = fs::read_to_string(src.join("lib.rs"));
+    let lib = lib.or_else(|_| fs::read_to_string(src.join("main.rs"))).unwrap();
     let list: String = lib.lines().filter_map(|line| line.strip_prefix("//! layers:")).collect();
     let (mut layer, mut in_knot) = (0, false);
     let mut layers = HashMap::new();
@@ -62,7 +64,7 @@ fn check(crate_name: &str) {
         let relative = file.strip_prefix(&src).unwrap();
         let first = relative.components().next().unwrap();
         let module = Path::new(&first).file_stem().unwrap().to_str().unwrap().to_owned();
-        if module == "lib" || module == "tests" {
+        if ["lib", "main", "bin", "tests"].contains(&&*module) {
             continue;
         }
         let own = *layers
@@ -92,6 +94,29 @@ fn modules_of_heap_gc_use_only_what_is_below_them() {
 #[test]
 fn modules_of_heap_api_use_only_what_is_below_them() {
     check("heap-api");
+}
+
+#[test]
+fn modules_of_heap_sync_use_only_what_is_below_them() {
+    check("heap-sync");
+}
+
+#[test]
+fn modules_of_heap_bench_use_only_what_is_below_them() {
+    check("heap-bench");
+}
+
+#[test]
+fn modules_of_the_interpreter_use_only_what_is_below_them() {
+    check("../examples/lua");
+}
+
+/// `heap-derive` is one file; a second one wants layers, too.
+#[test]
+fn heap_derive_is_one_file() {
+    let mut files = Vec::new();
+    sources(&crates_dir().join("heap-derive/src"), &mut files);
+    assert_eq!(files.len(), 1, "{files:?}");
 }
 
 #[test]

@@ -7,8 +7,11 @@
 //! * every workload checks its own structure and ends in a `sum`; all
 //!   programs under `peers/` must arrive at the same one.
 //!
-//! Layers, bottom-up: `args`, `rng`, `measure`, `session`, `workloads`,
-//! `compare`.
+//! Layers, bottom-up (a test checks it):
+//!
+//! ```text
+//! layers: args measure rng session workloads compare
+//! ```
 
 mod args;
 mod compare;

@@ -7,6 +7,12 @@
 //!
 //! Loom explores `fence(SeqCst)` but treats `SeqCst` accesses as `AcqRel`;
 //! protocols here therefore take their total order from fences.
+//!
+//! Layers, bottom-up (a test checks it):
+//!
+//! ```text
+//! layers: atomic tsan lock thread
+//! ```
 
 pub mod atomic;
 pub mod lock;

@@ -4,10 +4,17 @@
 //! and userdata are heap objects, handled without a line of unsafe code. Start reading at [`value`],
 //! then [`table`], [`thread`] and [`vm`].
 //!
-//! Layers, from the bottom: `number`, `lstr`, `ldate` (plain functions), `syntax`, `bytecode`,
-//! `compiler` (source to code, no heap), `value`, `string`, `table`, `function`, `thread`,
-//! `userdata`, `state` (objects), `native` (how library functions see the world), `vm`, `stdlib`,
-//! `interpreter`.
+//! # Layers, bottom-up
+//!
+//! A module uses only modules to its left; those in parentheses know each other. Plain functions come
+//! first; then the knot of objects, the compiler that makes some of them, and the machine that runs
+//! them; then what a program sees. A test checks it.
+//!
+//! ```text
+//! layers: bytecode number interrupt hash lstr ldate
+//! layers: (compiler error function native state stdlib string syntax table thread userdata value vm)
+//! layers: gc_stats interpreter
+//! ```
 
 #![forbid(unsafe_code)]
 
