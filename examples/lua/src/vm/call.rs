@@ -85,16 +85,28 @@ pub(super) fn metamethod<'gc, const N: usize>(
 
 /// Replaces a callable object at `func` by its `__call` metamethod with the object as first
 /// argument, until there is a function. Returns the number of arguments.
+#[inline(always)]
 fn resolve_callable<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     func: usize,
     count: usize,
 ) -> Result<usize, Failure<'gc>> {
-    let mut callee = thread.slot(func).get();
-    if is_function(callee) {
+    if is_function(thread.slot(func).get()) {
         return Ok(count);
     }
+    resolve_object(ctx, thread, func, count)
+}
+
+/// As [`resolve_callable`], for what is no function.
+#[inline(never)]
+fn resolve_object<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    count: usize,
+) -> Result<usize, Failure<'gc>> {
+    let mut callee = thread.slot(func).get();
     // The arguments move once, however long the chain is. One that has no end needs more slots than
     // there are.
     let mut added = 0;
@@ -155,7 +167,7 @@ fn call<'gc>(
         Value::Native(native) => call_native(ctx, thread, native, func, count, on_return),
         _ => {
             // Arguments have moved: from here on the instruction cannot run again (VM1).
-            let count = resolve_callable(ctx, thread, func, count)?;
+            let count = resolve_object(ctx, thread, func, count)?;
             call(ctx, thread, func, count, on_return).map_err(final_failure)
         }
     }

@@ -814,6 +814,9 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 if close {
                     running.thread.close_upvals(ctx, running.base);
                 }
+                if let Value::Native(_) = running.thread.slot(func).get() {
+                    act!(Action::Call { func, count, on_return: OnReturn::Tail });
+                }
                 match attempt!(tail_call(ctx, running.thread, running.frame, func, count)) {
                     Action::Go => {
                         load!();
