@@ -64,3 +64,25 @@ print(levels)
 
 -- Handlers see the overflow as well.
 print(xpcall(plain, function(m) return m:find("stack overflow") ~= nil end))
+
+-- In a coroutine: an overflow that is caught, and it goes on; one that is not.
+do
+  local function endless() return 1 + endless() end
+  local co = coroutine.create(function(...)
+    local kept = "kept"
+    for i = 1, 2 do
+      local ok, message = pcall(endless)
+      print(ok, (message:gsub("\n.*", "")), kept, coroutine.yield(i))
+    end
+    endless()
+  end)
+  print(coroutine.resume(co))
+  collectgarbage()
+  print(coroutine.resume(co, "again"))
+  print(coroutine.status(co))
+  local ok, message = coroutine.resume(co)
+  print(ok, (message:gsub("\n.*", "")), coroutine.status(co))
+  print(select(2, debug.traceback(co):gsub("\n", "\n")))
+  collectgarbage()
+  print((coroutine.close(co)))
+end

@@ -14,7 +14,9 @@ use crate::interrupt::Interrupt;
 use crate::stdlib::io::OpenFiles;
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
-use crate::thread::{SpareStacks, Stack, Status, Thread, new_stack};
+use crate::thread::{
+    Frame, SpareStacks, Stack, Status, Thread, UnfoldedThreads, new_frames, new_stack,
+};
 use crate::value::{Type, Value};
 
 /// What code inside a region works with: the heap, the state, the host.
@@ -85,8 +87,12 @@ pub struct State<'gc> {
     pub no_parts: EmptyParts<'gc>,
     /// What threads that have ended share.
     pub no_stack: Gc<'gc, Stack<'gc>>,
+    /// Their frame stack.
+    pub no_frames: Gc<'gc, [Frame]>,
     /// For threads that go on or start.
     pub spare_stacks: SpareStacks<'gc>,
+    /// To be trimmed before a collection.
+    pub unfolded_threads: UnfoldedThreads<'gc>,
     /// The table of global variables.
     pub globals: Gc<'gc, Table<'gc>>,
     /// The loaded modules, by name.
@@ -116,6 +122,7 @@ impl<'gc> State<'gc> {
         let globals = Table::from_parts(cx, &no_parts)?;
         let loaded = Table::from_parts(cx, &no_parts)?;
         let no_stack = new_stack(cx, 0, |_| Value::Nil)?;
+        let no_frames = new_frames(cx, 0)?;
         let main_thread = Thread::main(cx, no_stack)?;
         main_thread.status.set(Status::Running);
         let out_of_memory = Str::intern(cx, host, b"not enough memory")?;
@@ -130,7 +137,9 @@ impl<'gc> State<'gc> {
         Ok(cx.try_alloc(State {
             no_parts,
             no_stack,
+            no_frames,
             spare_stacks: SpareStacks::new(),
+            unfolded_threads: UnfoldedThreads::new(),
             globals,
             loaded,
             thread: GcCell::new(main_thread),

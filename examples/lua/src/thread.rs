@@ -14,11 +14,14 @@
 //!   the message handlers of the overflow; whatever needs more fails without a handler. The
 //!   frame that catches the error gives them back.
 //! * TH6: a thread that died of an error keeps its frames until it is closed, for a traceback. Nothing
-//!   runs them again.
+//!   runs them again, so of the stack it keeps just their functions: that of frame `i` in slot `i`.
 //! * TH7: a suspended thread may be *folded*: its stack is then a short one that has just the values
 //!   below the call in which it waits, at their old places; nothing above is in use. TH1 makes a stack
 //!   six kilobytes long, and there may be very many suspended threads. It needs a long one only to run,
 //!   and gets it from those that others have left ([`SpareStacks`]).
+//! * TH8: what a thread no longer uses keeps nothing alive after the next collection, and memory that
+//!   deep calls took is given back: by a thread that dies, then; by any other that has run since the
+//!   last collection, before the next ([`Thread::trim`], [`UnfoldedThreads`]).
 
 use core::cell::Cell;
 
@@ -108,8 +111,12 @@ impl<'gc> SpareStacks<'gc> {
         new_stack(cx, FIRST_STACK, |_| Value::Nil)
     }
 
+    /// Keeps a stack, if it is of the length that they all have.
     #[inline]
     fn put(&self, cx: &'gc Cx, stack: Gc<'gc, Stack<'gc>>) {
+        if stack.tail.len() != FIRST_STACK {
+            return;
+        }
         if let Some(slot) = self.stacks.get(self.count.get() as usize) {
             slot.set(cx, Some(stack));
             self.count.set(self.count.get() + 1);
@@ -128,6 +135,53 @@ impl<'gc> SpareStacks<'gc> {
 impl Default for SpareStacks<'_> {
     fn default() -> Self {
         SpareStacks::new()
+    }
+}
+
+/// The threads that have been suspended since the last collection without being folded. They hold
+/// values above those that they use, which TH8 lets live until the next collection.
+#[derive(Trace)]
+pub struct UnfoldedThreads<'gc> {
+    first: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
+}
+
+impl<'gc> UnfoldedThreads<'gc> {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> UnfoldedThreads<'gc> {
+        UnfoldedThreads { first: GcCell::new(None) }
+    }
+
+    /// `thread` has been suspended, with the call in which it waits as its last frame.
+    pub fn add(&self, cx: &'gc Cx, thread: Gc<'gc, Thread<'gc>>) {
+        if !thread.is_listed.replace(true) {
+            thread.next_unfolded.set(cx, self.first.replace(cx, Some(thread)));
+        }
+    }
+
+    /// Before a collection: folds or trims those that are still suspended, and forgets all.
+    pub fn trim(&self, ctx: Ctx<'gc>) {
+        let mut next = self.first.replace(ctx.cx, None);
+        while let Some(thread) = next {
+            next = thread.next_unfolded.replace(ctx.cx, None);
+            thread.is_listed.set(false);
+            if thread.status.get() == Status::Suspended
+                && thread.folded.get() == 0
+                && let Some(frame) = thread.top_frame()
+            {
+                let used = frame.func.get() as usize + 1;
+                thread.trim_frames(ctx);
+                if !thread.fold_long(ctx, used) {
+                    thread.trim(ctx, used);
+                }
+            }
+        }
+    }
+}
+
+impl Default for UnfoldedThreads<'_> {
+    fn default() -> Self {
+        UnfoldedThreads::new()
     }
 }
 
@@ -282,6 +336,15 @@ impl Frame {
     }
 }
 
+/// So many frames, none of which is in use.
+///
+/// # Errors
+///
+/// If the heap has no memory for them.
+pub fn new_frames<'gc>(cx: &'gc Cx, len: usize) -> Result<Gc<'gc, [Frame]>, NoMemory> {
+    Ok(cx.try_alloc_slice_fn(len, |_| Frame::unused())?)
+}
+
 /// What `coroutine.status` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
@@ -319,10 +382,13 @@ pub struct Thread<'gc> {
     open_upvals: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
     /// Who resumed this thread and waits for it.
     pub resumer: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
-    /// What killed the thread, if an error did.
-    pub death: GcCell<Value<'gc>>,
+    /// The error that the thread died of, until it is closed.
+    death: GcCell<Option<Value<'gc>>>,
     /// Number of slots in use while the thread is folded, 0 while it is not.
     folded: Cell<u32>,
+    /// The next one of the [`UnfoldedThreads`].
+    next_unfolded: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
+    is_listed: Cell<bool>,
     depth: Cell<u32>,
     /// End of the open list of values, set by instructions with an open result.
     pub top: Cell<u32>,
@@ -363,15 +429,17 @@ impl<'gc> Thread<'gc> {
         short_stack: Gc<'gc, Stack<'gc>>,
         folded: u32,
     ) -> Result<Gc<'gc, Thread<'gc>>, NoMemory> {
-        let frames = cx.try_alloc_slice_fn(FIRST_FRAMES, |_| Frame::unused())?;
+        let frames = new_frames(cx, FIRST_FRAMES)?;
         Ok(cx.try_alloc(Thread {
             stack: GcCell::new(stack),
             short_stack: GcCell::new(short_stack),
             frames: GcCell::new(frames),
             open_upvals: GcCell::new(None),
             resumer: GcCell::new(None),
-            death: GcCell::new(Value::Nil),
+            death: GcCell::new(None),
             folded: Cell::new(folded),
+            next_unfolded: GcCell::new(None),
+            is_listed: Cell::new(false),
             depth: Cell::new(0),
             top: Cell::new(0),
             entries: Cell::new(0),
@@ -383,15 +451,22 @@ impl<'gc> Thread<'gc> {
     // ---- folding (TH7) ----
 
     /// The thread is suspended, and only the first `used` slots are in use: moves them to a short stack
-    /// if they are few. A thread whose stack has become long keeps it, for it is likely to need it
-    /// again; so does one for which there is no memory.
-    pub fn fold(&self, ctx: Ctx<'gc>, used: usize) {
+    /// if they are few and there is memory for it, and says whether it did. A thread whose stack has
+    /// become long keeps it for now, for it is likely to need it again soon.
+    #[inline(always)]
+    #[must_use]
+    pub fn fold(&self, ctx: Ctx<'gc>, used: usize) -> bool {
+        self.stack().len() == FIRST_STACK && self.fold_long(ctx, used)
+    }
+
+    /// As [`Thread::fold`], however long the stack is.
+    fn fold_long(&self, ctx: Ctx<'gc>, used: usize) -> bool {
         let stack = self.stack.get();
         let mut short = self.short_stack.get();
-        if used > short.tail.len() || stack.tail.len() != FIRST_STACK {
+        if used > short.tail.len() {
             match self.longer_short_stack(ctx, used) {
                 Some(made) => short = made,
-                None => return,
+                None => return false,
             }
         }
         let (from, to) = (self.stack(), short.as_ref().open(ctx.cx));
@@ -401,6 +476,7 @@ impl<'gc> Thread<'gc> {
         self.folded.set(used as u32);
         self.stack.set(ctx.cx, short);
         ctx.state.spare_stacks.put(ctx.cx, stack);
+        true
     }
 
     /// Replaces the short stack by one that has enough slots, or by none if the thread is not to be
@@ -409,7 +485,7 @@ impl<'gc> Thread<'gc> {
     #[inline(never)]
     fn longer_short_stack(&self, ctx: Ctx<'gc>, used: usize) -> Option<Gc<'gc, Stack<'gc>>> {
         self.short_stack.set(ctx.cx, ctx.state.no_stack);
-        if used > FOLD_LIMIT || self.stack().len() != FIRST_STACK {
+        if used > FOLD_LIMIT {
             return None;
         }
         let made = new_stack(ctx.cx, used.next_multiple_of(FOLD_UNIT), |_| Value::Nil).ok()?;
@@ -437,7 +513,8 @@ impl<'gc> Thread<'gc> {
         self.stack.set(ctx.cx, stack);
         let reserved = self.reserve(ctx, base);
         if reserved.is_err() {
-            self.fold(ctx, used);
+            let is_folded = self.fold_long(ctx, used);
+            debug_assert!(is_folded, "the short stack is still there");
         }
         reserved
     }
@@ -526,9 +603,9 @@ impl<'gc> Thread<'gc> {
     }
 
     /// Forgets the values from `from` on, so that they keep nothing alive; gives back memory that
-    /// a deep recursion left behind. Called before a collection, for a thread that runs or waits for
-    /// another.
+    /// a deep recursion left behind (TH8). Called before a collection, for a thread that is not folded.
     pub fn trim(&self, ctx: Ctx<'gc>, from: usize) {
+        self.trim_frames(ctx);
         for slot in &self.short_stack.get().tail {
             slot.set(ctx.cx, Value::Nil);
         }
@@ -536,7 +613,7 @@ impl<'gc> Thread<'gc> {
         let keep = from + WINDOW + SPARE;
         if stack.len() > 8 * FIRST_STACK && keep < stack.len() / 4 {
             let value = |i: usize| if i < from { stack[i].get() } else { Value::Nil };
-            if let Ok(smaller) = new_stack(ctx.cx, stack.len() / 2, value) {
+            if let Ok(smaller) = new_stack(ctx.cx, 2 * keep, value) {
                 self.stack.set(ctx.cx, smaller);
                 return;
             }
@@ -665,6 +742,17 @@ impl<'gc> Thread<'gc> {
         Ok(())
     }
 
+    /// Gives back most of a frame stack of which little is in use.
+    fn trim_frames(&self, ctx: Ctx<'gc>) {
+        let old = self.frames.get().as_ref();
+        let len = (2 * self.depth()).max(FIRST_FRAMES);
+        if old.len() > 4 * len
+            && let Ok(shorter) = ctx.cx.try_alloc_slice_fn(len, |i| old[i].copy())
+        {
+            self.frames.set(ctx.cx, shorter);
+        }
+    }
+
     /// Drops frames until `depth` are left.
     #[inline(always)]
     pub fn cut_frames(&self, depth: usize) {
@@ -734,27 +822,49 @@ impl<'gc> Thread<'gc> {
         }
     }
 
-    /// An error has ended the thread (TH6).
-    pub fn fail(&self, ctx: Ctx<'gc>) {
+    /// An error has ended the thread (TH6). Without memory for a shorter stack it keeps the one that it
+    /// has.
+    pub fn fail(&self, ctx: Ctx<'gc>, error: Value<'gc>) {
         self.close_upvals(ctx, 0);
         self.status.set(Status::Dead);
+        self.death.set(ctx.cx, Some(error));
+        let (depth, stack) = (self.depth(), self.stack.get());
+        let function = |i: usize| {
+            if i < depth { self.slot(self.frame(i).func.get() as usize).get() } else { Value::Nil }
+        };
+        let short = self.short_stack.replace(ctx.cx, ctx.state.no_stack);
+        let kept = if depth <= short.tail.len() {
+            for (i, slot) in short.tail.iter().enumerate() {
+                slot.set(ctx.cx, function(i));
+            }
+            short
+        } else if let Ok(made) = new_stack(ctx.cx, depth, function) {
+            made
+        } else {
+            return;
+        };
+        for i in 0..depth {
+            self.frame(i).func.set(i as u32);
+        }
+        self.stack.set(ctx.cx, kept);
+        ctx.state.spare_stacks.put(ctx.cx, stack);
+        self.trim_frames(ctx);
     }
 
     /// Ends a suspended or dead coroutine; returns the error that had killed it, if one had.
-    pub fn kill(&self, ctx: Ctx<'gc>) -> Value<'gc> {
+    pub fn kill(&self, ctx: Ctx<'gc>) -> Option<Value<'gc>> {
         self.retire(ctx);
-        self.death.replace(ctx.cx, Value::Nil)
+        self.death.replace(ctx.cx, None)
     }
 
-    /// The thread has ended, one way or another: lets go of its stack.
+    /// The thread has ended, one way or another: lets go of its stacks.
     pub fn retire(&self, ctx: Ctx<'gc>) {
         self.close_upvals(ctx, 0);
         self.cut_frames(0);
+        self.frames.set(ctx.cx, ctx.state.no_frames);
         self.status.set(Status::Dead);
         let stack = self.stack.replace(ctx.cx, ctx.state.no_stack);
-        if stack.tail.len() == FIRST_STACK {
-            ctx.state.spare_stacks.put(ctx.cx, stack);
-        }
+        ctx.state.spare_stacks.put(ctx.cx, stack);
         self.short_stack.set(ctx.cx, ctx.state.no_stack);
         self.folded.set(0);
     }

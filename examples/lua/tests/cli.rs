@@ -401,6 +401,55 @@ fn a_suspended_coroutine_takes_little_memory() {
     assert!(printed.starts_with("true\ttrue\ttrue\t"), "{printed}");
 }
 
+/// TH6, TH8: what coroutines that are dead, or wait after deep calls, take and keep alive.
+#[test]
+fn coroutines_give_back_what_deep_calls_took() {
+    let source = r#"
+        local list = {}
+        for i = 1, 500 do list[i] = false end
+        local function per_coroutine(body)
+          collectgarbage()
+          local before = collectgarbage("count")
+          for i = 1, #list do
+            list[i] = coroutine.create(body)
+            coroutine.resume(list[i])
+          end
+          collectgarbage()
+          local taken = (collectgarbage("count") - before) * 1024 / #list
+          for i = 1, #list do list[i] = false end
+          return taken
+        end
+        local function deep(n, last)
+          if n == 0 then return last() end
+          local got = deep(n - 1, last)
+          return got
+        end
+        local function garbage()
+          local t = {}
+          for i = 1, 1000 do t[i] = i end
+          return #t
+        end
+        local function check(what, limit, body)
+          local taken = per_coroutine(body)
+          assert(taken <= limit, what .. ": " .. taken .. " bytes each")
+        end
+        check("failed", 700, function() error("x", 0) end)
+        check("failed with garbage", 700, function() local t = garbage() local x = {t, {}} error("x", 0) end)
+        check("failed in the depth", 6000, function() deep(100, function() error("x", 0) end) end)
+        check("waits after deep calls", 700, function() deep(300, garbage) coroutine.yield() end)
+        check("waits in the depth, garbage above", 17000,
+          function() deep(40, function() garbage() coroutine.yield() end) end)
+        check("waits in the depth, was deeper", 17000,
+          function() deep(40, function() deep(3000, garbage) coroutine.yield() end) end)
+        check("ended", 700, function() deep(300, garbage) end)
+        print("done")
+    "#;
+    for options in [&["--verify-heap"][..], &["--verify-heap", "--gc-slice", "0"]] {
+        let output = chunk(options, source);
+        assert_eq!(output.stdout, b"done\n", "{options:?}: {}", errors(&output));
+    }
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

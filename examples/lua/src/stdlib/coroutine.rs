@@ -87,13 +87,10 @@ fn is_yieldable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 fn close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let thread = thread_argument(call)?;
     match thread.status.get() {
-        Status::Suspended | Status::Dead => {
-            let death = thread.kill(call.ctx);
-            match death {
-                Value::Nil => call.ret(true),
-                error => call.ret_all(&[Value::False, error]),
-            }
-        }
+        Status::Suspended | Status::Dead => match thread.kill(call.ctx) {
+            None => call.ret(true),
+            Some(error) => call.ret_all(&[Value::False, error]),
+        },
         status => Err(fail(format!("cannot close a {} coroutine", status.name()))),
     }
 }

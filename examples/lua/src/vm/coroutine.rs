@@ -103,7 +103,9 @@ pub(super) fn suspend<'gc>(
         Ok(action) => {
             thread.status.set(Status::Suspended);
             // The arguments have been handed over.
-            thread.fold(ctx, func + 1);
+            if !thread.fold(ctx, func + 1) {
+                ctx.state.unfolded_threads.add(ctx.cx, thread);
+            }
             Ok(action)
         }
         Err(failure) => {

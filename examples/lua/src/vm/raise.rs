@@ -266,10 +266,9 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
         unreachable!("the main thread's first frame is an entry from Rust")
     };
     let error = ctx.state.error.get();
-    thread.fail(ctx);
-    thread.death.set(ctx.cx, error);
     let (func, on_return, kind) = waiting_call(resumer);
     if kind == FrameKind::Resume {
+        thread.fail(ctx, error);
         back_to(ctx, thread, resumer);
         resumer.slot(func).set(ctx.cx, Value::False);
         resumer.slot(func + 1).set(ctx.cx, error);
