@@ -21,7 +21,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::cx::Cx;
 use crate::gc::Gc;
-use crate::trace::{HeaderSlice, Payload, Share, Trace, Tracer};
+use crate::payload::{HeaderSlice, Payload};
+use crate::share::Share;
+use crate::trace::{Trace, Tracer};
 
 /// A `Cell` for values that may hold handles. It is not [`Share`]: only one mutator at a time
 /// can reach it. [`AtomicGcCell`] is for objects that several mutators share.

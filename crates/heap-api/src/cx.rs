@@ -29,8 +29,9 @@ use heap_gc::{Mutator, OutOfMemory, ThreadExitGuard};
 use crate::error::AllocError;
 use crate::gc::Gc;
 use crate::heap::Heap;
+use crate::payload::{HeaderSlice, HeaderSliceLayout, Payload, tiny_layout};
 use crate::root::{Root, Scope};
-use crate::trace::{HeaderSlice, HeaderSliceLayout, Payload, Trace, tiny_layout};
+use crate::trace::Trace;
 
 thread_local! {
     /// X1: whether this thread is inside some heap.

@@ -18,7 +18,7 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-use crate::trace::Payload;
+use crate::payload::Payload;
 
 /// A handle to an object in a heap, valid until the next safepoint.
 ///

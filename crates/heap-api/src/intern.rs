@@ -16,7 +16,8 @@ use heap_gc::WeakTable;
 use crate::cx::Cx;
 use crate::gc::Gc;
 use crate::heap::Heap;
-use crate::trace::{Payload, Share};
+use crate::payload::Payload;
+use crate::share::Share;
 
 /// A hash set that finds objects by content and keeps none of them alive: a weak table, such
 /// as a language's string table. A collection removes the entries of objects that are

@@ -35,7 +35,7 @@
 //! checks it.
 //!
 //! ```text
-//! layers: (trace gc) error (cell root intern cx heap stack) zeroed
+//! layers: trace payload gc share impls error (cell root intern cx heap stack) zeroed
 //! ```
 
 #![allow(unsafe_code, reason = "the typed face over raw slots; each block says why it is sound")]
@@ -47,8 +47,11 @@ mod cx;
 mod error;
 mod gc;
 mod heap;
+mod impls;
 mod intern;
+mod payload;
 mod root;
+mod share;
 mod stack;
 mod trace;
 mod zeroed;
@@ -65,12 +68,15 @@ pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyE
 pub use gc::Gc;
 pub use heap::{ClassRow, Config, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
+pub use impls::Opaque;
 pub use intern::InternSet;
+pub use payload::{HeaderSlice, Payload};
 pub use root::{Local, Root, Scope};
+pub use share::Share;
 pub use stack::{GcStack, GcStackWindow, StackBlock};
 #[doc(hidden)]
 pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData};
-pub use trace::{HeaderSlice, Opaque, Payload, Share, Trace, Tracer};
+pub use trace::{Trace, Tracer};
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../../../README.md")]

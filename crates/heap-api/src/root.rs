@@ -14,7 +14,8 @@ use heap_gc::RootEntry;
 
 use crate::cx::Cx;
 use crate::gc::Gc;
-use crate::trace::{Payload, Share};
+use crate::payload::Payload;
+use crate::share::Share;
 
 /// An owned handle that keeps its object alive across safepoints.
 ///

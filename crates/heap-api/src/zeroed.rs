@@ -14,7 +14,9 @@ use crate::cell::{AtomicGcCell, BarrierStamp, GcCell};
 use crate::cx::{Cx, or_panic};
 use crate::error::AllocError;
 use crate::gc::Gc;
-use crate::trace::{HeaderSlice, HeaderSliceLayout, Opaque, Trace};
+use crate::impls::Opaque;
+use crate::payload::{HeaderSlice, HeaderSliceLayout};
+use crate::trace::Trace;
 
 // SAFETY: H4: a transparent wrapper of `NonNull` (and of nothing else that has a
 // size), for which the language gives `None` as zero bytes.
