@@ -21,8 +21,8 @@ const BATCH: usize = 10;
 
 /// What the sweeper sweeps.
 pub(crate) trait Sweep: Send + Sync + 'static {
-    /// Sweeps up to so many spans. Says whether there may be more; if not, does what is to be
-    /// done when everything is swept.
+    /// Sweeps up to `spans` spans. Says whether there may be more; if not, does what is to be done
+    /// when everything is swept.
     fn sweep_batch(&self, spans: usize) -> bool;
 }
 
@@ -104,7 +104,7 @@ fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
         }
         loop {
             let Some(batch) = batches.begin() else {
-                // The process forks, and may have to wait for whoever waits for us.
+                // The process forks, and may have to wait for a thread that waits for us.
                 if signal.state.lock().stop {
                     return;
                 }
@@ -128,7 +128,7 @@ impl Drop for BackgroundSweeper {
     fn drop(&mut self) {
         let thread = self.thread.lock().take();
         if !self.is_here() {
-            // BG2: nobody to wait for, and nothing that the system could let go of.
+            // BG2: there is no thread to wait for, and none whose resources the system could free.
             std::mem::forget(thread);
             return;
         }

@@ -9,8 +9,8 @@
 //!
 //! * B1: what a cell held when marking began is marked, or the cell still holds it, or it
 //!   is grey and in some mutator's list.
-//! * B2: a mutator knows whether an incremental mark phase is under way: that changes only while it is
-//!   outside, and it looks when it comes inside.
+//! * B2: a mutator knows whether an incremental mark phase is under way: that changes only while it
+//!   is outside, and it looks when it comes inside.
 //!
 //! The owner, inside, adds; the collector, with the world stopped, takes (MU1).
 //!
@@ -56,8 +56,8 @@ impl MarkCycleId {
 pub(crate) struct SatbBuffer {
     /// What cells report to; made when it is needed.
     buffer: Option<Box<EdgeBuffer>>,
-    /// Grey; their pages may not be queued. Each was white before, so it is here once, or
-    /// in the lists of those who found it white at the same time.
+    /// Grey; their pages may not be queued. Each was white before, so it is here once, or in the
+    /// lists of all mutators that found it white at the same time.
     grey: Vec<NonNull<u8>>,
     /// What needed no tracing.
     counts: MarkCounts,
@@ -78,7 +78,7 @@ impl SatbBuffer {
             // Of two mutators that do this to an object at the same time both may find it
             // white; then it is in both lists, and its page is queued once. (`Parallel`: a
             // mutator does not ask whether the page is queued.)
-            // SAFETY: who has reported it says so (contract of `Tracer::edge`).
+            // SAFETY: the code that reported it says so (contract of `Tracer::edge`).
             unsafe { mark_grey::<Parallel>(*object, &mut self.grey, &mut self.counts) };
         }
         buffer.clear_edges();

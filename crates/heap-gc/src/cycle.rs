@@ -1,11 +1,11 @@
 //! The collection cycle: what a collector does with a heap.
 //!
-//! The story of a cycle is told in the crate's documentation. A cycle is done in one stop
-//! of the world, or begun in one and gone on with in others ([`MarkBudget`]).
+//! The crate's documentation describes a cycle as a whole. A cycle is done in one stop of the
+//! world, or begins in one stop and continues in others ([`MarkBudget`]).
 //!
-//! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that a
-//!   marking is under way (B2) and new objects are kept (M4).
-//! * CY2: a request for a whole collection that is heard before the world stands makes the
+//! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that an
+//!   incremental mark phase is under way (B2) and new objects are kept (M4).
+//! * CY2: a request for a whole collection that is seen before the world stands makes the
 //!   step whole. If the collection had begun before, the request stays for the next (GA6).
 //!
 //! The caller has the collector lock, and is outside.
@@ -25,7 +25,7 @@ use crate::mark::{IncrementalMark, MarkCounts, Marking, Seed};
 use crate::requests::{Answer, Request, Withdrawn};
 use crate::world::MutatorRecord;
 
-/// How long a step is that somebody asks for, where nothing else is set.
+/// The length of a step that a mutator asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
 
 /// How much of a collection to do in one stop.
@@ -66,9 +66,9 @@ impl HeapState {
     /// A collection, or a step of one, if it is still wanted once the collector lock
     /// is ours.
     pub(crate) fn collect_if_wanted(self: &Arc<Self>) -> Answer {
-        // If somebody else collects, entering waits for them once they stop the world. If
-        // they are slow to do so, the heap must not outgrow its goal meanwhile, and nobody may
-        // be refused because the collector's thread does not run.
+        // If another thread collects, entering waits for it once it stops the world. If it is slow
+        // to do so, the heap must not outgrow its goal in that time, and no mutator may be refused
+        // because the collector's thread does not run.
         let collector = if self.budget.is_overdue() || self.is_near_limit() {
             self.world.requests().claim_before_stop()
         } else {
@@ -103,8 +103,8 @@ impl HeapState {
         }
     }
 
-    /// One stop of the world, for a collection or a part of one. If somebody asks for a
-    /// whole collection meanwhile, the part is what is left of it.
+    /// One stop of the world, for a collection or a part of one. If a whole collection is requested
+    /// before the world stands, the part is what is left of it.
     fn step(self: &Arc<Self>, collector: &CollectorLock<'_>, mut budget: MarkBudget) -> Outcome {
         let suspended = self.suspended.lock().take();
         if suspended.is_none() {
@@ -122,7 +122,7 @@ impl HeapState {
         let (mutators, world) = self.world.wait(stopping);
         let Some(world) = world else {
             // X2: handles of a leaked context may be anywhere, so nothing may be
-            // freed, perhaps forever. Ask again only after the heap has doubled:
+            // freed, perhaps for the rest of the run. Ask again only after the heap has doubled:
             // the mutator may have been on its way out, in a thread that ended.
             self.budget.refuse(&*self.heap);
             withdrawn.refuse();
@@ -177,10 +177,10 @@ impl HeapState {
         // bitmaps rotate.
         self.flush_caches(world, mutators);
         self.finish_sweep();
-        // SAFETY: the world is stopped, the caches were flushed just now, and nobody sweeps.
+        // SAFETY: the world is stopped, the caches were flushed just now, and no thread sweeps.
         unsafe { self.heap.before_mark() };
-        // GA6: from here on a request is for the next collection. Not sooner: what the
-        // caches held is of this one, and counting it may ask.
+        // GA6: from here on a request is for the next collection. Not sooner: what the caches held
+        // is of this one, and counting it may make a request.
         let gc_requested = withdrawn.answer(world);
         let plan = self.budget.plan_mark(self.cycles.lock().traced_bytes);
         let marking = Marking::new(self.heap.isa());
@@ -210,8 +210,8 @@ impl HeapState {
             MarkCounts::default()
         };
         // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
-        // unsafe functions were promised: live objects of this heap, which nobody frees before
-        // this marking ends (Y1).
+        // unsafe functions were promised: live objects of this heap, which no thread frees before
+        // this mark phase ends (Y1).
         unsafe { marking.advance(&self.pool, deadline, roots) };
     }
 
@@ -252,7 +252,7 @@ impl HeapState {
             counts += MarkCounts { objects, bytes };
             allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
-            // What the caches held is of this collection, and counting it may ask.
+            // What the caches held is of this collection, and counting it may make a request.
             self.world.requests().clear_step(world);
         }
         // Weak tables forget the dead.
@@ -281,7 +281,7 @@ impl HeapState {
             let (cache, stacks) =
                 unsafe { (mutator.cache_stopped(world), mutator.stacks_stopped(world)) };
             if cache.is_in_use() {
-                // Who does not allocate needs no partition.
+                // A mutator that does not allocate needs no partition.
                 cache.move_to(Partition::of_mutator(busy));
                 busy += 1;
             }
@@ -324,8 +324,7 @@ impl HeapState {
     ) {
         self.roots.each(&mut *visit);
         for mutator in mutators {
-            // SAFETY: the world of this heap is stopped; nobody but mutators changes a shadow
-            // stack.
+            // SAFETY: the world of this heap is stopped; only mutators change a shadow stack.
             unsafe { mutator.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
         }
     }

@@ -1,4 +1,4 @@
-//! What looking into a heap can come to.
+//! Errors of looking into a heap.
 
 use std::fmt;
 

@@ -1,19 +1,17 @@
 //! What `fork` leaves of a heap's threads.
 //!
-//! A child has the thread that called `fork`, and no other. So helpers and the background
-//! sweeper are gone, whatever they were at. A helper sleeps while mutators run, and its pool is
-//! not used in the child. The sweeper may hold a ticket, locks, and a span that is half swept:
-//! handlers that the system calls around `fork` wait for the batch that it is at
-//! (`pthread_atfork`).
+//! A child has the thread that called `fork`, and no other. So helpers and the background sweeper
+//! are gone, whatever they were doing. A helper sleeps while mutators run, and its pool is not used
+//! in the child. The sweeper may hold a ticket, locks, and a span that is half swept: handlers that
+//! the system calls around `fork` wait for the end of its current batch (`pthread_atfork`).
 //!
-//! * FK1: while a process forks no background sweeper is in a batch; so in the child nothing of
-//!   a heap is held by a thread of its own that is not there. Except if a destructor of a heap
-//!   object forks, or a signal handler that interrupts the sweeper. (What other threads of the
-//!   program do with the heap is theirs to end before.)
+//! * FK1: while a process forks no background sweeper is in a batch; so in the child nothing of a
+//!   heap is held by a thread of the heap that is not there. The exceptions are a destructor of a
+//!   heap object that forks, and a signal handler that interrupts the sweeper and forks. (Other
+//!   threads of the program must end what they do with the heap before.)
 //! * FK2: a heap uses its threads, and what it shares with them alone, only in the process
 //!   that it was made in.
-//! * FK3: a handler that is called twice for a fork does nothing the second time, but for
-//!   counting it.
+//! * FK3: a handler that is called twice for a fork only counts the second call.
 //!
 //! Model: `tests/loom_fork.rs`.
 
@@ -41,8 +39,8 @@ impl Batches {
     /// Keeps the sweeper from beginning a batch, if it is in none. For the thread that forks.
     #[cfg(any(all(unix, not(heap_loom)), all(test, heap_loom)))]
     fn try_hold_off(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release of the end of a batch: the child finds
-        // all that it has done.
+        // ORDERING: Acquire pairs with the Release of the end of a batch: the child sees all that
+        // it has done.
         !self.0.swap(true, Ordering::Acquire)
     }
 
@@ -118,11 +116,12 @@ mod system {
         }
     }
 
-    /// Has forks seen from now on. Called before a thread of a heap is started; `sweeper`, if
-    /// it is one. `false` if the system has no memory for that.
+    /// Registers the handlers, so that forks are seen from now on. Called before a thread of a heap
+    /// is started; `sweeper`, if it is one. `false` if the system has no memory for that.
     pub(crate) fn watch(sweeper: Option<&Arc<Batches>>) -> bool {
         // Nothing that others wait for: a fork by another thread would leave a child in which it
-        // never ends. Who comes here at the same time has the handlers called twice (FK3).
+        // never ends. A thread that comes here at the same time has the handlers called twice
+        // (FK3).
         static IS_SEEN: AtomicBool = AtomicBool::new(false);
         // ORDERING: Relaxed: it guards nothing; a thread that does not see it registers again.
         let is_seen = IS_SEEN.load(Ordering::Relaxed)
@@ -172,8 +171,8 @@ mod system {
             }
         }
         let held = Held { sweepers, _heaps: heaps };
-        // Where a dying thread has no such place any more the batch is waited for all the
-        // same; the next may be cut in two.
+        // Where a thread that ends has no such place any more the batch is waited for all the same;
+        // the next may be interrupted.
         let _ = HELD.try_with(|place| place.set(Some(held)));
     }
 

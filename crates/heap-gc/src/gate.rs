@@ -2,9 +2,9 @@
 //!
 //! Each mutator has a [`MutatorState`]: inside (it may hold bare handles, no cycle
 //! can finish) or outside. Entering and leaving cost a store, a fence and a
-//! load. A collector raises the stop flag and waits until everybody is outside.
+//! load. A collector raises the stop flag and waits until all mutators are outside.
 //!
-//! The heart is Dekker's: a mutator writes its presence, then reads the flag; a
+//! The core is Dekker's algorithm: a mutator writes its presence, then reads the flag; a
 //! collector writes the flag, then reads the presences; with a sequentially
 //! consistent fence between write and read on both sides, at least one of them
 //! sees the other.
@@ -13,15 +13,15 @@
 //! * GA2: at most one `WorldStopped` exists.
 //! * GA3: what a mutator wrote before it left is seen by the collector; what the
 //!   collector wrote is seen by mutators that enter afterwards.
-//! * GA4: every waiter is woken: whoever changes what others wait for notifies
-//!   under the lock. Who sleeps is counted under the lock as well: to notify is a
-//!   call to the system, and whoever spins would then wait for the lock.
-//! * GA5: nobody starves: a mutator that was blocked for one stop is inside before
-//!   the next; and a collector waits for what each mutator is doing once only, since
-//!   nobody who finds the flag up goes inside.
+//! * GA4: every waiter is woken: a thread that changes what others wait for notifies under the
+//!   lock. Sleepers are counted under the lock as well: to notify is a call to the system, and a
+//!   thread that spins would then wait for the lock.
+//! * GA5: there is no starvation: a mutator that was blocked for one stop is inside before the
+//!   next; and a collector waits for what each mutator is doing once only, since no mutator that
+//!   finds the flag up goes inside.
 //!
-//! The word that mutators poll has also what they are asked for, which is `requests`' affair:
-//! here is one bit of it, that a collector stops the world.
+//! The word that mutators poll also holds the requests made of them, which belong to `requests`:
+//! one bit of it is used here, that a collector stops the world.
 //!
 //! Models: `tests/loom_gate.rs`.
 
@@ -81,9 +81,9 @@ impl MutatorState {
 
 /// What a mutator does while it waits for the world to resume.
 pub(crate) trait WhileBlocked {
-    /// Called again and again until the world resumes or the mutator is about to go to
-    /// sleep; then the value is dropped. Making it, looking and dropping do not unwind: the
-    /// mutator would stay in line.
+    /// Called again and again until the world resumes or the mutator is about to go to sleep; then
+    /// the value is dropped. Neither making it nor looking nor dropping it unwinds: the mutator
+    /// would stay counted as blocked.
     fn poll(&self);
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Gate {
     changed: Condvar,
 }
 
-/// Who has the collector lock, and who must get inside before it is given again.
+/// Whether the collector lock is held, and how many must get inside before it is given again.
 #[derive(Debug, Default)]
 struct Queue {
     /// Whether a collector holds the collector lock.
@@ -137,7 +137,7 @@ impl Gate {
         self.enter_while_blocked(state, || ());
     }
 
-    /// The same; if it has to wait, `begin` says what to do meanwhile.
+    /// The same; if it has to wait, `begin` says what to do until the world resumes.
     pub(crate) fn enter_while_blocked<M: WhileBlocked>(
         &self,
         state: &MutatorState,
@@ -192,8 +192,8 @@ impl Gate {
         self.unblock(&mut queue);
     }
 
-    /// Steps outside, as one who must be inside again before the next stop. In this
-    /// order: the collector cannot be done before we are in line.
+    /// Steps outside, as a mutator that must be inside again before the next stop. In this order:
+    /// the collector cannot be done before we are counted.
     fn enqueue_blocked(&self, state: &MutatorState) {
         let mut queue = self.queue.lock();
         queue.blocked += 1;
@@ -209,7 +209,7 @@ impl Gate {
         }
     }
 
-    /// Wakes all who sleep (GA4), after a change of the word.
+    /// Wakes all sleepers (GA4), after a change of the word.
     #[cold]
     pub(crate) fn wake(&self) {
         let queue = self.queue.lock();
@@ -224,22 +224,22 @@ impl Gate {
         queue
     }
 
-    /// Wakes all who sleep; the caller has changed something, under the lock.
+    /// Wakes all sleepers; the caller has changed something, under the lock.
     fn notify(&self, queue: &Queue) {
         if queue.asleep > 0 {
             self.changed.notify_all();
         }
     }
 
-    /// Takes the collector lock; waits while somebody else has it, and for those
-    /// who are blocked (GA5). The caller is outside.
+    /// Takes the collector lock; waits while another thread has it, and for mutators that are
+    /// blocked (GA5). The caller is outside.
     pub(crate) fn claim(&self) -> CollectorLock<'_> {
         self.claim_unless(|_| false).expect("the lock is waited for")
     }
 
-    /// Takes the collector lock, unless somebody else has it and `gives_up` says so, when
-    /// told whether the world was stopped since the call. It is asked under the lock, and
-    /// again when something has changed.
+    /// Takes the collector lock, unless another thread has it and `gives_up` says so, when told
+    /// whether the world was stopped since the call. It is asked under the lock, and again when
+    /// something has changed.
     pub(crate) fn claim_unless(
         &self,
         gives_up: impl Fn(bool) -> bool,
@@ -265,8 +265,8 @@ pub(crate) struct CollectorLock<'g> {
 }
 
 impl<'g> CollectorLock<'g> {
-    /// Raises the stop flag: nobody steps inside from here on, and those inside
-    /// are asked to leave.
+    /// Raises the stop flag: no mutator steps inside from here on, and those inside are asked to
+    /// leave.
     ///
     /// Only now may the caller list the mutators to wait for. One that is put on
     /// the list later, before it enters for the first time and under the lock
@@ -326,13 +326,12 @@ impl<'c> Stopping<'c> {
             spin_loop();
         }
         let mut queue = gate.queue.lock();
-        // For those who wait for it (`claim_unless`).
+        // For threads that wait for it (`claim_unless`).
         queue.stops = queue.stops.wrapping_add(1);
         gate.notify(&queue);
         loop {
             if mutators.clone().any(MutatorState::is_abandoned) {
-                // Lowering the flag takes the lock, to wake those who stepped
-                // aside.
+                // Lowering the flag takes the lock, to wake the mutators that are blocked.
                 drop(queue);
                 return None;
             }

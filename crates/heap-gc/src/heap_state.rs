@@ -42,12 +42,12 @@ pub struct HeapState {
     pub(crate) weak: Arc<WeakTables>,
     pub(crate) budget: Budget,
     pub(crate) cycles: Mutex<CycleStats>,
-    /// The marking that is under way while mutators run, if there is one: 0, or its
-    /// [`MarkCycleId`]. Changes with the world stopped (B2).
+    /// The incremental mark phase that is under way, if there is one: 0, or its [`MarkCycleId`].
+    /// Changes with the world stopped (B2).
     pub(crate) marking: AtomicU64,
-    /// What there is to go on with; for whoever has the collector lock.
+    /// The state of the suspended mark phase; for the holder of the collector lock.
     pub(crate) suspended: Mutex<Option<IncrementalMark>>,
-    /// What mutators have made grey that are gone.
+    /// What mutators that have ended had made grey.
     pub(crate) orphaned: Mutex<SatbBuffer>,
     /// When memory was last given back without being asked.
     last_trim: Mutex<Instant>,
@@ -118,22 +118,21 @@ impl HeapState {
         self.grant(bytes);
     }
 
-    /// The marking that is under way while mutators run.
+    /// The incremental mark phase that is under way.
     pub(crate) fn mark_cycle_id(&self) -> Option<MarkCycleId> {
-        // ORDERING: Relaxed: it changes with the world stopped, and coming inside
-        // synchronises with whoever stopped it (B2, GA3).
+        // ORDERING: Relaxed: it changes with the world stopped, and coming inside synchronises with
+        // the thread that stopped it (B2, GA3).
         MarkCycleId::from_word(self.marking.load(Ordering::Relaxed))
     }
 
-    /// Keeps what a mutator has made grey that goes.
+    /// Keeps what a mutator that ends has made grey.
     pub(crate) fn adopt(&self, satb: &mut SatbBuffer) {
         if !satb.is_empty() {
             self.orphaned.lock().append(satb);
         }
     }
 
-    /// Marks whenever a mark phase could do with another worker. The calling mutator is
-    /// outside.
+    /// Joins a mark phase whenever it could use another worker. The calling mutator is outside.
     pub(crate) fn watch_marking(&self) -> Watch<'_> {
         self.pool.watch()
     }
@@ -144,7 +143,7 @@ impl HeapState {
         self.config.background_sweep && self.background.is_here()
     }
 
-    /// How many of `wanted` spans a mutator may take at once.
+    /// How many of `wanted` spans a mutator may take at a time.
     pub(crate) fn affordable(&self, wanted: usize, span_bytes: usize) -> usize {
         self.budget.affordable(wanted, span_bytes, self.world.count())
     }
@@ -190,14 +189,13 @@ impl HeapState {
         }
     }
 
-    /// Sweeps what is left, unless this thread runs a destructor, and gives all
-    /// memory that holds no objects back to the system. Returns the bytes given
-    /// back. Stops nobody.
+    /// Sweeps what is left, unless this thread runs a destructor, and gives all memory that holds
+    /// no objects back to the system. Returns the bytes given back. Stops no mutator.
     pub fn release_idle(&self) -> usize {
         if !heap_core::sweep::is_in_destructor() {
-            // The ticket is returned after the sweep is accounted for: whoever finds
-            // sweeping over finds the counters complete, and we are no mutator that a
-            // verifier would wait for.
+            // The ticket is returned after the sweep is accounted for: a thread that finds sweeping
+            // over finds the counters complete, and we are no mutator that a verifier would wait
+            // for.
             let ticket = self.heap.sweep_ticket();
             self.heap.sweep_rest(SweepBy::Collector);
             drop(ticket);
@@ -205,7 +203,7 @@ impl HeapState {
         self.heap.release_idle()
     }
 
-    /// Where the memory is and what it holds, by kind and size class. Stops nobody.
+    /// Where the memory is and what it holds, by kind and size class. Stops no mutator.
     #[must_use]
     pub fn usage(&self) -> HeapUsage {
         self.heap.usage()
@@ -257,8 +255,8 @@ impl HeapState {
 
 impl Sweep for HeapState {
     fn sweep_batch(&self, spans: usize) -> bool {
-        // The ticket is returned after the batch is accounted for, so that
-        // whoever finds sweeping over finds the counters complete.
+        // The ticket is returned after the batch is accounted for, so that a thread that finds
+        // sweeping over finds the counters complete.
         let Some(ticket) = self.heap.sweep_ticket() else { return false };
         let mut tally = Tally::default();
         let swept = (0..spans).take_while(|_| self.heap.sweep_one(&mut tally).is_some()).count();

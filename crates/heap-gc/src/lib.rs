@@ -13,9 +13,9 @@
 //!    swept and in a list, and the bitmaps of the cycle before last are recycled.
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
 //!    shadow stacks, on the collecting thread and its helpers, waiting mutators among them.
-//!    If it is to be done in slices the world may resume before it is over, and stops
-//!    again for the next one; meanwhile mutators report what they overwrite (`barrier`), and
-//!    what they make counts as marked. What does all this is `cycle`.
+//!    If it is done in slices the world may resume before it is over, and stops again for the next
+//!    one; between slices mutators report what they overwrite (`barrier`), and what they make
+//!    counts as marked. The module `cycle` does all this.
 //! 6. Weak tables forget what was not reached ([`weak`]).
 //! 7. The sweep clock advances: every span needs sweeping. The next
 //!    trigger and the price of allocation are set (`pacing`).

@@ -4,9 +4,9 @@
 //! What the collector touches of it is in `world` (MU1).
 //!
 //! * MU2: an allocation never collects; it may sweep.
-//! * MU3: a mutator that is used is inside, and on its own thread: it is made inside and is
-//!   neither `Send` nor `Sync`, and who lets it out ([`Mutator::leave`] is unsafe) does not
-//!   use it before it is back ([`Mutator::enter`]).
+//! * MU3: a mutator that is used is inside, and on its own thread: it is made inside and is neither
+//!   `Send` nor `Sync`, and a caller that lets it out ([`Mutator::leave`] is unsafe) does not use
+//!   it before it is back ([`Mutator::enter`]).
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -42,15 +42,15 @@ pub struct Mutator {
     cache: NonNull<Cache>,
     /// Why `alloc_slow` last returned nothing.
     refused: Cell<OutOfMemory>,
-    /// The marking that is under way, as it was when we came inside (B2).
+    /// The incremental mark phase that is under way, as it was when we came inside (B2).
     marking: Cell<Option<MarkCycleId>>,
-    /// When so many bytes are opened they count as granted. Known here, so that opening a
-    /// span reads nothing that other mutators write; and 0 after a stop, which sets it anew.
+    /// When this many bytes are opened they count as granted. Known here, so that opening a span
+    /// reads nothing that other mutators write; and 0 after a stop, which sets it anew.
     count_at: Cell<usize>,
 }
 
-/// Tells the heap when a thread ends while its mutator is inside. Kept in a
-/// thread-local by whoever enters.
+/// Tells the heap when a thread ends while its mutator is inside. Kept in a thread-local by the
+/// code that enters.
 #[derive(Debug)]
 pub struct ThreadExitGuard {
     record: Arc<MutatorRecord>,
@@ -111,10 +111,10 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// The mutator is not in use ([`Mutator::barrier_mark`], [`Mutator::find_weak`]),
-    /// and until [`Mutator::enter`] nobody asks of it more than what it is
-    /// ([`Mutator::id`], [`Mutator::shared`], [`Mutator::exit_guard`], [`Mutator::is_running`]), to
-    /// cut its shadow stack, or to end (MU3). What no root leads to may be gone after this.
+    /// The mutator is not in use ([`Mutator::barrier_mark`], [`Mutator::find_weak`]), and until
+    /// [`Mutator::enter`] it is used only to ask what it is ([`Mutator::id`], [`Mutator::shared`],
+    /// [`Mutator::exit_guard`], [`Mutator::is_running`]), to cut its shadow stack, or to end (MU3).
+    /// What no root leads to may be gone after this.
     pub unsafe fn leave(&self) {
         self.shared.world.gate.leave(&self.record.state);
     }
@@ -123,8 +123,8 @@ impl Mutator {
     ///
     /// # Panics
     ///
-    /// If the thread runs a destructor of a heap object. Whoever collects waits for the
-    /// sweep that runs it, and coming back means to wait for whoever collects.
+    /// If the thread runs a destructor of a heap object. A collector waits for the sweep that runs
+    /// it, and coming back means to wait for the collector.
     ///
     /// # Safety
     ///
@@ -161,7 +161,7 @@ impl Mutator {
         self.shared.world.gate.poll()
     }
 
-    /// A safepoint. What no root leads to may be gone afterwards.
+    /// A safepoint. What no root leads to may be gone after it.
     #[cold]
     pub fn safepoint(&mut self) {
         let answer = match self.shared.world.requests().get() {
@@ -235,7 +235,7 @@ impl Mutator {
         kind: &'static ObjectKind,
         class: SizeClass,
     ) -> Result<NonNull<u8>, OutOfMemory> {
-        // SAFETY: MU1: we are inside, on the owner's thread (MU3), and `alloc` calls nobody.
+        // SAFETY: MU1: we are inside, on the owner's thread (MU3), and `alloc` calls no user code.
         let cache = unsafe { &mut *self.cache.as_ptr() };
         // The slow path returns a plain pointer, so that the fast path needs no
         // stack frame; the reason for a refusal is kept aside.
@@ -389,7 +389,7 @@ impl Mutator {
     #[inline(always)]
     pub fn stack_block(&self, bytes: usize) -> Result<StackBlock, OutOfMemory> {
         let order = Order::of(bytes);
-        // SAFETY: MU1: inside, on the owner's thread, and `take` calls nobody.
+        // SAFETY: MU1: inside, on the owner's thread, and `take` calls no user code.
         let stacks = unsafe { &mut *self.record.stacks.get() };
         let cached = order.and_then(|order| stacks.take(order));
         // As in `alloc_small`: a block and a reason in one would go through memory
@@ -405,8 +405,8 @@ impl Mutator {
     fn stack_block_slow(&self, bytes: usize, order: Option<Order>) -> Option<StackBlock> {
         let shared = &*self.shared;
         check_not_in_destructor();
-        // Stacks are not swept, but their pages count against the trigger: who
-        // takes them pays, and need not for what was returned.
+        // Stacks are not swept, but their pages count against the trigger: a mutator that takes
+        // them pays, and need not for what was returned.
         if bytes <= isize::MAX as usize {
             shared.pay_credit(bytes);
         }
@@ -450,9 +450,9 @@ impl Mutator {
 
     // ---- the write barrier ---------------------------------------------------
 
-    /// The marking that is under way, if there is one. It stays so until the next
-    /// safepoint (B2). Before a cell changes that may hold handles, what it holds is to
-    /// be reported to [`Mutator::barrier_mark`]: once in each mark phase, or every time.
+    /// The incremental mark phase that is under way, if there is one. It stays so until the next
+    /// safepoint (B2). Before a cell changes that may hold handles, what it holds is to be reported
+    /// to [`Mutator::barrier_mark`]: once in each mark phase, or every time.
     #[inline(always)]
     pub fn marking(&self) -> Option<MarkCycleId> {
         self.marking.get()
@@ -463,7 +463,8 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// A mark phase is under way ([`Mutator::marking`]). `report` does nothing with this mutator.
+    /// An incremental mark phase is under way ([`Mutator::marking`]). `report` does nothing with
+    /// this mutator.
     #[inline]
     pub unsafe fn barrier_mark(&self, report: impl FnOnce(&mut EdgeBuffer)) {
         debug_assert!(self.is_running() && self.marking.get().is_some(), "B2");
@@ -481,8 +482,8 @@ impl Mutator {
     #[inline]
     pub unsafe fn barrier_mark_object(&self, object: NonNull<u8>) {
         if self.marking().is_some() {
-            // SAFETY: an incremental mark phase is under way, and the closure only reports; the object is as the
-            // caller says.
+            // SAFETY: an incremental mark phase is under way, and the closure only reports; the
+            // object is as the caller says.
             unsafe { self.barrier_mark(|buffer| buffer.with_tracer(|tracer| tracer.edge(object))) };
         }
     }
@@ -535,8 +536,8 @@ impl Mutator {
         unsafe { &*self.record.shadow.get() }.get(index) == Some(&object)
     }
 
-    /// Cuts the shadow stack, also of a mutator that is outside (an unwinding `park`): what
-    /// was above roots nothing any more.
+    /// Cuts the shadow stack, also of a mutator that is outside (an unwinding `park`): what was
+    /// above is no longer a root.
     pub fn shadow_truncate(&self, height: usize) {
         let outside = !self.is_running();
         if outside {
@@ -545,7 +546,7 @@ impl Mutator {
         // SAFETY: MU1: inside now.
         unsafe { &mut *self.record.shadow.get() }.truncate(height);
         if outside {
-            // SAFETY: as we found it: nobody has begun anything since.
+            // SAFETY: as we found it: no use of the mutator has begun since.
             unsafe { self.leave() };
         }
     }
@@ -609,8 +610,8 @@ mod tests {
         busy.iter().for_each(alloc);
         // SAFETY: they come back before they allocate again.
         busy.iter().for_each(|one| unsafe { one.leave() });
-        // The second and the third, from then on in the first two partitions. Nobody has to
-        // allocate in every cycle, and nothing is known of a cycle in which nobody does.
+        // The second and the third, from then on in the first two partitions. A mutator need not
+        // allocate in every cycle, and nothing is known of a cycle in which none does.
         for _ in 0..4 {
             idle.collect();
             assert_eq!(shared.heap.partitions(), Partitioning::for_mutators(2));

@@ -1,19 +1,19 @@
-//! [`Requests`]: what is asked of mutators at their next safepoint, and what answers it.
+//! [`Requests`]: what is asked of mutators at their next safepoint, and how it is answered.
 //!
 //! A request is a bit of the word that mutators poll; the stop bit of that word is the
 //! [`gate`](crate::gate)'s. There are requests for a *step* of a collection (to begin one, or
 //! to go on) and for a *whole* one, which begins after the request.
 //!
-//! * GA6: a request is withdrawn only by a collection that sees what was done before
-//!   it, or that was tried without success after it (X2); one that comes after stays. It is
-//!   withdrawn while the stop flag is up, so a mutator that has asked finds at its safepoint
-//!   that it should collect, or is blocked for a collector.
+//! * GA6: a request is withdrawn only by a collection that sees what was done before it, or that
+//!   was tried without success after it (X2); one that comes after stays. It is withdrawn while the
+//!   stop flag is up, so a mutator that has made a request either finds at its safepoint that it
+//!   should collect, or is blocked there for a collector.
 //!
-//! Who keeps it: [`Requests::withdraw`] wants the stop flag up and returns [`Withdrawn`], which
-//! is told what the stop does; and a safepoint comes to an [`Answer`], which says whether to
-//! look once more.
+//! How it is kept: [`Requests::withdraw`] wants the stop flag up and returns [`Withdrawn`], which
+//! is told what the stop does; and a safepoint comes to an [`Answer`], which says whether to look
+//! once more.
 //!
-//! Models: `tests/loom_requests.rs`; of those that wait for a collector, `tests/loom_gate.rs`.
+//! Models: `tests/loom_requests.rs`; for mutators that wait for a collector, `tests/loom_gate.rs`.
 
 use heap_sync::atomic::Ordering;
 
@@ -73,8 +73,8 @@ impl<'g> Requests<'g> {
 
     /// Asks for a collection that sees what was done before the call (GA6).
     pub(crate) fn request_gc_from_now(self) {
-        // ORDERING: Release pairs with the Acquire in `take`. Written also if there is a
-        // request: whoever withdraws that one might not see what we did.
+        // ORDERING: Release pairs with the Acquire in `take`. Written also if there is a request: a
+        // thread that withdraws that one might not see what we did.
         // Model: loom_requests::a_request_is_answered_by_a_later_look.
         self.0.word().fetch_or(GC_REQUESTED, Ordering::Release);
     }
@@ -111,7 +111,7 @@ impl<'g> Requests<'g> {
         // ORDERING: Acquire pairs with the Release in `request_gc_from_now`.
         let gc = self.0.word().fetch_and(!all, Ordering::Acquire) & GC_REQUESTED != 0;
         if gc {
-            // For those who wait for the collector lock because of it (GA4).
+            // For mutators that wait for the collector lock because of it (GA4).
             self.0.wake();
         }
         gc
@@ -133,15 +133,15 @@ impl<'g> Requests<'g> {
     // ---- mutators that come to answer ------------------------------------------------
 
     /// Takes the collector lock, unless another thread has it and answers all requests.
-    /// Waits for those who are blocked (GA5): the world runs, or will do so once the other
-    /// one has collected; and while there is a request that the holder of the collector lock
-    /// may have been too early to hear.
+    /// Waits for mutators that are blocked (GA5): the world runs, or will do so once the other one
+    /// has collected; and while there is a request that the holder of the collector lock may have
+    /// been too early to see.
     pub(crate) fn try_claim(self) -> Option<CollectorLock<'g>> {
         self.0.claim_unless(|_| !self.gc_requested())
     }
 
     /// The same; but if another thread has the collector lock, waits until it stops the world or
-    /// releases the lock, and uses up no memory before. A mutator that is let go by the stop is
+    /// releases the lock, and uses up no memory before. A mutator that the stop makes return is
     /// blocked when it comes inside, unless it was slow to wake up and the stop is over.
     pub(crate) fn claim_before_stop(self) -> Option<CollectorLock<'g>> {
         self.0.claim_unless(|stopped| {
@@ -185,8 +185,8 @@ impl Withdrawn<'_> {
         self.requests.take() || self.gc
     }
 
-    /// The stop is for a collection that had begun before: what was asked for a whole one
-    /// stays for the next. Says whether there is such a request.
+    /// The stop is for a collection that had begun before: a request for a whole one stays for the
+    /// next. Says whether there is such a request.
     #[must_use]
     pub(crate) fn put_back(self, _world: &WorldStopped<'_>) -> bool {
         if self.gc {
@@ -247,8 +247,8 @@ mod tests {
 
     fn none(_: Requests<'_>) {}
 
-    /// Stops the world after `before` was asked, asks for `since`, and says what `stop` makes
-    /// of it and what is asked afterwards.
+    /// Requests `before`, stops the world, requests `since`, and says what `stop` makes of it and
+    /// what is requested at the end.
     fn stop(
         before: Ask,
         since: Ask,

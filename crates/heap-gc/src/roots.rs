@@ -77,8 +77,8 @@ impl Blocks {
     ///
     /// It is one of this table and was not freed (RT1).
     unsafe fn block(&mut self, block: BlockPtr) -> &mut Block {
-        // SAFETY: the caller's promise; `&mut self` is the lock, and the borrow is of `self`, so
-        // it is the only one.
+        // SAFETY: the caller's promise; `&mut self` is the lock, and the borrow is of `self`, so it
+        // is the only one.
         unsafe { &mut *block.as_ptr() }
     }
 
@@ -166,7 +166,7 @@ impl Drop for Blocks {
         // Entries keep the table, so there is none, and RT3 says that the list is empty.
         debug_assert!(self.list.is_empty() && self.len == 0, "RT1");
         if let Some(ptr) = self.spare.take() {
-            // SAFETY: made by `grow` from a box, and nobody has its address any more.
+            // SAFETY: made by `grow` from a box, and no entry has its address any more.
             drop(unsafe { Box::from_raw(ptr.as_ptr()) });
         }
     }
@@ -208,8 +208,8 @@ impl RootEntry {
     ///
     /// # Safety
     ///
-    /// `object` is the start of a live object of the heap whose roots these are, or lies in a
-    /// slot that objects share; with provenance over its arena. The caller is inside.
+    /// `object` is the start of a live object of the heap that has these roots, or lies in a slot
+    /// that objects share; with provenance over its arena. The caller is inside.
     pub(crate) unsafe fn new(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
         let (block, cell) = set.blocks.lock().add(object);
         RootEntry { set: Arc::clone(set), block, cell, object }
@@ -245,7 +245,7 @@ impl RootEntry {
 
 impl Clone for RootEntry {
     fn clone(&self) -> Self {
-        // SAFETY: an object that this entry keeps alive (R1), whoever is inside.
+        // SAFETY: an object that this entry keeps alive (R1), whether a mutator is inside or not.
         unsafe { RootEntry::new(&self.set, self.object) }
     }
 }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn entry(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
-        // SAFETY: no heap has this table, so nobody follows what is in it.
+        // SAFETY: no heap has this table, so no collector follows what is in it.
         unsafe { RootEntry::new(set, object) }
     }
 

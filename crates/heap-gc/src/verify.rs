@@ -37,7 +37,7 @@ impl HeapState {
         .map_err(VerifyError::from)
     }
 
-    /// What the heap holds, by kind and size class. Waits forever if the calling thread has
+    /// What the heap holds, by kind and size class. Never returns if the calling thread has
     /// a mutator of the heap that is inside.
     ///
     /// # Errors

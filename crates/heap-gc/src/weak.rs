@@ -36,7 +36,7 @@ fn spread(hash: u32) -> u64 {
 #[derive(Debug, Default)]
 struct Entries(UnsafeCell<HashTable<Entry>>);
 
-// SAFETY: hashes, and addresses of objects that any thread may have which is inside.
+// SAFETY: hashes, and addresses of objects, which any thread that is inside may have.
 unsafe impl Send for Entries {}
 // SAFETY: I3: two threads do not reach the table at the same time, and the gate orders a
 // collector after a mutator and the next mutator after it (GA3).

@@ -1,4 +1,4 @@
-//! [`World`]: the mutators of a heap and the gate that they pass, so what a collector stops.
+//! [`World`]: the mutators of a heap and the gate that they pass: what a collector stops.
 //!
 //! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
 //!   while it is inside, or by a collector while the world is stopped; never both (GA1).
@@ -34,8 +34,8 @@ pub(crate) struct MutatorRecord {
     pub(crate) satb: UnsafeCell<SatbBuffer>,
 }
 
-// SAFETY: what is in the cells is `Send`, or addresses of objects that any thread may follow
-// which has stopped the world; who reaches it, from which thread, is MU1.
+// SAFETY: what is in the cells is `Send`, or addresses of objects, which any thread that has
+// stopped the world may follow; MU1 says which thread may reach it.
 unsafe impl Send for MutatorRecord {}
 // SAFETY: MU1: two threads do not reach a cell at the same time, and the gate orders one after
 // the other (GA3). The rest is `Sync`.
@@ -109,7 +109,7 @@ impl MutatorRecord {
         unsafe { &*self.shadow.get() }
     }
 
-    /// Gives room back that the shadow stack has not needed of late, with the world stopped.
+    /// Gives back room that the shadow stack has not needed lately, with the world stopped.
     pub(crate) fn trim_shadow_stopped(&self, _world: &WorldStopped<'_>) {
         // SAFETY: MU1: no mutator is inside, and the reference ends here.
         let shadow = unsafe { &mut *self.shadow.get() };
@@ -122,7 +122,7 @@ impl MutatorRecord {
 /// The mutators of one heap.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    /// On lines that nobody writes to while mutators run: they poll it.
+    /// On lines that no thread writes to while mutators run: they poll it.
     pub(crate) gate: CachePadded<Gate>,
     list: Mutex<Vec<Arc<MutatorRecord>>>,
     /// The length of `list`, for those that cannot wait for its lock.
@@ -143,7 +143,7 @@ impl World {
 
     /// A new mutator, which is inside.
     pub(crate) fn attach(&self) -> Arc<MutatorRecord> {
-        // Until a collection sees who allocates, one partition is as good as another.
+        // Until a collection sees which mutators allocate, one partition is as good as another.
         let record = Arc::new(MutatorRecord::at(Partition::of_mutator(self.count())));
         let mut list = self.list.lock();
         list.push(Arc::clone(&record));
@@ -154,7 +154,7 @@ impl World {
         record
     }
 
-    /// Lets a mutator out that is inside, for good.
+    /// A mutator that is inside leaves for good.
     pub(crate) fn detach(&self, record: &Arc<MutatorRecord>) {
         self.gate.leave(&record.state);
         // WO1.

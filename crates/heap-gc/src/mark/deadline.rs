@@ -10,7 +10,7 @@ use heap_sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub(super) struct Deadline {
     pub(super) at: Option<Instant>,
-    /// Whether somebody has found it past; the others need not look at the clock.
+    /// Whether a worker has found it past; the others need not look at the clock.
     passed: AtomicBool,
 }
 
@@ -22,7 +22,7 @@ impl Deadline {
     /// Whether it is over. Once it is, it stays so.
     pub(super) fn is_over(&self) -> bool {
         let Some(at) = self.at else { return false };
-        // ORDERING: Relaxed: a hint; what is put by is handed over under a lock.
+        // ORDERING: Relaxed: a hint; what is left for later is handed over under a lock.
         if !self.passed.load(Ordering::Relaxed) {
             if Instant::now() < at {
                 return false;

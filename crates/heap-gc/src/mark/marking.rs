@@ -7,7 +7,7 @@
 //! * MK4: between two steps what is grey is on a page in `pages`, in a piece, or in the
 //!   list of a mutator's write barrier.
 //!
-//! Called by whoever has stopped the world.
+//! Called by the thread that has stopped the world.
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -51,7 +51,7 @@ impl Marking {
     /// Marks everything reachable from `roots` and from what earlier steps have left, or
     /// as much of it as can be done until the deadline; some in any case (MK3).
     ///
-    /// `roots` returns what mutators have marked that needs no tracing.
+    /// `roots` returns the counts of what mutators have marked that needs no tracing.
     ///
     /// One worker begins. Others are called when there is work for them: a short marking
     /// is over before a sleeper is awake.

@@ -1,8 +1,8 @@
 //! Marking: parallel, span-at-a-time, with the world stopped.
 //!
 //! A found object's mark byte turns grey and its *page* is queued, if it is not
-//! queued already. Whoever takes a page scans all its grey objects together, so
-//! work on neighbours is batched and the queue stays short. ("Span-at-a-time"
+//! queued already. A worker that takes a page scans all its grey objects together, so work on
+//! neighbours is batched and the queue stays short. ("Span-at-a-time"
 //! after Go's Green Tea collector; pages are the unit here because spans of
 //! small objects are a page, and larger ones are scanned page by page.)
 

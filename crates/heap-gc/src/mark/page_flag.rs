@@ -1,14 +1,14 @@
 //! The protocol of a page's `queued` flag (M3): markers announce, scanners
 //! begin.
 //!
-//! Dekker's once more. A marker writes the mark, then (after a fence) reads the
+//! Dekker's algorithm again. A marker writes the mark, then (after a fence) reads the
 //! flag; a scanner clears the flag, then (after a fence) reads the marks. So a
 //! fresh mark is either seen by the scan that is about to read the marks, or
 //! finds the flag clear and queues the page again. One fence serves a whole
 //! batch of marks. Called by the mark phase workers only.
 //!
-//! * PF1: when a marker has announced a mark and asked the page's flag, the mark
-//!   is scanned, or the page is queued (by the marker or by somebody else).
+//! * PF1: when a marker has announced a mark and asked the page's flag, the mark is scanned, or the
+//!   page is queued (by this marker or by another).
 //! * PF2: a page is in at most one queue.
 //!
 //! Model: `tests/loom_page_queue.rs`.
@@ -74,7 +74,7 @@ pub(crate) fn must_queue<S: MarkMode>(queued: &AtomicU8) -> bool {
         return false;
     }
     if S::TURNS_ATOMICALLY {
-        // ORDERING: AcqRel: whoever turns the flag owns the push (PF2).
+        // ORDERING: AcqRel: the worker that turns the flag owns the push (PF2).
         queued.swap(QUEUED, Ordering::AcqRel) == UNQUEUED
     } else {
         queued.store(QUEUED, Ordering::Relaxed);

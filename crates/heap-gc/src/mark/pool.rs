@@ -1,24 +1,23 @@
-//! Who marks beside the collecting thread: helper threads, and mutators that wait
-//! for the world to resume.
+//! The threads that mark beside the collecting thread: helper threads, and mutators that wait for
+//! the world to resume.
 //!
-//! A mark phase offers a number of worker slots. Helpers and waiting mutators take them as
-//! they come; marking does not wait for anybody to come, so that a short one is
-//! over before a sleeper is awake, and costs no more than marking alone. A mutator
-//! that [watches](Watch) is awake already: while there are as many of them as worker slots,
-//! no helper is woken, who would only take a processor away from one of them.
+//! A mark phase offers a number of worker slots. Helpers and waiting mutators take them as they
+//! come; marking waits for none of them to come, so that a short mark phase is over before a
+//! sleeper is awake, and costs no more than marking alone. A mutator that [watches](Watch) is awake
+//! already: while there are as many of them as worker slots, no helper is woken: it would only take
+//! a processor away from one of them.
 //!
 //! The threads start with the first marking that has to wake them, sleep between
 //! mark phases, and end with the heap.
 //!
-//! * PO1: `run` returns only when everybody who took a worker slot has finished the job,
-//!   and no worker slot can be taken after; so the job may borrow from the caller's
-//!   stack.
+//! * PO1: `run` returns only when every thread that took a worker slot has finished the job, and no
+//!   worker slot can be taken after; so the job may borrow from the caller's stack.
 //! * PO2: a worker slot that was offered and is not taken is seen by every mutator that
 //!   watches, at the latest when it ceases to, unless the job was taken back; and
 //!   if there are more worker slots than such mutators the helpers are woken.
 //!
 //! * PO3: in a child of `fork` there are no helpers (FK2) and no worker slots; what is shared with
-//!   helpers is not touched, it may be locked by one that is not there.
+//!   helpers is not touched: it may be locked by one that is not there.
 //!
 //! Models: `tests/loom_pool.rs`.
 
@@ -46,11 +45,11 @@ struct State {
     job: Option<Job>,
     /// Counts jobs, so that a helper takes each once.
     round: u64,
-    /// Seats that were taken in this round.
+    /// Worker slots that were taken in this round.
     taken: usize,
     /// Mutators that look for a worker slot (PO2).
     watching: usize,
-    /// Whether `run` sleeps until nobody is busy.
+    /// Whether `run` sleeps until no thread is busy.
     awaited: bool,
     stop: bool,
 }
@@ -61,12 +60,11 @@ struct PoolState {
     state: Mutex<State>,
     /// For the helpers: there is a job, or an end to all of them.
     offered: Condvar,
-    /// For `run`: nobody is busy.
+    /// For `run`: no thread is busy.
     finished: Condvar,
     /// Whether there is a free worker slot; a hint.
     open: AtomicBool,
-    /// Those who have not finished the current job. Changed under the lock; without it,
-    /// a hint.
+    /// Threads that have not finished the current job. Changed under the lock; without it, a hint.
     busy: AtomicUsize,
 }
 
@@ -85,7 +83,7 @@ impl PoolState {
 
     /// What [`MarkPool::run`] does; `wake` wakes the helpers.
     fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce(), wake: impl FnOnce()) {
-        // SAFETY: PO1: the job is taken back below, and everybody who took a worker slot is
+        // SAFETY: PO1: the job is taken back below, and every thread that took a worker slot is
         // waited for, before the borrow ends. Nothing in between unwinds.
         let job: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
         let few_watch = self.offer(job);
@@ -105,7 +103,7 @@ impl PoolState {
         self.open.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until nobody is busy with the job that was withdrawn.
+    /// Waits until no thread is busy with the job that was withdrawn.
     fn finish(&self) {
         for _ in 0..SPINS {
             // ORDERING: Relaxed: a hint.
@@ -155,8 +153,8 @@ impl PoolState {
     }
 }
 
-/// Does a part of a mark phase. A panic there would be a bug of the collector; those who
-/// do the other parts would wait forever for what it leaves undone.
+/// Does a part of a mark phase. A panic there would be a bug of the collector; the workers that do
+/// the other parts would wait without end for what it leaves undone.
 fn or_abort(part: impl FnOnce()) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(part)).is_err() {
         heap_core::corrupt!("a panic while marking");
@@ -208,8 +206,8 @@ impl MarkPool {
         self.shared.offered.notify_all();
     }
 
-    /// Runs `own` here, and `job(worker_slot)` for every worker slot (from 1) that somebody takes
-    /// meanwhile; waits for those.
+    /// Runs `own` here, and `job(worker_slot)` for every worker slot (from 1) that another thread
+    /// takes until `own` ends; waits for those.
     pub(crate) fn run(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
         self.shared.run(job, own, || self.wake());
     }
@@ -224,8 +222,8 @@ impl MarkPool {
     }
 }
 
-/// A mutator that waits for the world to resume, and marks meanwhile if there is a
-/// worker slot (PO2).
+/// A mutator that waits for the world to resume, and marks until then if there is a worker slot
+/// (PO2).
 pub(crate) struct Watch<'p>(Option<&'p PoolState>);
 
 impl WhileBlocked for Watch<'_> {
@@ -277,7 +275,7 @@ impl Drop for MarkPool {
     fn drop(&mut self) {
         let threads = std::mem::take(&mut *self.threads.lock());
         if !self.process.is_here() {
-            // PO3: nobody to wait for, and nothing that the system could let go of.
+            // PO3: there is no thread to wait for, and none whose resources the system could free.
             std::mem::forget(threads);
             return;
         }
@@ -378,7 +376,7 @@ mod tests {
         });
         watch.poll();
         assert_eq!(helped.load(Ordering::Relaxed), 1);
-        // PO2: who was counted on looks once more.
+        // PO2: a mutator that was counted on looks once more.
         pool.run(&job, || drop(watch));
         assert_eq!(helped.load(Ordering::Relaxed), 2);
     }

@@ -3,15 +3,15 @@
 //! The collecting thread is active from the start; others join when they come,
 //! and may come late or never. A worker that runs out of work ceases to be
 //! active. It does so only while its own queue is empty and it holds no item;
-//! only owners push to queues. So when nobody is active, there is no work
-//! anywhere, and from then on nobody can join.
+//! only owners push to queues. So when no worker is active, there is no work anywhere, and from
+//! then on no worker can join.
 //!
-//! * TE1: `Verdict::Over` is returned to nobody while there is work, and whoever
-//!   gets it sees all that was done.
+//! * TE1: no worker gets `Verdict::Over` while there is work, and a worker that gets it sees all
+//!   that was done.
 //! * TE2: when there is no work any more, every worker gets `Verdict::Over`.
 //! * TE3: a worker that joined is waited for; one that comes too late is told.
-//! * TE4: a worker that leaves its work to a later slice stays active, so nobody gets
-//!   `Verdict::Over`; who idles must see by itself that the slice has ended.
+//! * TE4: a worker that leaves its work to a later slice stays active, so no worker gets
+//!   `Verdict::Over`; an idle worker must see by itself that the slice has ended.
 //!
 //! Model: `tests/loom_termination.rs`.
 
@@ -45,8 +45,8 @@ impl Termination {
     pub(crate) fn join(&self) -> bool {
         let mut active = self.active.load(Ordering::Relaxed);
         while active != 0 {
-            // ORDERING: AcqRel continues the chain of releases of those who became
-            // idle; on failure nothing was read but the count.
+            // ORDERING: AcqRel continues the chain of releases of the workers that became idle; on
+            // failure nothing was read but the count.
             // Model: loom_termination::late_workers_are_waited_for_or_told.
             match self.active.compare_exchange_weak(
                 active,
@@ -61,7 +61,7 @@ impl Termination {
         false
     }
 
-    /// Waits, idle, until `sighted` sees work or everybody is idle.
+    /// Waits, idle, until `sighted` sees work or all workers are idle.
     pub(crate) fn idle(&self, sighted: impl Fn() -> bool, relax: impl Fn(u32)) -> Verdict {
         // ORDERING: AcqRel: the last to become idle has seen the end of all
         // others' work (Release), and everything they wrote (Acquire).

@@ -5,8 +5,7 @@
 //!
 //! While a page is traced, the objects of the same page that it leads to are
 //! marked and traced with it ([`Neighbours::Trace`]): they take no way through the
-//! edges and the queue. A page with a subtree on it is so scanned about once, not
-//! once per level.
+//! edges and the queue. So a page with a subtree on it is scanned about once, not once per level.
 //!
 //! * MK1: marked, not queued, not scanned and not in a worker's hands is
 //!   impossible when marking ends.
@@ -76,12 +75,12 @@ pub(super) struct MarkJob {
     pub(super) isa: Isa,
     stealers: Vec<Stealer<Page>>,
     pub(super) termination: Termination,
-    /// Pieces of large objects that anybody may scan.
+    /// Pieces of large objects that any worker may scan.
     pub(super) pieces: Mutex<Vec<SharedPiece>>,
     pieces_len: AtomicUsize,
-    /// When to put the work by.
+    /// When to leave the work for later.
     pub(super) deadline: Deadline,
-    /// Pages that were put by.
+    /// Pages that were left for later.
     pub(super) left: Mutex<VecDeque<Page>>,
 }
 
@@ -103,9 +102,9 @@ impl MarkJob {
         }
     }
 
-    /// Whether there are pieces for anybody.
+    /// Whether there are pieces for any worker.
     fn has_pieces(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release of whoever changed the list.
+        // ORDERING: Acquire pairs with the Release of the worker that changed the list.
         self.pieces_len.load(Ordering::Acquire) != 0
     }
 }
@@ -132,7 +131,7 @@ const PAGES_TO_SHARE: usize = 2;
 /// one step, so that the small heaps of tests are marked in many slices.
 const STEPS_TIMED: usize = if cfg!(debug_assertions) { 1 } else { 32 };
 
-/// A piece of a large object takes as long as so many pages.
+/// A piece of a large object takes as long as this many pages.
 const STEPS_PER_PIECE: usize = 32;
 
 /// How much a worker does before it looks up.
@@ -221,16 +220,15 @@ struct TakenPage {
     batch: Batch,
 }
 
-/// Edges are looked at when there are so many of them: by then the mark bytes
-/// that were asked for first have arrived.
+/// Edges are looked at when there are this many of them: by then the mark bytes that were asked for
+/// first have arrived.
 const EDGE_BATCH: usize = 256;
 
 /// One bit per cache line in the mask of a block: that of its first granule.
 const LINES: u64 = 0x1111_1111_1111_1111;
 
-/// A page is asked for whole when the pages before it led to so many objects on
-/// themselves, per page: most of its lines will be wanted, not only those of its
-/// grey objects.
+/// A page is asked for whole when the pages before it led to this many objects on themselves, per
+/// page: most of its lines will be wanted, not only those of its grey objects.
 const MANY_NEIGHBOURS: usize = 16;
 
 /// How many of the objects traced with a page were not grey when it was taken: a
@@ -435,11 +433,10 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         }
     }
 
-    /// Traces one object that this worker has just marked, and the chain that
-    /// hangs on it: as long as it stays on the page, as part of the batch, and then,
-    /// while there is just one edge and nothing else is to be done, on the page of
-    /// that edge's target. Not forever: somebody may look at the clock. Returns the
-    /// number of pages.
+    /// Traces one object that this worker has just marked, and the chain that hangs on it: as long
+    /// as it stays on the page, as part of the batch, and then, while there is just one edge and
+    /// nothing else is to be done, on the page of that edge's target. The chain is bounded, because
+    /// the caller may have to look at the clock. Returns the number of pages.
     ///
     /// # Safety
     ///
@@ -651,7 +648,7 @@ impl Worker<'_, Deque<Page>> {
                 self.taken = Some(self.begin_page(page));
                 continue;
             }
-            // TE4: whoever has left its work is still counted as active, and nobody need
+            // TE4: a worker that has left its work is still counted as active, and no worker need
             // wait for it.
             let sighted = || {
                 job.has_pieces()

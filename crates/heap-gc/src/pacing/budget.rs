@@ -173,11 +173,10 @@ impl Budget {
         });
     }
 
-    /// How many of `wanted` spans one of `mutators` may take at once: all of them while
-    /// the next collection is far, so that the spare spans of many mutators do
-    /// not make up the heap; and as many beside the first as a batch of pages pays for, so
-    /// that where garbage is plenty and room is scarce nobody sweeps half of the heap at
-    /// once.
+    /// How many of `wanted` spans one of `mutators` may take at a time: all of them while the next
+    /// collection is far, so that the spare spans of many mutators do not make up the heap; and as
+    /// many beside the first as a batch of pages pays for, so that where garbage is plenty and room
+    /// is scarce no mutator sweeps half of the heap in one go.
     pub(crate) fn affordable(&self, wanted: usize, span_bytes: usize, mutators: usize) -> usize {
         let left = self.trigger_bytes().saturating_sub(self.live_bytes());
         let limit = self.pacer.max_heap_bytes.unwrap_or(usize::MAX);

@@ -2,10 +2,10 @@
 //! proportion. (Go: proportional sweep in `mgcsweep.go`, where it pays before it looks
 //! for one. Here the search comes first: what it sweeps counts.)
 //!
-//! At the start of the sweep phase there are so many pages to sweep, and so many
-//! bytes may be allocated before the next collection is due. Their ratio is the
-//! price of a byte. So sweeping is over before the next cycle wants to start,
-//! and nobody pays it all at once.
+//! At the start of the sweep phase there is a number of pages to sweep, and a number of bytes that
+//! may be allocated before the next collection is due. Their ratio is the price of a byte. So
+//! sweeping is over before the next cycle wants to start, and no mutator pays for all of it in one
+//! go.
 //!
 //! * CR1: when `owed` returns zero for a span, `pages swept >= ratio * (bytes
 //!   granted + span)`, or everything is swept: a mutator alone is never in debt.
@@ -13,7 +13,7 @@
 //!   mutator has paid for and not begun to use: so the debt may reach one payment (a
 //!   batch of spans) per kind and class of each mutator; the next one to pay clears it.
 //!   What a mutator has opened and not counted yet is not seen either; it is bounded (see
-//!   `Budget::count_next`). What is left unpaid the collector sweeps.
+//!   `Budget::count_next`). The collector sweeps what is left unpaid.
 //! * CR2: the terms change only with the world stopped.
 
 use heap_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ impl SweepCredit {
         self.pages_per_byte.store(0, Ordering::Relaxed);
     }
 
-    /// Bytes that so many pages pay for.
+    /// Bytes that `pages` pages pay for.
     #[must_use]
     pub(crate) fn worth(&self, pages: usize) -> usize {
         let ratio = f64::from_bits(self.pages_per_byte.load(Ordering::Relaxed));

@@ -60,8 +60,8 @@ impl Pacer {
         goal.max(marked + 1)
     }
 
-    /// The number of live bytes beyond which the next collection had better be done in one
-    /// stop, so that nobody is refused meanwhile.
+    /// The number of live bytes beyond which the next collection should be done in one stop, so
+    /// that no mutator is refused while it is under way.
     #[must_use]
     pub(crate) fn near_limit_bytes(&self, marked: usize) -> usize {
         let most = self.max_heap_bytes.map(|limit| limit - headroom(limit));
@@ -83,10 +83,10 @@ impl Pacer {
 /// The part of the growth that is left for a mark phase in several steps.
 const RUNWAY_DIVISOR: usize = 8;
 
-/// Between two steps of a mark phase so much may be allocated in any case (PA3).
+/// Between two steps of a mark phase this much may be allocated in any case (PA3).
 const STEP_BYTES_MIN: usize = 64 << 10;
 
-/// A mark phase that has found what was expected may find so much more of it.
+/// A mark phase that has found what was expected may find more, by this part of it.
 const SURPRISE_DIVISOR: usize = 16;
 
 /// If a mark phase begins late, or too close to its goal, the heap may be larger by this part.
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_marking_in_steps_ends_at_the_goal() {
-        // Steps find more or less than the one before, in turn.
+        // Steps alternately find more and less than the one before.
         for (live, total, steps) in
             [(60 << 20, 40 << 20, [1 << 20, 1 << 20]), (1 << 30, 1 << 29, [9 << 20, 3 << 20])]
         {

@@ -68,7 +68,7 @@ unsafe impl<T> Sync for Own<T> {}
 
 impl<T: Copy> Own<T> {
     fn get(&self) -> T {
-        // SAFETY: that nobody writes is what the model checks.
+        // SAFETY: that no thread writes is what the model checks.
         self.0.with(|value| unsafe { *value })
     }
 
@@ -248,7 +248,7 @@ fn loom_mutant_says_late() {
     caught("B1: the child is lost", || what_a_cell_held_is_marked::<SaysLate>(1));
 }
 
-/// Leaves the lists to nobody.
+/// Does not take the lists.
 struct NoLists;
 
 impl Steps for NoLists {

@@ -1,4 +1,4 @@
-//! Sweep credit under the model checker: several mutators pay and sweep at once.
+//! Sweep credit under the model checker: several mutators pay and sweep at the same time.
 //!
 //! The terms and the formula are the real ones; paying is the loop of the
 //! mutators' slow path over a counter of unswept pages (what a mutator sweeps while it looks
@@ -6,7 +6,7 @@
 //! granted stands in a shared counter that it raises *after* paying, so two that
 //! pay at the same time do not see each other's span. The debt of all together is
 //! therefore at most one span for each mutator but one. It never grows beyond
-//! that, because whoever pays next pays for what was granted before.
+//! that, because the next mutator to pay pays for what was granted before.
 //!
 //! A [`Steps`] is what a mutator does. A mutant is a `Steps` that leaves one thing
 //! out.
@@ -141,7 +141,7 @@ impl<S: Steps> World<S> {
     }
 }
 
-/// One mutator pays while somebody else sweeps for nothing: no debt at all.
+/// One mutator pays while another thread sweeps for nothing: no debt at all.
 fn a_mutator_alone_is_never_in_debt<S: Steps>() {
     check_bounded(4, || {
         let world = World::<S>::new(PAGES);
@@ -164,7 +164,7 @@ fn two_mutators_owe_one_span_at_most<S: Steps>() {
         world.take(2);
         other.join().unwrap();
         world.settle(1);
-        // Who comes next pays for what was granted before.
+        // The next mutator to pay pays for what was granted before.
         world.take(1);
         world.settle(0);
     });

@@ -1,4 +1,4 @@
-//! A fork waits for the batch that the sweeper is at.
+//! A fork waits for the end of the sweeper's current batch.
 //!
 //! What the sweeper leaves half done is a cell that it touches in its batches, and that the
 //! forking thread touches while it holds the sweeper off: loom reports two accesses that are not

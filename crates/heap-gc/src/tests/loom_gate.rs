@@ -3,8 +3,8 @@
 //! What mutators and the collector share is a cell per mutator. The mutator
 //! touches its cell while it is inside, the collector touches all cells while the
 //! world is stopped. Loom reports two accesses that are not ordered, so one cell
-//! shows both that nobody is inside (GA1, GA2) and that writes are seen (GA3). A
-//! waiter that nobody wakes is reported as a deadlock (GA4).
+//! shows both that no mutator is inside (GA1, GA2) and that writes are seen (GA3). A waiter that no
+//! thread wakes is reported as a deadlock (GA4).
 //!
 //! A [`Steps`] is the gate as its callers use it. A mutant is a `Steps` in which
 //! one step lacks one line.
@@ -20,7 +20,7 @@ use crate::requests::{Request, Requests};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
-/// What loom says when everybody waits.
+/// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";
 
 /// The steps of the protocol. What is not overridden is the real thing.
@@ -91,7 +91,7 @@ impl Member {
 struct World<S> {
     gate: Gate,
     members: Mutex<Vec<Arc<Member>>>,
-    /// Touched by whoever has the collector lock.
+    /// Touched by the holder of the collector lock.
     collector: Witness,
     /// How often the flag was raised. Outside the model: it orders nothing.
     stops: std::sync::atomic::AtomicUsize,
@@ -288,8 +288,8 @@ fn a_mutator_sits_out_one_stop<S: Steps>() {
     }
 }
 
-/// A collector waits for each mutator once: who is outside when the flag is up does
-/// not come inside, however often it tries (GA5).
+/// A collector waits for each mutator once: a mutator that is outside when the flag is up does not
+/// come inside, however often it tries (GA5).
 fn a_collector_is_not_overtaken<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(1);
@@ -338,8 +338,8 @@ fn two_collectors_exclude_each_other<S: Steps>() {
     });
 }
 
-/// A mutator's thread ends inside while a collector waits and another mutator
-/// is blocked: stopping fails, and everybody goes on.
+/// A mutator's thread ends inside while a collector waits and another mutator is blocked: stopping
+/// fails, and all others go on.
 fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(2);
@@ -354,7 +354,7 @@ fn an_abandoned_mutator_blocks_nobody<S: Steps>() {
 }
 
 /// A mutator whose thread will not tell when it ends is no obstacle while it is outside; if it
-/// comes inside it stops the world from being stopped, or is blocked like any other.
+/// comes inside it keeps the world from being stopped, or is blocked like any other.
 fn a_mutator_that_will_not_tell_is_an_obstacle_inside_only<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(1);
@@ -504,7 +504,7 @@ fn loom_mutant_leaves_unfenced() {
     caught(DEADLOCK, nobody_is_inside_while_the_world_is_stopped::<LeavesUnfenced>);
 }
 
-/// Leaves without a word to a waiting collector.
+/// Leaves without notifying a waiting collector.
 struct LeavesSilently;
 
 impl Steps for LeavesSilently {
@@ -539,7 +539,7 @@ fn loom_mutant_wakes_unlocked() {
     caught(DEADLOCK, a_collector_waits_for_every_mutator::<WakesUnlocked>);
 }
 
-/// Steps aside without a word to the waiting collector.
+/// Steps outside, to be blocked, without notifying the waiting collector.
 struct StepsAsideSilently;
 
 impl Steps for StepsAsideSilently {
@@ -561,7 +561,7 @@ fn loom_mutant_steps_aside_silently() {
     caught(DEADLOCK, a_mutator_at_a_safepoint_steps_aside_and_comes_back::<StepsAsideSilently>);
 }
 
-/// Sleeps without being counted, so that nobody knows whom to wake.
+/// Sleeps without being counted, so that no thread knows that there is one to wake.
 struct SleepsUncounted;
 
 impl Steps for SleepsUncounted {
@@ -637,7 +637,7 @@ fn loom_mutant_lists_early() {
     caught(UNORDERED, attaching_and_detaching_meet_a_stop::<ListsEarly>);
 }
 
-/// Takes the collector lock without looking whether somebody has it.
+/// Takes the collector lock without looking whether another thread has it.
 struct ClaimsBlindly;
 
 impl Steps for ClaimsBlindly {
@@ -653,13 +653,13 @@ fn loom_mutant_claims_blindly() {
     caught(UNORDERED, two_collectors_exclude_each_other::<ClaimsBlindly>);
 }
 
-/// Gives the right back without telling those who wait for it.
+/// Releases the collector lock without notifying the threads that wait for it.
 struct GivesBackSilently;
 
 impl Steps for GivesBackSilently {
     fn give_back(collector: CollectorLock<'_>) {
         collector.gate.queue.lock().held = false;
-        // Removed: right.gate.notify(&queue);
+        // Removed: self.gate.notify(&queue);
         std::mem::forget(collector);
     }
 }
@@ -706,13 +706,13 @@ fn loom_mutant_abandons_silently() {
     caught(DEADLOCK, an_abandoned_mutator_blocks_nobody::<AbandonsSilently>);
 }
 
-/// Takes the collector lock before those who are blocked are inside.
+/// Takes the collector lock before blocked mutators are inside.
 struct ClaimsAheadOfThoseAside;
 
 impl Steps for ClaimsAheadOfThoseAside {
     fn claim(gate: &Gate) -> CollectorLock<'_> {
         let mut queue = gate.queue.lock();
-        // Removed: || queue.aside > 0.
+        // Removed: the look at queue.blocked.
         while queue.held {
             queue = gate.sleep(queue);
         }
@@ -726,12 +726,12 @@ fn loom_mutant_claims_ahead_of_those_aside() {
     caught("GA5: a mutator sits out", a_mutator_sits_out_one_stop::<ClaimsAheadOfThoseAside>);
 }
 
-/// Steps outside before it is in line: the collector may be done, and come again.
+/// Steps outside before it is counted as blocked: the collector may be done, and come again.
 struct LinesUpLate;
 
 impl Steps for LinesUpLate {
     fn block_for_stop(gate: &Gate, me: &MutatorState) {
-        // Moved: under the lock, after lining up.
+        // Moved: under the lock, after it is counted.
         me.word.store(PARKED, Ordering::Release);
         gate.wake();
         gate.block_for_stop(me, || ());
@@ -780,11 +780,10 @@ fn loom_mutant_overtakes() {
     caught("GA5: a mutator overtakes", a_collector_is_not_overtaken::<Overtakes>);
 }
 
-// ---- who waits for a stop -------------------------------------------------------
+// ---- waiting for a stop ---------------------------------------------------------
 
-/// Near a limit a mutator that finds somebody else collecting does not go on before the
-/// world is to stop, and then is let go: here, the collector waits for that with the world
-/// stopped.
+/// Near a limit a mutator that finds another thread collecting does not go on before the world is
+/// to stop, and then does: here, the collector waits for that with the world stopped.
 fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
@@ -800,7 +799,8 @@ fn who_waits_for_a_stop_is_let_go_by_it<S: Steps>() {
     });
 }
 
-/// Who waits for the stop of somebody who release the collector lock without one gets it.
+/// A mutator waits for the stop of a collector that releases the collector lock without one: it
+/// gets the lock.
 fn who_waits_for_a_stop_is_let_go_without_one<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
@@ -811,8 +811,8 @@ fn who_waits_for_a_stop_is_let_go_without_one<S: Steps>() {
     });
 }
 
-/// Who sleeps when the world is told to stop is let go, even if it wakes up when the stop is
-/// over and the same collector still has the collector lock.
+/// A mutator that sleeps when the world is told to stop goes on, even if it wakes up when the stop
+/// is over and the same collector still has the collector lock.
 fn who_slept_through_a_stop_is_let_go<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
@@ -830,7 +830,8 @@ fn who_slept_through_a_stop_is_let_go<S: Steps>() {
     });
 }
 
-/// Who has asked, and waits for a stop, is not let go by one that is no collection's (GA6).
+/// A mutator that has requested a collection, and waits for a stop, does not go on for a stop that
+/// is not for a collection (GA6).
 fn a_stop_that_answers_nobody_lets_nobody_go<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new(0);
@@ -863,7 +864,7 @@ fn loom_who_waits_for_a_stop_is_let_go_without_one() {
     who_waits_for_a_stop_is_let_go_without_one::<Sound>();
 }
 
-/// Stops the world without a word to those who wait for that.
+/// Stops the world without notifying the threads that wait for that.
 struct StopsSilently;
 
 impl Steps for StopsSilently {
@@ -928,7 +929,7 @@ fn loom_mutant_counts_no_stops() {
     caught(DEADLOCK, who_slept_through_a_stop_is_let_go::<CountsNoStops>);
 }
 
-/// Is let go by any stop.
+/// Goes on after any stop.
 struct ForgetsItsRequest;
 
 impl Steps for ForgetsItsRequest {

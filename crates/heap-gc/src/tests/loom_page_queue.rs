@@ -4,9 +4,9 @@
 //! A page is a flag and mark bytes. Workers do what `mark::worker` does with
 //! them: turn a white byte grey, then ask the flag; or clear the flag, then trace
 //! the grey bytes. The list of queued pages is a counter. Loom knows no vector
-//! loads; a scan reads the bytes one by one, as the portable kernel does. Where the
-//! first object holds a handle to the second, who traces the first marks the second
-//! as a neighbour, without the flag.
+//! loads; a scan reads the bytes one by one, as the portable kernel does. Where the first object
+//! holds a handle to the second, a worker that traces the first marks the second as a neighbour,
+//! without the flag.
 //!
 //! A [`Steps`] is the protocol as the workers use it. A mutant is a `Steps` with
 //! another [`MarkMode`] or another order.
@@ -187,8 +187,7 @@ fn marks_of_one_object_may_race<S: Steps>() {
     });
 }
 
-/// Two workers that mark and scan in turn: the page comes back while it is being
-/// scanned.
+/// Two workers that alternately mark and scan: the page comes back while it is being scanned.
 fn a_page_comes_back_while_it_is_scanned<S: Steps>() {
     check_bounded(4, || {
         let page = Page::<S>::new();
@@ -296,7 +295,7 @@ fn loom_mutant_clears_late() {
     a_fresh_mark_is_scanned_or_queued::<ClearsLate>();
 }
 
-/// A neighbour turns black whatever it was.
+/// A neighbour turns black whatever its state was.
 struct NeighboursBlind;
 
 impl Steps for NeighboursBlind {

@@ -2,8 +2,8 @@
 //! broken.
 //!
 //! A job writes to something of the caller's. Once `run` has returned the caller
-//! writes to it again: loom reports the two writes if somebody still does the job, or
-//! begins to (PO1). Who waits forever is reported as a deadlock.
+//! writes to it again: loom reports the two writes if another thread still does the job, or begins
+//! to (PO1). A thread that waits without end is reported as a deadlock.
 //!
 //! A [`Steps`] is the pool as its users see it. A mutant is a `Steps` in which one
 //! line is missing.
@@ -19,7 +19,7 @@ use super::{Job, MarkPool, PoolState, State, WhileBlocked, helper, or_abort};
 use crate::tests::model::{UNORDERED, caught, check, check_bounded};
 use crate::tests::witness::Witness;
 
-/// What loom says when everybody waits.
+/// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";
 
 /// The steps of the protocol. What is not overridden is the real thing.
@@ -38,7 +38,7 @@ trait Steps: 'static {
         helper(shared);
     }
 
-    /// What a mutator does that waits: it looks once and goes to sleep.
+    /// What a waiting mutator does: it looks once and goes to sleep.
     fn help(pool: &MarkPool) {
         let watch = pool.watch();
         watch.poll();
@@ -80,7 +80,7 @@ fn nobody_works_when_run_has_returned<S: Steps>(worker_slots: usize) {
     mutator.join().unwrap();
 }
 
-/// Two mark phases in a row: a helper that comes late for the first is none of it.
+/// Two mark phases in a row: a helper that comes late for the first takes no part in it.
 fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     let pool = MarkPool::new(1);
     let helper = spawn_helper::<S>(&pool);
@@ -96,7 +96,7 @@ fn a_late_helper_takes_part_in_the_next<S: Steps>() {
     helper.join().unwrap();
 }
 
-/// A mark phase that is not over before somebody has taken a worker slot.
+/// A mark phase that is not over before another thread has taken a worker slot.
 fn run_until_a_seat_is_taken<S: Steps>(pool: &MarkPool) {
     let (taken, changed) = (Mutex::new(false), Condvar::new());
     let job = |_: usize| {
@@ -230,7 +230,7 @@ fn loom_mutant_sits_uncounted() {
     caught(UNORDERED, || check(|| nobody_works_when_run_has_returned::<SitsUncounted>(1)));
 }
 
-/// Finishes without a word to who waits.
+/// Finishes without notifying the thread that waits.
 struct FinishesSilently;
 
 impl Steps for FinishesSilently {
@@ -259,7 +259,7 @@ impl Steps for CeasesBlindly {
         let watch = ManuallyDrop::new(pool.watch());
         watch.poll();
         pool.shared.state.lock().watching -= 1;
-        // Removed: sit(), and the work.
+        // Removed: the claim of a worker slot, and the work.
     }
 }
 
@@ -268,7 +268,7 @@ fn loom_mutant_ceases_blindly() {
     caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesBlindly>));
 }
 
-/// A mutator that ceases to watch is counted on ever after.
+/// A mutator that ceases to watch is still counted on.
 struct CeasesUncounted;
 
 impl Steps for CeasesUncounted {
@@ -285,7 +285,7 @@ fn loom_mutant_ceases_uncounted() {
     caught(DEADLOCK, || check_bounded(3, a_seat_is_seen::<CeasesUncounted>));
 }
 
-/// Wakes nobody.
+/// Wakes no helper.
 struct OffersSilently;
 
 impl Steps for OffersSilently {

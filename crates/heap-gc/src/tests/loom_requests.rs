@@ -12,7 +12,7 @@ use super::{GC_REQUESTED, Requests};
 use crate::gate::{CollectorLock, Gate, MutatorState, Stopping};
 use crate::tests::model::{caught, check, check_bounded};
 
-/// What loom says when everybody waits.
+/// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";
 
 /// The steps of the protocol. What is not overridden is the real thing.
@@ -39,9 +39,8 @@ struct Sound;
 
 impl Steps for Sound {}
 
-/// Somebody who is no mutator drops a root and asks for a collection, while one is
-/// under way that was asked for before: that one sees the root gone, or the request
-/// stays (GA6).
+/// A thread that is no mutator drops a root and requests a collection, while one is under way that
+/// was requested before: that one sees the root gone, or the request stays (GA6).
 fn a_request_is_answered_by_a_later_look<S: Steps>() {
     check(|| {
         let gate = Arc::new(Gate::default());
@@ -81,7 +80,7 @@ fn loom_mutant_asks_once() {
     caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AsksOnce>);
 }
 
-/// Asks without publishing what it did before.
+/// Makes a request without publishing what it did before.
 struct AsksRelaxed;
 
 impl Steps for AsksRelaxed {
@@ -128,13 +127,13 @@ fn loom_mutant_answers_late() {
     caught("GA6: a request is lost", a_request_is_answered_by_a_later_look::<AnswersLate>);
 }
 
-/// A mutator that asks for a collection and comes to a safepoint finds something to do
-/// there, also if its request is withdrawn meanwhile.
+/// A mutator that requests a collection and comes to a safepoint finds something to do there, also
+/// if its request is withdrawn in between.
 fn a_request_is_not_passed_by<S: Steps>() {
     check(|| {
         let gate = Arc::new(Gate::default());
         let me = Arc::new(MutatorState::default());
-        // Somebody has asked before.
+        // Another thread has made a request before.
         Requests::of(&gate).request_gc();
         let asker = {
             let (gate, me) = (Arc::clone(&gate), Arc::clone(&me));
@@ -174,8 +173,8 @@ fn loom_mutant_withdraws_early() {
     caught("GA6: passed by", a_request_is_not_passed_by::<WithdrawsEarly>);
 }
 
-/// Who waits while somebody else collects, because of a request, is woken when it is
-/// withdrawn (GA4).
+/// A mutator that waits while another thread collects, because of a request, is woken when the
+/// request is withdrawn (GA4).
 fn a_withdrawn_request_is_waited_for_no_longer<S: Steps>() {
     check_bounded(3, || {
         let gate = Arc::new(Gate::default());
@@ -200,7 +199,7 @@ fn loom_a_withdrawn_request_is_waited_for_no_longer() {
     a_withdrawn_request_is_waited_for_no_longer::<Sound>();
 }
 
-/// Withdraws requests and tells nobody.
+/// Withdraws requests without notifying waiters.
 struct WithdrawsSilently;
 
 impl Steps for WithdrawsSilently {

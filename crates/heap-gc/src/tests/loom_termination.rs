@@ -1,7 +1,7 @@
 //! The end of marking under the model checker, whole and with one part broken.
 //!
 //! Work is a chain or a tree of items. Each worker owns places for items; only
-//! the owner puts items there, anybody takes them. Nothing but an item's own
+//! the owner puts items there, any worker takes them. Nothing but an item's own
 //! hand-over orders the workers, so that a worker that is told `Over` can only
 //! know what the others did from the protocol itself.
 //!
@@ -43,7 +43,7 @@ trait Steps: 'static {
     /// Whether idle workers see that the slice has ended.
     const SEES_THE_END: bool = true;
 
-    /// What a worker does that leaves its work to the next slice.
+    /// What a worker that leaves its work to the next slice does.
     fn leave(_: &Termination) {}
 }
 
@@ -60,7 +60,7 @@ struct World<S> {
     places: Vec<Vec<AtomicUsize>>,
     /// For each item the items that doing it brings up.
     children: &'static [&'static [usize]],
-    /// Touched by whoever does the item.
+    /// Touched by the worker that does the item.
     done: Vec<Witness>,
     /// Whether the slice has ended, and the items that were left then.
     ended: AtomicBool,
@@ -130,8 +130,8 @@ impl<S: Steps> World<S> {
         }
     }
 
-    /// Works until it is over, or until the slice ends, which it does when somebody has
-    /// done an item.
+    /// Works until it is over, or until the slice ends, which it does when a worker has done an
+    /// item.
     fn work_in_a_slice(&self, me: usize) {
         if me != 0 && !S::join(&self.termination) {
             return;
@@ -157,7 +157,7 @@ impl<S: Steps> World<S> {
         }
     }
 
-    /// Everybody works until it is over; each sees all work done, and returns.
+    /// All workers work until it is over; each sees all work done, and returns.
     fn run(self: Arc<Self>) {
         let mark_threads: Vec<_> = (1..self.places.len())
             .map(|me| {
@@ -206,8 +206,8 @@ fn late_workers_are_waited_for_or_told<S: Steps>() {
     });
 }
 
-/// Two workers on a fork, for the length of a slice: each returns, nobody takes marking for
-/// finished, and what was not done is left.
+/// Two workers on a fork, for the length of a slice: each returns, none takes marking for finished,
+/// and what was not done is left.
 fn a_slice_leaves_what_it_does_not_do<S: Steps>() {
     check_bounded(4, || {
         let world = World::<S>::new(2, 2, &[&[1, 2], &[], &[]]);
@@ -381,7 +381,7 @@ fn loom_mutant_joins_blindly() {
     caught("after it was over", late_workers_are_waited_for_or_told::<JoinsBlindly>);
 }
 
-/// Waits, idle, for one who has left.
+/// Waits, idle, for a worker that has left.
 struct WaitsForTheLeft;
 
 impl Steps for WaitsForTheLeft {

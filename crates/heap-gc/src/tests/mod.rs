@@ -1,7 +1,7 @@
 //! Models of this crate's protocols.
 //!
-//! Those whose mutants take a protocol's private parts out are mounted in the
-//! protocol's own module; their files stand here beside the others.
+//! Models whose mutants remove a protocol's private parts are mounted in the protocol's own module;
+//! their files stand here beside the others.
 
 #[cfg(heap_loom)]
 mod loom_credit;

@@ -47,7 +47,7 @@ fn broken<R>(invariant: &str, damage: impl FnOnce(&mut Sample) -> R) {
 
 #[test]
 fn a_root_that_leads_to_no_object_is_seen() {
-    // SAFETY: breaks the contract on purpose; nobody collects.
+    // SAFETY: breaks the contract on purpose; no thread collects.
     let root = |s: &Sample, object| unsafe { s.mutator.root(object) };
     broken("V1", |s| root(s, s.dead));
     // Into the middle of an object, and to where no heap is.
@@ -62,7 +62,7 @@ fn a_root_that_leads_to_no_object_is_seen() {
 fn a_weak_entry_of_a_dead_object_is_seen() {
     broken("I1", |s| {
         let mut table = s.shared.weak_table();
-        // SAFETY: breaks the contract on purpose; nobody collects.
+        // SAFETY: breaks the contract on purpose; no thread collects.
         unsafe { s.mutator.insert_weak(&mut table, 7, s.dead) };
         table
     });
