@@ -386,6 +386,8 @@ pub struct Thread<'gc> {
     death: GcCell<Option<Value<'gc>>>,
     /// Number of slots in use while the thread is folded, 0 while it is not.
     folded: Cell<u32>,
+    /// No slot of the short stack from here on holds anything.
+    short_end: Cell<u32>,
     /// The next one of the [`UnfoldedThreads`].
     next_unfolded: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
     is_listed: Cell<bool>,
@@ -438,6 +440,7 @@ impl<'gc> Thread<'gc> {
             resumer: GcCell::new(None),
             death: GcCell::new(None),
             folded: Cell::new(folded),
+            short_end: Cell::new(folded),
             next_unfolded: GcCell::new(None),
             is_listed: Cell::new(false),
             depth: Cell::new(0),
@@ -473,6 +476,10 @@ impl<'gc> Thread<'gc> {
         for (from, to) in from[..used].iter().zip(&to[..used]) {
             to.set(from.get());
         }
+        let end = self.short_end.replace(used as u32) as usize;
+        for slot in to.get(used..end).unwrap_or_default() {
+            slot.set(Value::Nil);
+        }
         self.folded.set(used as u32);
         self.stack.set(ctx.cx, short);
         ctx.state.spare_stacks.put(ctx.cx, stack);
@@ -489,6 +496,7 @@ impl<'gc> Thread<'gc> {
             return None;
         }
         let made = new_stack(ctx.cx, used.next_multiple_of(FOLD_UNIT), |_| Value::Nil).ok()?;
+        self.short_end.set(0);
         self.short_stack.set(ctx.cx, made);
         Some(made)
     }

@@ -407,12 +407,12 @@ fn coroutines_give_back_what_deep_calls_took() {
     let source = r#"
         local list = {}
         for i = 1, 500 do list[i] = false end
-        local function per_coroutine(body)
+        local function per_coroutine(body, resumes)
           collectgarbage()
           local before = collectgarbage("count")
           for i = 1, #list do
             list[i] = coroutine.create(body)
-            coroutine.resume(list[i])
+            for _ = 1, resumes or 1 do coroutine.resume(list[i]) end
           end
           collectgarbage()
           local taken = (collectgarbage("count") - before) * 1024 / #list
@@ -429,8 +429,8 @@ fn coroutines_give_back_what_deep_calls_took() {
           for i = 1, 1000 do t[i] = i end
           return #t
         end
-        local function check(what, limit, body)
-          local taken = per_coroutine(body)
+        local function check(what, limit, body, resumes)
+          local taken = per_coroutine(body, resumes)
           assert(taken <= limit, what .. ": " .. taken .. " bytes each")
         end
         check("failed", 700, function() error("x", 0) end)
@@ -441,6 +441,13 @@ fn coroutines_give_back_what_deep_calls_took() {
           function() deep(40, function() garbage() coroutine.yield() end) end)
         check("waits in the depth, was deeper", 17000,
           function() deep(40, function() deep(3000, garbage) coroutine.yield() end) end)
+        check("waits with less than before", 1000, function()
+          do
+            local a, b, c, d, e, f = 1, 2, 3, 4, 5, ("x"):rep(9000)
+            coroutine.yield()
+          end
+          coroutine.yield()
+        end, 2)
         check("ended", 700, function() deep(300, garbage) end)
         print("done")
     "#;

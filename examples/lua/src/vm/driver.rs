@@ -80,8 +80,8 @@ impl Runner<'_> {
 
     fn trim(&self) {
         let ctx = self.ctx();
-        ctx.state.spare_stacks.clear(ctx.cx);
         ctx.state.unfolded_threads.trim(ctx);
+        ctx.state.spare_stacks.clear(ctx.cx);
         let mut next = Some(ctx.state.thread.get());
         while let Some(thread) = next {
             thread.trim(ctx, free_slot(thread));
