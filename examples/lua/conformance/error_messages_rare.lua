@@ -21,3 +21,8 @@ print()
 try(function() return setmetatable({}, { __index = function(t, k) return k.x.y end }).name end)
 try(function() return setmetatable({}, { __add = function(a, b) return a.x.y end }) + 1 end)
 try(function() for x in function() return nil + 1 end do end end)
+for _, index in ipairs { "0", "1", "255", "256", "-1", "1.0", "1.5", "70000", "1 << 40", "true" } do
+  for _, use in ipairs { "return t[%s] + 1", "return t[%s] & 1", "t[%s]()", "t[%s].x = 1" } do
+    try(load("local t = {} " .. use:format(index), "=chunk"))
+  end
+end

@@ -73,7 +73,9 @@ pub fn describe_register(proto: &ProtoData, pc: usize, register: u8) -> Option<N
             };
             Some((NameKind::Field, name))
         }
-        Op::GetInt { .. } => Some((NameKind::Field, "integer index".to_owned())),
+        // Real Lua keeps in its instruction only indices of one byte, and cannot name others.
+        Op::GetInt { index: 0..=255, .. } => Some((NameKind::Field, "integer index".to_owned())),
+        Op::GetInt { .. } => Some((NameKind::Field, "?".to_owned())),
         Op::LoadK { k, .. } => Some((NameKind::Constant, string_constant(proto, k)?)),
         Op::SelfField { dst, key, .. } if dst == register => {
             Some((NameKind::Method, string_constant(proto, key)?))
