@@ -29,7 +29,7 @@ use crate::trace::{Trace, Tracer};
 /// can reach it. [`AtomicGcCell`] is for objects that several mutators share.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, GcCell, Trace};
+/// use heap_api::{Config, Gc, GcCell, Heap, Trace};
 ///
 /// #[derive(Trace)]
 /// struct Cons<'gc> {
@@ -238,7 +238,7 @@ unsafe impl<T: ?Sized + Payload + Share> Share for AtomicGcCell<'_, T> {}
 /// borrowed mutably, so the value may then be changed in any way.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, GcRefCell};
+/// use heap_api::{Config, Gc, GcRefCell, Heap};
 ///
 /// let heap = Heap::new(Config::new());
 /// let cx = heap.enter();
@@ -291,7 +291,7 @@ impl<T: Copy + Trace> HeaderSlice<BarrierStamp, GcCell<T>> {
     /// safepoint can come while it is in use.
     ///
     /// ```
-    /// use heap_api::{Config, Heap, GcCell, BarrierStamp};
+    /// use heap_api::{BarrierStamp, Config, GcCell, Heap};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();

@@ -7,7 +7,7 @@
 //! survive a safepoint.
 //!
 //! ```
-//! use heap_api::{Config, Cx, Gc, Heap, Root, GcCell, Trace};
+//! use heap_api::{Config, Cx, Gc, GcCell, Heap, Root, Trace};
 //!
 //! #[derive(Trace)]
 //! struct Node<'gc> {

@@ -257,7 +257,7 @@ unsafe impl Payload for str {
 /// [`Cx::alloc_header_slice_copy`]: crate::Cx::alloc_header_slice_copy
 ///
 /// ```
-/// use heap_api::{Config, Heap, HeaderSlice};
+/// use heap_api::{Config, HeaderSlice, Heap};
 ///
 /// let heap = Heap::new(Config::new());
 /// let cx = heap.enter();

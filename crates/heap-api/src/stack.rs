@@ -120,7 +120,7 @@ impl Cx {
 /// alive what its values lead to, from the bottom up to its height.
 ///
 /// ```
-/// use heap_api::{Config, Gc, Heap, GcStack, Trace};
+/// use heap_api::{Config, Gc, GcStack, Heap, Trace};
 ///
 /// #[derive(Clone, Copy, Trace)]
 /// enum Value<'gc> {
@@ -442,7 +442,7 @@ impl<T: Copy + Trace> GcStack<T> {
     /// so no safepoint can come.
     ///
     /// ```
-    /// use heap_api::{Config, Heap, GcStack};
+    /// use heap_api::{Config, GcStack, Heap};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();

@@ -79,7 +79,7 @@ impl Cx {
     /// touched.
     ///
     /// ```
-    /// use heap_api::{Config, Gc, Heap, GcCell};
+    /// use heap_api::{Config, Gc, GcCell, Heap};
     ///
     /// let heap = Heap::new(Config::new());
     /// let cx = heap.enter();
