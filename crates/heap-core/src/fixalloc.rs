@@ -28,6 +28,24 @@ pub fn try_box<T>(value: T) -> Option<Box<T>> {
 /// Records per chunk.
 const CHUNK: usize = 64;
 
+/// A chunk that is being filled. Given back, with the records that were made, if making the next
+/// one unwinds.
+struct Filling<T> {
+    chunk: NonNull<T>,
+    made: usize,
+}
+
+impl<T> Drop for Filling<T> {
+    fn drop(&mut self) {
+        // SAFETY: the first `made` records are initialised, nobody else has their addresses, and
+        // the chunk was allocated with this layout.
+        unsafe {
+            core::ptr::slice_from_raw_parts_mut(self.chunk.as_ptr(), self.made).drop_in_place();
+            std::alloc::dealloc(self.chunk.as_ptr().cast(), FixAlloc::<T>::layout());
+        }
+    }
+}
+
 /// An allocator of `T` records. Externally locked (`&mut self`).
 #[derive(Debug)]
 pub struct FixAlloc<T> {
@@ -61,13 +79,14 @@ impl<T> FixAlloc<T> {
         const { assert!(size_of::<T>() > 0, "records have fields") };
         // SAFETY: the layout is not empty, just seen.
         let chunk = NonNull::new(unsafe { std::alloc::alloc(Self::layout()) })?.cast::<T>();
-        for i in 0..CHUNK {
-            // SAFETY: `i` is within the chunk just allocated, which is ours and not yet
-            // initialised.
-            unsafe { chunk.add(i).write(fresh()) };
+        let mut filling = Filling { chunk, made: 0 };
+        while filling.made < CHUNK {
+            // SAFETY: the place is within the chunk just allocated, which is ours and not yet
+            // initialised there.
+            unsafe { chunk.add(filling.made).write(fresh()) };
+            filling.made += 1;
         }
-        // Not before: if `fresh` unwinds, the chunk is leaked, and records that were not made
-        // are not dropped.
+        core::mem::forget(filling);
         self.chunks.push(chunk);
         // SAFETY: as above.
         self.free.extend((0..CHUNK).rev().map(|i| unsafe { chunk.add(i) }));
@@ -140,6 +159,6 @@ mod tests {
         assert!(unwound.is_err() && records.all().next().is_none());
         assert!(records.alloc(|| Record(&dropped)).is_some());
         drop(records);
-        assert_eq!(dropped.get(), CHUNK);
+        assert_eq!(dropped.get(), 3 + CHUNK, "those that were made, of both chunks");
     }
 }
