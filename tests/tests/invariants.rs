@@ -123,7 +123,7 @@ fn code() -> Vec<(PathBuf, String)> {
     out
 }
 
-/// An id leads to one place, and somebody goes there.
+/// An id leads to one place, and other places lead there.
 #[test]
 fn every_id_is_defined_once_and_cited() {
     let code = code();

@@ -1,8 +1,8 @@
 //! Several threads on one heap: a stack that all of them push to and pop from without a lock.
 //!
 //! In a language without a collector such a stack has two problems: when may a popped node be
-//! freed, and what if it comes back at the same address (the ABA problem)? Here a node that
-//! somebody holds a handle to is alive, and so is its address.
+//! freed, and what if it comes back at the same address (the ABA problem)? Here a node that a
+//! thread holds a handle to is alive, and so is its address.
 //!
 //! ```sh
 //! cargo run -p heap-api --example threads
