@@ -145,11 +145,12 @@ atomics!(
 );
 
 macro_rules! containers {
-    ($($(#[$why:meta])* $name:ident),*) => {$(
-        // SAFETY: reports what its elements report; its own drop glue only
-        // frees memory and drops the elements, which are `Trace` themselves.
-        unsafe impl<T: Trace> Trace for $name<T> {
-            type At<'a> = $name<T::At<'a>>;
+    ($($name:ident<T $(, $hasher:ident)?>),*) => {$(
+        // SAFETY: reports what its elements report, none of which is changed or compared for
+        // that; its own drop glue only frees memory and drops the elements, which are `Trace`
+        // themselves. A hasher is plain data.
+        unsafe impl<T: Trace $(, $hasher: Send + 'static)?> Trace for $name<T $(, $hasher)?> {
+            type At<'a> = $name<T::At<'a> $(, $hasher)?>;
             const NEEDS_TRACE: bool = T::NEEDS_TRACE;
             #[inline]
             fn trace(&self, tracer: &mut Tracer) {
@@ -162,7 +163,15 @@ macro_rules! containers {
         }
     )*};
 }
-containers!(Option, Vec, VecDeque, LinkedList, BinaryHeap, BTreeSet);
+containers!(
+    Option<T>,
+    Vec<T>,
+    VecDeque<T>,
+    LinkedList<T>,
+    BinaryHeap<T>,
+    BTreeSet<T>,
+    HashSet<T, S>
+);
 
 macro_rules! maps {
     ($($name:ident<K, V $(, $hasher:ident)?>),*) => {$(
@@ -186,20 +195,6 @@ macro_rules! maps {
     )*};
 }
 maps!(HashMap<K, V, S>, BTreeMap<K, V>);
-
-// SAFETY: as a map without values.
-unsafe impl<T: Trace, S: Send + 'static> Trace for HashSet<T, S> {
-    type At<'a> = HashSet<T::At<'a>, S>;
-    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
-    #[inline]
-    fn trace(&self, tracer: &mut Tracer) {
-        if T::NEEDS_TRACE {
-            for value in self {
-                value.trace(tracer);
-            }
-        }
-    }
-}
 
 // SAFETY: as its content; the box's drop glue drops the content and frees.
 unsafe impl<T: Trace> Trace for Box<T> {
