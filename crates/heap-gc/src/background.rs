@@ -8,7 +8,6 @@
 //! * BG2: in a child of `fork` there is no sweeper (FK2), and what it shares with the heap is
 //!   not touched: it may be locked by the thread that is not there.
 
-use std::cell::Cell;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
@@ -36,12 +35,6 @@ struct State {
 struct Signal {
     state: Mutex<State>,
     changed: Condvar,
-}
-
-thread_local! {
-    /// Of the sweeper that this thread is, if it is one. (In a destructor of a thread-local there
-    /// may be no `thread::current()` any more.)
-    static OWN_SIGNAL: Cell<*const Signal> = const { Cell::new(std::ptr::null()) };
 }
 
 /// The sweeper thread of one heap.
@@ -89,8 +82,7 @@ impl BackgroundSweeper {
 }
 
 fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
-    OWN_SIGNAL.set(signal);
-    fork::begin_sweeper();
+    batches.begin_sweeper();
     loop {
         {
             let mut state = signal.state.lock();
@@ -136,7 +128,7 @@ impl Drop for BackgroundSweeper {
         self.signal.changed.notify_all();
         // The sweeper itself may be the one that drops the heap; it cannot wait for itself.
         if let Some(thread) = thread
-            && OWN_SIGNAL.get() != Arc::as_ptr(&self.signal)
+            && !self.batches.is_own()
         {
             let _ = thread.join();
         }

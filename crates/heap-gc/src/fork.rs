@@ -15,7 +15,16 @@
 //!
 //! Model: `tests/loom_fork.rs`.
 
+use std::cell::Cell;
+use std::ptr;
+
 use heap_sync::atomic::{AtomicBool, Ordering};
+
+thread_local! {
+    /// Of the sweeper that this thread is, if it is one. (In a destructor of a thread-local there
+    /// may be no `thread::current()` any more.)
+    static OWN_BATCHES: Cell<*const Batches> = const { Cell::new(ptr::null()) };
+}
 
 /// Whether the sweeper of a heap is in a batch, or a fork holds it off.
 #[derive(Debug, Default)]
@@ -27,6 +36,16 @@ pub(crate) struct Batches(AtomicBool);
 pub(crate) struct Batch<'b>(&'b Batches);
 
 impl Batches {
+    /// Says that the calling thread is the sweeper of this heap, until it ends.
+    pub(crate) fn begin_sweeper(&self) {
+        OWN_BATCHES.set(self);
+    }
+
+    /// Whether the calling thread is the sweeper of this heap.
+    pub(crate) fn is_own(&self) -> bool {
+        ptr::eq(OWN_BATCHES.get(), self)
+    }
+
     /// Begins a batch, unless the process forks. For the one sweeper of the heap.
     pub(crate) fn begin(&self) -> Option<Batch<'_>> {
         // ORDERING: Acquire pairs with the Release of `resume`; and with that of the batch
@@ -59,7 +78,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-pub(crate) use system::{Process, begin_sweeper, watch};
+pub(crate) use system::{Process, watch};
 
 #[cfg(all(unix, not(heap_loom)))]
 mod system {
@@ -70,7 +89,7 @@ mod system {
 
     use heap_core::sweep::is_in_destructor;
 
-    use super::Batches;
+    use super::{Batches, OWN_BATCHES};
 
     /// Grows with each fork between the first process that started a thread of a heap and this one.
     static FORKS: AtomicUsize = AtomicUsize::new(0);
@@ -83,8 +102,6 @@ mod system {
     thread_local! {
         /// What this thread holds off while it forks.
         static HELD: Cell<Option<Held>> = const { Cell::new(None) };
-        /// Whether this thread is a sweeper.
-        static SWEEPS: Cell<bool> = const { Cell::new(false) };
     }
 
     struct Held {
@@ -137,11 +154,6 @@ mod system {
         is_seen
     }
 
-    /// Says that the calling thread is a sweeper.
-    pub(crate) fn begin_sweeper() {
-        SWEEPS.set(true);
-    }
-
     pub(super) fn is_forking() -> bool {
         FORKING.load(Ordering::Relaxed)
     }
@@ -151,7 +163,7 @@ mod system {
     }
 
     extern "C" fn before() {
-        if is_in_destructor() || SWEEPS.get() {
+        if is_in_destructor() || !OWN_BATCHES.get().is_null() {
             // A destructor forks, or a signal handler, perhaps in a batch: it cannot wait for
             // itself.
             return;
@@ -209,8 +221,6 @@ mod system {
     pub(crate) fn watch(_sweeper: Option<&Arc<Batches>>) -> bool {
         true
     }
-
-    pub(crate) fn begin_sweeper() {}
 
     pub(super) fn is_forking() -> bool {
         false
