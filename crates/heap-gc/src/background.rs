@@ -15,7 +15,7 @@ use heap_sync::lock::{Condvar, Mutex};
 
 use crate::fork::{self, Batches, Process};
 
-/// Spans swept between two looks at the clock. (Go: 10.)
+/// Spans swept in a batch: between two upgrades of the heap. (Go: 10.)
 const BATCH: usize = 10;
 
 /// What the sweeper sweeps.

@@ -13,6 +13,11 @@
 //!   that it was made in.
 //! * FK3: a handler that is called twice for a fork only counts the second call.
 //!
+//! A fork that began before the handlers were registered is not seen: where another thread makes
+//! the first heap of the process at that time, a child may find locks taken (`HEAPS`,
+//! crossbeam-epoch's first use, the standard library's when a thread starts). `docs/embedding.md`
+//! asks the program not to.
+//!
 //! Model: `tests/loom_fork.rs`.
 
 use std::cell::Cell;
