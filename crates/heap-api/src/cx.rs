@@ -21,16 +21,10 @@
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
 
-use heap_core::alloc_class::{self, Slot as SlotClass};
-use heap_gc::{Mutator, OutOfMemory, ThreadExitGuard};
+use heap_gc::{Mutator, ThreadExitGuard, VerifyError};
 
-use crate::error::AllocError;
-use crate::gc::Gc;
 use crate::heap::Heap;
-use crate::payload::{HeaderSlice, HeaderSliceLayout, Payload, tiny_layout};
-use crate::root::{Root, Scope};
 use crate::trace::Trace;
 
 thread_local! {
@@ -94,317 +88,6 @@ impl Cx {
     #[must_use]
     pub fn heap(&self) -> Heap {
         Heap::from_shared(self.mutator.shared().clone())
-    }
-
-    // ---- allocation -----------------------------------------------------
-
-    /// Allocates a value. Never collects, so existing handles stay valid.
-    ///
-    /// # Panics
-    ///
-    /// If the heap's limit or the system refuses the memory: use [`Cx::try_alloc`] to handle
-    /// that. May also panic if a destructor of a heap object calls it, with a context that it
-    /// found in a thread-local.
-    #[inline(always)]
-    #[track_caller]
-    pub fn alloc<'gc, T: Trace<At<'gc> = T>>(&'gc self, value: T) -> Gc<'gc, T> {
-        match self.try_alloc(value) {
-            Ok(gc) => gc,
-            Err(error) => out_of_memory(error.reason),
-        }
-    }
-
-    /// Allocates a value, or gives it back.
-    ///
-    /// # Errors
-    ///
-    /// [`AllocError`] with the value when the heap's limit or the system
-    /// refuses the memory. The refusal requests a collection, so the allocation may succeed
-    /// after the next safepoint.
-    ///
-    /// # Panics
-    ///
-    /// May panic if a destructor of a heap object calls it, with a context that it found in a
-    /// thread-local.
-    #[inline(always)]
-    pub fn try_alloc<'gc, T: Trace<At<'gc> = T>>(
-        &'gc self,
-        value: T,
-    ) -> Result<Gc<'gc, T>, AllocError<T>> {
-        // SAFETY: written to below.
-        match unsafe { self.sized_slot::<T>() } {
-            Ok(object) => {
-                // SAFETY: a fresh slot of at least this size and alignment, to which there
-                // is no other pointer; it becomes a live `T` here.
-                unsafe {
-                    object.cast::<T>().write(value);
-                    Ok(Gc::from_object(object))
-                }
-            }
-            Err(reason) => Err(AllocError { value, reason }),
-        }
-    }
-
-    /// Memory for a `T`; the compiler decides between the cases.
-    ///
-    /// # Safety
-    ///
-    /// The caller writes a `T` there before it calls any other function.
-    #[inline(always)]
-    pub(crate) unsafe fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
-        const {
-            assert!(
-                align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
-                "the heap aligns objects to 8 KiB at most"
-            );
-        }
-        if let Some(layout) = const { tiny_layout::<T>() } {
-            return self.mutator.alloc_tiny(layout);
-        }
-        let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
-        let kind = const { <T as Payload>::KIND };
-        // SAFETY: the class is that of a `T`, whose kind this is, and the caller writes one
-        // before there can be a safepoint.
-        unsafe {
-            match slot {
-                SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
-                SlotClass::Large => self.mutator.alloc_large(kind, size_of::<T>()),
-            }
-        }
-    }
-
-    /// Allocates a copy of `text`.
-    ///
-    /// # Panics
-    ///
-    /// As [`Cx::alloc`].
-    #[track_caller]
-    pub fn alloc_str<'gc>(&'gc self, text: &str) -> Gc<'gc, str> {
-        or_panic(self.try_alloc_str(text))
-    }
-
-    /// Allocates a copy of `text`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cx::try_alloc`].
-    pub fn try_alloc_str<'gc>(&'gc self, text: &str) -> Result<Gc<'gc, str>, AllocError> {
-        let bytes = self.try_alloc_header_slice_copy::<(), u8>((), text.as_bytes())?;
-        // SAFETY: `str` has the layout of `[u8]`, and the bytes are UTF-8.
-        Ok(unsafe { Gc::from_object(bytes.object()) })
-    }
-
-    /// Allocates a copy of a slice of plain values.
-    ///
-    /// # Panics
-    ///
-    /// As [`Cx::alloc`].
-    #[track_caller]
-    pub fn alloc_slice_copy<'gc, T: Trace<At<'gc> = T> + Copy>(
-        &'gc self,
-        values: &[T],
-    ) -> Gc<'gc, [T]> {
-        or_panic(self.try_alloc_slice_copy(values))
-    }
-
-    /// Allocates a copy of a slice of plain values.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cx::try_alloc`].
-    pub fn try_alloc_slice_copy<'gc, T: Trace<At<'gc> = T> + Copy>(
-        &'gc self,
-        values: &[T],
-    ) -> Result<Gc<'gc, [T]>, AllocError> {
-        let header_slice = self.try_alloc_header_slice_copy::<(), T>((), values)?;
-        // SAFETY: `[T]` and `HeaderSlice<(), T>` have the same heap layout.
-        Ok(unsafe { Gc::from_object(header_slice.object()) })
-    }
-
-    /// Allocates a slice of `len` values made by `make`, in order.
-    ///
-    /// # Panics
-    ///
-    /// As [`Cx::alloc`]; and if `make` panics.
-    #[track_caller]
-    pub fn alloc_slice_fn<'gc, T: Trace<At<'gc> = T>>(
-        &'gc self,
-        len: usize,
-        make: impl FnMut(usize) -> T,
-    ) -> Gc<'gc, [T]> {
-        or_panic(self.try_alloc_slice_fn(len, make))
-    }
-
-    /// Allocates a slice of `len` values made by `make`, in order. `make` is not
-    /// called if there is no memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cx::try_alloc`].
-    ///
-    /// # Panics
-    ///
-    /// If `make` panics; the elements that it had made are dropped when the slot is swept.
-    #[inline]
-    pub fn try_alloc_slice_fn<'gc, T: Trace<At<'gc> = T>>(
-        &'gc self,
-        len: usize,
-        make: impl FnMut(usize) -> T,
-    ) -> Result<Gc<'gc, [T]>, AllocError> {
-        let header_slice =
-            self.try_alloc_header_slice_fn((), len, make).map_err(AllocError::without_value)?;
-        // SAFETY: `[T]` and `HeaderSlice<(), T>` have the same heap layout.
-        Ok(unsafe { Gc::from_object(header_slice.object()) })
-    }
-
-    /// Allocates a header followed by a copy of a slice of plain values.
-    ///
-    /// # Panics
-    ///
-    /// As [`Cx::alloc`].
-    #[track_caller]
-    pub fn alloc_header_slice_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
-        &'gc self,
-        header: H,
-        tail: &[T],
-    ) -> Gc<'gc, HeaderSlice<H, T>> {
-        or_panic(self.try_alloc_header_slice_copy(header, tail))
-    }
-
-    /// Allocates a header followed by a copy of a slice of plain values.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cx::try_alloc`]; the header is given back.
-    #[inline]
-    pub fn try_alloc_header_slice_copy<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T> + Copy>(
-        &'gc self,
-        header: H,
-        tail: &[T],
-    ) -> Result<Gc<'gc, HeaderSlice<H, T>>, AllocError<H>> {
-        // SAFETY: written to below.
-        let object = match unsafe { self.header_slice_slot::<H, T>(tail.len()) } {
-            Ok(object) => object,
-            Err(reason) => return Err(AllocError { value: header, reason }),
-        };
-        let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
-        // SAFETY: a fresh slot of `bytes(tail.len())` bytes: header and tail fit,
-        // and the source cannot overlap it.
-        unsafe {
-            (&raw mut (*layout).len).write(tail.len());
-            (&raw mut (*layout).header).write(header);
-            object
-                .add(HeaderSliceLayout::<H, T>::TAIL)
-                .cast::<T>()
-                .copy_from_nonoverlapping(NonNull::from(tail).cast(), tail.len());
-            Ok(Gc::from_object(object))
-        }
-    }
-
-    /// Allocates a header followed by `len` values made by `make`, in order.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cx::try_alloc`]; the header is given back and `make` is not called.
-    ///
-    /// # Panics
-    ///
-    /// If `make` panics; the header and the elements made so far are dropped when the slot is
-    /// swept.
-    #[inline]
-    pub fn try_alloc_header_slice_fn<'gc, H: Trace<At<'gc> = H>, T: Trace<At<'gc> = T>>(
-        &'gc self,
-        header: H,
-        len: usize,
-        mut make: impl FnMut(usize) -> T,
-    ) -> Result<Gc<'gc, HeaderSlice<H, T>>, AllocError<H>> {
-        // SAFETY: written to below.
-        let object = match unsafe { self.header_slice_slot::<H, T>(len) } {
-            Ok(object) => object,
-            Err(reason) => return Err(AllocError { value: header, reason }),
-        };
-        let layout = object.cast::<HeaderSliceLayout<H, T>>().as_ptr();
-        // SAFETY: a fresh slot of `bytes(len)` bytes. The stored length counts
-        // the elements written so far, so that if `make` unwinds, sweeping
-        // drops exactly those; no handle leads to the object before we return.
-        unsafe {
-            (&raw mut (*layout).len).write(0);
-            (&raw mut (*layout).header).write(header);
-            let tail = object.add(HeaderSliceLayout::<H, T>::TAIL).cast::<T>();
-            if core::mem::needs_drop::<T>() {
-                for i in 0..len {
-                    tail.add(i).write(make(i));
-                    (&raw mut (*layout).len).write(i + 1);
-                }
-            } else {
-                for i in 0..len {
-                    tail.add(i).write(make(i));
-                }
-                (&raw mut (*layout).len).write(len);
-            }
-            Ok(Gc::from_object(object))
-        }
-    }
-
-    /// Memory for a header and `len` elements.
-    ///
-    /// # Safety
-    ///
-    /// The caller writes a length and a header there before it calls any other function, and
-    /// before the next safepoint as many elements as the length then says.
-    #[inline]
-    pub(crate) unsafe fn header_slice_slot<H: Trace, T: Trace>(
-        &self,
-        len: usize,
-    ) -> Result<NonNull<u8>, OutOfMemory> {
-        const {
-            assert!(
-                align_of::<HeaderSliceLayout<H, T>>() <= 16,
-                "headers and elements of header_slice objects are aligned to 16 bytes at most"
-            );
-        }
-        let kind = const { HeaderSliceLayout::<H, T>::KIND_REF };
-        let bytes = HeaderSliceLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
-        // SAFETY: the class is for that many bytes of the layout whose kind this is, and the
-        // caller writes what the layout has.
-        unsafe {
-            match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
-            {
-                SlotClass::Small(class) => self.mutator.alloc_small(kind, class),
-                SlotClass::Large => self.mutator.alloc_large(kind, bytes),
-            }
-        }
-    }
-
-    // ---- roots ----------------------------------------------------------
-
-    /// Makes an owned root for an object.
-    pub fn root<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Root<T::At<'static>> {
-        // SAFETY: a handle of the region that this thread is in leads to a live object of its
-        // heap (X1).
-        Root::new(unsafe { self.mutator.root(value.object()) })
-    }
-
-    /// Runs `body` with a [`Scope`], which keeps objects alive at the cost of one store each.
-    ///
-    /// ```
-    /// use heap_api::{Config, Heap};
-    ///
-    /// let heap = Heap::new(Config::new());
-    /// let mut cx = heap.enter();
-    /// let total = cx.scope(|scope| {
-    ///     let kept = scope.keep(scope.alloc(40_i64));
-    ///     scope.collect();
-    ///     *kept.get(scope) + 2
-    /// });
-    /// assert_eq!(total, 42);
-    /// ```
-    pub fn scope<R>(&mut self, body: impl for<'s> FnOnce(&mut Scope<'_, 's>) -> R) -> R {
-        let mutator_id = self.mutator.id();
-        let height = self.mutator.shadow_height();
-        let mut scope = Scope::new(self);
-        let mut guard = ShadowGuard { scope: &mut scope, height, mutator_id };
-        body(guard.scope())
     }
 
     // ---- safepoints -----------------------------------------------------
@@ -512,8 +195,17 @@ impl Cx {
         result
     }
 
-    /// Checks every invariant of the heap, at a safepoint.
-    pub(crate) fn verify_now(&mut self) -> Result<(), heap_gc::VerifyError> {
+    /// Checks every invariant of the heap's own structures, at a safepoint, after completing
+    /// a collection that is under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Heap::verify`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::collect`].
+    pub fn verify(&mut self) -> Result<(), VerifyError> {
         self.mutator.verify()
     }
 
@@ -626,49 +318,10 @@ fn stranded() -> ! {
     std::process::abort()
 }
 
-/// Pops the shadow stack when a scope ends, also by panic.
-struct ShadowGuard<'a, 'c, 's> {
-    scope: &'a mut Scope<'c, 's>,
-    height: usize,
-    mutator_id: u64,
-}
-
-impl<'c, 's> ShadowGuard<'_, 'c, 's> {
-    fn scope(&mut self) -> &mut Scope<'c, 's> {
-        self.scope
-    }
-}
-
-impl Drop for ShadowGuard<'_, '_, '_> {
-    fn drop(&mut self) {
-        let mutator = self.scope.mutator();
-        // `mem::swap` may have put another heap's context in our place, whose
-        // stack must not be cut.
-        if mutator.id() == self.mutator_id {
-            mutator.shadow_truncate(self.height);
-        }
-    }
-}
-
 struct OnUnwind<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnUnwind<F> {
     fn drop(&mut self) {
         (self.0)();
     }
-}
-
-#[track_caller]
-pub(crate) fn or_panic<T, V>(result: Result<T, AllocError<V>>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => out_of_memory(error.reason),
-    }
-}
-
-#[cold]
-#[inline(never)]
-#[track_caller]
-pub(crate) fn out_of_memory(reason: OutOfMemory) -> ! {
-    panic!("heap allocation failed: {reason}")
 }

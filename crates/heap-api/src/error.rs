@@ -7,8 +7,6 @@ pub use heap_gc::{BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 
 /// An allocation was refused, by the heap's limit or by the operating system, or because
 /// the object would be too large for any heap. Carries the value that could not be allocated.
-#[derive(thiserror::Error)]
-#[error("{reason}")]
 pub struct AllocError<T = ()> {
     /// The value that was to be allocated.
     pub value: T,
@@ -29,3 +27,11 @@ impl<T> fmt::Debug for AllocError<T> {
         f.debug_struct("AllocError").field("reason", &self.reason).finish_non_exhaustive()
     }
 }
+
+impl<T> fmt::Display for AllocError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<T> core::error::Error for AllocError<T> {}

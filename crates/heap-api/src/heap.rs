@@ -314,22 +314,6 @@ impl Heap {
     }
 }
 
-impl Cx {
-    /// Checks every invariant of the heap's own structures, at a safepoint, after completing
-    /// a collection that is under way.
-    ///
-    /// # Errors
-    ///
-    /// As [`Heap::verify`].
-    ///
-    /// # Panics
-    ///
-    /// As [`Cx::collect`].
-    pub fn verify(&mut self) -> Result<(), VerifyError> {
-        self.verify_now()
-    }
-}
-
 impl std::fmt::Debug for Heap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Heap").field("stats", &self.stats()).finish_non_exhaustive()

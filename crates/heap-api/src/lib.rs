@@ -35,25 +35,36 @@
 //! checks it.
 //!
 //! ```text
-//! layers: trace payload gc share impls error (cell root intern cx heap stack) zeroed
+//! layers: trace payload gc share impls error (cx heap) alloc root cell intern stack zeroed
 //! ```
-
-#![allow(unsafe_code, reason = "the typed face over raw slots; each block says why it is sound")]
 
 extern crate self as heap_api;
 
+#[allow(unsafe_code, reason = "writes values into fresh slots")]
+mod alloc;
+#[allow(unsafe_code, reason = "reports what a cell held to the collector")]
 mod cell;
+#[allow(unsafe_code, reason = "brings a thread's mutator inside and outside")]
 mod cx;
 mod error;
+#[allow(unsafe_code, reason = "a handle is a pointer to a live object")]
 mod gc;
 mod heap;
+#[allow(unsafe_code, reason = "says of other crates' types where their handles are")]
 mod impls;
+#[allow(unsafe_code, reason = "gives out handles of a weak table")]
 mod intern;
+#[allow(unsafe_code, reason = "typed views of raw slots")]
 mod payload;
+#[allow(unsafe_code, reason = "gives out handles of roots")]
 mod root;
+#[allow(unsafe_code, reason = "says which types several mutators may share")]
 mod share;
+#[allow(unsafe_code, reason = "values in spans that belong to a stack")]
 mod stack;
+#[allow(unsafe_code, reason = "the contract of tracing")]
 mod trace;
+#[allow(unsafe_code, reason = "says which types zero bytes are a value of")]
 mod zeroed;
 
 /// The operating system as a heap sees it; see [`Heap::with_os`].

@@ -92,6 +92,37 @@ impl<T: ?Sized> fmt::Debug for Root<T> {
     }
 }
 
+impl Cx {
+    /// Makes an owned root for an object.
+    pub fn root<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Root<T::At<'static>> {
+        // SAFETY: a handle of the region that this thread is in leads to a live object of its
+        // heap (X1).
+        Root::new(unsafe { self.mutator().root(value.object()) })
+    }
+
+    /// Runs `body` with a [`Scope`], which keeps objects alive at the cost of one store each.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// let total = cx.scope(|scope| {
+    ///     let kept = scope.keep(scope.alloc(40_i64));
+    ///     scope.collect();
+    ///     *kept.get(scope) + 2
+    /// });
+    /// assert_eq!(total, 42);
+    /// ```
+    pub fn scope<R>(&mut self, body: impl for<'s> FnOnce(&mut Scope<'_, 's>) -> R) -> R {
+        let mutator_id = self.mutator().id();
+        let height = self.mutator().shadow_height();
+        let mut scope = Scope::new(self);
+        let mut guard = ShadowGuard { scope: &mut scope, height, mutator_id };
+        body(guard.scope())
+    }
+}
+
 /// Invariant in `'s`: the compiler never takes two scopes for one.
 type Brand<'s> = PhantomData<fn(&'s ()) -> &'s ()>;
 
@@ -120,6 +151,30 @@ impl<'c, 's> Scope<'c, 's> {
             index,
             brand: PhantomData,
             target: PhantomData,
+        }
+    }
+}
+
+/// Pops the shadow stack when a scope ends, also by panic.
+struct ShadowGuard<'a, 'c, 's> {
+    scope: &'a mut Scope<'c, 's>,
+    height: usize,
+    mutator_id: u64,
+}
+
+impl<'c, 's> ShadowGuard<'_, 'c, 's> {
+    fn scope(&mut self) -> &mut Scope<'c, 's> {
+        self.scope
+    }
+}
+
+impl Drop for ShadowGuard<'_, '_, '_> {
+    fn drop(&mut self) {
+        let mutator = self.scope.cx.mutator();
+        // `mem::swap` may have put another heap's context in our place, whose
+        // stack must not be cut.
+        if mutator.id() == self.mutator_id {
+            mutator.shadow_truncate(self.height);
         }
     }
 }

@@ -271,7 +271,7 @@ impl<T: Copy + Trace> GcStack<T> {
     #[track_caller]
     pub fn push(&self, cx: &Cx, value: T) {
         if let Err(error) = self.try_push(cx, value) {
-            crate::cx::out_of_memory(error.reason);
+            crate::alloc::out_of_memory(error.reason);
         }
     }
 

@@ -10,8 +10,9 @@
 
 use bytemuck::{Zeroable, ZeroableInOption};
 
+use crate::alloc::or_panic;
 use crate::cell::{AtomicGcCell, BarrierStamp, GcCell};
-use crate::cx::{Cx, or_panic};
+use crate::cx::Cx;
 use crate::error::AllocError;
 use crate::gc::Gc;
 use crate::impls::Opaque;
