@@ -11,15 +11,20 @@
 //! Layers, bottom-up (a test checks it):
 //!
 //! ```text
-//! layers: atomic tsan lock thread
+//! layers: atomic tsan lock thread witness model
 //! ```
 
 pub mod atomic;
 pub mod lock;
+#[cfg(heap_loom)]
+pub mod model;
 pub mod thread;
 #[cfg(heap_tsan)]
 #[allow(unsafe_code, reason = "calls into the sanitizer's run time")]
 mod tsan;
+#[cfg(heap_loom)]
+#[allow(unsafe_code, reason = "races on purpose, under the model checker")]
+mod witness;
 
 /// A constant: `real`, or `model` under the model checker, where a small value makes
 /// wrap-around, overflow and "block full" paths reachable within a few steps.

@@ -1,33 +1,39 @@
-//! How a model is run, and how a mutant is shown to be caught. For the models of
-//! this crate and of the collector.
+//! How a model is run, how a mutant is shown to be caught, and a [`Witness`] of mutual
+//! exclusion. For the tests of the crates above; there only under `--cfg heap_loom`.
 
 use std::process::Command;
+
+pub use crate::witness::Witness;
 
 /// Set in the process that runs a mutant.
 const INNER: &str = "HEAP_LOOM_MUTANT";
 
 /// Runs a program in every order that loom tells apart.
-pub(crate) fn check(program: impl Fn() + Sync + Send + 'static) {
+pub fn check(program: impl Fn() + Sync + Send + 'static) {
     loom::model::Builder::new().check(program);
 }
 
 /// As [`check`], with at most this many preemptions, for longer programs.
-pub(crate) fn check_bounded(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
+pub fn check_bounded(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.check(program);
 }
 
 /// What loom says when two accesses to a witness are not ordered.
-pub(crate) const UNORDERED: &str = "Causality violation";
+pub const UNORDERED: &str = "Causality violation";
 
 /// Runs this test's `model` in a process of its own, which must fail and say
 /// `complaint`.
 ///
+/// # Panics
+///
+/// If the model passes, or fails with other words.
+///
 /// `#[should_panic]` will not do for models in which guards are held when loom
 /// gives up: dropping a guard synchronises, which a dead model cannot, and the
 /// process aborts.
-pub(crate) fn caught(complaint: &str, model: impl Fn()) {
+pub fn caught(complaint: &str, model: impl Fn()) {
     if std::env::var_os(INNER).is_some() {
         model();
         return;

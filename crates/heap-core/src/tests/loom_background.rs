@@ -15,10 +15,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use heap_sync::model::{Witness, caught, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn, yield_now};
 
-use super::model::{caught, check_bounded};
-use super::witness::Witness;
 use crate::kind::NOSCAN;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::size_class::SizeClass;

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::model::{check, check_bounded};
 use loom::thread;
 
 use crate::span_set::{Protocol, Queue, Sound};
@@ -78,18 +79,6 @@ impl<P: Protocol + 'static> World<P> {
         });
         popped
     }
-}
-
-/// Runs a program in every order that loom tells apart.
-fn check(program: impl Fn() + Sync + Send + 'static) {
-    loom::model::Builder::new().check(program);
-}
-
-/// As [`check`], with at most this many preemptions, for longer programs.
-fn check_bounded(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(preemptions);
-    model.check(program);
 }
 
 /// What a pusher wrote before the push is visible to the popper.

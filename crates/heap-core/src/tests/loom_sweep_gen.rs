@@ -11,11 +11,10 @@
 use std::sync::Arc;
 
 use heap_sync::atomic::Ordering;
+use heap_sync::model::{UNORDERED, Witness, caught, check};
 use heap_sync::thread::{JoinHandle, spawn};
 
 use super::{SpanPhase, SpanStamp, SweepGen};
-use crate::tests::model::{UNORDERED, caught, check};
-use crate::tests::witness::Witness;
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {

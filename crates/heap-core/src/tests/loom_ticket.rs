@@ -13,11 +13,10 @@
 use std::sync::Arc;
 
 use heap_sync::atomic::Ordering;
+use heap_sync::model::{UNORDERED, Witness, caught, check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn, yield_now};
 
 use super::{ActiveSweep, DRAINED, Ticket};
-use crate::tests::model::{UNORDERED, caught, check, check_bounded};
-use crate::tests::witness::Witness;
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {

@@ -4,13 +4,7 @@
 //! protocol's own module; their files stand here beside the others.
 
 #[cfg(heap_loom)]
-#[cfg(heap_loom)]
 #[allow(unsafe_code, reason = "sets up span records of its own")]
 mod loom_background;
 #[cfg(heap_loom)]
 mod loom_span_set;
-#[cfg(heap_loom)]
-pub(crate) mod model;
-#[cfg(heap_loom)]
-#[allow(unsafe_code, reason = "races on purpose, under the model checker")]
-pub(crate) mod witness;

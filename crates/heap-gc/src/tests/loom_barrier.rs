@@ -21,11 +21,11 @@ use std::sync::Arc;
 use heap_core::arena::{GREY, WHITE};
 use heap_core::tracer::try_mark_black;
 use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use heap_sync::model::{UNORDERED, caught, check_bounded};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
 
 use crate::gate::{Gate, MutatorState, WorldStopped};
-use crate::tests::model::{UNORDERED, caught, check_bounded};
 
 /// The steps of the protocol.
 trait Steps: Sized + 'static {

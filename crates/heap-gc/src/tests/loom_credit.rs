@@ -14,10 +14,10 @@
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::model::{caught, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
 use crate::pacing::{MARGIN, SweepCredit};
-use crate::tests::model::{caught, check_bounded};
 
 /// Bytes of a span.
 const SPAN: usize = 64;

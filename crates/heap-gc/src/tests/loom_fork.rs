@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use heap_sync::model::{UNORDERED, Witness, caught, check};
+
 use super::{Batch, Batches, Ordering};
-use crate::tests::model::{UNORDERED, caught, check};
-use crate::tests::witness::Witness;
 
 /// The steps of the protocol. What is not overridden is the real thing.
 trait Steps: 'static {

@@ -13,12 +13,11 @@ use std::sync::Arc;
 
 use heap_sync::atomic::{Ordering, fence};
 use heap_sync::lock::Mutex;
+use heap_sync::model::{UNORDERED, Witness, caught, check, check_bounded};
 use loom::thread;
 
 use super::{CollectorLock, Gate, MutatorState, PARKED, RUNNING, STOP, Stopping, WorldStopped};
 use crate::requests::{Request, Requests};
-use crate::tests::model::{UNORDERED, caught, check, check_bounded};
-use crate::tests::witness::Witness;
 
 /// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use heap_core::arena::{BLACK, GREY, UNQUEUED, WHITE};
 use heap_core::tracer::try_mark_black;
 use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use heap_sync::model::{check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
 use crate::mark::{MarkMode, Parallel, Serial, announce_marks, begin_scan, must_queue};
-use crate::tests::model::{check, check_bounded};
 
 /// The steps of the protocol.
 trait Steps: 'static {

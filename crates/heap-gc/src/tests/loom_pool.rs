@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::model::{UNORDERED, Witness, caught, check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
 use super::{Job, MarkPool, PoolState, State, WhileBlocked, helper, or_abort};
-use crate::tests::model::{UNORDERED, caught, check, check_bounded};
-use crate::tests::witness::Witness;
 
 /// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";

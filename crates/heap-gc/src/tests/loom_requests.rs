@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicU32, Ordering};
+use heap_sync::model::{caught, check, check_bounded};
 use loom::thread;
 
 use super::{GC_REQUESTED, Requests};
 use crate::gate::{CollectorLock, Gate, MutatorState, Stopping};
-use crate::tests::model::{caught, check, check_bounded};
 
 /// What loom says when all threads wait.
 const DEADLOCK: &str = "deadlock; threads";

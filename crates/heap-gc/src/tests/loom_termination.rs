@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
+use heap_sync::model::{UNORDERED, Witness, caught, check_bounded};
 use heap_sync::thread::{spawn, yield_now};
 
 use super::{Termination, Verdict};
-use crate::tests::model::{UNORDERED, caught, check_bounded};
-use crate::tests::witness::Witness;
 
 /// Lets the others go on. An order in which two workers keep each other spinning
 /// while a third is never run is legal and endless; it is not followed far.
