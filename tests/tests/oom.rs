@@ -357,3 +357,50 @@ fn free_slots_behind_many_full_spans_are_found_at_the_limit() {
     }
     cx.verify().unwrap();
 }
+
+/// A list that takes `share` percent of the limit, and what a loop that makes garbage comes to:
+/// how many collections there were, and why it ended.
+fn fill_and_churn(config: Config, share: usize) -> (u64, Option<OutOfMemory>) {
+    const LIMIT: usize = 16 << 20;
+    let heap = Heap::new(config.max_heap_bytes(LIMIT));
+    let mut cx = heap.enter();
+    let full: Root<[GcCell<Option<Gc<[u64; 127]>>>]> = {
+        let cells = LIMIT / 100 * share / size_of::<[u64; 127]>();
+        cx.root(cx.alloc_slice_fn(cells, |_| GcCell::new(Some(cx.alloc([0_u64; 127])))))
+    };
+    cx.collect();
+    let before = heap.stats().collections;
+    let mut churn = |cx: &mut Cx| {
+        (0..400_000_u64).find_map(|i| {
+            cx.safepoint();
+            cx.try_alloc([i; 6]).err().map(|error| error.reason)
+        })
+    };
+    let reason = churn(&mut cx);
+    let collections = heap.stats().collections - before;
+    if reason.is_some() {
+        // The error can be dealt with, and without most of the objects all is well.
+        for i in 0..100_u64 {
+            let _ = cx.alloc([i; 6]);
+        }
+        full.get(&cx).iter().skip(1000).for_each(|cell| cell.set(&cx, None));
+        cx.collect();
+        assert_eq!(churn(&mut cx), None);
+    }
+    cx.verify().unwrap();
+    (collections, reason)
+}
+
+#[test]
+fn a_nearly_full_heap_refuses_instead_of_collecting_all_the_time() {
+    for config in [Config::new(), Config::new().mark_slice(std::time::Duration::ZERO)] {
+        let (collections, reason) = fill_and_churn(config.clone(), 97);
+        assert_eq!((collections, reason), (4, Some(OutOfMemory::Thrashing)), "TD1");
+        let (collections, reason) = fill_and_churn(config.clone().thrash_ratio(u32::MAX), 97);
+        assert_eq!(reason, None);
+        assert!(collections > 50, "{collections}");
+        for share in [30, 60, 85] {
+            assert_eq!(fill_and_churn(config.clone(), share).1, None, "{share} %");
+        }
+    }
+}

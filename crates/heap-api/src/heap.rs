@@ -41,6 +41,19 @@ impl Config {
         self
     }
 
+    /// When a heap at its limit stops collecting in vain (64 by default): if its last four
+    /// collections were forced by the limit, and each marked more than this many bytes for each
+    /// byte allocated before it, an allocation is refused with
+    /// [`OutOfMemory::Thrashing`](crate::OutOfMemory::Thrashing): one after each such collection,
+    /// until a collection finds more room. What room there is may still be used, to deal with the
+    /// error. With the default that happens when some 94 % of the limit are live. `u32::MAX`
+    /// lets the heap collect for as long as it can make any progress.
+    #[must_use]
+    pub fn thrash_ratio(mut self, marked_bytes_per_allocated_byte: u32) -> Self {
+        self.config.thrash_ratio = marked_bytes_per_allocated_byte;
+        self
+    }
+
     /// How much the heap may grow over what the last collection kept before the
     /// next one is due, in percent of what was kept: at 100 it may double. The default is
     /// 175. (Go: `GOGC`.)

@@ -7,6 +7,10 @@ use core::fmt;
 pub enum OutOfMemory {
     /// The heap's own limit. A collection may make room.
     Limit,
+    /// The heap's own limit, again: there is hardly any room below it, so that nearly all time
+    /// would go into collecting. A collection has just been made; another one would make no room,
+    /// unless the program lets go of objects first.
+    Thrashing,
     /// The operating system refused memory or address space.
     System,
     /// No heap could hold an object of this size.
@@ -17,6 +21,7 @@ impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             OutOfMemory::Limit => "the heap's memory limit is reached",
+            OutOfMemory::Thrashing => "the heap is nearly full, and collects all the time",
             OutOfMemory::System => "the system has no more memory",
             OutOfMemory::TooLarge => "the object is too large for any heap",
         })

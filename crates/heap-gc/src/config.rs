@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct GcConfig {
     /// Hard limit on the bytes of pages for objects.
     pub max_heap_bytes: Option<usize>,
+    /// A heap at its limit that marks more than this many bytes for each byte allocated, several
+    /// times in a row, refuses memory. The largest number: it never does.
+    pub thrash_ratio: u32,
     /// Growth over the marked bytes before the next collection, in percent.
     pub growth_percent: u32,
     /// No collection is due below this many bytes.
@@ -29,6 +32,7 @@ impl Default for GcConfig {
     fn default() -> Self {
         GcConfig {
             max_heap_bytes: None,
+            thrash_ratio: 64,
             growth_percent: 175,
             min_heap_bytes: 4 << 20,
             mark_threads: 0,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use heap_core::error::OutOfMemory;
 use heap_core::mcache::Cache;
 use heap_core::mheap::{CoreConfig, HeapUsage};
 use heap_core::os::{Os, SystemOs};
@@ -75,6 +76,8 @@ impl HeapState {
             min_heap_bytes: config.min_heap_bytes,
             max_heap_bytes: config.max_heap_bytes,
         };
+        // Stress collects for nothing, on purpose.
+        let thrash_ratio = if config.stress { u32::MAX } else { config.thrash_ratio };
         let shared = HeapState {
             background: BackgroundSweeper::default(),
             pool: MarkPool::new(config.mark_threads),
@@ -86,7 +89,7 @@ impl HeapState {
             suspended: Mutex::new(None),
             orphaned: Mutex::default(),
             last_trim: Mutex::new(Instant::now()),
-            budget: Budget::new(pacer, &*heap),
+            budget: Budget::new(pacer, thrash_ratio, &*heap),
             heap,
             config,
         };
@@ -116,6 +119,14 @@ impl HeapState {
     pub(crate) fn grant_stack(&self, bytes: usize) {
         self.budget.take_back(self.heap.take_returned_stacks());
         self.grant(bytes);
+    }
+
+    /// A mutator is refused memory: asks for a collection, unless there have been too many.
+    pub(crate) fn refuse(&self, reason: OutOfMemory) {
+        if reason != OutOfMemory::Thrashing {
+            self.budget.refused();
+            self.world.requests().request_gc();
+        }
     }
 
     /// The incremental mark phase that is under way.

@@ -248,6 +248,13 @@ impl Mutator {
         }
     }
 
+    /// Refuses an allocation: asks for a collection, and keeps the reason aside.
+    fn refuse<T>(&self, reason: OutOfMemory) -> Option<T> {
+        self.shared.refuse(reason);
+        self.refused.set(reason);
+        None
+    }
+
     /// Why the last allocation was refused.
     #[cold]
     #[inline(never)]
@@ -312,6 +319,9 @@ impl Mutator {
                     return None;
                 }
             };
+            if let Err(reason) = shared.budget.admit() {
+                return self.refuse(reason);
+            }
             let span_bytes = class.span_pages() * PAGE_SIZE;
             request.wanted = shared.affordable(request.wanted, span_bytes);
             // Destructors may run in here: no borrow of the cache is alive.
@@ -322,9 +332,7 @@ impl Mutator {
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
             if let Err(reason) = acquired {
-                shared.world.requests().request_gc();
-                self.refused.set(reason);
-                return None;
+                return self.refuse(reason);
             }
             // Not before: spans that were swept just now are a part of the payment, and
             // those that are swept for nothing else are likely to lose their pages. Here too
@@ -358,9 +366,11 @@ impl Mutator {
         if bytes <= isize::MAX as usize {
             shared.pay_credit(granted);
         }
-        // SAFETY: forwarded from the caller.
-        let object = unsafe { shared.heap.alloc_large(kind, bytes) };
-        let object = object.inspect_err(|_| shared.world.requests().request_gc())?;
+        let object = shared.budget.admit().and_then(|()| {
+            // SAFETY: forwarded from the caller.
+            unsafe { shared.heap.alloc_large(kind, bytes) }
+        });
+        let object = object.inspect_err(|reason| shared.refuse(*reason))?;
         shared.grant(granted);
         Ok(object)
     }
@@ -411,9 +421,11 @@ impl Mutator {
             shared.pay_credit(bytes);
         }
         let refused = |reason: &OutOfMemory| {
-            shared.world.requests().request_gc();
-            self.refused.set(*reason);
+            let _ = self.refuse::<()>(*reason);
         };
+        if let Err(reason) = shared.budget.admit() {
+            return self.refuse(reason);
+        }
         let Some(order) = order else {
             let block = shared.heap.large_stack_block(bytes).inspect_err(refused).ok()?;
             shared.grant_stack(block.bytes());

@@ -9,12 +9,15 @@
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
+use heap_core::error::OutOfMemory;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mheap::{MHeap, SPAN_BATCH};
-use heap_sync::atomic::{AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use heap_sync::lock::Mutex;
 
 use super::credit::SweepCredit;
 use super::pacer::{self, Pacer, Progress};
+use super::thrash::{Collected, ThrashDetector};
 
 /// A mutator takes no more spans of one kind and class at a time than its share of this
 /// part of what may be granted before the next collection.
@@ -104,14 +107,21 @@ pub(crate) struct Budget {
     trigger_pages: AtomicUsize,
     /// Live bytes below which `trigger_pages` does not count.
     trigger_floor: AtomicUsize,
+    /// Live bytes right after the last collection.
+    kept_bytes: AtomicUsize,
     credit: SweepCredit,
+    /// Whether a mutator has been refused memory since the last collection.
+    was_refused: AtomicBool,
+    /// Whether the next mutator is refused memory because the heap thrashes (TD1).
+    is_thrashing: AtomicBool,
+    thrash: Mutex<ThrashDetector>,
     /// What the heap was configured with.
     pacer: Pacer,
 }
 
 impl Budget {
     /// The budget of a heap that holds nothing yet.
-    pub(crate) fn new(pacer: Pacer, pages: &impl Pages) -> Budget {
+    pub(crate) fn new(pacer: Pacer, thrash_ratio: u32, pages: &impl Pages) -> Budget {
         let budget = Budget {
             live_bytes: CachePadded::new(AtomicUsize::new(0)),
             trigger_bytes: AtomicUsize::new(0),
@@ -119,7 +129,11 @@ impl Budget {
             near_limit_bytes: AtomicUsize::new(usize::MAX),
             trigger_pages: AtomicUsize::new(usize::MAX),
             trigger_floor: AtomicUsize::new(0),
+            kept_bytes: AtomicUsize::new(0),
             credit: SweepCredit::default(),
+            was_refused: AtomicBool::new(false),
+            is_thrashing: AtomicBool::new(false),
+            thrash: Mutex::new(ThrashDetector::new(thrash_ratio)),
             pacer,
         };
         budget.set_triggers(0, 0, false, pages);
@@ -149,6 +163,29 @@ impl Budget {
     pub(crate) fn is_overdue(&self) -> bool {
         let trigger = self.trigger_bytes();
         self.live_bytes() > trigger.saturating_add(trigger / OVERDUE_DIVISOR)
+    }
+
+    /// Whether a mutator may take memory. In a heap that thrashes one is refused after each
+    /// collection: the next finds what is left, to deal with the error.
+    ///
+    /// # Errors
+    ///
+    /// If the heap thrashes (TD1).
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<(), OutOfMemory> {
+        // ORDERING: Relaxed: set with the world stopped (BU1), and it guards nothing.
+        if self.is_thrashing.load(Ordering::Relaxed)
+            && self.is_thrashing.swap(false, Ordering::Relaxed)
+        {
+            return Err(OutOfMemory::Thrashing);
+        }
+        Ok(())
+    }
+
+    /// Takes notice that a mutator is refused memory.
+    pub(crate) fn refused(&self) {
+        // ORDERING: Relaxed: a hint.
+        self.was_refused.store(true, Ordering::Relaxed);
     }
 
     // ---- what mutators take ------------------------------------------------------
@@ -252,9 +289,19 @@ impl Budget {
         in_steps: bool,
         pages: &impl Pages,
     ) {
+        // ORDERING: Relaxed: published by leaving the safepoint (BU1).
+        let was_refused = self.was_refused.swap(false, Ordering::Relaxed);
+        let was_forced =
+            self.pacer.max_heap_bytes.is_some() && (was_refused || self.is_near_limit(pages));
+        let kept = self.kept_bytes.swap(marked, Ordering::Relaxed);
+        let allocated = self.live_bytes().saturating_sub(kept);
         self.live_bytes.store(marked, Ordering::Relaxed);
         self.set_triggers(marked, allocated_black, in_steps, pages);
         self.credit.set_terms(unswept, marked, self.trigger_bytes());
+        let room = self.trigger_bytes() - marked;
+        let collected = Collected { allocated, marked, room, was_forced };
+        let is_thrashing = self.thrash.lock().collected(collected);
+        self.is_thrashing.store(is_thrashing, Ordering::Relaxed);
     }
 
     /// The world could not be stopped (X2): the next collection is due when the heap has
@@ -346,7 +393,7 @@ mod tests {
 
     fn budget(max_heap_bytes: Option<usize>) -> Budget {
         let pacer = Pacer { growth_percent: 175, min_heap_bytes: 4 << 20, max_heap_bytes };
-        Budget::new(pacer, &Fake::default())
+        Budget::new(pacer, 64, &Fake::default())
     }
 
     /// What one of `mutators` may take beside the first span, in bytes.
@@ -427,6 +474,26 @@ mod tests {
         // Stacks take their pages from objects.
         budget.complete(0, 0, 0, false, &Fake { of_stacks: pages.in_use, ..pages });
         assert_eq!(budget.trigger_bytes(), 1);
+    }
+
+    #[test]
+    fn a_heap_that_is_nearly_full_refuses_until_it_has_room() {
+        let limit = 64 << 20;
+        let budget = budget(Some(limit));
+        let (full, half) = (62 << 20, 32 << 20);
+        let mut collect = |live| {
+            let allocated = budget.trigger_bytes() - budget.live_bytes();
+            let _ = budget.grant(allocated, &Fake::default());
+            budget.complete(live, 0, 0, false, &Fake::default());
+            budget.admit()
+        };
+        // It fills up in a few collections, of which none is bad yet.
+        assert_eq!([half, half, full].map(&mut collect), [Ok(()); 3]);
+        assert_eq!([full; 3].map(&mut collect), [Ok(()); 3]);
+        assert_eq!(collect(full), Err(OutOfMemory::Thrashing), "TD1");
+        assert_eq!(budget.admit(), Ok(()), "the error can be dealt with");
+        assert_eq!(collect(full), Err(OutOfMemory::Thrashing));
+        assert_eq!(collect(half), Ok(()), "TD2");
     }
 
     #[test]
