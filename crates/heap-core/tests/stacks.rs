@@ -192,7 +192,7 @@ fn run(limit: Option<usize>, poison: bool, ops: &[Op]) -> Result<(), TestCaseErr
         let allowed = |reason| match reason {
             OutOfMemory::Limit => limit.is_some(),
             OutOfMemory::System => faults,
-            OutOfMemory::TooLarge => false,
+            OutOfMemory::TooLarge | OutOfMemory::Thrashing => false,
         };
         match *op {
             Op::Alloc { mutator, bytes, count } => {
