@@ -49,14 +49,15 @@ impl<T: Trace> SizedKind<T> {
     };
 
     /// # Safety
-    /// Contract of [`heap_core::kind::TraceBatchFn`]: every granule of the batch
+    /// Contract of [`heap_core::tracer::TraceBatchFn`]: every granule of the batch
     /// is the start of a live, initialised `T` on this page.
     unsafe fn trace_batch(page: *const u8, edges: &mut EdgeBuffer) {
         edges.with_tracer(|tracer| {
             // SAFETY: TA5: the caller is the collector.
             let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
-                let offset = heap_core::arena::object_offset(granule, const { slot_size::<T>() });
+                let offset =
+                    heap_core::size_class::object_offset(granule, const { slot_size::<T>() });
                 // SAFETY: the caller promises a live `T` at this slot.
                 let object = unsafe { &*page.add(offset).cast::<T>() };
                 object.trace(tracer);
@@ -153,7 +154,7 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
             // SAFETY: TA5: the caller is the collector.
             let tracer = unsafe { Tracer::of(tracer) };
             while let Some(granule) = tracer.0.next_granule() {
-                // Scanned objects with a tail are never put in the 24-byte class
+                // Scanned objects with a tail are never put in slots of `OFF_GRANULE_SLOT` bytes
                 // (`alloc_class::for_header_slice`), so granule and start coincide.
                 // SAFETY: the granule lies on the page.
                 let object = unsafe { page.add(granule * heap_core::geometry::GRANULE) };

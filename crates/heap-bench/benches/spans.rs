@@ -11,12 +11,11 @@
 #![allow(unsafe_code, reason = "plays the part of the collector: it sets the marks")]
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
 use divan::{Bencher, black_box};
 use heap_core::alloc_class::{Slot, for_sized};
-use heap_core::arena::{Arena, BLACK};
 use heap_core::kind::NOSCAN;
+use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
 use heap_core::os::SystemOs;
@@ -123,8 +122,7 @@ impl Spans {
         unsafe { self.heap.before_mark() };
         for object in &self.live {
             // SAFETY: an object of this heap, which is alive.
-            let arena = unsafe { Arena::of(*object) };
-            arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed);
+            unsafe { Location::of(*object) }.mark().mark_black();
         }
         // SAFETY: as above; what is not marked is not used again.
         unsafe { self.heap.start_sweep() };

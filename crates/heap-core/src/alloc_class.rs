@@ -2,13 +2,13 @@
 //!
 //! * A1: the slot is at least as large as the object and at least as aligned.
 //! * A2: every slot that can hold handles starts at a granule boundary, or is
-//!   in the 24-byte class and of a sized kind, whose tracer knows the stride.
+//!   of the size [`OFF_GRANULE_SLOT`] and of a sized kind, whose tracer knows the stride.
 //! * A3: no slot is smaller than a granule, so no two slots share a mark byte. (Small
 //!   pointer-free objects may share a slot: [`crate::tiny`].)
 
 use crate::geometry::{GRANULE, PAGE_SIZE};
 use crate::kind::ObjectKind;
-use crate::size_class::SizeClass;
+use crate::size_class::{OFF_GRANULE_SLOT, SizeClass};
 
 /// Where an object of a given size is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,11 @@ pub const fn for_sized(bytes: usize, align: usize) -> Slot {
 #[inline]
 #[must_use]
 pub fn for_header_slice(bytes: usize, kind: &ObjectKind, align: usize) -> Slot {
-    let bytes = bytes.max(GRANULE);
-    // A2: the 24-byte class is left to sized kinds and to pointer-free tails.
-    let bytes =
-        if bytes <= 24 && bytes > GRANULE && (!kind.is_noscan() || align > 8) { 32 } else { bytes };
+    let mut bytes = bytes.max(GRANULE);
+    // A2: these slots are left to sized kinds and to pointer-free tails.
+    if bytes > GRANULE && bytes <= OFF_GRANULE_SLOT && (!kind.is_noscan() || align > 8) {
+        bytes = OFF_GRANULE_SLOT + 1;
+    }
     match SizeClass::for_size(bytes) {
         Some(class) => Slot::Small(class),
         None => Slot::Large,
@@ -86,7 +87,10 @@ mod tests {
     fn slots_that_can_hold_handles_start_at_granules() {
         for class in SizeClass::all().skip(1) {
             let size = class.object_size();
-            assert!(size % GRANULE == 0 || size == 24 || size == 8, "A2: {size}");
+            assert!(
+                size % GRANULE == 0 || size == OFF_GRANULE_SLOT || size < GRANULE,
+                "A2: {size}"
+            );
         }
     }
 }

@@ -15,16 +15,7 @@
 use core::fmt;
 use core::ptr::NonNull;
 
-use crate::tracer::EdgeBuffer;
-
-/// Traces objects of one kind that start on one page.
-///
-/// Arguments: address of the page, and the buffer, which has the granules in which
-/// the objects start and takes the edges. Called through [`EdgeBuffer::trace`].
-pub type TraceBatchFn = unsafe fn(*const u8, &mut EdgeBuffer);
-
-/// Traces part of a large object: object, first byte of the part, bytes of it.
-pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut EdgeBuffer);
+use crate::tracer::{TraceBatchFn, TracePieceFn};
 
 /// Runs the destructor of one object in place.
 pub type DropFn = unsafe fn(NonNull<u8>);

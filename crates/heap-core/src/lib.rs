@@ -27,7 +27,7 @@
 //!    class ([`sweep`]), a batch at a time, until some have room: a bounded number.
 //! 7. Else it takes fresh pages for one span from [`page_alloc::PageAlloc`], within the limit,
 //!    at the mutator's [`partition`] if there are some near;
-//! 8. which reserves another [`arena`] from the [`os`] when it has none.
+//! 8. which reserves another `arena` from the [`os`] when it has none.
 //! 9. The span's record comes from [`fixalloc`]; its pages are entered in the
 //!    arena's tables.
 //! 10. The caller (the collector's slow path, not this crate) pays the rest of its
@@ -44,14 +44,14 @@
 //!
 //! ```text
 //! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
-//! layers: specials
-//! layers: stats (tracer kind arena mspan mcentral) alloc_class tiny marks page_alloc
+//! layers: specials prefetch mark_byte page_flag tracer kind
+//! layers: stats (mspan mcentral) arena location alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
 //! ```
 
 pub mod alloc_class;
 #[allow(unsafe_code, reason = "maps addresses to the arena's tables")]
-pub mod arena;
+mod arena;
 #[allow(unsafe_code, reason = "calls into the sanitizer's run time")]
 mod asan;
 pub mod error;
@@ -62,6 +62,10 @@ pub mod gcbits;
 pub mod geometry;
 #[allow(unsafe_code, reason = "the maker of a kind answers for its functions")]
 pub mod kind;
+#[allow(unsafe_code, reason = "maps addresses to the arena's tables")]
+pub mod location;
+#[allow(unsafe_code, reason = "clears a page of mark bytes at once")]
+pub mod mark_byte;
 #[allow(unsafe_code, reason = "vector kernels over mark bytes")]
 pub mod marks;
 #[allow(unsafe_code, reason = "bump regions point into spans")]
@@ -74,7 +78,10 @@ pub mod mspan;
 #[allow(unsafe_code, reason = "decommitting mapped memory")]
 pub mod os;
 pub mod page_alloc;
+pub mod page_flag;
 pub mod partition;
+#[allow(unsafe_code, reason = "hints to the processor")]
+pub mod prefetch;
 pub mod size_class;
 pub mod span_set;
 #[allow(unsafe_code, reason = "lists of addresses move between threads")]

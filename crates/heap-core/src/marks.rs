@@ -1,18 +1,16 @@
 //! Kernels over mark bytes: 64 mark bytes to a 64-bit mask, and masks of
 //! granules to bitmaps of slots.
 //!
-//! While marking runs, other workers store to the same bytes. The vector
+//! While marking runs, other workers store to the same [mark bytes](crate::mark_byte). The vector
 //! kernels therefore load through inline assembly: to the language such a block
 //! is 64 relaxed byte loads (which is what [`Isa::Portable`] does), and x86
 //! loads are atomic per byte. Every kernel is tested against the portable one.
 
-use heap_sync::atomic::Ordering;
-
-use crate::arena::{GREY, PageMarks, WHITE};
 use crate::geometry::{GRANULE, PAGE_GRANULES};
+use crate::mark_byte::{Color, PageMarks};
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-use crate::size_class::NUM_SIZE_CLASSES;
-use crate::size_class::SizeClass;
+use crate::size_class::{NUM_SIZE_CLASSES, OFF_GRANULE_SLOT};
+use crate::size_class::{SizeClass, object_offset};
 
 /// Masks of a page: bit `g % 64` of word `g / 64` stands for granule `g`.
 pub type PageMasks = [u64; PAGE_GRANULES / 64];
@@ -76,23 +74,24 @@ impl Isa {
     }
 }
 
-/// Which mark bytes of the page are `GREY`.
+/// Which mark bytes of the page are grey.
 #[inline]
 #[must_use]
 pub fn grey_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
-    compare(isa, marks, GREY, 0)
+    compare(isa, marks, Color::Grey, 0)
 }
 
-/// Which mark bytes of the page are not `WHITE`.
+/// Which mark bytes of the page are not white.
 #[inline]
 #[must_use]
 pub fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
-    compare(isa, marks, WHITE, !0)
+    compare(isa, marks, Color::White, !0)
 }
 
-/// Which mark bytes of the page are `byte`, or are not `byte` if `flip` is all ones.
+/// Which mark bytes of the page have the colour, or do not have it if `flip` is all ones.
 #[inline]
-fn compare(isa: Isa, marks: &PageMarks, byte: u8, flip: u64) -> PageMasks {
+fn compare(isa: Isa, marks: &PageMarks, color: Color, flip: u64) -> PageMasks {
+    let byte = color as u8;
     match isa {
         Isa::Portable => portable(marks, byte, flip),
         #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -115,8 +114,8 @@ fn portable(marks: &PageMarks, wanted: u8, flip: u64) -> PageMasks {
     for (mask, bytes) in masks.iter_mut().zip(marks.chunks_exact(64)) {
         for (bit, byte) in bytes.iter().enumerate() {
             // ORDERING: Relaxed: a missed fresh mark is found by the next visit
-            // (M3: the marker queues the page after its fence).
-            *mask ^= u64::from(byte.load(Ordering::Relaxed) == wanted) << bit;
+            // (PF1: the marker queues the page after its fence).
+            *mask ^= u64::from(byte.byte() == wanted) << bit;
         }
     }
     masks
@@ -223,7 +222,7 @@ pub fn granules_to_slots(isa: Isa, masks: &PageMasks, class: SizeClass, mut emit
             while mask != 0 {
                 let granule = index * 64 + mask.trailing_zeros() as usize;
                 mask &= mask - 1;
-                let slot = class.slot_of(crate::arena::object_offset(granule, class.object_size()));
+                let slot = class.slot_of(object_offset(granule, class.object_size()));
                 words[slot / 64] |= 1 << (slot % 64);
             }
         }
@@ -278,7 +277,7 @@ static STARTS: [PageMasks; NUM_SIZE_CLASSES] = {
 /// The granules of word `index` in which slots of `size` bytes start.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const fn start_mask(size: usize, index: usize) -> u64 {
-    if size == 24 {
+    if size == OFF_GRANULE_SLOT {
         // Granules 0 and 1 of every three; 64 = 1 (mod 3) shifts the pattern.
         return [0xB6DB_6DB6_DB6D_B6DB, 0xDB6D_B6DB_6DB6_DB6D, 0x6DB6_DB6D_B6DB_6DB6][index % 3];
     }
@@ -295,20 +294,19 @@ const fn start_mask(size: usize, index: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arena::BLACK;
-    use heap_sync::atomic::AtomicU8;
+    use crate::mark_byte::MarkByte;
 
-    fn page(bytes: impl Fn(usize) -> u8) -> PageMarks {
-        core::array::from_fn(|i| AtomicU8::new(bytes(i)))
+    fn page(colors: impl Fn(usize) -> Color) -> PageMarks {
+        core::array::from_fn(|i| MarkByte::new(colors(i)))
     }
 
     #[test]
     fn every_kernel_agrees_with_the_portable_one() {
         for seed in 0..200usize {
             let marks = page(|i| match (((i * 2_654_435_761) ^ (seed * 40_503)) >> 7) & 7 {
-                0 | 1 => GREY,
-                2 | 3 => BLACK,
-                _ => WHITE,
+                0 | 1 => Color::Grey,
+                2 | 3 => Color::Black,
+                _ => Color::White,
             });
             for isa in Isa::available() {
                 assert_eq!(grey_masks(isa, &marks), grey_masks(Isa::Portable, &marks), "{isa:?}");

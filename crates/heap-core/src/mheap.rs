@@ -42,13 +42,13 @@ use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use heap_sync::lock::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
-use crate::arena::Arena;
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::fixalloc::try_box;
 use crate::gcbits::{Bitmap, PartitionBits};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
 use crate::kind::ObjectKind;
+use crate::location::Location;
 use crate::marks::Isa;
 use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
@@ -455,8 +455,7 @@ impl MHeap {
     /// As [`MHeap::zero`].
     unsafe fn reads_as_zero(slot: NonNull<u8>) -> bool {
         // SAFETY: a slot of this heap.
-        let arena = unsafe { Arena::of(slot) };
-        let span = arena.span(Arena::page_index(slot.addr().get()));
+        let span = unsafe { Location::of(slot) }.span();
         // SAFETY: Y3; the span is in the caller's cache, or is the caller's large
         // object: it is not swept before the caller's next safepoint.
         let body = span.and_then(|span| unsafe { span.as_ref().inspect() });
@@ -494,13 +493,14 @@ impl MHeap {
             needs_zero,
         };
         // SAFETY: `base` is inside an arena that this heap has mapped.
-        let arena = unsafe { Arena::of(base) };
+        let location = unsafe { Location::of(base) };
         // SAFETY: a record fresh from the allocator, and pages that are in no other span.
         let cached = unsafe { CachedSpan::set_up(span, self.now(), body) };
         if allocated == 0 {
             asan::poison(base.as_ptr(), npages * PAGE_SIZE);
         }
-        arena.publish(Arena::page_index(base.addr().get()), npages, slot_bytes, body.kind, span);
+        let first = location.page_index();
+        location.arena().publish(first, npages, slot_bytes, body.kind, span);
         Ok(cached)
     }
 
@@ -607,12 +607,11 @@ impl MHeap {
         npages: usize,
         count: impl FnOnce(),
     ) -> Option<Arc<Reservation>> {
-        let address = base.addr().get();
         // SAFETY: pages of this heap, which are still mapped.
-        let arena = unsafe { Arena::of(base) };
-        arena.retract(Arena::page_index(address), npages);
+        let location = unsafe { Location::of(base) };
+        location.arena().retract(location.page_index(), npages);
         let mut pages = self.pages.lock();
-        let unmapped = pages.put(address, npages);
+        let unmapped = pages.put(base.addr().get(), npages);
         pages.spans.free(record);
         // ORDERING: Relaxed: a count, changed under the page lock only.
         self.stats.in_use_bytes.fetch_sub(npages * PAGE_SIZE, Ordering::Relaxed);
@@ -634,7 +633,8 @@ impl MHeap {
         tally: &mut Tally,
     ) -> SweepCounts {
         let npages = claim.body().npages;
-        let start = Arena::page_index(claim.body().base.addr().get())
+        let start = Location::of_span(claim.body())
+            .page_index()
             .is_multiple_of(SWEEP_SAMPLE)
             .then(Instant::now);
         if claim.specials().any() {

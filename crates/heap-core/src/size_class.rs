@@ -16,13 +16,18 @@
 //! * SZ3: the unused tail of a span is at most an eighth of the span
 //!   (`size_class_waste.txt` shows what each class can waste in all).
 
-pub use crate::geometry::PAGE_SIZE;
+use crate::geometry::{GRANULE, PAGE_SIZE};
 
 /// How many classes there are, the dummy class of large objects included.
 pub const NUM_SIZE_CLASSES: usize = 68;
 
 /// The largest request in bytes that is served from a shared span.
 pub const MAX_SMALL_SIZE: usize = 32768;
+
+/// Bytes of the only slots with objects of their own that do not all start at a granule: two of them
+/// share three granules. (In slots of whole granules objects of three words would waste a quarter.)
+/// So what turns granules into slots, or back, asks for this size.
+pub const OFF_GRANULE_SLOT: usize = GRANULE + GRANULE / 2;
 
 /// The slot size of every class in bytes.
 const OBJECT_SIZE: [u16; NUM_SIZE_CLASSES] = [
@@ -185,6 +190,15 @@ impl SizeClass {
     }
 }
 
+/// Byte offset, within its page, of the object that starts in `granule`, when
+/// the page has slots of `slot` bytes.
+#[inline(always)]
+#[must_use]
+pub const fn object_offset(granule: usize, slot: usize) -> usize {
+    let offset = granule * GRANULE;
+    if slot == OFF_GRANULE_SLOT { offset.next_multiple_of(slot) } else { offset }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,6 +273,14 @@ mod tests {
             }
         }
         assert_eq!(SizeClass::LARGE.slot_of(123_456_789), 0);
+    }
+
+    #[test]
+    fn offsets_of_slots_that_share_granules_follow_their_stride() {
+        for slot in 0..PAGE_SIZE / OFF_GRANULE_SLOT {
+            let offset = slot * OFF_GRANULE_SLOT;
+            assert_eq!(object_offset(offset / GRANULE, OFF_GRANULE_SLOT), offset);
+        }
     }
 
     #[test]

@@ -14,13 +14,12 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use heap_sync::atomic::Ordering;
-
-use crate::arena::{Arena, WHITE};
 use crate::asan;
 use crate::corrupt;
 use crate::gcbits::Bitmap;
 use crate::kind::DropFn;
+use crate::location::Location;
+use crate::mark_byte::whiten_page;
 use crate::marks::{Isa, granules_to_slots, marked_masks};
 use crate::mspan::{Body, SweepClaim};
 use crate::size_class::SizeClass;
@@ -81,15 +80,14 @@ pub(crate) fn sweep(
     poison: bool,
 ) -> SweepCounts {
     let body = claim.body_mut();
-    // SAFETY: the span's base was handed out by its heap.
-    let arena = unsafe { Arena::of(body.base) };
+    let location = Location::of_span(body);
     let Some(fresh) = fresh else {
         // SAFETY: the span is claimed, and a claim's ticket is out: no mark phase is under way
         // (Y1, W1).
-        unsafe { clear(arena, body) };
+        unsafe { whiten(location, body) };
         return SweepCounts { live_objects: body.allocated, ..SweepCounts::default() };
     };
-    let live = gather(arena, body, isa, fresh);
+    let live = gather(location, body, isa, fresh);
     check_zombies(body, fresh, live);
 
     let mut counts =
@@ -117,7 +115,7 @@ pub(crate) fn sweep(
     // their copies of them.
     if live > 0 {
         // SAFETY: as above.
-        unsafe { clear(arena, body) };
+        unsafe { whiten(location, body) };
     }
     body.alloc_bits = Some(fresh);
     body.free_index = 0;
@@ -126,11 +124,10 @@ pub(crate) fn sweep(
 }
 
 /// Writes the slot bits of the marked objects to `out`; returns their number.
-fn gather(arena: Arena<'_>, body: &Body, isa: Isa, out: Bitmap) -> usize {
-    let base = body.base.addr().get();
+fn gather(location: Location, body: &Body, isa: Isa, out: Bitmap) -> usize {
     let mut live = 0;
     if body.npages == 1 && body.slot_bytes <= 128 {
-        let masks = marked_masks(isa, arena.page_marks(Arena::page_index(base)));
+        let masks = marked_masks(isa, location.page_marks());
         let mut index = 0;
         granules_to_slots(isa, &masks, body.class, |word| {
             out.set_word(index, word);
@@ -139,13 +136,13 @@ fn gather(arena: Arena<'_>, body: &Body, isa: Isa, out: Bitmap) -> usize {
         });
     } else {
         // Few, large slots: read their mark bytes one by one.
+        let (arena, base) = (location.arena(), body.base.addr().get());
         let mut slot = 0;
         for index in 0..out.len() {
             let mut word = 0u64;
             for bit in 0..64.min(body.nelems - index * 64) {
-                // ORDERING: Relaxed: marking is over (the clock has advanced).
-                let mark = arena.mark_byte(base + slot * body.slot_bytes).load(Ordering::Relaxed);
-                word |= u64::from(mark != WHITE) << bit;
+                let mark = arena.mark_byte(base + slot * body.slot_bytes);
+                word |= u64::from(!mark.is_white()) << bit;
                 slot += 1;
             }
             out.set_word(index, word);
@@ -176,18 +173,19 @@ fn check_zombies(body: &Body, fresh: Bitmap, live: usize) {
 ///
 /// # Safety
 ///
-/// The caller has claimed the span, which lies in `arena`, and no mark phase is under way.
-unsafe fn clear(arena: Arena<'_>, body: &Body) {
-    let base = body.base.addr().get();
+/// The caller has claimed the span, which begins at `location`, and no mark phase is under way.
+unsafe fn whiten(location: Location, body: &Body) {
+    let arena = location.arena();
     if body.class == SizeClass::LARGE || body.slot_bytes > 1024 {
+        let base = body.base.addr().get();
         for slot in 0..body.nelems {
-            arena.mark_byte(base + slot * body.slot_bytes).store(WHITE, Ordering::Relaxed);
+            arena.mark_byte(base + slot * body.slot_bytes).whiten();
         }
     } else {
-        let first = Arena::page_index(base);
+        let first = location.page_index();
         for page in first..first + body.npages {
             // SAFETY: forwarded from the caller: a page of the span.
-            unsafe { arena.clear_page_marks(page) };
+            unsafe { whiten_page(arena.page_marks(page)) };
         }
     }
 }

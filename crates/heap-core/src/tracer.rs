@@ -26,12 +26,18 @@
 
 use core::ptr::NonNull;
 
-use heap_sync::atomic::{AtomicU8, Ordering};
-
-use crate::arena::{self, BLACK, PageMarks, WHITE};
 use crate::corrupt;
 use crate::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SIZE};
-use crate::kind::TraceBatchFn;
+use crate::mark_byte::{MarkByte, PageMarks, prefetch_mark};
+
+/// Traces objects of one kind that start on one page.
+///
+/// Arguments: address of the page, and the buffer, which has the granules in which
+/// the objects start and takes the edges. Called through [`EdgeBuffer::trace`].
+pub type TraceBatchFn = unsafe fn(*const u8, &mut EdgeBuffer);
+
+/// Traces part of a large object: object, first byte of the part, bytes of it.
+pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut EdgeBuffer);
 
 /// A stretch of a large object that is still to be scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +124,7 @@ pub struct EdgeBuffer {
     /// Address of the page whose white objects join the batch, or `NOWHERE`.
     page: usize,
     /// The marks of that page.
-    marks: *const AtomicU8,
+    marks: *const MarkByte,
 }
 
 impl Default for EdgeBuffer {
@@ -269,20 +275,6 @@ fn edges_between(start: *const NonNull<u8>, at: *const NonNull<u8>) -> usize {
     (at.addr() - start.addr()) / size_of::<NonNull<u8>>()
 }
 
-/// Makes a mark byte black if it is white; returns whether it was. Two workers at the same
-/// time may both get `true`: then both trace the object (MK2).
-#[inline(always)]
-pub fn try_mark_black(mark: &AtomicU8) -> bool {
-    // ORDERING: Relaxed: tracing only reads, so two workers that trace one object need no
-    // order. A grey object stays grey: the worker that made it so will trace it.
-    // Model: loom_page_queue::a_neighbour_is_traced (in the collector).
-    let white = mark.load(Ordering::Relaxed) == WHITE;
-    if white {
-        mark.store(BLACK, Ordering::Relaxed);
-    }
-    white
-}
-
 /// Ends the process because TR3 is broken.
 #[cold]
 #[inline(never)]
@@ -297,7 +289,7 @@ pub struct Tracer {
     at: *mut NonNull<u8>,
     end: *mut NonNull<u8>,
     page: usize,
-    marks: *const AtomicU8,
+    marks: *const MarkByte,
     /// The batch: its granules, how many were handed out, how many there are.
     granules: *mut u16,
     traced: usize,
@@ -332,7 +324,7 @@ impl Tracer {
             unsafe { self.neighbour(offset >> GRANULE_SHIFT) };
             return;
         }
-        arena::prefetch_mark(object);
+        prefetch_mark(object);
         if self.at == self.end {
             // SAFETY: TR1: the buffer is there as long as its tracer, and this
             // method has written every edge before `at`.
@@ -356,7 +348,7 @@ impl Tracer {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
-        if try_mark_black(mark) {
+        if mark.try_mark_black() {
             // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
             // made, and is masked whenever it grows (TR3).
             unsafe { self.granules.add(self.found).write(granule as u16) };
@@ -369,7 +361,7 @@ impl Tracer {
     /// # Safety
     ///
     /// `piece.object` is as for [`Tracer::edge`], of a kind with a
-    /// [`TracePieceFn`](crate::kind::TracePieceFn), and the stretch lies within its contents.
+    /// [`TracePieceFn`], and the stretch lies within its contents.
     #[cold]
     #[inline(never)]
     pub unsafe fn defer(&mut self, piece: Piece) {
@@ -382,6 +374,7 @@ impl Tracer {
 mod tests {
     use super::*;
     use crate::geometry::GRANULE;
+    use crate::mark_byte::Color;
     use proptest::prelude::*;
 
     /// An object of one granule.
@@ -431,13 +424,13 @@ mod tests {
         let start = NonNull::from(pages).cast::<u8>();
         let index_of = |object: NonNull<u8>| (object.addr().get() - start.addr().get()) / GRANULE;
         let marks: [PageMarks; PAGES] =
-            core::array::from_fn(|_| core::array::from_fn(|_| AtomicU8::new(WHITE)));
+            core::array::from_fn(|_| core::array::from_fn(|_| MarkByte::new(Color::White)));
         let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         let (mut traced, mut reported, mut stack) = (vec![0; OBJECTS], 0, vec![start]);
         while let Some(object) = stack.pop() {
             let (page, granule) =
                 (index_of(object) / PAGE_GRANULES, index_of(object) % PAGE_GRANULES);
-            if marks[page][granule].swap(BLACK, Ordering::Relaxed) != WHITE {
+            if !marks[page][granule].try_mark_black() {
                 continue;
             }
             batch.clear();
@@ -493,9 +486,9 @@ mod tests {
     #[test]
     fn only_white_neighbours_join() {
         let pages = heap(&[[Some(1), Some(2)], [Some(3), None], [Some(3), None], [None, None]]);
-        let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
-        marks[0].store(BLACK, Ordering::Relaxed);
-        marks[1].store(arena::GREY, Ordering::Relaxed);
+        let marks: PageMarks = core::array::from_fn(|_| MarkByte::new(Color::White));
+        marks[0].mark_black();
+        marks[1].mark_grey();
         let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         batch.push(0);
         let page = core::ptr::from_ref(&pages[0]).cast();
@@ -504,8 +497,8 @@ mod tests {
         assert_eq!(batch.granules[..batch.count()], [0, 2, 3]);
         assert!(buffer.is_empty());
         // The grey one is another worker's, or in the queue: it stays grey.
-        let after: Vec<u8> = marks[..4].iter().map(|m| m.load(Ordering::Relaxed)).collect();
-        assert_eq!(after, [BLACK, arena::GREY, BLACK, BLACK]);
+        let after: Vec<_> = marks[..4].iter().filter_map(MarkByte::color).collect();
+        assert_eq!(after, [Color::Black, Color::Grey, Color::Black, Color::Black]);
     }
 
     /// Reports the first object over and over, with marks that stay white: as a heap would
@@ -519,7 +512,7 @@ mod tests {
             while tracer.next_granule().is_some() {
                 // SAFETY: the test's marks, one page of them.
                 let marks = unsafe { &*tracer.marks.cast::<PageMarks>() };
-                marks[0].store(WHITE, Ordering::Relaxed);
+                marks[0].whiten();
                 let first = NonNull::new(page.cast_mut()).expect("a page");
                 // SAFETY: the start of an object.
                 unsafe { tracer.edge(first) };
@@ -550,7 +543,7 @@ mod tests {
     fn a_batch_has_an_end_also_if_marks_are_wrong() {
         let said = last_words(|| {
             let pages = heap(&[]);
-            let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+            let marks: PageMarks = core::array::from_fn(|_| MarkByte::new(Color::White));
             let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
             batch.push(1);
             let page = core::ptr::from_ref(&pages[0]).cast();
@@ -572,7 +565,7 @@ mod tests {
             for _ in 0..PAGE_GRANULES + 1 {
                 // SAFETY: the test's marks, one page of them.
                 let marks = unsafe { &*tracer.marks.cast::<PageMarks>() };
-                marks[0].store(WHITE, Ordering::Relaxed);
+                marks[0].whiten();
                 // SAFETY: the start of an object.
                 unsafe { tracer.edge(first) };
             }
@@ -582,7 +575,7 @@ mod tests {
     #[test]
     fn a_cursor_stays_within_its_batch() {
         let pages = heap(&[]);
-        let marks: PageMarks = core::array::from_fn(|_| AtomicU8::new(WHITE));
+        let marks: PageMarks = core::array::from_fn(|_| MarkByte::new(Color::White));
         let (mut buffer, mut batch) = (EdgeBuffer::default(), Batch::default());
         batch.push(1);
         let page = core::ptr::from_ref(&pages[0]).cast();

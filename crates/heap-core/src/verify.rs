@@ -17,9 +17,9 @@ use std::collections::HashMap;
 
 use heap_sync::atomic::Ordering;
 
-use crate::arena::{Arena, QUEUED};
 pub use crate::error::{VerifyError, ensure};
 use crate::geometry::{ARENA_PAGES, PAGE_SIZE};
+use crate::location::Location;
 use crate::marks::{PageMasks, marked_masks};
 use crate::mheap::{MHeap, StackPool};
 use crate::mspan::{Body, Span, SpanState};
@@ -124,9 +124,8 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
     check_specials(span, body)?;
     slots::check_zero(body)?;
 
-    // SAFETY: the span's base is in an arena of this heap.
-    let arena = unsafe { Arena::of(body.base) };
-    let first = Arena::page_index(body.base.addr().get());
+    let location = Location::of_span(body);
+    let (arena, first) = (location.arena(), location.page_index());
     for page in first..(first + body.npages).min(ARENA_PAGES) {
         let covers = arena.span(page).is_some_and(|s| core::ptr::eq(s.as_ptr(), span));
         ensure(covers, "M2", || format!("page {page} does not name its span"))?;
@@ -134,10 +133,10 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
         ensure(kind == Some(body.kind.address()), "K1", || {
             format!("page {page} names another kind than its span")
         })?;
-        let unqueued = arena.queue_flag(page).load(Ordering::Relaxed) != QUEUED;
+        let unqueued = !arena.page_flag(page).is_queued();
         ensure(unqueued, "M3", || format!("page {page} is queued outside marking"))?;
         if phase == Some(SpanPhase::NeedsSweep) {
-            slots::check_marks(arena, page, body)?;
+            slots::check_marks(arena.page_marks(page), page - first, body)?;
         } else {
             let white = marked_masks(heap.isa(), arena.page_marks(page)) == PageMasks::default();
             ensure(white, "M1", || format!("the swept page {page} has marks"))?;
@@ -214,8 +213,8 @@ fn check_stacks(heap: &MHeap, pool: &StackPool) -> Result<Vec<(usize, usize)>, V
     for manual in pool.spans() {
         let record = manual.record();
         // SAFETY: F1; the pool is locked, so the span is in use.
-        let (span, arena) = unsafe { (record.as_ref(), Arena::of(manual.base())) };
-        let first = Arena::page_index(manual.base().addr().get());
+        let (span, location) = unsafe { (record.as_ref(), Location::of(manual.base())) };
+        let (arena, first) = (location.arena(), location.page_index());
         let entered = (first..(first + manual.npages()).min(ARENA_PAGES)).all(|page| {
             arena.span(page) == Some(record)
                 && arena.kind(page).is_none()

@@ -7,9 +7,7 @@
 mod support;
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
-use heap_core::arena::{GREY, WHITE};
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
 use heap_core::mheap::MHeap;
@@ -18,7 +16,7 @@ use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
 use heap_core::stats::SweepBy;
 use support::{
-    KINDS, before_mark, cache_at, config, large, mark, mark_byte, refill, slot, start_sweep,
+    KINDS, before_mark, cache_at, config, large, location, mark, refill, slot, start_sweep,
     verify_at_rest,
 };
 
@@ -26,7 +24,7 @@ use support::{
 const SIZES: [usize; 4] = [16, 48, 1024, 9472];
 
 fn is_marked(object: NonNull<u8>) -> bool {
-    mark_byte(object).load(Ordering::Relaxed) != WHITE
+    !location(object).mark().is_white()
 }
 
 /// A kind whose objects have no destructor, so that a test need not write to them.
@@ -69,7 +67,7 @@ fn what_is_made_during_a_marking_is_marked_and_nothing_else() {
     let one = large(&heap, KINDS[1], 100_000).expect("memory");
     new.push((one, 106_496));
     // One was found by the mark phase before, and is still to be traced.
-    mark_byte(new[0].0).store(GREY, Ordering::Relaxed);
+    location(new[0].0).mark().mark_grey();
     cache.flush(&heap);
     assert!(new.iter().all(|(object, _)| is_marked(*object)), "M4");
     assert!(!old.iter().any(|(object, _)| is_marked(*object)), "no old one is");

@@ -17,12 +17,13 @@
 //! Model: `tests/loom_barrier.rs`.
 
 use std::num::NonZero;
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use heap_core::location::Location;
+use heap_core::page_flag::Parallel;
 use heap_core::tracer::EdgeBuffer;
 
-use crate::mark::{MarkCounts, Parallel, Seed, mark_grey};
+use crate::mark::{MarkCounts, Seed, mark_grey};
 
 /// Names a mark phase; no other one of the process has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(crate) struct SatbBuffer {
     buffer: Option<Box<EdgeBuffer>>,
     /// Grey; their pages may not be queued. Each was white before, so it is here once, or in the
     /// lists of all mutators that found it white at the same time.
-    grey: Vec<NonNull<u8>>,
+    grey: Vec<Location>,
     /// What needed no tracing.
     counts: MarkCounts,
 }

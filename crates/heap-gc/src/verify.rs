@@ -14,8 +14,7 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use heap_core::arena::Arena;
-use heap_core::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT};
+use heap_core::location::Location;
 use heap_core::mheap::HistogramRow;
 use heap_core::mspan::Body;
 use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
@@ -109,16 +108,15 @@ unsafe fn verify(
         if !seen.insert(object) {
             continue;
         }
-        let address = object.addr().get();
         // SAFETY: forwarded from the caller.
         let body = unsafe { check_start(shared, object, "V1") }?;
         let Some(trace) = body.kind.trace_batch() else { continue };
-        let granule = address >> GRANULE_SHIFT & (PAGE_GRANULES - 1);
-        let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
-        debug_assert!(Arena::page_index(address) < heap_core::geometry::ARENA_PAGES);
+        // SAFETY: a live object of this heap starts there (V1, just checked).
+        let object = unsafe { Location::of(object) };
+        let page = object.page().pointer().as_ptr();
         batch.clear();
-        batch.push(granule);
-        // SAFETY: a live object of this kind starts there (V1, just checked).
+        batch.push(object.granule());
+        // SAFETY: as above, of this kind.
         unsafe { buffer.trace(trace, page, &mut batch, Neighbours::Report) };
         while let Some(piece) = buffer.take_piece() {
             let trace = body.kind.trace_piece().expect("only such kinds defer pieces");

@@ -15,8 +15,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
-use heap_core::arena::{Arena, WHITE};
-use heap_sync::atomic::Ordering;
+use heap_core::location::Location;
 use heap_sync::lock::Mutex;
 
 use crate::gate::WorldStopped;
@@ -57,9 +56,8 @@ impl WeakTables {
             entries.retain(|entry| {
                 // SAFETY: the entry's memory has not been swept since it was
                 // allocated: it was alive at the last hook.
-                let arena = unsafe { Arena::of(entry.object) };
-                let mark = arena.mark_byte(entry.object.addr().get()).load(Ordering::Relaxed);
-                mark != WHITE
+                let object = unsafe { Location::of(entry.object) };
+                !object.mark().is_white()
             });
             if entries.capacity() > 64 && entries.len() * 4 < entries.capacity() {
                 entries.shrink_to(entries.len() * 2, |entry| spread(entry.hash));

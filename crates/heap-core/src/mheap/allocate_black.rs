@@ -19,9 +19,8 @@
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::arena::Arena;
+use crate::location::Location;
 use crate::mspan::Body;
-use crate::tracer::try_mark_black;
 
 /// Whether new objects are marked, and how many were.
 #[derive(Debug, Default)]
@@ -54,15 +53,13 @@ impl AllocateBlack {
     /// large object has one slot.
     #[cold]
     pub(super) fn mark(&self, body: &Body) {
+        let location = Location::of_span(body);
         let mut objects = 0;
         for slot in body.handed_out() {
-            let start = body.slot(slot);
-            // SAFETY: a slot of this heap, which is mapped.
-            let arena = unsafe { Arena::of(start) };
-            let mark = arena.mark_byte(start.addr().get());
+            let mark = location.arena().mark_byte(body.slot(slot).addr().get());
             // While mutators run, only write barriers mark, and make objects grey; an object
             // that is grey already will be traced, which is sufficient.
-            objects += usize::from(try_mark_black(mark));
+            objects += usize::from(mark.try_mark_black());
         }
         self.objects.fetch_add(objects, Ordering::Relaxed);
         self.bytes.fetch_add(objects * body.slot_bytes, Ordering::Relaxed);

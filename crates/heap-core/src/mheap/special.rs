@@ -2,10 +2,8 @@
 
 use core::ptr::NonNull;
 
-use heap_sync::atomic::Ordering;
-
 use super::MHeap;
-use crate::arena::{Arena, BLACK, WHITE};
+use crate::location::Location;
 use crate::mspan::SweepClaim;
 use crate::specials::{AddError, Fate, Special, SpecialKind, Specials};
 
@@ -18,8 +16,7 @@ impl MHeap {
     /// alive and is inside.
     unsafe fn specials_of(&self, object: NonNull<u8>) -> Option<&Specials> {
         // SAFETY: an object of this heap.
-        let arena = unsafe { Arena::of(object) };
-        let span = arena.span(Arena::page_index(object.addr().get()))?;
+        let span = unsafe { Location::of(object) }.span()?;
         // SAFETY: Y3.
         Some(unsafe { span.as_ref() }.specials())
     }
@@ -94,17 +91,14 @@ impl MHeap {
     /// Queues the specials of the dead objects of a span that is about to be swept.
     #[cold]
     pub(super) fn fire_specials(&self, claim: &SweepClaim<'_>) {
-        // SAFETY: the span's base was handed out by this heap.
-        let arena = unsafe { Arena::of(claim.body().base) };
+        let location = Location::of_span(claim.body());
+        // Marking is over, and the span is ours.
+        let mark = |object: NonNull<u8>| location.arena().mark_byte(object.addr().get());
         let mut fired = self.fired.lock();
-        // ORDERING: Relaxed: marking is over, and the span is ours.
         claim.specials().fire(
             &mut fired,
-            |object| match arena.mark_byte(object.addr().get()).load(Ordering::Relaxed) {
-                WHITE => Fate::Dead,
-                _ => Fate::Live,
-            },
-            |object| arena.mark_byte(object.addr().get()).store(BLACK, Ordering::Relaxed),
+            |object| if mark(object).is_white() { Fate::Dead } else { Fate::Live },
+            |object| mark(object).mark_black(),
         );
     }
 }

@@ -27,11 +27,11 @@ use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Arc, MutexGuard};
 
 use super::MHeap;
-use crate::arena::Arena;
 use crate::asan;
 use crate::corrupt;
 use crate::error::{OutOfMemory, VerifyError, ensure};
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE, pages_for};
+use crate::location::Location;
 use crate::mspan::ManualSpan;
 use crate::os::Reservation;
 use crate::partition::Partition;
@@ -452,8 +452,8 @@ impl MHeap {
         // SAFETY: a record fresh from the allocator, and pages that are in no other span.
         let span = unsafe { ManualSpan::set_up(record, run.base, npages) };
         // SAFETY: the run is inside a region that this heap has mapped.
-        let arena = unsafe { Arena::of(run.base) };
-        arena.publish_manual(Arena::page_index(run.base.addr().get()), npages, record);
+        let location = unsafe { Location::of(run.base) };
+        location.arena().publish_manual(location.page_index(), npages, record);
         // Until its blocks are taken.
         asan::poison(run.base.as_ptr(), npages * PAGE_SIZE);
         Ok(span)

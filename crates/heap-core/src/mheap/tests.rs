@@ -12,15 +12,18 @@ use std::mem::forget;
 use heap_sync::atomic::Ordering;
 
 use super::{CoreConfig, MHeap, SpanBatch, SpanRequest};
-use crate::arena::{Arena, BLACK, GREY, QUEUED, WHITE};
+use crate::arena::Arena;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
 use crate::kind::{NOSCAN, ObjectKind};
+use crate::location::Location;
+use crate::mark_byte::MarkByte;
 use crate::mcache::{Cache, Refill};
 use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::os::SystemOs;
 use crate::page_alloc::{PageRun, ScavengePolicy};
+use crate::page_flag::Serial;
 use crate::partition::Partition;
 use crate::size_class::SizeClass;
 use crate::specials::{Special, SpecialKind};
@@ -77,7 +80,7 @@ impl Sample {
             for (i, object) in survivors {
                 if i % 5 == 0 { dead.push(object) } else { live.push(object) }
             }
-            live.iter().chain([&one, &huge]).for_each(|object| set_mark(*object, BLACK));
+            live.iter().chain([&one, &huge]).for_each(|object| mark(*object).mark_black());
             start_sweep(&heap);
             if round == 0 || state == State::Swept {
                 heap.sweep_rest(SweepBy::Collector);
@@ -179,11 +182,12 @@ fn arena<'a>(object: NonNull<u8>) -> Arena<'a> {
 }
 
 fn page(object: NonNull<u8>) -> usize {
-    Arena::page_index(object.addr().get())
+    // SAFETY: as above.
+    unsafe { Location::of(object) }.page_index()
 }
 
-fn set_mark(object: NonNull<u8>, mark: u8) {
-    arena(object).mark_byte(object.addr().get()).store(mark, Ordering::Relaxed);
+fn mark<'a>(object: NonNull<u8>) -> &'a MarkByte {
+    arena(object).mark_byte(object.addr().get())
 }
 
 fn special(object: NonNull<u8>, kind: SpecialKind) -> Special {
@@ -212,7 +216,7 @@ fn a_span_in_a_cache_is_seen() {
         let request = one_from(s.central(0));
         let span = acquire(&s.heap, request);
         before_mark(&s.heap);
-        s.live.iter().for_each(|object| set_mark(*object, BLACK));
+        s.live.iter().for_each(|object| mark(*object).mark_black());
         start_sweep(&s.heap);
         let phase = s.span(span[0].body().slot(0)).as_ptr();
         // SAFETY: a live record.
@@ -233,12 +237,12 @@ fn a_mark_without_an_object_is_seen() {
         let free = s.dead.iter().map(|dead| s.body(*dead)).find_map(|body| {
             (0..body.nelems).find(|i| !body.is_allocated(*i)).map(|i| body.slot(i))
         });
-        set_mark(free.expect("a free slot"), BLACK);
+        mark(free.expect("a free slot")).mark_black();
     });
     broken("S2", State::Unswept, |s| {
         let body = s.body(s.large);
         // SAFETY: within the large object.
-        set_mark(unsafe { body.base.add(PAGE_SIZE) }, BLACK);
+        mark(unsafe { body.base.add(PAGE_SIZE) }).mark_black();
     });
 }
 
@@ -266,7 +270,7 @@ fn a_sweep_that_finds_a_mark_on_a_free_slot_ends_the_process() {
         let s = Sample::new(State::Unswept);
         let body = s.body(s.live[0]);
         let free = (0..body.nelems).find(|i| !body.is_allocated(*i)).expect("a free slot");
-        set_mark(body.slot(free), BLACK);
+        mark(body.slot(free)).mark_black();
         s.heap.sweep_rest(SweepBy::Collector);
     });
 }
@@ -280,7 +284,7 @@ fn marking_does_not_start_before_sweeping_is_over() {
 
 #[test]
 fn a_marked_object_that_was_not_traced_is_seen() {
-    broken("MK1", State::Unswept, |s| set_mark(s.live[0], GREY));
+    broken("MK1", State::Unswept, |s| mark(s.live[0]).mark_grey());
 }
 
 #[test]
@@ -296,12 +300,12 @@ fn a_span_of_another_shape_is_seen() {
 
 #[test]
 fn marks_after_the_sweep_are_seen() {
-    broken("M1", State::Swept, |s| set_mark(s.live[0], BLACK));
+    broken("M1", State::Swept, |s| mark(s.live[0]).mark_black());
     broken("M1", State::Swept, |s| {
         // A page that no span covers.
         let run = s.heap.pages.lock().alloc.alloc(1).expect("a page");
         s.heap.pages.lock().alloc.free(run.base, 1);
-        set_mark(s.heap.pages.lock().pointer(run.base), BLACK);
+        mark(s.heap.pages.lock().pointer(run.base)).mark_black();
     });
 }
 
@@ -322,7 +326,7 @@ fn wrong_page_tables_are_seen() {
 #[test]
 fn a_page_queued_outside_marking_is_seen() {
     broken("M3", State::Swept, |s| {
-        arena(s.live[0]).queue_flag(page(s.live[0])).store(QUEUED, Ordering::Relaxed);
+        assert!(arena(s.live[0]).page_flag(page(s.live[0])).must_queue::<Serial>());
     });
 }
 
@@ -469,7 +473,7 @@ fn pages_with_two_owners_are_seen() {
         let claim = unsafe { SweepClaim::try_claim(&ticket, span, now) };
         let (record, body) = claim.expect("unswept").kill();
         arena(s.huge).retract(page(s.huge), body.npages);
-        set_mark(s.huge, WHITE);
+        mark(s.huge).whiten();
         heap.stats.in_use_bytes.fetch_sub(body.bytes(), Ordering::Relaxed);
         heap.pages.lock().spans.free(record);
     });

@@ -7,4 +7,6 @@
 #[allow(unsafe_code, reason = "sets up span records of its own")]
 mod loom_background;
 #[cfg(heap_loom)]
+mod loom_page_queue;
+#[cfg(heap_loom)]
 mod loom_span_set;

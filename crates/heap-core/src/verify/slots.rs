@@ -1,11 +1,9 @@
 //! Checks of the slots of a span: marks, bitmaps, zeros. Part of [`super::verify`].
 
-use heap_sync::atomic::Ordering;
-
 use super::{VerifyError, ensure};
-use crate::arena::{Arena, BLACK, WHITE};
 use crate::asan;
-use crate::geometry::{ARENA_PAGES, GRANULE, PAGE_SIZE};
+use crate::geometry::{GRANULE, PAGE_SIZE};
+use crate::mark_byte::{Color, PageMarks};
 use crate::mheap::MHeap;
 use crate::mspan::Body;
 
@@ -29,26 +27,23 @@ pub(super) fn check_bitmaps<'b>(
 }
 
 /// S2, MK1, M1: on a page that is not yet swept only allocated objects are marked, and every
-/// marked object has been traced.
-pub(super) fn check_marks(arena: Arena<'_>, page: usize, body: &Body) -> Result<(), VerifyError> {
-    let first =
-        body.base.addr().get() + (page - Arena::page_index(body.base.addr().get())) * PAGE_SIZE;
-    debug_assert!(page < ARENA_PAGES);
-    for (granule, mark) in arena.page_marks(page).iter().enumerate() {
-        let mark = mark.load(Ordering::Relaxed);
-        if mark == WHITE {
+/// marked object has been traced. `page` is counted from the first one of the span.
+pub(super) fn check_marks(marks: &PageMarks, page: usize, body: &Body) -> Result<(), VerifyError> {
+    let first = body.base.addr().get() + page * PAGE_SIZE;
+    for (granule, mark) in marks.iter().enumerate() {
+        let color = mark.color();
+        if color == Some(Color::White) {
             continue;
         }
-        // In the 24-byte class two slots share three granules, so the object may
-        // begin in the middle of its granule.
+        // In slots of `OFF_GRANULE_SLOT` bytes an object may begin in the middle of its granule.
         let address = first + granule * GRANULE;
         let marked = [address, address + GRANULE / 2].into_iter().any(|at| {
             body.slot_index(at)
                 .is_some_and(|slot| body.slot(slot).addr().get() == at && body.is_allocated(slot))
         });
         ensure(marked, "S2", || format!("a mark at {address:#x}, where no object starts"))?;
-        ensure(mark == BLACK, "MK1", || {
-            format!("the object at {address:#x} is marked and was not traced: {mark}")
+        ensure(color == Some(Color::Black), "MK1", || {
+            format!("the object at {address:#x} is marked and was not traced: {mark:?}")
         })?;
     }
     Ok(())

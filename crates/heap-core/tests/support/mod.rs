@@ -9,13 +9,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use heap_core::alloc_class::{Slot, for_sized};
-use heap_core::arena::{Arena, BLACK};
 use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
+use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{CoreConfig, MHeap, SpanBatch, SpanRequest};
 use heap_core::os::{Os, SystemOs};
@@ -202,15 +201,15 @@ pub(crate) fn refill(
     }
 }
 
-/// The mark byte of an object.
-pub(crate) fn mark_byte<'a>(object: NonNull<u8>) -> &'a AtomicU8 {
+/// The place of an object.
+pub(crate) fn location(object: NonNull<u8>) -> Location {
     // SAFETY: the tests ask for objects of their heaps only, while those are there.
-    unsafe { Arena::of(object) }.mark_byte(object.addr().get())
+    unsafe { Location::of(object) }
 }
 
 /// Marks a live object, as one that was found and traced.
 pub(crate) fn mark(object: NonNull<u8>) {
-    mark_byte(object).store(BLACK, Ordering::Relaxed);
+    location(object).mark().mark_black();
 }
 
 /// Begins a cycle that has marked nothing: all objects are dead. The caches are flushed.

@@ -14,11 +14,12 @@ use std::ptr::NonNull;
 use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
+use heap_core::location::Location;
 use heap_core::marks::Isa;
+use heap_core::page_flag::Serial;
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
-use super::page_flag::Serial;
 use super::pool::MarkPool;
 use super::worker::{Budget, Drained, MarkCounts, MarkJob, Page, SharedPiece, Worker, mark_grey};
 
@@ -112,7 +113,7 @@ pub(crate) enum Seed {
     /// An object in any state.
     Root(NonNull<u8>),
     /// An object that a mutator has made grey, and whose page may not be queued.
-    Grey(NonNull<u8>),
+    Grey(Location),
 }
 
 /// Does the rest of what `alone` has begun, with the helpers.

@@ -9,16 +9,11 @@
 mod deadline;
 mod incremental;
 mod marking;
-mod page_flag;
 mod pool;
 mod termination;
 mod worker;
 
 pub(crate) use incremental::IncrementalMark;
 pub(crate) use marking::{Marking, Seed};
-pub(crate) use page_flag::Parallel;
 pub(crate) use pool::{MarkPool, Watch};
 pub(crate) use worker::{MarkCounts, mark_grey};
-
-#[cfg(all(test, heap_loom))]
-pub(crate) use page_flag::{MarkMode, Serial, announce_marks, begin_scan, must_queue};

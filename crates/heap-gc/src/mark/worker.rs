@@ -1,7 +1,7 @@
 //! [`Worker`]: takes pages, scans their grey objects, greys what they point at; and
 //! [`MarkJob`], what workers share.
 //!
-//! Which pages need queueing is the protocol of `page_flag`.
+//! Which pages need queueing is the protocol of [`page_flag`](heap_core::page_flag).
 //!
 //! While a page is traced, the objects of the same page that it leads to are
 //! marked and traced with it ([`Neighbours::Trace`]): they take no way through the
@@ -18,16 +18,17 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use heap_core::arena::{Arena, BLACK, GREY, NOSCAN_PAGE, WHITE, prefetch, prefetch_later};
-use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES, PAGE_SHIFT, PAGE_SIZE};
-use heap_core::kind::{ObjectKind, TraceBatchFn};
+use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES};
+use heap_core::kind::ObjectKind;
+use heap_core::location::Location;
 use heap_core::marks::{Isa, grey_masks};
-use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, PIECE_BYTES, Piece};
+use heap_core::page_flag::{MarkMode, Parallel, Serial, announce_marks};
+use heap_core::prefetch::{prefetch, prefetch_later};
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, PIECE_BYTES, Piece, TraceBatchFn};
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
-use super::page_flag::{self, MarkMode, Parallel, Serial};
 use super::termination::{Termination, Verdict};
 
 /// What marking found.
@@ -54,19 +55,16 @@ impl std::ops::AddAssign for MarkCounts {
     }
 }
 
-/// A page with grey objects: its address.
+/// A page with grey objects: its first byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Page(NonNull<u8>);
-
-// SAFETY: an address of the heap being marked, which outlives marking; any worker may trace
-// what is there.
-unsafe impl Send for Page {}
+pub(super) struct Page(Location);
 
 /// A piece of a large object, for the shared list.
 #[derive(Debug)]
 pub(super) struct SharedPiece(Piece);
 
-// SAFETY: as for `Page`.
+// SAFETY: an address of the heap being marked, which outlives marking; any worker may trace
+// what is there.
 unsafe impl Send for SharedPiece {}
 
 /// What the workers of a cycle share.
@@ -173,10 +171,7 @@ impl Queue for VecDeque<Page> {
         let page = self.pop_front()?;
         // The marks of the page after next will be there when it is its turn.
         if let Some(soon) = self.get(1) {
-            // SAFETY: queued pages belong to this heap.
-            let arena = unsafe { Arena::of(soon.0) };
-            let marks = arena.page_marks(Arena::page_index(soon.0.addr().get()));
-            for line in marks.chunks_exact(64) {
+            for line in soon.0.page_marks().chunks_exact(64) {
                 prefetch_later(line.as_ptr().cast());
             }
         }
@@ -256,29 +251,26 @@ impl NeighbourCount {
 /// A mark phase of the object's heap is under way. `object` is the start of a live object, or
 /// lies in a slot that objects share; with provenance over its arena.
 #[inline(always)]
-pub(crate) unsafe fn mark_grey<S: MarkMode>(
+pub(crate) unsafe fn mark_grey<M: MarkMode>(
     object: NonNull<u8>,
-    fresh: &mut Vec<NonNull<u8>>,
+    fresh: &mut Vec<Location>,
     counts: &mut MarkCounts,
 ) {
-    let address = object.addr().get();
     // SAFETY: forwarded from the caller; what turns grey is traced (MK1).
-    let arena = unsafe { Arena::of(object) };
-    let mark = arena.mark_byte(address);
-    // ORDERING: Relaxed plain accesses; a racing worker at worst marks the
-    // same object again (MK2).
-    if mark.load(Ordering::Relaxed) != WHITE {
+    let object = unsafe { Location::of(object) };
+    let mark = object.mark();
+    // A racing worker at worst marks the same object again (MK2).
+    if !mark.is_white() {
         return;
     }
-    let page = Arena::page_index(address);
-    let flag = arena.queue_flag(page);
-    if flag.load(Ordering::Relaxed) == NOSCAN_PAGE {
-        mark.store(BLACK, Ordering::Relaxed);
-        counts.count(1, arena.slot_bytes(page));
+    let flag = object.page_flag();
+    if flag.is_noscan() {
+        mark.mark_black();
+        counts.count(1, object.slot_bytes());
         return;
     }
-    mark.store(GREY, Ordering::Relaxed);
-    if !page_flag::is_surely_queued::<S>(flag) {
+    mark.mark_grey();
+    if !flag.is_surely_queued::<M>() {
         fresh.push(object);
     }
 }
@@ -288,7 +280,7 @@ pub(super) struct Worker<'j, Q> {
     index: usize,
     pub(super) queue: Q,
     /// Objects to be traced one by one; bounded by `DIRECT_MAX`.
-    direct: Vec<NonNull<u8>>,
+    direct: Vec<Location>,
     /// The page whose objects' memory is on its way.
     taken: Option<TakenPage>,
     /// Lines asked for of every page, as [`NeighbourCount`] said last.
@@ -300,7 +292,7 @@ pub(super) struct Worker<'j, Q> {
     chain: Batch,
     buffer: EdgeBuffer,
     /// Freshly marked objects of the current batch.
-    pub(super) fresh: Vec<NonNull<u8>>,
+    pub(super) fresh: Vec<Location>,
     pub(super) counts: MarkCounts,
 }
 
@@ -345,7 +337,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             && self.taken.is_none()
         {
             for object in self.fresh.drain(..) {
-                prefetch(object.as_ptr());
+                prefetch(object.pointer().as_ptr());
                 self.direct.push(object);
             }
             return;
@@ -356,17 +348,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Queues the pages of the freshly marked objects.
     #[inline]
     fn queue_fresh(&mut self) {
-        page_flag::announce_marks::<Q::MarkMode>();
+        announce_marks::<Q::MarkMode>();
         for object in self.fresh.drain(..) {
-            // SAFETY: as in `grey`.
-            let arena = unsafe { Arena::of(object) };
-            let flag = arena.queue_flag(Arena::page_index(object.addr().get()));
-            if !page_flag::must_queue::<Q::MarkMode>(flag) {
-                continue;
+            if object.page_flag().must_queue::<Q::MarkMode>() {
+                self.queue.push(Page(object.page()));
             }
-            let page = object.as_ptr().map_addr(|address| address & !(PAGE_SIZE - 1));
-            // SAFETY: no page is at address zero.
-            self.queue.push(Page(unsafe { NonNull::new_unchecked(page) }));
         }
     }
 
@@ -374,17 +360,15 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// memory. Between the halves another page is traced, so that the memory has
     /// time to arrive.
     fn begin_page(&mut self, page: Page) -> TakenPage {
-        // SAFETY: queued pages belong to this heap.
-        let arena = unsafe { Arena::of(page.0) };
-        let index = Arena::page_index(page.0.addr().get());
-        page_flag::begin_scan::<Q::MarkMode>(arena.queue_flag(index));
-        let slot_bytes = arena.slot_bytes(index);
+        page.0.page_flag().begin_scan::<Q::MarkMode>();
+        let slot_bytes = page.0.slot_bytes();
         // Distance from an object's first granule to its last.
         let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
-        let kind = arena.kind(index).expect("M2: a queued page has a kind");
+        let kind = page.0.kind().expect("M2: a queued page has a kind");
         let trace = kind.trace_batch().expect("noscan pages are never queued");
-        let marks = arena.page_marks(index);
+        let marks = page.0.page_marks();
         let masks = grey_masks(self.job.isa, marks);
+        let start = page.0.pointer().as_ptr();
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.clear();
         for (block, mask) in masks.into_iter().enumerate() {
@@ -392,7 +376,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             while left != 0 {
                 let granule = block * 64 + left.trailing_zeros() as usize;
                 left &= left - 1;
-                marks[granule & (PAGE_GRANULES - 1)].store(BLACK, Ordering::Relaxed);
+                marks[granule & (PAGE_GRANULES - 1)].mark_black();
                 batch.push(granule);
             }
             // One prefetch per cache line in which a grey object starts or ends:
@@ -404,7 +388,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             while lines != 0 {
                 let granule = block * 64 + lines.trailing_zeros() as usize;
                 lines &= lines - 1;
-                prefetch_later(page.0.as_ptr().wrapping_add(granule << GRANULE_SHIFT));
+                prefetch_later(start.wrapping_add(granule << GRANULE_SHIFT));
             }
         }
         TakenPage { page, trace, slot_bytes, batch }
@@ -414,15 +398,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// that they lead to.
     fn finish_page(&mut self, taken: TakenPage) {
         let TakenPage { page, trace, slot_bytes, mut batch } = taken;
-        // SAFETY: queued pages belong to this heap.
-        let arena = unsafe { Arena::of(page.0) };
-        let marks = arena.page_marks(Arena::page_index(page.0.addr().get()));
         let greys = batch.count();
         // SAFETY: grey granules are starts of live objects of the page's kind (K1):
         // handles lead to starts. Each was taken once, and is black (TR2).
         unsafe {
-            let neighbours = Neighbours::Trace(marks);
-            self.buffer.trace(trace, page.0.as_ptr(), &mut batch, neighbours);
+            let neighbours = Neighbours::Trace(page.0.page_marks());
+            self.buffer.trace(trace, page.0.pointer().as_ptr(), &mut batch, neighbours);
         }
         self.counts.count(batch.count(), slot_bytes);
         self.neighbours.add(batch.count() - greys);
@@ -441,39 +422,34 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// # Safety
     ///
     /// `object` was marked by this worker, as [`mark_grey`] wants it, and has handles.
-    unsafe fn scan_chain(&mut self, mut object: NonNull<u8>) -> usize {
+    unsafe fn scan_chain(&mut self, mut object: Location) -> usize {
         let mut pages = 0;
         loop {
             pages += 1;
-            let address = object.addr().get();
-            // SAFETY: as in `grey`.
-            let arena = unsafe { Arena::of(object) };
-            let index = Arena::page_index(address);
-            arena.mark_byte(address).store(BLACK, Ordering::Relaxed);
-            let kind = arena.kind(index).expect("M2: a marked object has a kind");
+            object.mark().mark_black();
+            let kind = object.kind().expect("M2: a marked object has a kind");
             let trace = kind.trace_batch().expect("noscan objects are never traced");
-            let page = object.as_ptr().map_addr(|address| address >> PAGE_SHIFT << PAGE_SHIFT);
+            let page = object.page().pointer().as_ptr();
             let batch = &mut self.chain;
             batch.clear();
-            batch.push(address >> GRANULE_SHIFT & (PAGE_GRANULES - 1));
+            batch.push(object.granule());
             // SAFETY: as in `finish_page`, for this one object.
             unsafe {
-                let neighbours = Neighbours::Trace(arena.page_marks(index));
+                let neighbours = Neighbours::Trace(object.page_marks());
                 self.buffer.trace(trace, page, batch, neighbours);
             }
-            self.counts.count(batch.count(), arena.slot_bytes(index));
+            self.counts.count(batch.count(), object.slot_bytes());
             let &[next] = self.buffer.edges() else { break };
             if self.has_more_to_do() || pages == CHAIN_MAX {
                 break;
             }
-            // SAFETY: as in `grey`.
-            let arena = unsafe { Arena::of(next) };
-            let page = Arena::page_index(next.addr().get());
-            if arena.queue_flag(page).load(Ordering::Relaxed) == NOSCAN_PAGE {
+            // SAFETY: as in `drain_edges`; it is traced next, if it is white.
+            let next = unsafe { Location::of(next) };
+            if next.page_flag().is_noscan() {
                 break;
             }
             self.buffer.clear_edges();
-            if arena.mark_byte(next.addr().get()).load(Ordering::Relaxed) != WHITE {
+            if !next.mark().is_white() {
                 return pages;
             }
             object = next;
@@ -525,8 +501,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// It was deferred in this marking ([`take_piece`](Self::take_piece)).
     unsafe fn scan_piece(&mut self, piece: Piece) {
         // SAFETY: pieces are of live objects of this heap (contract of `Tracer::defer`).
-        let arena = unsafe { Arena::of(piece.object) };
-        let kind = arena.kind(Arena::page_index(piece.object.addr().get()));
+        let kind = unsafe { Location::of(piece.object) }.kind();
         let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
         // SAFETY: the stretch lies within the object's contents.
         unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.buffer) };

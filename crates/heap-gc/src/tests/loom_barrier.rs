@@ -9,7 +9,7 @@
 //! the end it must be marked, unless it took it after marking was over (B1).
 //!
 //! Cells, roots and lists are loom's: it reports two accesses that are not ordered. The
-//! gate is the real one. A mark turns as `mark::grey` turns it; the one function that does
+//! gate is the real one. A mark turns as `mark_grey` turns it; the one function that does
 //! so without an arena makes it black, which is the same here: not white.
 //!
 //! A [`Steps`] is the protocol as its parties use it. A mutant is a `Steps` in which one
@@ -18,9 +18,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use heap_core::arena::{GREY, WHITE};
-use heap_core::tracer::try_mark_black;
-use heap_sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use heap_core::mark_byte::{Color, MarkByte};
+use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::model::{UNORDERED, caught, check_bounded};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
@@ -43,8 +42,8 @@ trait Steps: Sized + 'static {
     const TAKES_LISTS: bool = true;
 
     /// Turns the mark of what a cell holds; says whether it was white.
-    fn turn(mark: &AtomicU8) -> bool {
-        try_mark_black(mark)
+    fn turn(mark: &MarkByte) -> bool {
+        mark.try_mark_black()
     }
 
     /// Says that an incremental mark phase is under way, and resumes the world.
@@ -93,7 +92,7 @@ struct Heap<S> {
     gate: Gate,
     marking: AtomicU64,
     /// The child's mark.
-    mark: AtomicU8,
+    mark: MarkByte,
     members: Vec<Member>,
     steps: PhantomData<fn() -> S>,
 }
@@ -108,7 +107,7 @@ impl<S: Steps> Heap<S> {
         Arc::new(Heap {
             gate: Gate::default(),
             marking: AtomicU64::new(0),
-            mark: AtomicU8::new(WHITE),
+            mark: MarkByte::new(Color::White),
             members: (0..members).map(member).collect(),
             steps: PhantomData,
         })
@@ -265,10 +264,10 @@ fn loom_mutant_no_lists() {
 struct TurnsFirst;
 
 impl Steps for TurnsFirst {
-    fn turn(mark: &AtomicU8) -> bool {
-        mark.store(GREY, Ordering::Relaxed);
+    fn turn(mark: &MarkByte) -> bool {
+        mark.mark_grey();
         // Moved: before the store.
-        mark.load(Ordering::Relaxed) == WHITE
+        mark.is_white()
     }
 }
 

@@ -5,5 +5,3 @@
 
 #[cfg(heap_loom)]
 mod loom_credit;
-#[cfg(heap_loom)]
-mod loom_page_queue;

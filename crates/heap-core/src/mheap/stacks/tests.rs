@@ -7,8 +7,9 @@ use std::ptr::NonNull;
 use heap_sync::atomic::Ordering;
 
 use super::{MHeap, ORDERS, Order, SLAB_PAGES, StackPool};
-use crate::arena::{Arena, BLACK};
+use crate::arena::Arena;
 use crate::geometry::PAGE_SIZE;
+use crate::location::Location;
 use crate::mheap::CoreConfig;
 use crate::os::SystemOs;
 use crate::stack::{HeapOwner, StackBlock};
@@ -73,12 +74,13 @@ fn partial(pool: &StackPool) -> (usize, Order) {
 
 #[test]
 fn a_manual_span_that_is_not_by_itself_is_seen() {
-    let page = |block: NonNull<u8>| Arena::page_index(block.addr().get());
     // SAFETY: a block's arena is mapped.
+    let page = |block| unsafe { Location::of(block) }.page_index();
+    // SAFETY: as above.
     let arena = |block| unsafe { Arena::of(block) };
     broken("SK1", |_, _, block| arena(block).retract(page(block), 1));
     broken("SK1", |_, _, block| {
-        arena(block).mark_byte(block.addr().get() + 64).store(BLACK, Ordering::Relaxed);
+        arena(block).mark_byte(block.addr().get() + 64).mark_black();
     });
     broken("SK1", |_, _, block| {
         let span = arena(block).span(page(block)).expect("a manual span");

@@ -1,7 +1,7 @@
-//! The `queued` flag of pages under the model checker, whole and with one part
+//! Mark bytes and the flag of their page under the model checker, whole and with one part
 //! broken.
 //!
-//! A page is a flag and mark bytes. Workers do what `mark::worker` does with
+//! A page is a flag and mark bytes. Workers do what those of the collector do with
 //! them: turn a white byte grey, then ask the flag; or clear the flag, then trace
 //! the grey bytes. The list of queued pages is a counter. Loom knows no vector
 //! loads; a scan reads the bytes one by one, as the portable kernel does. Where the first object
@@ -14,13 +14,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use heap_core::arena::{BLACK, GREY, UNQUEUED, WHITE};
-use heap_core::tracer::try_mark_black;
-use heap_sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::model::{check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use crate::mark::{MarkMode, Parallel, Serial, announce_marks, begin_scan, must_queue};
+use crate::mark_byte::{Color, MarkByte};
+use crate::page_flag::{MarkMode, PageFlag, Parallel, Serial, announce_marks};
 
 /// The steps of the protocol.
 trait Steps: 'static {
@@ -29,8 +28,8 @@ trait Steps: 'static {
     const CLEARS_FIRST: bool = true;
 
     /// Makes a neighbour black. Whether it is to be traced.
-    fn blacken(mark: &AtomicU8) -> bool {
-        try_mark_black(mark)
+    fn blacken(mark: &MarkByte) -> bool {
+        mark.try_mark_black()
     }
 }
 
@@ -44,8 +43,8 @@ impl Steps for Sound {
 const MARKS: usize = 2;
 
 struct Page<S> {
-    queued: AtomicU8,
-    marks: [AtomicU8; MARKS],
+    flag: PageFlag,
+    marks: [MarkByte; MARKS],
     /// How often each object was traced.
     traced: [AtomicUsize; MARKS],
     /// In how many queues the page is.
@@ -64,8 +63,8 @@ impl<S: Steps> Page<S> {
     fn with_neighbour(neighbour: Option<usize>) -> Arc<Page<S>> {
         Arc::new(Page {
             neighbour,
-            queued: AtomicU8::new(UNQUEUED),
-            marks: std::array::from_fn(|_| AtomicU8::new(WHITE)),
+            flag: PageFlag::default(),
+            marks: std::array::from_fn(|_| MarkByte::new(Color::White)),
             traced: Default::default(),
             queues: AtomicUsize::new(0),
             steps: PhantomData,
@@ -76,8 +75,8 @@ impl<S: Steps> Page<S> {
     fn mark(&self, objects: &[usize]) {
         let mut fresh = 0;
         for object in objects {
-            if self.marks[*object].load(Ordering::Relaxed) == WHITE {
-                self.marks[*object].store(GREY, Ordering::Relaxed);
+            if self.marks[*object].is_white() {
+                self.marks[*object].mark_grey();
                 fresh += 1;
             }
         }
@@ -85,10 +84,10 @@ impl<S: Steps> Page<S> {
             announce_marks::<S::MarkMode>();
         }
         for _ in 0..fresh {
-            if must_queue::<S::MarkMode>(&self.queued) {
+            if self.flag.must_queue::<S::MarkMode>() {
                 // ORDERING: Release to Acquire, as a queue's push and pop.
                 let before = self.queues.fetch_add(1, Ordering::Release);
-                assert_eq!(before, 0, "PF2: the page is in two queues");
+                assert_eq!(before, 0, "M3: the page is in two queues");
             }
         }
     }
@@ -100,15 +99,15 @@ impl<S: Steps> Page<S> {
             return false;
         }
         if S::CLEARS_FIRST {
-            begin_scan::<S::MarkMode>(&self.queued);
+            self.flag.begin_scan::<S::MarkMode>();
         }
         let grey: Vec<_> =
-            (0..MARKS).filter(|i| self.marks[*i].load(Ordering::Relaxed) == GREY).collect();
+            (0..MARKS).filter(|i| self.marks[*i].color() == Some(Color::Grey)).collect();
         if !S::CLEARS_FIRST {
-            begin_scan::<S::MarkMode>(&self.queued);
+            self.flag.begin_scan::<S::MarkMode>();
         }
         for object in grey {
-            self.marks[object].store(BLACK, Ordering::Relaxed);
+            self.marks[object].mark_black();
             self.trace(object);
         }
         true
@@ -128,15 +127,16 @@ impl<S: Steps> Page<S> {
         let queued = self.queues.load(Ordering::Relaxed) > 0;
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let traced = traced.load(Ordering::Relaxed) > 0;
-            let marked = mark.load(Ordering::Relaxed) != WHITE;
+            let marked = !mark.is_white();
             assert!(!marked || traced || queued, "PF1: a mark is lost");
         }
         // And the mark phase that goes on from here leaves nothing behind.
         while self.scan() {}
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
-            let mark = mark.load(Ordering::Relaxed);
-            assert_ne!(mark, GREY, "MK1: an object stays grey");
-            assert_eq!(mark == BLACK, traced.load(Ordering::Relaxed) > 0, "MK2: never traced");
+            let color = mark.color().expect("M1");
+            assert_ne!(color, Color::Grey, "MK1: an object stays grey");
+            let traced = traced.load(Ordering::Relaxed) > 0;
+            assert_eq!(color == Color::Black, traced, "MK2: never traced");
         }
     }
 
@@ -301,8 +301,10 @@ struct NeighboursBlind;
 impl Steps for NeighboursBlind {
     type MarkMode = Parallel;
 
-    fn blacken(mark: &AtomicU8) -> bool {
-        mark.swap(BLACK, Ordering::Relaxed) == WHITE
+    fn blacken(mark: &MarkByte) -> bool {
+        let white = mark.is_white();
+        mark.mark_black();
+        white
     }
 }
 
@@ -320,7 +322,7 @@ impl Steps for BothAlone {
 }
 
 #[test]
-#[should_panic(expected = "PF2: the page is in two queues")]
+#[should_panic(expected = "M3: the page is in two queues")]
 fn loom_mutant_both_alone() {
     two_markers_queue_a_page_once::<BothAlone>();
 }

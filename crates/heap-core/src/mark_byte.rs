@@ -1,0 +1,145 @@
+//! [`MarkByte`]: what a mark phase knows about one object. There is one for each granule of an
+//! arena, in the arena's head; that of an object is the one of the granule in which it starts.
+//!
+//! | colour | byte | what it says |
+//! |---|---|---|
+//! | white | 0 | not reached so far |
+//! | grey | 1 | reached, and still to be traced |
+//! | black | 3 | reached, and traced or about to be, or there is nothing to trace in it |
+//!
+//! Bit 0 says *reached* and bit 1 *traced*: hence black is 3, and 2 is no colour. White is 0,
+//! because fresh memory from the system reads as zero and then needs no preparation.
+//!
+//! * M1: a mark byte has a colour; it is only non-white between the start of marking and the
+//!   sweep of its span.
+//!
+//! | transition | by | if two threads make one at the same time |
+//! |---|---|---|
+//! | white to grey | a worker or a mutator's write barrier that finds the object, [`mark_grey`](MarkByte::mark_grey) | both have found it, and it is traced once or twice; a late one may turn a black object grey, which is then traced again |
+//! | white to black | the same for an object that holds no handles; the worker that traces the page it lies on, [`try_mark_black`](MarkByte::try_mark_black); the owner of a span, for new objects | both trace it; or one has found it as above |
+//! | grey to black | the worker that took the page or the object and traces it next, [`mark_black`](MarkByte::mark_black) | a page and an object have one taker |
+//! | any to white | the sweeper that has claimed the span, with no mark phase under way, [`whiten`](MarkByte::whiten) | the claim is exclusive |
+//!
+//! So an object may be traced twice, and never zero times: tracing only reads, so twice is
+//! harmless (decision 003), and marking needs no read-modify-write.
+//!
+//! ORDERING: all accesses are Relaxed. A mark byte publishes nothing but itself: what workers find
+//! through an object was written before the world was stopped. That a grey object is traced
+//! does need an order, between its mark and the flag of its page: the fences of
+//! [`page_flag`](crate::page_flag). Sweepers see the colours that marking has left because the
+//! world was stopped in between.
+//!
+//! Models: `loom_page_queue` here, with the flag; `loom_barrier` in the collector.
+
+use core::ptr::NonNull;
+
+use heap_sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+
+use crate::geometry::{ARENA_MASK, ARENA_PAGES, GRANULE_SHIFT, PAGE_GRANULES};
+use crate::prefetch::prefetch_later;
+
+/// The states of an object in a mark phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Color {
+    /// It has not been reached.
+    White = 0,
+    /// It was reached and must still be traced.
+    Grey = 1,
+    /// It was reached and needs no more tracing than it is about to get.
+    Black = 3,
+}
+
+/// The mark byte of an object.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct MarkByte(AtomicU8);
+
+/// The mark bytes of one page.
+pub type PageMarks = [MarkByte; PAGE_GRANULES];
+
+impl MarkByte {
+    /// A mark byte of this colour.
+    #[must_use]
+    pub fn new(color: Color) -> MarkByte {
+        MarkByte(AtomicU8::new(color as u8))
+    }
+
+    /// The byte, for the kernels that compare many.
+    #[inline(always)]
+    pub(crate) fn byte(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The colour; none is corruption (M1).
+    #[must_use]
+    pub fn color(&self) -> Option<Color> {
+        let byte = self.byte();
+        [Color::White, Color::Grey, Color::Black].into_iter().find(|color| *color as u8 == byte)
+    }
+
+    /// Whether the object has not been reached.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_white(&self) -> bool {
+        self.byte() == Color::White as u8
+    }
+
+    /// From white to grey: the object is found, and somebody will trace it.
+    #[inline(always)]
+    pub fn mark_grey(&self) {
+        self.0.store(Color::Grey as u8, Ordering::Relaxed);
+    }
+
+    /// To black: this worker traces the object next, or there is nothing to trace in it.
+    #[inline(always)]
+    pub fn mark_black(&self) {
+        self.0.store(Color::Black as u8, Ordering::Relaxed);
+    }
+
+    /// Makes a white object black; returns whether it was white. A grey one stays grey: the
+    /// worker that takes it will trace it.
+    #[inline(always)]
+    pub fn try_mark_black(&self) -> bool {
+        // Not one access: two workers at the same time may both get `true`, and both trace it.
+        // Model: loom_page_queue::a_neighbour_is_traced.
+        let white = self.is_white();
+        if white {
+            self.mark_black();
+        }
+        white
+    }
+
+    /// To white: the object's span is swept.
+    pub(crate) fn whiten(&self) {
+        self.0.store(Color::White as u8, Ordering::Relaxed);
+    }
+}
+
+/// Makes all mark bytes of a page white.
+///
+/// # Safety
+///
+/// No other thread accesses them: the caller has claimed the page's span, and no mark
+/// phase is under way (M1).
+pub(crate) unsafe fn whiten_page(marks: &PageMarks) {
+    let bytes = core::ptr::from_ref(marks).cast::<u8>().cast_mut();
+    // SAFETY: 512 bytes inside `UnsafeCell`s (atomics), and by the contract above there is no
+    // concurrent access that a plain write could race with.
+    unsafe { bytes.write_bytes(Color::White as u8, PAGE_GRANULES) };
+}
+
+/// Where the mark bytes begin in an arena: behind its tables by page, of which an entry is a flag,
+/// the size of a slot, and two pointers. The arena checks it.
+pub(crate) const MARKS_OFFSET: usize =
+    ARENA_PAGES * (size_of::<AtomicU8>() + size_of::<AtomicU32>() + 2 * size_of::<AtomicPtr<()>>());
+
+/// Prefetches the mark byte of an object, as [`prefetch_later`]: many edges are found
+/// before the first of them is examined, more than the first-level cache has lines to wait
+/// for.
+#[inline(always)]
+pub(crate) fn prefetch_mark(object: NonNull<u8>) {
+    let address = object.addr().get();
+    let at = (address & !ARENA_MASK) + MARKS_OFFSET + ((address & ARENA_MASK) >> GRANULE_SHIFT);
+    prefetch_later(object.as_ptr().with_addr(at));
+}
