@@ -1,0 +1,74 @@
+//! The phases of a cycle: what changes for the whole heap when marking begins and when it ends.
+//! Called by the collector, which has stopped the world.
+//!
+//! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
+//!   and sweeping over.
+
+use heap_sync::atomic::Ordering;
+
+use super::MHeap;
+use crate::span_set::SpanSet;
+
+impl MHeap {
+    /// Prepares for marking: recycles bitmaps.
+    ///
+    /// # Panics
+    ///
+    /// If sweeping is not over.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped: no thread allocates in the heap or takes spans, and all caches
+    /// are flushed (Y1).
+    pub unsafe fn before_mark(&self) {
+        assert!(self.sweep_is_over(), "Y1: a cycle starts only when everything is swept");
+        // SAFETY: GB2: sweeping is over, and by the contract no thread begins to sweep.
+        unsafe { self.bits.rotate() };
+    }
+
+    /// Begins an incremental mark phase, during which mutators run: from now on every new
+    /// object is allocated black (M4).
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`]; marking is under way.
+    pub unsafe fn begin_allocate_black(&self) {
+        self.allocate_black.begin();
+    }
+
+    /// Ends an incremental mark phase. Returns how many objects were allocated black, and the
+    /// bytes of their slots.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`]. Everything is marked that is reachable and not new.
+    pub unsafe fn end_allocate_black(&self) -> (usize, usize) {
+        self.allocate_black.end()
+    }
+
+    /// Starts the sweep phase after marking: every span needs sweeping.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::before_mark`], which was called for this marking. Everything that is
+    /// reachable is marked and traced; what is not is never used again.
+    pub unsafe fn start_sweep(&self) {
+        debug_assert!(!self.allocate_black.is_on(), "M4: marking is under way");
+        self.set_retain_goal();
+        let next = self.now().next();
+        debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");
+        // ORDERING: Relaxed: published by leaving the safepoint.
+        self.clock.store(next.raw(), Ordering::Relaxed);
+        self.cursor.store(0, Ordering::Relaxed);
+        self.pages_swept_in_cycle.store(0, Ordering::Relaxed);
+        self.active.reopen();
+    }
+
+    fn unswept_lists_are_empty(&self) -> bool {
+        let now = self.now();
+        self.centrals().all(|central| {
+            let full = central.full_unswept(now).all();
+            full.chain(central.partial_unswept(now).all()).all(SpanSet::is_empty)
+        })
+    }
+}

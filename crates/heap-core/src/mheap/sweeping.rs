@@ -1,0 +1,136 @@
+//! Sweeping the spans of a heap, and what becomes of each: it goes to a list, or its pages are
+//! free.
+
+use std::time::Instant;
+
+use heap_sync::atomic::Ordering;
+
+use super::MHeap;
+use crate::gcbits::Bitmap;
+use crate::location::Location;
+use crate::mcentral::Central;
+use crate::mspan::{Body, SweepClaim};
+use crate::partition::{PARTITIONS_MAX, Partition};
+use crate::stats::{SWEEP_SAMPLE, SweepBy, Tally};
+use crate::sweep::{self, SweepCounts};
+use crate::sweep_gen::SweepGen;
+use crate::ticket::Ticket;
+
+impl MHeap {
+    /// Called before sweeping: the credit formula counts the pages that sweepers look at.
+    pub(super) fn count_pages_swept(&self, npages: usize) {
+        self.pages_swept_in_cycle.fetch_add(npages, Ordering::Relaxed);
+    }
+
+    pub(super) fn sweep_claimed(
+        &self,
+        claim: &mut SweepClaim<'_>,
+        bitmap: Option<Bitmap>,
+        tally: &mut Tally,
+    ) -> SweepCounts {
+        let npages = claim.body().npages;
+        let start = Location::of_span(claim.body())
+            .page_index()
+            .is_multiple_of(SWEEP_SAMPLE)
+            .then(Instant::now);
+        if claim.specials().any() {
+            self.fire_specials(claim);
+        }
+        let counts = sweep::sweep(claim, bitmap, self.isa, self.config.poison);
+        if let Some(start) = start {
+            let ns = start.elapsed().as_nanos() as u64;
+            tally.sampled_sweep_ns += ns;
+            tally.sampled_spans += 1;
+            tally.sampled_sweep_ns_max = tally.sampled_sweep_ns_max.max(ns);
+        }
+        tally.spans_swept += 1;
+        tally.pages_swept += npages as u64;
+        tally.drop_panics += counts.drop_panics as u64;
+        let body = claim.body_mut();
+        body.needs_zero |= counts.freed_objects > 0;
+        // The caller counts the freed ones (Z3).
+        body.counted = body.allocated;
+        counts
+    }
+
+    /// Sweeps the next span of the heap, and puts it in a list or frees its pages. Returns
+    /// the number of its pages, or `None` when nothing is left to sweep.
+    pub fn sweep_one(&self, tally: &mut Tally) -> Option<usize> {
+        let ticket = self.active.begin()?;
+        let now = self.now();
+        loop {
+            let index = self.cursor.load(Ordering::Relaxed);
+            let Some(central) = self.central_at(index / PARTITIONS_MAX) else {
+                ticket.close();
+                return None;
+            };
+            let partition = Partition::of_mutator(index % PARTITIONS_MAX);
+            let full = central.full_unswept(now).at(partition);
+            let popped = full.pop().or_else(|| central.partial_unswept(now).at(partition).pop());
+            let Some(span) = popped else {
+                // ORDERING: Relaxed: a hint; only ever moves on.
+                let _ = self.cursor.compare_exchange(
+                    index,
+                    index + 1,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                continue;
+            };
+            // SAFETY: the lists hold records of this heap, and a ticket is out: the clock stands.
+            if let Some(claim) = unsafe { SweepClaim::try_claim(&ticket, span, now) } {
+                return Some(self.sweep_and_settle(claim, central, now, tally));
+            }
+        }
+    }
+
+    fn sweep_and_settle(
+        &self,
+        mut claim: SweepClaim<'_>,
+        central: &Central,
+        now: SweepGen,
+        tally: &mut Tally,
+    ) -> usize {
+        let Body { npages, nelems, .. } = *claim.body();
+        let partition = claim.body().partition(self.partitions());
+        self.count_pages_swept(npages);
+        let bitmap = self.bits.at(partition).alloc(nelems);
+        let counts = self.sweep_claimed(&mut claim, bitmap, tally);
+        central.counts().freed(counts.freed_objects, claim.body().slot_bytes);
+        if counts.live_objects == 0 {
+            let (record, body) = claim.kill();
+            // SAFETY: the claim has marked the record as dead, and returned what it covered.
+            unsafe { self.free_pages(record, &body) };
+        } else if counts.live_objects < claim.body().nelems {
+            central.partial_swept(now).at(partition).push(claim.release());
+        } else {
+            central.full_swept(now).at(partition).push(claim.release());
+        }
+        npages
+    }
+
+    /// Sweeps every span that no other thread has begun to sweep, and counts them.
+    pub fn sweep_rest(&self, by: SweepBy) {
+        let mut tally = Tally::default();
+        while self.sweep_one(&mut tally).is_some() {}
+        self.stats.add(&mut tally, by);
+    }
+
+    /// A ticket for a sweeper that sweeps several spans and then accounts for them:
+    /// sweeping is not over before the ticket is returned.
+    pub fn sweep_ticket(&self) -> Option<Ticket<'_>> {
+        self.active.begin()
+    }
+
+    /// Whether every span has been swept in this cycle.
+    #[must_use]
+    pub fn sweep_is_over(&self) -> bool {
+        self.active.is_over()
+    }
+
+    /// Pages swept since the clock last advanced.
+    #[must_use]
+    pub fn pages_swept_in_cycle(&self) -> usize {
+        self.pages_swept_in_cycle.load(Ordering::Relaxed)
+    }
+}
