@@ -6,7 +6,7 @@
 //!
 //! Here is what the heap is made of, and its central lists. What it does is in modules: `spans`
 //! gives spans to mutators and takes them back, from fresh pages (`runs`) or by `sweeping`;
-//! `phases` begins and ends a cycle, in which `allocate_black` marks what mutators make meanwhile;
+//! `phases` begins and ends a mark phase, in which `allocate_black` marks new objects;
 //! `teardown` ends the heap.
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by

@@ -20,8 +20,12 @@ use heap_core::page_flag::Serial;
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
+use super::grey::{MarkCounts, mark_grey};
+use super::job::MarkJob;
+use super::pieces::SharedPiece;
 use super::pool::MarkPool;
-use super::worker::{Budget, Drained, MarkCounts, MarkJob, Page, SharedPiece, Worker, mark_grey};
+use super::queue::Page;
+use super::worker::{DrainLimit, Drained, Worker};
 
 /// A mark phase: what it found, and what is left to do. It may be done in several steps,
 /// between which mutators run.
@@ -84,13 +88,13 @@ impl Marking {
         });
         worker.counts += marked;
         let alone = match pool.worker_slots() {
-            0 => Budget::until(&job.deadline, Budget::Whole),
-            _ => Budget::Serial,
+            0 => DrainLimit::until(&job.deadline, DrainLimit::Whole),
+            _ => DrainLimit::Serial,
         };
-        // MK3: this budget does not end before a piece.
-        let mut budget = Budget::until(&job.deadline, alone);
-        while worker.drain(budget) == Drained::Partly {
-            budget = alone;
+        // MK3: this limit does not end before a piece.
+        let mut limit = DrainLimit::until(&job.deadline, alone);
+        while worker.drain(limit) == Drained::Partly {
+            limit = alone;
             if job.deadline.is_over() {
                 worker.suspend();
                 break;
@@ -103,7 +107,7 @@ impl Marking {
         self.counts = worker.counts;
         // MK4.
         self.pages = worker.queue;
-        self.pieces = std::mem::take(&mut *job.pieces.lock());
+        self.pieces = job.pieces.take_all();
     }
 }
 
@@ -120,7 +124,7 @@ pub(crate) enum Seed {
 fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
     let deques: Vec<Deque<Page>> = (0..=pool.worker_slots()).map(|_| Deque::new_fifo()).collect();
     let stealers = deques.iter().map(Deque::stealer).collect();
-    let pieces = std::mem::take(&mut *alone.job.pieces.lock());
+    let pieces = alone.job.pieces.take_all();
     let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
     let job = MarkJob::new(isa, stealers, pieces, Deadline::at(at));
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
@@ -143,6 +147,6 @@ fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marki
     let mut counts = worker.counts;
     counts += *total.lock();
     let pages = std::mem::take(&mut *job.left.lock());
-    let pieces = std::mem::take(&mut *job.pieces.lock());
+    let pieces = job.pieces.take_all();
     Marking { isa, pages, pieces, counts }
 }

@@ -7,13 +7,18 @@
 //! small objects are a page, and larger ones are scanned page by page.)
 
 mod deadline;
+mod grey;
 mod incremental;
+mod job;
 mod marking;
+mod pieces;
 mod pool;
+mod queue;
+mod scan;
 mod termination;
 mod worker;
 
+pub(crate) use grey::{MarkCounts, mark_grey};
 pub(crate) use incremental::IncrementalMark;
 pub(crate) use marking::{Marking, Seed};
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use worker::{MarkCounts, mark_grey};

@@ -1,11 +1,6 @@
-//! [`Worker`]: takes pages, scans their grey objects, greys what they point at; and
-//! [`MarkJob`], what workers share.
+//! [`Worker`]: takes pages, scans their grey objects, greys what they point at.
 //!
 //! Which pages need queueing is the protocol of [`page_flag`](heap_core::page_flag).
-//!
-//! While a page is traced, the objects of the same page that it leads to are
-//! marked and traced with it ([`Neighbours::Trace`]): they take no way through the
-//! edges and the queue. So a page with a subtree on it is scanned about once, not once per level.
 //!
 //! * MK1: marked, not queued, not scanned and not in a worker's hands is
 //!   impossible when marking ends.
@@ -15,97 +10,20 @@
 //! As long as one worker is alone there are no fences and no read-modify-writes.
 
 use std::collections::VecDeque;
-use std::ptr::NonNull;
 
-use crossbeam_deque::{Steal, Stealer, Worker as Deque};
-use heap_core::geometry::{GRANULE, GRANULE_SHIFT, PAGE_GRANULES};
+use crossbeam_deque::{Steal, Worker as Deque};
 use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
-use heap_core::marks::{Isa, grey_masks};
-use heap_core::page_flag::{MarkMode, Parallel, Serial, announce_marks};
-use heap_core::prefetch::{prefetch, prefetch_later};
-use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, PIECE_BYTES, Piece, TraceBatchFn};
-use heap_sync::atomic::{AtomicUsize, Ordering};
-use heap_sync::lock::Mutex;
+use heap_core::page_flag::{Parallel, announce_marks};
+use heap_core::prefetch::prefetch;
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece};
 
 use super::deadline::Deadline;
-use super::termination::{Termination, Verdict};
-
-/// What marking found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MarkCounts {
-    /// Objects marked. With several workers an upper bound (MK2).
-    pub(crate) objects: usize,
-    /// Bytes of their slots; likewise.
-    pub(crate) bytes: usize,
-}
-
-impl MarkCounts {
-    #[inline(always)]
-    pub(crate) fn count(&mut self, objects: usize, slot_bytes: usize) {
-        self.objects += objects;
-        self.bytes += objects * slot_bytes;
-    }
-}
-
-impl std::ops::AddAssign for MarkCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.objects += other.objects;
-        self.bytes += other.bytes;
-    }
-}
-
-/// A page with grey objects: its first byte.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Page(Location);
-
-/// A piece of a large object, for the shared list.
-#[derive(Debug)]
-pub(super) struct SharedPiece(Piece);
-
-// SAFETY: an address of the heap being marked, which outlives marking; any worker may trace
-// what is there.
-unsafe impl Send for SharedPiece {}
-
-/// What the workers of a cycle share.
-#[derive(Debug)]
-pub(super) struct MarkJob {
-    pub(super) isa: Isa,
-    stealers: Vec<Stealer<Page>>,
-    pub(super) termination: Termination,
-    /// Pieces of large objects that any worker may scan.
-    pub(super) pieces: Mutex<Vec<SharedPiece>>,
-    pieces_len: AtomicUsize,
-    /// When to leave the work for later.
-    pub(super) deadline: Deadline,
-    /// Pages that were left for later.
-    pub(super) left: Mutex<VecDeque<Page>>,
-}
-
-impl MarkJob {
-    pub(super) fn new(
-        isa: Isa,
-        stealers: Vec<Stealer<Page>>,
-        pieces: Vec<SharedPiece>,
-        deadline: Deadline,
-    ) -> MarkJob {
-        MarkJob {
-            isa,
-            stealers,
-            termination: Termination::new(),
-            pieces_len: AtomicUsize::new(pieces.len()),
-            pieces: Mutex::new(pieces),
-            deadline,
-            left: Mutex::default(),
-        }
-    }
-
-    /// Whether there are pieces for any worker.
-    fn has_pieces(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release of the worker that changed the list.
-        self.pieces_len.load(Ordering::Acquire) != 0
-    }
-}
+use super::grey::{MarkCounts, mark_grey};
+use super::job::MarkJob;
+use super::queue::{Page, Queue};
+use super::scan::{Scanner, TakenPage};
+use super::termination::Verdict;
 
 /// How much of the work at hand a worker has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +52,7 @@ const STEPS_PER_PIECE: usize = 32;
 
 /// How much a worker does before it looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Budget {
+pub(super) enum DrainLimit {
     /// All there is at hand.
     Whole,
     /// What is done before a look at the clock.
@@ -144,58 +62,10 @@ pub(super) enum Budget {
     Serial,
 }
 
-impl Budget {
+impl DrainLimit {
     /// Until the next look at the clock, if there is one to look at.
-    pub(super) fn until(deadline: &Deadline, otherwise: Budget) -> Budget {
-        if deadline.at.is_some() { Budget::Timed } else { otherwise }
-    }
-}
-
-/// Where a worker keeps its pages.
-pub(super) trait Queue {
-    /// Whether other workers mark at the same time.
-    type MarkMode: MarkMode;
-    fn push(&mut self, page: Page);
-    fn pop(&mut self) -> Option<Page>;
-    fn is_empty(&self) -> bool;
-}
-
-impl Queue for VecDeque<Page> {
-    type MarkMode = Serial;
-    #[inline(always)]
-    fn push(&mut self, page: Page) {
-        self.push_back(page);
-    }
-    #[inline(always)]
-    fn pop(&mut self) -> Option<Page> {
-        let page = self.pop_front()?;
-        // The marks of the page after next will be there when it is its turn.
-        if let Some(soon) = self.get(1) {
-            for line in soon.0.page_marks().chunks_exact(64) {
-                prefetch_later(line.as_ptr().cast());
-            }
-        }
-        Some(page)
-    }
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        VecDeque::is_empty(self)
-    }
-}
-
-impl Queue for Deque<Page> {
-    type MarkMode = Parallel;
-    #[inline(always)]
-    fn push(&mut self, page: Page) {
-        Deque::push(self, page);
-    }
-    #[inline(always)]
-    fn pop(&mut self) -> Option<Page> {
-        Deque::pop(self)
-    }
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        Deque::is_empty(self)
+    pub(super) fn until(deadline: &Deadline, otherwise: DrainLimit) -> DrainLimit {
+        if deadline.at.is_some() { DrainLimit::Timed } else { otherwise }
     }
 }
 
@@ -206,74 +76,9 @@ const CHAIN_MAX: usize = if cfg!(debug_assertions) { 4 } else { 256 };
 /// (lists) would otherwise pay for a page scan per object.
 const DIRECT_MAX: usize = 4;
 
-/// A page between the two halves of its scan, with the objects to trace.
-#[derive(Debug)]
-struct TakenPage {
-    page: Page,
-    trace: TraceBatchFn,
-    slot_bytes: usize,
-    batch: Batch,
-}
-
 /// Edges are looked at when there are this many of them: by then the mark bytes that were asked for
 /// first have arrived.
 const EDGE_BATCH: usize = 256;
-
-/// One bit per cache line in the mask of a block: that of its first granule.
-const LINES: u64 = 0x1111_1111_1111_1111;
-
-/// A page is asked for whole when the pages before it led to this many objects on themselves, per
-/// page: most of its lines will be wanted, not only those of its grey objects.
-const MANY_NEIGHBOURS: usize = 16;
-
-/// How many of the objects traced with a page were not grey when it was taken: a
-/// moving average over some eight pages, times eight.
-#[derive(Debug, Default)]
-struct NeighbourCount(usize);
-
-impl NeighbourCount {
-    #[inline(always)]
-    fn add(&mut self, neighbours: usize) {
-        self.0 = self.0 - self.0 / 8 + neighbours;
-    }
-
-    /// The lines to ask for beside those of grey objects.
-    #[inline(always)]
-    fn lines(&self) -> u64 {
-        if self.0 >= MANY_NEIGHBOURS * 8 { LINES } else { 0 }
-    }
-}
-
-/// Marks an object if it is white. `fresh` takes it if its page must perhaps be queued.
-///
-/// # Safety
-///
-/// A mark phase of the object's heap is under way. `object` is the start of a live object, or
-/// lies in a slot that objects share; with provenance over its arena.
-#[inline(always)]
-pub(crate) unsafe fn mark_grey<M: MarkMode>(
-    object: NonNull<u8>,
-    fresh: &mut Vec<Location>,
-    counts: &mut MarkCounts,
-) {
-    // SAFETY: forwarded from the caller; what turns grey is traced (MK1).
-    let object = unsafe { Location::of(object) };
-    let mark = object.mark();
-    // A racing worker at worst marks the same object again (MK2).
-    if !mark.is_white() {
-        return;
-    }
-    let flag = object.page_flag();
-    if flag.is_noscan() {
-        mark.mark_black();
-        counts.count(1, object.slot_bytes());
-        return;
-    }
-    mark.mark_grey();
-    if !flag.is_surely_queued::<M>() {
-        fresh.push(object);
-    }
-}
 
 pub(super) struct Worker<'j, Q> {
     pub(super) job: &'j MarkJob,
@@ -283,11 +88,7 @@ pub(super) struct Worker<'j, Q> {
     direct: Vec<Location>,
     /// The page whose objects' memory is on its way.
     taken: Option<TakenPage>,
-    /// Lines asked for of every page, as [`NeighbourCount`] said last.
-    more_lines: u64,
-    neighbours: NeighbourCount,
-    /// Batches to use again.
-    spare: Vec<Batch>,
+    scanner: Scanner,
     /// The batch of `scan_chain`.
     chain: Batch,
     buffer: EdgeBuffer,
@@ -304,9 +105,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             queue,
             direct: Vec::with_capacity(DIRECT_MAX),
             taken: None,
-            more_lines: 0,
-            neighbours: NeighbourCount::default(),
-            spare: Vec::new(),
+            scanner: Scanner::new(job.isa),
             chain: Batch::default(),
             buffer: EdgeBuffer::with_capacity(4096),
             fresh: Vec::with_capacity(4096),
@@ -323,7 +122,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         }
         self.buffer.clear_edges();
         if self.buffer.has_pieces() {
-            self.share_pieces();
+            self.job.pieces.share(&mut self.buffer);
         }
         self.flush();
     }
@@ -351,64 +150,14 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         announce_marks::<Q::MarkMode>();
         for object in self.fresh.drain(..) {
             if object.page_flag().must_queue::<Q::MarkMode>() {
-                self.queue.push(Page(object.page()));
+                self.queue.push(Page::of(object));
             }
         }
     }
 
-    /// First half of a page's scan: takes its grey objects and asks for their
-    /// memory. Between the halves another page is traced, so that the memory has
-    /// time to arrive.
-    fn begin_page(&mut self, page: Page) -> TakenPage {
-        page.0.page_flag().begin_scan::<Q::MarkMode>();
-        let slot_bytes = page.0.slot_bytes();
-        // Distance from an object's first granule to its last.
-        let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
-        let kind = page.0.kind().expect("M2: a queued page has a kind");
-        let trace = kind.trace_batch().expect("noscan pages are never queued");
-        let marks = page.0.page_marks();
-        let masks = grey_masks(self.job.isa, marks);
-        let start = page.0.pointer().as_ptr();
-        let mut batch = self.spare.pop().unwrap_or_default();
-        batch.clear();
-        for (block, mask) in masks.into_iter().enumerate() {
-            let mut left = mask;
-            while left != 0 {
-                let granule = block * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
-                marks[granule & (PAGE_GRANULES - 1)].mark_black();
-                batch.push(granule);
-            }
-            // One prefetch per cache line in which a grey object starts or ends:
-            // fold the four granules of a line into one bit. (Not a straight run
-            // of prefetches when the whole page is wanted: they come too fast, and
-            // some are lost.)
-            let ends = mask | mask << tail;
-            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & LINES | self.more_lines;
-            while lines != 0 {
-                let granule = block * 64 + lines.trailing_zeros() as usize;
-                lines &= lines - 1;
-                prefetch_later(start.wrapping_add(granule << GRANULE_SHIFT));
-            }
-        }
-        TakenPage { page, trace, slot_bytes, batch }
-    }
-
-    /// Second half: traces the objects that were taken, and those of the same page
-    /// that they lead to.
+    /// Second half of the scan of a page.
     fn finish_page(&mut self, taken: TakenPage) {
-        let TakenPage { page, trace, slot_bytes, mut batch } = taken;
-        let greys = batch.count();
-        // SAFETY: grey granules are starts of live objects of the page's kind (K1):
-        // handles lead to starts. Each was taken once, and is black (TR2).
-        unsafe {
-            let neighbours = Neighbours::Trace(page.0.page_marks());
-            self.buffer.trace(trace, page.0.pointer().as_ptr(), &mut batch, neighbours);
-        }
-        self.counts.count(batch.count(), slot_bytes);
-        self.neighbours.add(batch.count() - greys);
-        self.more_lines = self.neighbours.lines();
-        self.spare.push(batch);
+        self.scanner.finish(taken, &mut self.buffer, &mut self.counts);
         if self.buffer.len() >= EDGE_BATCH {
             self.drain_edges();
         }
@@ -467,38 +216,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             || self.buffer.has_pieces()
     }
 
-    #[cold]
-    fn share_pieces(&mut self) {
-        let mut pieces = self.job.pieces.lock();
-        while let Some(piece) = self.buffer.take_piece() {
-            pieces.push(SharedPiece(piece));
-        }
-        // ORDERING: Release pairs with the Acquire in `has_pieces`.
-        self.job.pieces_len.store(pieces.len(), Ordering::Release);
-    }
-
-    /// A piece that was deferred in this marking, if there is one.
-    fn take_piece(&self) -> Option<Piece> {
-        if !self.job.has_pieces() {
-            return None;
-        }
-        let mut pieces = self.job.pieces.lock();
-        let SharedPiece(mut piece) = pieces.pop()?;
-        // The rest stays for others.
-        let bytes = (piece.end - piece.from).min(PIECE_BYTES);
-        if piece.from + bytes < piece.end {
-            pieces.push(SharedPiece(Piece { from: piece.from + bytes, ..piece }));
-        }
-        piece.end = piece.from + bytes;
-        self.job.pieces_len.store(pieces.len(), Ordering::Release);
-        Some(piece)
-    }
-
     /// Traces a piece of a large object.
     ///
     /// # Safety
     ///
-    /// It was deferred in this marking ([`take_piece`](Self::take_piece)).
+    /// It was deferred in this marking ([`Pieces::take`](super::pieces::Pieces::take)).
     unsafe fn scan_piece(&mut self, piece: Piece) {
         // SAFETY: pieces are of live objects of this heap (contract of `Tracer::defer`).
         let kind = unsafe { Location::of(piece.object) }.kind();
@@ -519,12 +241,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.queue_fresh();
     }
 
-    /// Works until nothing is at hand, or the budget is used up.
-    pub(super) fn drain(&mut self, budget: Budget) -> Drained {
-        let (steps, objects) = match budget {
-            Budget::Whole => (usize::MAX, usize::MAX),
-            Budget::Timed => (STEPS_TIMED, usize::MAX),
-            Budget::Serial => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
+    /// Works until nothing is at hand, or the limit is reached.
+    pub(super) fn drain(&mut self, limit: DrainLimit) -> Drained {
+        let (steps, objects) = match limit {
+            DrainLimit::Whole => (usize::MAX, usize::MAX),
+            DrainLimit::Timed => (STEPS_TIMED, usize::MAX),
+            DrainLimit::Serial => (STEPS_ALONE, self.counts.objects + OBJECTS_ALONE),
         };
         let mut done = 0;
         while done < steps {
@@ -535,16 +257,16 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             if let Some(object) = self.direct.pop() {
                 // SAFETY: `direct` has what `grey` gave this worker to trace.
                 done += unsafe { self.scan_chain(object) } - 1;
-            } else if budget == Budget::Serial && self.job.has_pieces() {
+            } else if limit == DrainLimit::Serial && self.job.pieces.any() {
                 return Drained::Partly;
-            } else if let Some(piece) = self.take_piece() {
+            } else if let Some(piece) = self.job.pieces.take() {
                 // Large objects first: they fill the queue, and a page waits the
                 // longer, the more of its objects are grey when its turn comes.
                 // SAFETY: taken just now.
                 unsafe { self.scan_piece(piece) };
                 done += STEPS_PER_PIECE - 1;
             } else if let Some(page) = self.queue.pop() {
-                let taken = self.begin_page(page);
+                let taken = self.scanner.begin::<Q::MarkMode>(page);
                 if let Some(before) = self.taken.replace(taken) {
                     self.finish_page(before);
                 }
@@ -564,7 +286,7 @@ impl Worker<'_, VecDeque<Page>> {
     /// Whether another worker would find something to do.
     pub(super) fn has_work_for_others(&self) -> bool {
         let pages = self.queue.len() + usize::from(self.taken.is_some());
-        pages >= PAGES_TO_SHARE || self.job.has_pieces() || cfg!(debug_assertions)
+        pages >= PAGES_TO_SHARE || self.job.pieces.any() || cfg!(debug_assertions)
     }
 
     /// Goes on as the first worker of a job that others take part in, which has the
@@ -581,9 +303,7 @@ impl Worker<'_, VecDeque<Page>> {
             queue,
             direct: self.direct,
             taken: self.taken,
-            more_lines: self.more_lines,
-            neighbours: self.neighbours,
-            spare: self.spare,
+            scanner: self.scanner,
             chain: self.chain,
             buffer: self.buffer,
             fresh: self.fresh,
@@ -611,7 +331,7 @@ impl Worker<'_, Deque<Page>> {
     pub(super) fn run(&mut self) {
         let job = self.job;
         loop {
-            let drained = self.drain(Budget::until(&job.deadline, Budget::Whole));
+            let drained = self.drain(DrainLimit::until(&job.deadline, DrainLimit::Whole));
             if job.deadline.is_over() {
                 self.leave_work();
                 return;
@@ -620,13 +340,13 @@ impl Worker<'_, Deque<Page>> {
                 continue;
             }
             if let Some(page) = self.steal() {
-                self.taken = Some(self.begin_page(page));
+                self.taken = Some(self.scanner.begin::<Parallel>(page));
                 continue;
             }
             // TE4: a worker that has left its work is still counted as active, and no worker need
             // wait for it.
             let sighted = || {
-                job.has_pieces()
+                job.pieces.any()
                     || job.stealers.iter().any(|stealer| !stealer.is_empty())
                     || job.deadline.is_over()
             };
