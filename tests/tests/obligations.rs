@@ -180,14 +180,11 @@ fn no_safe_function_rests_on_its_caller() {
 // ---- OB2 ---------------------------------------------------------------------
 
 /// Safe public functions and fields that take an address, and why any will do.
-const ANY_ADDRESS: [(&str, &str, &str); 23] = [
-    ("heap-core/fixalloc.rs", "free", "handed out again, and not followed"),
+const ANY_ADDRESS: [(&str, &str, &str); 13] = [
     ("heap-core/partition.rs", "of_page", "computes with a number"),
     ("heap-core/mspan.rs", "base", "told, and followed with a contract: see `Span::inspect`"),
     ("heap-core/mspan.rs", "central", "told, and followed with a contract: see `Span::inspect`"),
-    ("heap-core/mspan.rs", "slot_index", "compared"),
     ("heap-core/mspan.rs", "may_start_at", "compared"),
-    ("heap-core/os/mod.rs", "contains", "compared"),
     ("heap-core/prefetch.rs", "prefetch", "a prefetch of any address has no effect on memory"),
     (
         "heap-core/prefetch.rs",
@@ -196,14 +193,7 @@ const ANY_ADDRESS: [(&str, &str, &str); 23] = [
     ),
     ("heap-core/size_class.rs", "object_offset", "computes with a number"),
     ("heap-core/page_alloc.rs", "try_add_arena", "bookkeeping: no address is followed"),
-    ("heap-core/page_alloc.rs", "remove_arena", "bookkeeping: no address is followed"),
-    ("heap-core/page_alloc.rs", "free", "bookkeeping: no address is followed"),
-    ("heap-core/page_alloc/check.rs", "any_free", "bookkeeping: no address is followed"),
-    ("heap-core/span_set.rs", "push", "stored, and never followed"),
-    ("heap-core/span_set.rs", "push_many", "stored, and never followed"),
-    ("heap-core/span_set.rs", "pop_many", "stored, and never followed"),
     ("heap-core/specials.rs", "object", "stored, and never followed"),
-    ("heap-core/tiny.rs", "place", "computes with an address"),
     ("heap-core/tracer.rs", "object", "told; what is deferred comes through `Tracer::defer`"),
     ("heap-core/tracer.rs", "push", "kept, and used by `EdgeBuffer::trace`, which has a contract"),
     ("heap-gc/mutator.rs", "shadow_holds", "compared"),

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use std::alloc::Layout;
 
 /// Moves a value into a box, or drops it if the system has no memory.
-pub fn try_box<T>(value: T) -> Option<Box<T>> {
+pub(crate) fn try_box<T>(value: T) -> Option<Box<T>> {
     let layout = Layout::new::<T>();
     assert!(layout.size() > 0, "a value without bytes needs no box");
     // SAFETY: the layout is not empty.
@@ -48,7 +48,7 @@ impl<T> Drop for Filling<T> {
 
 /// An allocator of `T` records. Externally locked (`&mut self`).
 #[derive(Debug)]
-pub struct FixAlloc<T> {
+pub(crate) struct FixAlloc<T> {
     chunks: Vec<NonNull<T>>,
     free: Vec<NonNull<T>>,
     records: PhantomData<T>,
@@ -70,7 +70,7 @@ impl<T> FixAlloc<T> {
 
     /// A record, initialised by `fresh` if its memory is new; a recycled record
     /// comes as it was freed (F1). `None` when the system has no memory.
-    pub fn alloc(&mut self, mut fresh: impl FnMut() -> T) -> Option<NonNull<T>> {
+    pub(crate) fn alloc(&mut self, mut fresh: impl FnMut() -> T) -> Option<NonNull<T>> {
         if let Some(record) = self.free.pop() {
             return Some(record);
         }
@@ -94,13 +94,13 @@ impl<T> FixAlloc<T> {
     }
 
     /// Takes a record back, to be given out again. It stays as it is (F1).
-    pub fn free(&mut self, record: NonNull<T>) {
+    pub(crate) fn free(&mut self, record: NonNull<T>) {
         // Cannot grow: capacity for all records is reserved with their chunk.
         self.free.push(record);
     }
 
     /// Every record ever made, used or free.
-    pub fn all(&self) -> impl Iterator<Item = NonNull<T>> + '_ {
+    pub(crate) fn all(&self) -> impl Iterator<Item = NonNull<T>> + '_ {
         self.chunks.iter().flat_map(|chunk| {
             (0..CHUNK).map(move |i| {
                 // SAFETY: `i` is within the chunk.
@@ -111,13 +111,13 @@ impl<T> FixAlloc<T> {
 
     /// Records that are free.
     #[must_use]
-    pub fn free_records(&self) -> usize {
+    pub(crate) fn free_records(&self) -> usize {
         self.free.len()
     }
 
     /// Bytes taken for records (F2).
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * Self::layout().size()
     }
 }

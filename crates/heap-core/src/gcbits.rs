@@ -66,14 +66,8 @@ impl Bitmap {
     /// Words of the bitmap.
     #[inline(always)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Whether the bitmap has no words; never true for one of a span.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// First and one-past-last address of the words.
@@ -266,7 +260,7 @@ impl GcBits {
 
     /// Returns the chunks that hold no bitmaps to the allocator. Returns their
     /// bytes.
-    pub fn release_free(&self) -> usize {
+    pub(crate) fn release_free(&self) -> usize {
         let free = {
             let mut generations = self.generations.lock();
             let free = core::mem::take(&mut generations.free);
@@ -284,7 +278,7 @@ impl GcBits {
     /// The memory of bitmaps that may be in use (GB1): the words that were handed out of
     /// each chunk, as first and one-past-last address, sorted. For the verifier.
     #[must_use]
-    pub fn in_use(&self) -> Vec<(usize, usize)> {
+    pub(crate) fn in_use(&self) -> Vec<(usize, usize)> {
         let generations = self.generations.lock();
         let lists = [&generations.next, &generations.current, &generations.previous];
         let mut ranges: Vec<_> = lists
@@ -304,7 +298,7 @@ impl GcBits {
 
     /// Bytes taken for bitmaps, in use or free.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.generations.lock().total * size_of::<Chunk>()
     }
 }
@@ -372,7 +366,7 @@ impl PartitionBits {
 
     /// See [`GcBits::bytes`].
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.all().map(GcBits::bytes).sum()
     }
 }

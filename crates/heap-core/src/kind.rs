@@ -101,7 +101,7 @@ impl ObjectKind {
     /// `true` when objects of this kind hold no handles.
     #[inline]
     #[must_use]
-    pub fn is_noscan(&self) -> bool {
+    pub(crate) fn is_noscan(&self) -> bool {
         self.trace_batch.is_none()
     }
 

@@ -56,7 +56,7 @@ mod arena;
 mod asan;
 pub mod error;
 #[allow(unsafe_code, reason = "raw memory of metadata records")]
-pub mod fixalloc;
+mod fixalloc;
 #[allow(unsafe_code, reason = "raw memory of bitmaps")]
 pub mod gcbits;
 pub mod geometry;
@@ -70,7 +70,7 @@ pub mod mark_byte;
 pub mod marks;
 #[allow(unsafe_code, reason = "bump regions point into spans")]
 pub mod mcache;
-pub mod mcentral;
+mod mcentral;
 #[allow(unsafe_code, reason = "owns spans, arenas and central lists by address")]
 pub mod mheap;
 #[allow(unsafe_code, reason = "token-guarded access to span contents")]
@@ -83,7 +83,7 @@ pub mod partition;
 #[allow(unsafe_code, reason = "hints to the processor")]
 pub mod prefetch;
 pub mod size_class;
-pub mod span_set;
+mod span_set;
 #[allow(unsafe_code, reason = "lists of addresses move between threads")]
 pub mod specials;
 #[allow(unsafe_code, reason = "blocks of raw memory that outlive the heap")]
@@ -91,8 +91,8 @@ pub mod stack;
 pub mod stats;
 #[allow(unsafe_code, reason = "runs destructors in place, poisons freed slots")]
 pub mod sweep;
-pub mod sweep_gen;
-pub mod ticket;
+mod sweep_gen;
+mod ticket;
 pub mod tiny;
 #[allow(unsafe_code, reason = "writes edges through pointers held in registers")]
 pub mod tracer;

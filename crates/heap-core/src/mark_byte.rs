@@ -73,7 +73,7 @@ impl MarkByte {
 
     /// The colour; none is corruption (M1).
     #[must_use]
-    pub fn color(&self) -> Option<Color> {
+    pub(crate) fn color(&self) -> Option<Color> {
         let byte = self.byte();
         [Color::White, Color::Grey, Color::Black].into_iter().find(|color| *color as u8 == byte)
     }

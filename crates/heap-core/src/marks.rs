@@ -38,7 +38,7 @@ pub enum Isa {
 impl Isa {
     /// The best that this processor has.
     #[must_use]
-    pub fn detect() -> Isa {
+    pub(crate) fn detect() -> Isa {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         {
             let bmi2 = std::arch::is_x86_feature_detected!("bmi2");
@@ -57,9 +57,9 @@ impl Isa {
         Isa::Portable
     }
 
-    /// Every instruction set that this processor has, for tests.
-    #[must_use]
-    pub fn available() -> Vec<Isa> {
+    /// Every instruction set that this processor has.
+    #[cfg(test)]
+    fn available() -> Vec<Isa> {
         match Isa::detect() {
             Isa::Portable => vec![Isa::Portable],
             Isa::Sse2 => vec![Isa::Portable, Isa::Sse2],
@@ -84,7 +84,7 @@ pub fn grey_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
 /// Which mark bytes of the page are not white.
 #[inline]
 #[must_use]
-pub fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
+pub(crate) fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
     compare(isa, marks, Color::White, !0)
 }
 
@@ -209,7 +209,12 @@ mod x86 {
 /// handed to `emit` in order; the last word may be short.
 ///
 /// `masks` has bits only where objects start (A2).
-pub fn granules_to_slots(isa: Isa, masks: &PageMasks, class: SizeClass, mut emit: impl FnMut(u64)) {
+pub(crate) fn granules_to_slots(
+    isa: Isa,
+    masks: &PageMasks,
+    class: SizeClass,
+    mut emit: impl FnMut(u64),
+) {
     let slots = class.objects_per_span();
     if class.object_size() == GRANULE {
         masks.iter().for_each(|mask| emit(*mask));

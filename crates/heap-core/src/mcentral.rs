@@ -87,19 +87,19 @@ impl Central {
 
     /// Kind of the objects.
     #[must_use]
-    pub fn kind(&self) -> &'static ObjectKind {
+    pub(crate) fn kind(&self) -> &'static ObjectKind {
         self.kind
     }
 
     /// Size class of the slots.
     #[must_use]
-    pub fn class(&self) -> SizeClass {
+    pub(crate) fn class(&self) -> SizeClass {
         self.class
     }
 
     /// The objects, spans and pages of the kind and class.
     #[must_use]
-    pub fn counts(&self) -> &ClassCounts {
+    pub(crate) fn counts(&self) -> &ClassCounts {
         &self.counts
     }
 

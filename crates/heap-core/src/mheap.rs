@@ -153,7 +153,7 @@ impl MHeap {
     /// The sweep clock.
     #[inline]
     #[must_use]
-    pub fn now(&self) -> SweepGen {
+    pub(crate) fn now(&self) -> SweepGen {
         // ORDERING: Relaxed: it changes only with the world stopped (Y1), and
         // leaving a safepoint synchronises with the collector.
         SweepGen::from_raw(self.clock.load(Ordering::Relaxed))
@@ -174,7 +174,7 @@ impl MHeap {
 
     /// The central list of a kind and class; made on first use. `None` if there is no
     /// memory for it.
-    pub fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<&Central> {
+    pub(crate) fn central(&self, kind: &'static ObjectKind, class: SizeClass) -> Option<&Central> {
         let key = (kind.address(), class.index());
         let read = self.centrals.read();
         if let Some(central) = read.by_key.get(&key) {

@@ -104,7 +104,7 @@ pub struct Body {
 impl Body {
     /// Whether slot `i` is allocated (S1).
     #[must_use]
-    pub fn is_allocated(&self, i: usize) -> bool {
+    pub(crate) fn is_allocated(&self, i: usize) -> bool {
         i < self.free_index || self.alloc_bits.is_some_and(|bits| bits.get(i))
     }
 
@@ -116,7 +116,7 @@ impl Body {
 
     /// Start of slot `i`.
     #[must_use]
-    pub fn slot(&self, i: usize) -> NonNull<u8> {
+    pub(crate) fn slot(&self, i: usize) -> NonNull<u8> {
         debug_assert!(i < self.nelems);
         // The slot lies within the span's pages, unless `i` is not an index of it.
         let offset = i.wrapping_mul(self.slot_bytes);
@@ -125,7 +125,7 @@ impl Body {
 
     /// Index of the slot that contains `address`, if it is in the span's slots.
     #[must_use]
-    pub fn slot_index(&self, address: usize) -> Option<usize> {
+    pub(crate) fn slot_index(&self, address: usize) -> Option<usize> {
         let offset = address.checked_sub(self.base.addr().get())?;
         let index = if self.class == SizeClass::LARGE { 0 } else { self.class.slot_of(offset) };
         (offset < self.nelems * self.slot_bytes).then_some(index)
@@ -144,13 +144,13 @@ impl Body {
     /// The partition that the span's pages belong to.
     #[inline]
     #[must_use]
-    pub fn partition(&self, partitions: Partitioning) -> Partition {
+    pub(crate) fn partition(&self, partitions: Partitioning) -> Partition {
         partitions.of_page(self.base.addr().get())
     }
 
     /// Bytes of the span's pages.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.npages * PAGE_SIZE
     }
 }
@@ -158,7 +158,7 @@ impl Body {
 impl Span {
     /// A free record.
     #[must_use]
-    pub fn dead() -> Span {
+    pub(crate) fn dead() -> Span {
         Span {
             stamp: SpanStamp::new(SpanPhase::Swept, SweepGen::START),
             state: AtomicU8::new(SpanState::Dead as u8),
@@ -169,13 +169,13 @@ impl Span {
 
     /// The span's phase at `now`; `None` is corruption (G3).
     #[must_use]
-    pub fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
+    pub(crate) fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
         self.stamp.phase(now)
     }
 
     /// Whether the span is in use.
     #[must_use]
-    pub fn state(&self) -> SpanState {
+    pub(crate) fn state(&self) -> SpanState {
         // ORDERING: Acquire pairs with the Release of the functions that change it: `set_up`
         // and `kill` of the tokens, `discard`.
         match self.state.load(Ordering::Acquire) {
@@ -187,7 +187,7 @@ impl Span {
 
     /// What is known about single objects of the span.
     #[must_use]
-    pub fn specials(&self) -> &Specials {
+    pub(crate) fn specials(&self) -> &Specials {
         &self.specials
     }
 
@@ -210,7 +210,7 @@ impl Span {
     /// No holder of a token of this span acts on it while the copy is used: the world is
     /// stopped and no sweeper is at work, or the caller holds the token.
     #[must_use]
-    pub unsafe fn inspect(&self) -> Option<Body> {
+    pub(crate) unsafe fn inspect(&self) -> Option<Body> {
         // SAFETY: forwarded to the caller.
         unsafe { *self.body.get() }
     }

@@ -76,11 +76,11 @@ pub struct ScavengePolicy {
 impl ScavengePolicy {
     /// For a scavenger that runs beside the program: keeps the free pages of chunks that are
     /// 96.9 % in use or more.
-    pub const BACKGROUND: ScavengePolicy =
+    pub(crate) const BACKGROUND: ScavengePolicy =
         ScavengePolicy { scope: ScavengeScope::AllPages, os_page: 1, dense_chunk: 496 };
 
     /// For when memory must be given back: takes every free page.
-    pub const FORCED: ScavengePolicy =
+    pub(crate) const FORCED: ScavengePolicy =
         ScavengePolicy { scope: ScavengeScope::AllPages, os_page: 1, dense_chunk: usize::MAX };
 }
 
@@ -153,7 +153,7 @@ impl PageAlloc {
     ///
     /// # Panics
     /// If there is no such arena or one of its usable pages is not free.
-    pub fn remove_arena(&mut self, base: usize) {
+    pub(crate) fn remove_arena(&mut self, base: usize) {
         let Ok(at) = self.bases.binary_search(&base) else { panic!("no arena at {base:#x}") };
         assert!(self.arenas[at].is_empty(), "arena at {base:#x} is in use");
         let arena = self.arenas.remove(at);
@@ -168,22 +168,13 @@ impl PageAlloc {
         }
     }
 
-    /// Allocates the lowest free run of `npages` pages, or returns `None` if no
-    /// arena has one.
-    ///
-    /// # Panics
-    /// If `npages` is 0.
-    pub fn alloc(&mut self, npages: usize) -> Option<PageRun> {
-        self.alloc_from(npages, 0)
-    }
-
     /// The same, but if the stripe of 64 pages with the lowest free page has a run
     /// that begins at its page `from` or after, the lowest of those. So a mutator that prefers
     /// a part of each stripe gets it, and the heap stays about as dense.
     ///
     /// # Panics
     /// If `npages` is 0, or `from` is not below 64.
-    pub fn alloc_from(&mut self, npages: usize, from: usize) -> Option<PageRun> {
+    pub(crate) fn alloc_from(&mut self, npages: usize, from: usize) -> Option<PageRun> {
         assert!(npages > 0, "a run of no pages");
         assert!(from < WORD, "page {from} of a stripe of {WORD}");
         let (arena, page) = self.first_free()?;
@@ -207,21 +198,15 @@ impl PageAlloc {
     /// # Panics
     /// If one of the pages is free already or not in an arena, which means that
     /// the heap is corrupt.
-    pub fn free(&mut self, base: usize, npages: usize) {
+    pub(crate) fn free(&mut self, base: usize, npages: usize) {
         self.put(base, npages, Backing::Dirty);
     }
 
     /// The bases of the arenas of which all usable pages are free, in address
     /// order, each with the number of its pages that have memory behind them.
-    pub fn empty_arenas(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    pub(crate) fn empty_arenas(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let empty = self.arenas.iter().filter(|arena| arena.is_empty());
         empty.map(|arena| (arena.base, arena.dirty_pages()))
-    }
-
-    /// The longest run that [`PageAlloc::alloc`] could serve, in pages.
-    #[must_use]
-    pub fn largest_free_run(&self) -> usize {
-        self.index.largest()
     }
 
     /// The number of free pages.
@@ -232,19 +217,13 @@ impl PageAlloc {
 
     /// The number of free pages without memory behind them.
     #[must_use]
-    pub fn scavenged_pages(&self) -> usize {
+    pub(crate) fn scavenged_pages(&self) -> usize {
         self.scavenged
-    }
-
-    /// The number of pages of all arenas, arena headers included.
-    #[must_use]
-    pub fn mapped_pages(&self) -> usize {
-        self.mapped
     }
 
     /// The number of arenas.
     #[must_use]
-    pub fn arenas(&self) -> usize {
+    pub(crate) fn arenas(&self) -> usize {
         self.arenas.len()
     }
 
@@ -260,7 +239,7 @@ impl PageAlloc {
     ///
     /// # Panics
     /// If the policy's `os_page` is not a power of two of at most 64.
-    pub fn take_scavenge_candidate(
+    pub(crate) fn take_scavenge_candidate(
         &mut self,
         max_pages: usize,
         policy: &ScavengePolicy,
@@ -287,7 +266,7 @@ impl PageAlloc {
     ///
     /// # Panics
     /// As [`PageAlloc::free`].
-    pub fn finish_scavenge(&mut self, run: PageRun) {
+    pub(crate) fn finish_scavenge(&mut self, run: PageRun) {
         self.put(run.base, run.npages, Backing::Scavenged);
     }
 

@@ -18,7 +18,7 @@
 use crate::geometry::PAGE_SIZE;
 
 /// The largest number of partitions: a power of two. Further mutators share them.
-pub const PARTITIONS_MAX: usize = 4;
+pub(crate) const PARTITIONS_MAX: usize = 4;
 
 /// Pages of a stripe, in which every partition has a run: half a megabyte.
 pub(crate) const STRIPE_PAGES: usize = 64;
@@ -87,7 +87,7 @@ impl Partitioning {
     /// The page at which the run of a partition begins in each stripe.
     #[inline]
     #[must_use]
-    pub fn first_page(self, partition: Partition) -> usize {
+    pub(crate) fn first_page(self, partition: Partition) -> usize {
         self.nearest(partition).0 * STRIPE_PAGES / self.0
     }
 }

@@ -19,15 +19,15 @@
 use crate::geometry::{GRANULE, PAGE_SIZE};
 
 /// How many classes there are, the dummy class of large objects included.
-pub const NUM_SIZE_CLASSES: usize = 68;
+pub(crate) const NUM_SIZE_CLASSES: usize = 68;
 
 /// The largest request in bytes that is served from a shared span.
-pub const MAX_SMALL_SIZE: usize = 32768;
+pub(crate) const MAX_SMALL_SIZE: usize = 32768;
 
 /// Bytes of the only slots with objects of their own that do not all start at a granule: two of them
 /// share three granules. (In slots of whole granules objects of three words would waste a quarter.)
 /// So what turns granules into slots, or back, asks for this size.
-pub const OFF_GRANULE_SLOT: usize = GRANULE + GRANULE / 2;
+pub(crate) const OFF_GRANULE_SLOT: usize = GRANULE + GRANULE / 2;
 
 /// The slot size of every class in bytes.
 const OBJECT_SIZE: [u16; NUM_SIZE_CLASSES] = [
@@ -129,7 +129,7 @@ impl SizeClass {
     /// The class in row `i` of the table (row 0 is [`SizeClass::LARGE`]).
     #[inline]
     #[must_use]
-    pub const fn from_index(i: usize) -> Option<SizeClass> {
+    pub(crate) const fn from_index(i: usize) -> Option<SizeClass> {
         if i < NUM_SIZE_CLASSES { Some(SizeClass(i as u8)) } else { None }
     }
 
@@ -160,14 +160,14 @@ impl SizeClass {
     /// [`SizeClass::LARGE`]: all offsets are in slot 0.
     #[inline]
     #[must_use]
-    pub const fn reciprocal(self) -> u32 {
+    pub(crate) const fn reciprocal(self) -> u32 {
         RECIPROCAL[self.index()]
     }
 
     /// The slot that contains byte `offset` of the span.
     #[inline]
     #[must_use]
-    pub const fn slot_of(self, offset: usize) -> usize {
+    pub(crate) const fn slot_of(self, offset: usize) -> usize {
         ((offset as u64 * self.reciprocal() as u64) >> 32) as usize
     }
 
@@ -175,7 +175,7 @@ impl SizeClass {
     /// slot size, at most a page.
     #[inline]
     #[must_use]
-    pub const fn align(self) -> usize {
+    pub(crate) const fn align(self) -> usize {
         if self.0 == 0 {
             return PAGE_SIZE;
         }

@@ -70,23 +70,23 @@ const MAX_YIELDS: usize = bound(64, 0);
 /// assert_eq!(set.pop(), Some(NonNull::from(&mut number)));
 /// assert!(set.is_empty());
 /// ```
-pub struct SpanSet<T>(Queue<T, Sound>);
+pub(crate) struct SpanSet<T>(Queue<T, Sound>);
 
 impl<T> SpanSet<T> {
     /// An empty set, which owns no memory yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         SpanSet(Queue::new())
     }
 
     /// Adds an item.
     #[inline]
-    pub fn push(&self, item: NonNull<T>) {
+    pub(crate) fn push(&self, item: NonNull<T>) {
         self.0.push(item);
     }
 
     /// Adds several items, at about the cost of one.
-    pub fn push_many(&self, items: &[NonNull<T>]) {
+    pub(crate) fn push_many(&self, items: &[NonNull<T>]) {
         self.0.push_many(items);
     }
 
@@ -95,27 +95,27 @@ impl<T> SpanSet<T> {
     /// An item that another thread is still pushing may or may not be found.
     #[inline]
     #[must_use]
-    pub fn pop(&self) -> Option<NonNull<T>> {
+    pub(crate) fn pop(&self) -> Option<NonNull<T>> {
         self.0.pop()
     }
 
     /// Takes up to `most` items out, at about the cost of one, and hands them
     /// to `sink`. Returns how many; zero only where [`SpanSet::pop`] would have
     /// returned `None`.
-    pub fn pop_many(&self, most: usize, sink: impl FnMut(NonNull<T>)) -> usize {
+    pub(crate) fn pop_many(&self, most: usize, sink: impl FnMut(NonNull<T>)) -> usize {
         self.0.pop_many(most, sink)
     }
 
     /// Whether a pop would have found nothing at some moment during this call.
     #[inline]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many items the set holds; exact only while no thread pushes or pops.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }

@@ -132,13 +132,13 @@ impl Specials {
     /// Whether the span may have specials.
     #[inline]
     #[must_use]
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
     /// A copy of the list.
     #[must_use]
-    pub fn usage(&self) -> Vec<Special> {
+    pub(crate) fn usage(&self) -> Vec<Special> {
         self.list.lock().clone()
     }
 

@@ -27,7 +27,7 @@ pub struct Total(AtomicU64);
 
 impl Total {
     /// Adds.
-    pub fn add(&self, amount: u64) {
+    pub(crate) fn add(&self, amount: u64) {
         if amount > 0 {
             // ORDERING: Relaxed: a count, read for information.
             self.0.fetch_add(amount, Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl Total {
 
 /// The sweep of a span is timed if its page number is a multiple of this: reading
 /// the clock costs as much as sweeping a small span.
-pub const SWEEP_SAMPLE: usize = 16;
+pub(crate) const SWEEP_SAMPLE: usize = 16;
 
 /// What one thread has counted while sweeping and not yet added to the heap's totals:
 /// shared counters would cost more than the work they count.
@@ -137,7 +137,7 @@ impl CoreStats {
 
     /// The counter for pages swept on behalf of `by`.
     #[must_use]
-    pub fn pages_swept(&self, by: SweepBy) -> &Total {
+    pub(crate) fn pages_swept(&self, by: SweepBy) -> &Total {
         match by {
             SweepBy::Allocation => &self.pages_swept_by_allocation,
             SweepBy::Credit => &self.pages_swept_by_credit,

@@ -25,7 +25,7 @@ use crate::mspan::{Body, SweepClaim};
 use crate::size_class::SizeClass;
 
 /// Byte that freed memory is filled with when the heap poisons.
-pub const POISON: u8 = 0xD7;
+pub(crate) const POISON: u8 = 0xD7;
 
 /// The result of sweeping a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -17,46 +17,46 @@ use heap_sync::atomic::{AtomicU32, Ordering};
 
 /// A reading of the sweep clock. Wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SweepGen(u32);
+pub(crate) struct SweepGen(u32);
 
 impl SweepGen {
     /// The clock of a new heap.
-    pub const START: SweepGen = SweepGen(0);
+    pub(crate) const START: SweepGen = SweepGen(0);
 
     /// A reading with this raw value, for tests of wrap-around.
     #[must_use]
-    pub const fn from_raw(raw: u32) -> SweepGen {
+    pub(crate) const fn from_raw(raw: u32) -> SweepGen {
         SweepGen(raw & !1)
     }
 
     /// The raw value, to be stored in the heap.
     #[must_use]
-    pub const fn raw(self) -> u32 {
+    pub(crate) const fn raw(self) -> u32 {
         self.0
     }
 
     /// The next cycle's reading.
     #[must_use]
-    pub const fn next(self) -> SweepGen {
+    pub(crate) const fn next(self) -> SweepGen {
         SweepGen(self.0.wrapping_add(2))
     }
 
     /// Which of the two halves of a central list holds swept spans.
     #[must_use]
-    pub const fn swept_half(self) -> usize {
+    pub(crate) const fn swept_half(self) -> usize {
         (self.0 / 2 % 2) as usize
     }
 
     /// Which half holds the spans that still need sweeping.
     #[must_use]
-    pub const fn unswept_half(self) -> usize {
+    pub(crate) const fn unswept_half(self) -> usize {
         1 - self.swept_half()
     }
 }
 
 /// The meaning of a span's stamp relative to the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanPhase {
+pub(crate) enum SpanPhase {
     /// Not swept in this cycle yet.
     NeedsSweep,
     /// Being swept by the holder of a claim.
@@ -92,19 +92,19 @@ impl SpanPhase {
 
 /// A span's stamp.
 #[derive(Debug)]
-pub struct SpanStamp(AtomicU32);
+pub(crate) struct SpanStamp(AtomicU32);
 
 impl SpanStamp {
     /// A stamp that reads `phase` at `now`.
     #[must_use]
-    pub fn new(phase: SpanPhase, now: SweepGen) -> SpanStamp {
+    pub(crate) fn new(phase: SpanPhase, now: SweepGen) -> SpanStamp {
         SpanStamp(AtomicU32::new(now.0.wrapping_add(phase.delta())))
     }
 
     /// The phase at `now`, or `None` for a stamp that no protocol could have
     /// left (G3 broken).
     #[must_use]
-    pub fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
+    pub(crate) fn phase(&self, now: SweepGen) -> Option<SpanPhase> {
         // ORDERING: Acquire pairs with the Release in `set`: a thread that sees
         // `Swept` sees the bits that the sweeper wrote (G2).
         // Model: loom_sweep_gen::a_swept_span_is_seen_with_its_bits.
@@ -114,7 +114,7 @@ impl SpanStamp {
 
     /// Tries to become the one sweeper of the span in this cycle (G1).
     #[must_use]
-    pub fn try_claim(&self, now: SweepGen) -> bool {
+    pub(crate) fn try_claim(&self, now: SweepGen) -> bool {
         let from = now.0.wrapping_add(SpanPhase::NeedsSweep.delta());
         let to = now.0.wrapping_add(SpanPhase::Sweeping.delta());
         // ORDERING: Acquire sees what the last owner wrote to the span (G2); the
@@ -124,7 +124,7 @@ impl SpanStamp {
     }
 
     /// Moves a span that the caller owns to `phase`, publishing its bits (G2).
-    pub fn set(&self, phase: SpanPhase, now: SweepGen) {
+    pub(crate) fn set(&self, phase: SpanPhase, now: SweepGen) {
         // ORDERING: Release pairs with the Acquire in `phase` and `try_claim`.
         self.0.store(now.0.wrapping_add(phase.delta()), Ordering::Release);
     }

@@ -19,7 +19,7 @@ const DRAINED: u32 = 1 << 31;
 
 /// Counts the sweepers of a cycle.
 #[derive(Debug)]
-pub struct ActiveSweep(AtomicU32);
+pub(crate) struct ActiveSweep(AtomicU32);
 
 /// The right to sweep. Returned when dropped.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ pub struct Ticket<'a>(&'a ActiveSweep);
 impl ActiveSweep {
     /// A closed counter: no sweep is under way.
     #[must_use]
-    pub fn closed() -> ActiveSweep {
+    pub(crate) fn closed() -> ActiveSweep {
         ActiveSweep(AtomicU32::new(DRAINED))
     }
 
     /// Takes a ticket, unless everything is swept.
-    pub fn begin(&self) -> Option<Ticket<'_>> {
+    pub(crate) fn begin(&self) -> Option<Ticket<'_>> {
         // ORDERING: Relaxed load, checked again by the exchange. AcqRel on
         // success: Acquire sees the clock and lists of `reopen`; Release orders
         // us before a thread that waits for `is_over`.
@@ -58,7 +58,7 @@ impl ActiveSweep {
 
     /// Whether every span is swept and every sweeper is done.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         // ORDERING: Acquire pairs with the Release of returning tickets: all
         // that the sweepers wrote is visible.
         self.0.load(Ordering::Acquire) == DRAINED
@@ -66,7 +66,7 @@ impl ActiveSweep {
 
     /// Tickets that are out. For the verifier.
     #[must_use]
-    pub fn tickets(&self) -> u32 {
+    pub(crate) fn tickets(&self) -> u32 {
         // ORDERING: Relaxed: a number to report, nothing is read by it.
         self.0.load(Ordering::Relaxed) & !DRAINED
     }

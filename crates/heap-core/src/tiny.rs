@@ -65,7 +65,7 @@ impl TinyLayout {
     /// The address for a tiny object when the last one ended at `cursor`.
     #[inline(always)]
     #[must_use]
-    pub fn place(self, cursor: *mut u8) -> *mut u8 {
+    pub(crate) fn place(self, cursor: *mut u8) -> *mut u8 {
         // TN1: aligned to a power of two that is not below the size and not above a
         // slot's.
         cursor.map_addr(|cursor| cursor.wrapping_add(self.align - 1) & !(self.align - 1))
@@ -74,7 +74,7 @@ impl TinyLayout {
     /// Bytes that the tiny object takes.
     #[inline(always)]
     #[must_use]
-    pub const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         self.bytes
     }
 }

@@ -117,7 +117,7 @@ impl MHeap {
     /// # Safety
     ///
     /// As [`MHeap::find_object`].
-    pub unsafe fn each_span(&self, mut visit: impl FnMut(&Span, &Body)) {
+    pub(crate) unsafe fn each_span(&self, mut visit: impl FnMut(&Span, &Body)) {
         let records: Vec<NonNull<Span>> = self.pages.lock().spans.all().collect();
         for record in records {
             // SAFETY: Y3.

@@ -48,7 +48,7 @@ pub struct Order(u8);
 
 impl Order {
     /// Bytes of the smallest blocks.
-    pub const SMALLEST: usize = 1 << 10;
+    pub(crate) const SMALLEST: usize = 1 << 10;
 
     /// The smallest order whose blocks have room for `bytes` bytes. `None` if no order has.
     #[inline]
@@ -76,7 +76,7 @@ impl Order {
     /// Its number, below [`ORDERS`].
     #[inline]
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 

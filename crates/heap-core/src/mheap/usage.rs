@@ -58,7 +58,7 @@ impl ClassRow {
     /// live fits the slots.
     // Z4, as far as one row is concerned.
     #[must_use]
-    pub fn adds_up(&self) -> bool {
+    pub(crate) fn adds_up(&self) -> bool {
         let Counted { allocated_objects, allocated_bytes, freed_objects, freed_bytes } =
             self.objects;
         if freed_objects > allocated_objects || freed_bytes > allocated_bytes {

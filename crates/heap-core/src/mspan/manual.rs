@@ -50,19 +50,19 @@ impl ManualSpan {
 
     /// The first byte; derived from the arena's mapping.
     #[must_use]
-    pub fn base(&self) -> NonNull<u8> {
+    pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
     /// Pages.
     #[must_use]
-    pub fn npages(&self) -> usize {
+    pub(crate) fn npages(&self) -> usize {
         self.npages
     }
 
     /// Bytes of the pages.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.npages * PAGE_SIZE
     }
 

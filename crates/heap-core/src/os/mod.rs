@@ -54,19 +54,19 @@ impl Reservation {
 
     /// The first usable byte, aligned as requested.
     #[must_use]
-    pub fn base(&self) -> NonNull<u8> {
+    pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
     /// The number of usable bytes from `base` on.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether the address lies in the usable part.
     #[must_use]
-    pub fn contains(&self, address: usize) -> bool {
+    pub(crate) fn contains(&self, address: usize) -> bool {
         address.wrapping_sub(self.base.addr().get()) < self.bytes
     }
 

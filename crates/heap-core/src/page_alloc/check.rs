@@ -11,7 +11,7 @@ type Bits = BitSlice<u64, Lsb0>;
 impl PageAlloc {
     /// Whether a page of this run is free; `true` also for pages of no arena.
     #[must_use]
-    pub fn any_free(&self, base: usize, npages: usize) -> bool {
+    pub(crate) fn any_free(&self, base: usize, npages: usize) -> bool {
         let (at, page) = self.position(base);
         let arena = &self.arenas[at];
         page + npages > arena.usable.end

@@ -33,6 +33,27 @@ fn with_free(runs: &[(usize, usize)]) -> PageAlloc {
     pages
 }
 
+impl PageAlloc {
+    /// Allocates the lowest free run of `npages` pages, or returns `None` if no
+    /// arena has one.
+    ///
+    /// # Panics
+    /// If `npages` is 0.
+    pub(crate) fn alloc(&mut self, npages: usize) -> Option<PageRun> {
+        self.alloc_from(npages, 0)
+    }
+
+    /// The longest run that [`PageAlloc::alloc`] could serve, in pages.
+    fn largest_free_run(&self) -> usize {
+        self.index.largest()
+    }
+
+    /// The number of pages of all arenas, arena headers included.
+    fn mapped_pages(&self) -> usize {
+        self.mapped
+    }
+}
+
 #[test]
 fn nothing_comes_from_an_empty_allocator() {
     let mut pages = PageAlloc::new();

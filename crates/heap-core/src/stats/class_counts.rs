@@ -94,13 +94,13 @@ impl ClassCounts {
 
     /// The objects, of one moment.
     #[must_use]
-    pub fn objects(&self) -> Counted {
+    pub(crate) fn objects(&self) -> Counted {
         *self.objects.lock()
     }
 
     /// Spans and their pages; of one moment under the page lock.
     #[must_use]
-    pub fn spans_and_pages(&self) -> (usize, usize) {
+    pub(crate) fn spans_and_pages(&self) -> (usize, usize) {
         (self.spans.load(Ordering::Relaxed), self.pages.load(Ordering::Relaxed))
     }
 }
