@@ -370,7 +370,7 @@ fn fill_and_churn(config: Config, share: usize) -> (u64, Option<OutOfMemory>) {
     };
     cx.collect();
     let before = heap.stats().collections;
-    let mut churn = |cx: &mut Cx| {
+    let churn = |cx: &mut Cx| {
         (0..400_000_u64).find_map(|i| {
             cx.safepoint();
             cx.try_alloc([i; 6]).err().map(|error| error.reason)
