@@ -205,12 +205,9 @@ fn threads_may_fork_while_heaps_come_and_go() {
 #[test]
 fn a_fork_may_come_before_the_first_threads() {
     const PROGRAM: &str = "HEAP_FORK_PROGRAM";
-    let name = "a_fork_may_come_before_the_first_threads";
     if std::env::var_os(PROGRAM).is_none() {
         let _alone = alone();
-        let mut program = std::process::Command::new(std::env::current_exe().unwrap());
-        let program = program.args(["--exact", name]).env(PROGRAM, "1");
-        let output = program.output().unwrap();
+        let output = processes::this_test().env(PROGRAM, "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     }

@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -98,14 +97,10 @@ fn a_context_that_park_returns_is_dropped() {
     two.verify().unwrap();
 }
 
-/// Runs one test of this program in a process of its own, in which `CHILD` is
-/// set. Returns what it wrote if it was killed by `abort`.
-fn aborts(test: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env("CHILD", "1")
-        .output()
-        .unwrap();
+/// Runs the calling test in a process of its own, in which `CHILD` is set. Returns
+/// what it wrote if it was killed by `abort`.
+fn aborts() -> String {
+    let output = processes::this_test().env("CHILD", "1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     // A panic would be the test framework's exit code instead.
     #[cfg(unix)]
@@ -119,7 +114,7 @@ fn aborts(test: &str) -> String {
 #[test]
 fn a_context_that_park_leaves_behind_ends_the_process() {
     if std::env::var_os("CHILD").is_none() {
-        let said = aborts("a_context_that_park_leaves_behind_ends_the_process");
+        let said = aborts();
         assert!(said.contains("left the thread inside another heap"), "{said}");
         return;
     }
@@ -136,7 +131,7 @@ fn a_context_that_park_leaves_behind_ends_the_process() {
 #[test]
 fn a_context_that_park_leaks_ends_the_process() {
     if std::env::var_os("CHILD").is_none() {
-        let said = aborts("a_context_that_park_leaks_ends_the_process");
+        let said = aborts();
         assert!(said.contains("left the thread inside another heap"), "{said}");
         return;
     }

@@ -528,12 +528,7 @@ mod tests {
             damage();
             std::process::exit(0);
         }
-        let test = std::thread::current().name().expect("named after the test").to_owned();
-        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "--nocapture", "--test-threads=1", &test])
-            .env(CHILD, "1")
-            .output()
-            .expect("this program runs");
+        let child = processes::this_test().env(CHILD, "1").output().expect("this program runs");
         let said = String::from_utf8_lossy(&child.stderr).into_owned();
         assert!(!child.status.success(), "it went on: {said}");
         said

@@ -26,7 +26,7 @@ fn assert_fails(output: &Output, message: &str) {
 
 /// Runs `lua OPTIONS...`, which gets `input` on its standard input after a pause.
 fn with_input(options: &[&str], pause: Duration, input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lua"))
+    let mut child = processes::program(env!("CARGO_BIN_EXE_lua"))
         .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -227,10 +227,10 @@ fn hashes_differ_from_run_to_run_unless_a_seed_is_given() {
 fn assert_ends_with_its_pipe(source: &str, is_error: bool) {
     use std::io::Read;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     use std::time::{Duration, Instant};
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lua"));
+    let mut command = processes::program(env!("CARGO_BIN_EXE_lua"));
     command.args(["-e", source]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if is_error {
         command.stderr(Stdio::piped());
@@ -275,10 +275,10 @@ fn a_program_ends_when_nobody_reads_what_it_writes() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_device_is_an_error_value_not_a_panic() {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     let run = |arguments: &[&str], is_error: bool| {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lua"));
+        let mut command = processes::program(env!("CARGO_BIN_EXE_lua"));
         command.args(arguments).stdin(Stdio::null());
         let command = if is_error { command.stderr(full) } else { command.stdout(full) };
         command.output().expect("the interpreter starts")

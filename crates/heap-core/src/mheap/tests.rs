@@ -252,13 +252,7 @@ fn dies(last: &str, body: impl FnOnce()) {
     if std::env::var_os(INNER).is_some() {
         return body();
     }
-    let thread = std::thread::current();
-    let name = thread.name().expect("the harness names a test's thread after the test");
-    let output = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "--nocapture", "--test-threads=1", name])
-        .env(INNER, "1")
-        .output()
-        .expect("this program runs");
+    let output = processes::this_test().env(INNER, "1").output().expect("this program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "the process lives");
     assert!(said.contains(last), "died of something else:\n{said}");

@@ -341,9 +341,7 @@ mod tests {
                 },
             );
         }
-        let test = std::thread::current().name().expect("named after the test").to_owned();
-        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "--nocapture", "--test-threads=1", &test])
+        let mut child = processes::this_test()
             .env(CHILD, "1")
             .stderr(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 /// The package's folder.
 pub(crate) fn package() -> &'static Path {
@@ -12,7 +12,7 @@ pub(crate) fn package() -> &'static Path {
 
 /// Runs `lua OPTIONS... ARGUMENTS...` in a folder of the package.
 pub(crate) fn lua(folder: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lua"))
+    processes::program(env!("CARGO_BIN_EXE_lua"))
         .args(arguments)
         .current_dir(package().join(folder))
         .stdin(Stdio::null())
