@@ -192,7 +192,9 @@ fn any_one_call_to_the_system_may_fail() {
     assert_eq!(workload(&mut toy), 0);
     toy.finish();
     let calls = os.calls();
-    assert!(calls > 30, "the workload makes {calls} calls only");
+    // A system that refuses to take pages back is asked less often.
+    let least = if cfg!(windows) { 20 } else { 30 };
+    assert!(calls > least, "the workload makes {calls} calls only");
     let mut refused = 0;
     for n in 0..calls {
         let os = SimOs::new();

@@ -59,7 +59,7 @@ pub enum Value<'gc> {
     UserData(Gc<'gc, UserData<'gc>>),
 }
 
-const _: () = assert!(size_of::<Value<'_>>() == 16);
+const _: () = assert!(size_of::<Value<'_>>() <= 16);
 
 /// The basic types, in the order in which [`crate::state::State`] keeps their metatables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -40,8 +40,9 @@ impl MHeap {
         self.give_back(retain, usize::MAX, ScavengePolicy::BACKGROUND, KeepEmpty::One)
     }
 
-    /// Gives all memory back that holds no objects. Returns the bytes given back. It does not
-    /// sweep: what is not swept counts as in use.
+    /// Gives all memory back that holds no objects, in units that the system takes
+    /// ([`crate::os::Os::decommit_pages`]). Returns the bytes given back. It does not sweep: what is
+    /// not swept counts as in use.
     pub fn release_idle(&self) -> usize {
         let bitmaps = self.bits.release_free();
         bitmaps + self.give_back(0, usize::MAX, ScavengePolicy::FORCED, KeepEmpty::None)

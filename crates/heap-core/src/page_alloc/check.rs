@@ -4,9 +4,14 @@ use super::PageAlloc;
 use super::arena::{Arena, CHUNK, HALF, WORD};
 use super::summary::Summary;
 use crate::geometry::ARENA_PAGES;
-use bitvec::prelude::{BitSlice, BitVec, Lsb0};
+use bitvec::prelude::{BitSlice, BitVec};
 
-type Bits = BitSlice<u64, Lsb0>;
+type Bits = BitSlice;
+
+/// A bitmap of an arena. (`bitvec` has no words of 64 bits on processors of 32.)
+fn bits(words: &[u64]) -> BitVec {
+    words.iter().flat_map(|word| (0..WORD).map(move |bit| word >> bit & 1 != 0)).collect()
+}
 
 impl PageAlloc {
     /// Whether a page of this run is free; `true` also for pages of no arena.
@@ -34,7 +39,7 @@ impl PageAlloc {
             }
             end = arena.address(arena.usable.end);
             mapped += arena.usable.end;
-            let bits = BitVec::<u64, Lsb0>::from_slice(&arena.free);
+            let bits = bits(&arena.free);
             check_bits(arena, &bits)?;
             check_summaries(arena, &bits)?;
             free += bits.count_ones();
@@ -62,7 +67,7 @@ impl PageAlloc {
 
 fn check_bits(arena: &Arena, free: &Bits) -> Result<(), String> {
     let at = arena.base;
-    let scavenged = BitVec::<u64, Lsb0>::from_slice(&arena.scavenged);
+    let scavenged = bits(&arena.scavenged);
     if free.iter_ones().any(|page| !arena.usable.contains(&page)) {
         return Err(format!("P2: an unusable page of arena {at:#x} is free"));
     }
