@@ -968,6 +968,11 @@ struct Census {
     integers: usize,
 }
 
+/// `2^k`, if there can be as many keys in the address space.
+fn power_of_two(k: usize) -> Option<usize> {
+    1_usize.checked_shl(k as u32)
+}
+
 impl Default for Census {
     fn default() -> Census {
         Census { slices: [0; 33], integers: 0 }
@@ -987,7 +992,7 @@ impl Census {
     fn count_all(&mut self, last: usize) {
         let mut before = 0;
         for (k, in_slice) in self.slices.iter_mut().enumerate() {
-            let end = last.min(1 << k);
+            let end = power_of_two(k).map_or(last, |size| last.min(size));
             *in_slice += end - before;
             before = end;
         }
@@ -999,7 +1004,7 @@ impl Census {
     fn array_size(&self) -> (usize, usize) {
         let (mut best, mut covered, mut seen) = (0, 0, 0);
         for (k, in_slice) in self.slices.iter().enumerate() {
-            let size = 1_usize << k;
+            let Some(size) = power_of_two(k) else { break };
             if self.integers <= size / 2 {
                 break;
             }
