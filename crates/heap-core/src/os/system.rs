@@ -10,7 +10,8 @@
 //! | memory committed | when touched | when touched | when touched | charged when reserved |
 //!
 //! Whole reservations are unmapped everywhere, so that empty arenas go back to
-//! every system. Only the Linux column has been run; the others compile.
+//! every system. The columns of Linux and Windows are run
+//! (`scripts/portable.sh`); the others compile.
 
 use core::ptr::NonNull;
 
