@@ -20,7 +20,7 @@ use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
 use crate::value::Value;
-use crate::vm::{Found, index};
+use crate::vm::{Indexed, index};
 
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("clock", clock),
@@ -146,8 +146,8 @@ fn field<'gc>(
 ) -> Result<Value<'gc>, Failure<'gc>> {
     let key = Value::Str(call.ctx.str(name)?);
     match index(call.ctx, Value::Table(table), key)? {
-        Found::Value(value) => Ok(value),
-        Found::Call { .. } | Found::NotIndexable { .. } => Ok(Value::Nil),
+        Indexed::Done(value) => Ok(value),
+        Indexed::Call { .. } | Indexed::NotIndexable { .. } => Ok(Value::Nil),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::call::perform;
-use super::index::{Found, index};
+use super::index::{Indexed, index};
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, execute};
 use crate::interrupt::INTERRUPTED;
@@ -368,18 +368,18 @@ impl<'a> Task<'a> {
             let at = call.pushed_count() - 2;
             let (object, key) = (call.pushed(at), call.pushed(at + 1));
             match index(call.ctx, object, key)? {
-                Found::Value(value) => {
+                Indexed::Done(value) => {
                     call.pop();
                     call.set_pushed(at, value);
                     Ok(false)
                 }
-                Found::Call { handler, object } => {
+                Indexed::Call { handler, object } => {
                     call.push(key)?;
                     call.set_pushed(at, handler);
                     call.set_pushed(at + 1, object);
                     Ok(true)
                 }
-                Found::NotIndexable { object, .. } => {
+                Indexed::NotIndexable { object, .. } => {
                     let name = call.type_name(object);
                     Err(operation_failed(format!("attempt to index a {name} value")))
                 }

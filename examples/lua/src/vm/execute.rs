@@ -32,7 +32,7 @@ use super::call::{
 use super::concat::concat;
 use super::describe::{Origin, arith_error, order_error, type_error};
 use super::forloop::{self, Loop};
-use super::index::{Assigned, Found, assign, index};
+use super::index::{Indexed, assign, index};
 use super::{Action, Exit, compare};
 
 /// What the loop keeps at hand about the frame it runs.
@@ -1104,11 +1104,11 @@ fn slow_index<'gc>(
     scratch: usize,
 ) -> Result<Slow<'gc>, Failure<'gc>> {
     match index(ctx, object, key)? {
-        Found::Value(value) => Ok(Slow::Value(value)),
-        Found::Call { handler, object } => {
+        Indexed::Done(value) => Ok(Slow::Value(value)),
+        Indexed::Call { handler, object } => {
             Ok(Slow::Act(metamethod(ctx, scratch, handler, [object, key])))
         }
-        Found::NotIndexable { object, first } => {
+        Indexed::NotIndexable { object, first } => {
             Err(type_error(ctx, "index", object, if first { origin } else { Origin::Unknown }))
         }
     }
@@ -1126,16 +1126,16 @@ fn slow_assign<'gc>(
 ) -> Step {
     let assigned = match (object, key) {
         (Value::Table(table), Value::Int(key)) if table.metatable().is_none() => {
-            table.set_int(ctx, key, value).map(|()| Assigned::Done).map_err(Failure::from)
+            table.set_int(ctx, key, value).map(Indexed::Done).map_err(Failure::from)
         }
         _ => assign(ctx, object, key, value),
     };
     let exit = match assigned {
-        Ok(Assigned::Done) => return Step::Next,
-        Ok(Assigned::Call { handler, object }) => {
+        Ok(Indexed::Done(())) => return Step::Next,
+        Ok(Indexed::Call { handler, object }) => {
             perform(ctx, metamethod(ctx, scratch, handler, [object, key, value]))
         }
-        Ok(Assigned::NotIndexable { object, first }) => {
+        Ok(Indexed::NotIndexable { object, first }) => {
             let origin = if first { origin } else { Origin::Unknown };
             instruction_failed(ctx, type_error(ctx, "index", object, origin))
         }

@@ -8,11 +8,11 @@ use crate::value::Value;
 /// How long a chain of `__index` tables may be.
 const MAX_CHAIN: usize = 2000;
 
-/// Where indexing ended.
-pub enum Found<'gc> {
-    /// With this value (nil if there is none).
-    Value(Value<'gc>),
-    /// At a function to call: `handler(object, key)`.
+/// Where a read or a write of `object[key]` ended.
+pub enum Indexed<'gc, T> {
+    /// With this result: the value that was read (nil if there is none), or nothing.
+    Done(T),
+    /// At a function to call: `handler(object, key)`, for a write `handler(object, key, value)`.
     Call {
         /// The metamethod.
         handler: Value<'gc>,
@@ -41,51 +41,31 @@ pub fn index<'gc>(
     ctx: Ctx<'gc>,
     mut object: Value<'gc>,
     key: Value<'gc>,
-) -> Result<Found<'gc>, Failure<'gc>> {
+) -> Result<Indexed<'gc, Value<'gc>>, Failure<'gc>> {
     for step in 0..MAX_CHAIN {
         let handler = match object {
             Value::Table(table) => {
                 let value = table.get(key);
                 if !value.is_nil() {
-                    return Ok(Found::Value(value));
+                    return Ok(Indexed::Done(value));
                 }
                 let metatable = table.metatable();
                 match metatable.and_then(|m| m.cached_metamethod(ctx, Event::Index)) {
                     Some(handler) => handler,
-                    None => return Ok(Found::Value(Value::Nil)),
+                    None => return Ok(Indexed::Done(Value::Nil)),
                 }
             }
             _ => ctx.metamethod(object, Event::Index),
         };
         if handler.is_nil() {
-            return Ok(Found::NotIndexable { object, first: step == 0 });
+            return Ok(Indexed::NotIndexable { object, first: step == 0 });
         }
         if is_function(handler) {
-            return Ok(Found::Call { handler, object });
+            return Ok(Indexed::Call { handler, object });
         }
         object = handler;
     }
     Err(operation_failed("'__index' chain too long; possible loop"))
-}
-
-/// Where an assignment ended.
-pub enum Assigned<'gc> {
-    /// It is done.
-    Done,
-    /// At a function to call: `handler(object, key, value)`.
-    Call {
-        /// The metamethod.
-        handler: Value<'gc>,
-        /// The object that has it.
-        object: Value<'gc>,
-    },
-    /// At a value that cannot be indexed, as for [`Found::NotIndexable`].
-    NotIndexable {
-        /// The culprit.
-        object: Value<'gc>,
-        /// Whether it is the object that the script indexed.
-        first: bool,
-    },
 }
 
 /// `object[key] = value`, up to a function that has to be called.
@@ -98,7 +78,7 @@ pub fn assign<'gc>(
     mut object: Value<'gc>,
     key: Value<'gc>,
     value: Value<'gc>,
-) -> Result<Assigned<'gc>, Failure<'gc>> {
+) -> Result<Indexed<'gc, ()>, Failure<'gc>> {
     for step in 0..MAX_CHAIN {
         let handler = match object {
             Value::Table(table) => {
@@ -110,17 +90,17 @@ pub fn assign<'gc>(
                 };
                 let Some(handler) = handler else {
                     table.set(ctx, key, value).map_err(bad_key)?;
-                    return Ok(Assigned::Done);
+                    return Ok(Indexed::Done(()));
                 };
                 handler
             }
             _ => ctx.metamethod(object, Event::NewIndex),
         };
         if handler.is_nil() {
-            return Ok(Assigned::NotIndexable { object, first: step == 0 });
+            return Ok(Indexed::NotIndexable { object, first: step == 0 });
         }
         if is_function(handler) {
-            return Ok(Assigned::Call { handler, object });
+            return Ok(Indexed::Call { handler, object });
         }
         object = handler;
     }

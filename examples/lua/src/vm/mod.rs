@@ -5,6 +5,24 @@
 //! wants a safepoint, or a native function needs to collect or to call Lua, it saves its place and
 //! returns an `Exit`. `driver` owns the `&mut Cx`, does what is asked, and enters again.
 //!
+//! # Who tells whom how to go on
+//!
+//! | type | from | to | what it says |
+//! |---|---|---|---|
+//! | `Step`, `Slow`, `Test` | the slow path of an instruction | the loop, `execute::run` | next instruction, other frame, leave; or the value, the outcome of a comparison, else an `Action` |
+//! | `Action` | anything that pushes or pops frames | `call::perform` | run the last frame, call, return, leave |
+//! | `Exit` | the loop, `call::perform` | the driver | why it has left |
+//! | [`Done`](crate::native::Done) | a fast native body | the loop | results are in place, or: call the slow body |
+//! | [`Failure`](crate::error::Failure), a boxed [`Fail`](crate::error::Fail) | anything in a region that fails | `raise`, or the driver | why; nothing is unwound yet |
+//! | [`Raised`](crate::error::Raised) | anything outside a region that fails | a slow native body, the embedder | the error value is in the state |
+//!
+//! Two more are stored until a call returns: [`OnReturn`], in a frame, says what becomes of the call's
+//! results, and [`Outcome`](crate::bytecode::Outcome), in the table of instructions, where the result of
+//! an instruction's metamethod goes ([`OnReturn::Finish`]).
+//!
+//! Code in Rust sees the machine through one of three: [`Call`](crate::native::Call), a native call
+//! inside a region; [`Task`], a native call outside of one; [`Runner`], the interpreter outside of one.
+//!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
 //! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors),
 //! `coroutine`, `call` (frames), `execute` (instructions), `driver`.
@@ -33,7 +51,7 @@ pub use compare::{less_equal, less_than};
 pub use concat::append_number;
 pub use describe::current_line;
 pub use driver::{Runner, Task};
-pub use index::{Assigned, Found, assign, index};
+pub use index::{Indexed, assign, index};
 pub use raise::function_frames;
 pub use traceback::traceback;
 

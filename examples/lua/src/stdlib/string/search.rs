@@ -21,7 +21,7 @@ use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::value::Value;
-use crate::vm::{self, Found, Task, append_number};
+use crate::vm::{self, Indexed, Task, append_number};
 
 impl From<PatternError> for Failure<'_> {
     #[cold]
@@ -352,17 +352,17 @@ fn replacement<'gc>(
         Value::Table(_) => {
             let key = value(0)?;
             match vm::index(call.ctx, replacer, key)? {
-                Found::Value(value) => {
+                Indexed::Done(value) => {
                     append_replacement(out, value, &subject[found.clone()])?;
                     Ok(Replacement::Appended)
                 }
-                Found::Call { handler, object } => {
+                Indexed::Call { handler, object } => {
                     call.push(handler)?;
                     call.push(object)?;
                     call.push(key)?;
                     Ok(Replacement::Call(2))
                 }
-                Found::NotIndexable { object, .. } => {
+                Indexed::NotIndexable { object, .. } => {
                     let kind = call.type_name(object);
                     Err(fail(format!("attempt to index a {kind} value")))
                 }

@@ -7,7 +7,7 @@ use crate::error::{Failure, Raised, fail, operation_failed};
 use crate::native::Call;
 use crate::state::Event;
 use crate::value::Value;
-use crate::vm::{self, Assigned, Found, Task};
+use crate::vm::{self, Indexed, Task};
 
 /// How a region left things.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,17 +23,17 @@ pub(super) fn load(task: &mut Task<'_>, object: usize, key: i64) -> Result<(), R
     task.poll()?;
     let step =
         task.enter(|call| match vm::index(call.ctx, call.arg(object), Value::Int(key))? {
-            Found::Value(value) => {
+            Indexed::Done(value) => {
                 call.push(value)?;
                 Ok(Step::Done)
             }
-            Found::Call { handler, object } => {
+            Indexed::Call { handler, object } => {
                 call.push(handler)?;
                 call.push(object)?;
                 call.push(Value::Int(key))?;
                 Ok(Step::Call)
             }
-            Found::NotIndexable { object, .. } => Err(cannot(call, "index", object)),
+            Indexed::NotIndexable { object, .. } => Err(cannot(call, "index", object)),
         })?;
     match step {
         Step::Done => Ok(()),
@@ -47,18 +47,18 @@ pub(super) fn store(task: &mut Task<'_>, object: usize, key: i64) -> Result<(), 
         let top = call.pushed_count() - 1;
         let value = call.pushed(top);
         match vm::assign(call.ctx, call.arg(object), Value::Int(key), value)? {
-            Assigned::Done => {
+            Indexed::Done(()) => {
                 call.pop();
                 Ok(Step::Done)
             }
-            Assigned::Call { handler, object } => {
+            Indexed::Call { handler, object } => {
                 call.push(object)?;
                 call.push(Value::Int(key))?;
                 call.push(value)?;
                 call.set_pushed(top, handler);
                 Ok(Step::Call)
             }
-            Assigned::NotIndexable { object, .. } => Err(cannot(call, "index", object)),
+            Indexed::NotIndexable { object, .. } => Err(cannot(call, "index", object)),
         }
     })?;
     match step {
