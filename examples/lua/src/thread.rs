@@ -11,7 +11,7 @@
 //!   do; together they are at most [`MAX_NESTING`], and a few more while an overflow is handled.
 //! * TH4: open upvalues are listed from the top of the stack down, each slot at most once.
 //! * TH5: a stack that overflows gets [`HANDLER_RESERVE`] slots beyond [`STACK_LIMIT`]. They are for
-//!   the message handlers of the overflow; whatever needs more fails without a handler. The
+//!   the message handlers of the overflow; an error that needs more fails without a handler. The
 //!   frame that catches the error gives them back.
 //! * TH6: a thread that died of an error keeps its frames until it is closed, for a traceback. Nothing
 //!   runs them again, so of the stack it keeps just their functions: that of frame `i` in slot `i`.
@@ -27,6 +27,7 @@ use core::cell::Cell;
 
 use heap_api::{BarrierStamp, Cx, Gc, GcCell, HeaderSlice, Trace};
 
+use crate::bytecode::Count;
 use crate::error::{Fail, Failure, NoMemory, operation_failed};
 use crate::function::{Upval, UpvalState};
 use crate::state::Ctx;
@@ -67,7 +68,7 @@ const FOLD_UNIT: usize = 8;
 /// The values of a thread.
 pub type Stack<'gc> = HeaderSlice<BarrierStamp, GcCell<Value<'gc>>>;
 
-/// A stack of so many values.
+/// A stack of `len` values.
 ///
 /// # Errors
 ///
@@ -251,7 +252,7 @@ impl FrameKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnReturn {
     /// Store this many at the callee's place ([`crate::bytecode::MULTI`]: all, and set `top`).
-    Store(u8),
+    Store(Count),
     /// Finish the caller's instruction, whose metamethod this was: see
     /// [`crate::bytecode::Op::outcome`].
     Finish,
@@ -301,7 +302,7 @@ impl Frame {
             base: Cell::new(0),
             pc: Cell::new(0),
             kind: Cell::new(FrameKind::Native),
-            on_return: Cell::new(OnReturn::Store(0)),
+            on_return: Cell::new(OnReturn::Store(Count(0))),
             nesting: Cell::new(0),
         }
     }
@@ -380,7 +381,7 @@ pub struct Thread<'gc> {
     short_stack: GcCell<Gc<'gc, Stack<'gc>>>,
     frames: GcCell<Gc<'gc, [Frame]>>,
     open_upvals: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
-    /// Who resumed this thread and waits for it.
+    /// The thread that resumed this one and waits for it.
     pub resumer: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
     /// The error that the thread died of, until it is closed.
     death: GcCell<Option<Value<'gc>>>,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::bytecode::{Constant, Op, ProtoData};
+use crate::bytecode::{Const, Constant, Dst, Op, ProtoData, Reg, Up};
 
 /// What a name in a message is the name of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +49,14 @@ type Named = (NameKind, String);
 /// Names the value in `register` as the instruction at `pc` finds it.
 ///
 /// The result goes into messages as `(kind 'name')`; `None` if the value has no name.
-pub fn describe_register(proto: &ProtoData, pc: usize, register: u8) -> Option<Named> {
+pub fn describe_register(proto: &ProtoData, pc: usize, register: Reg) -> Option<Named> {
     if let Some(name) = local_name(proto, pc, register) {
         return Some((NameKind::Local, text(name)));
     }
     let setter = find_setter(proto, pc, register)?;
     match proto.code[setter] {
         // A move from above would be a temporary, whose name says little.
-        Op::Move { dst, src } if src < dst => describe_register(proto, setter, src),
+        Op::Move { dst: Dst(dst), src } if src < dst => describe_register(proto, setter, src),
         Op::GetUpval { upval, .. } => Some((NameKind::Upvalue, text(upvalue_name(proto, upval)))),
         Op::GetTabUp { upval, key, .. } => {
             let is_environment = upvalue_name(proto, upval) == super::ENVIRONMENT;
@@ -77,7 +77,7 @@ pub fn describe_register(proto: &ProtoData, pc: usize, register: u8) -> Option<N
         Op::GetInt { index: 0..=255, .. } => Some((NameKind::Field, "integer index".to_owned())),
         Op::GetInt { .. } => Some((NameKind::Field, "?".to_owned())),
         Op::LoadK { k, .. } => Some((NameKind::Constant, string_constant(proto, k)?)),
-        Op::SelfField { dst, key, .. } if dst == register => {
+        Op::SelfField { dst: Dst(dst), key, .. } if dst == register => {
             Some((NameKind::Method, string_constant(proto, key)?))
         }
         _ => None,
@@ -91,49 +91,14 @@ pub fn describe_call(proto: &ProtoData, pc: usize) -> Option<Named> {
             return describe_register(proto, pc, func);
         }
         Op::TForCall { .. } => return Some((NameKind::ForIterator, "for iterator".to_owned())),
-        op => event_name(op)?,
+        op => op.event()?,
     };
     Some((NameKind::Metamethod, event.to_owned()))
 }
 
 /// The name of an upvalue.
-pub fn upvalue_name(proto: &ProtoData, upvalue: u8) -> &[u8] {
-    &proto.upvalues[usize::from(upvalue)].name
-}
-
-fn event_name(op: Op) -> Option<&'static str> {
-    use Op::*;
-    Some(match op {
-        GetTabUp { .. } | GetIndex { .. } | GetInt { .. } | GetField { .. } | SelfField { .. } => {
-            "index"
-        }
-        SetTabUp { .. }
-        | SetIndex { .. }
-        | SetIndexK { .. }
-        | SetInt { .. }
-        | SetField { .. }
-        | SetFieldK { .. } => "newindex",
-        Add { .. } | AddI { .. } | AddK { .. } => "add",
-        Sub { .. } | SubI { .. } | SubK { .. } => "sub",
-        Mul { .. } | MulI { .. } | MulK { .. } => "mul",
-        Div { .. } | DivI { .. } | DivK { .. } => "div",
-        IDiv { .. } | IDivI { .. } | IDivK { .. } => "idiv",
-        Mod { .. } | ModI { .. } | ModK { .. } => "mod",
-        Pow { .. } | PowI { .. } | PowK { .. } => "pow",
-        BAnd { .. } | BAndI { .. } | BAndK { .. } => "band",
-        BOr { .. } | BOrI { .. } | BOrK { .. } => "bor",
-        BXor { .. } | BXorI { .. } | BXorK { .. } => "bxor",
-        Shl { .. } | ShlI { .. } => "shl",
-        Shr { .. } | ShrI { .. } => "shr",
-        Unm { .. } => "unm",
-        BNot { .. } => "bnot",
-        Len { .. } => "len",
-        Concat { .. } => "concat",
-        Eq { .. } | NotEq { .. } => "eq",
-        Lt { .. } | NotLt { .. } | LtI { .. } | NotLtI { .. } | GtI { .. } | NotGtI { .. } => "lt",
-        Le { .. } | NotLe { .. } | LeI { .. } | NotLeI { .. } | GeI { .. } | NotGeI { .. } => "le",
-        _ => return None,
-    })
+pub fn upvalue_name(proto: &ProtoData, upvalue: Up) -> &[u8] {
+    &proto.upvalues[usize::from(upvalue.0)].name
 }
 
 fn field_kind(is_environment: bool) -> NameKind {
@@ -144,14 +109,14 @@ fn text(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn string_constant(proto: &ProtoData, index: u32) -> Option<String> {
-    match &proto.constants[index as usize] {
+fn string_constant(proto: &ProtoData, k: Const) -> Option<String> {
+    match &proto.constants[k.0 as usize] {
         Constant::Str(bytes) => Some(text(bytes)),
         _ => None,
     }
 }
 
-fn local_name(proto: &ProtoData, pc: usize, register: u8) -> Option<&[u8]> {
+fn local_name(proto: &ProtoData, pc: usize, register: Reg) -> Option<&[u8]> {
     let alive = |start: u32, end: u32| (start as usize..end as usize).contains(&pc);
     let local = proto
         .local_vars
@@ -162,13 +127,13 @@ fn local_name(proto: &ProtoData, pc: usize, register: u8) -> Option<&[u8]> {
 
 /// The instruction that certainly set `register` last before `pc`, in code without taken branches
 /// between it and `pc`.
-fn find_setter(proto: &ProtoData, pc: usize, register: u8) -> Option<usize> {
+fn find_setter(proto: &ProtoData, pc: usize, register: Reg) -> Option<usize> {
     let mut setter = None;
     // Instructions before this one may be skipped by a branch that does not skip `pc`.
     let mut branch_target = 0;
     for (index, op) in proto.code[..pc].iter().enumerate() {
-        if let Some(offset) = op.offset().filter(|offset| *offset >= 0) {
-            let target = index + 1 + offset as usize;
+        if let Some(offset) = op.offset().filter(|offset| !offset.is_back()) {
+            let target = offset.target(index);
             if target <= pc {
                 branch_target = branch_target.max(target);
             }
@@ -180,18 +145,18 @@ fn find_setter(proto: &ProtoData, pc: usize, register: u8) -> Option<usize> {
     setter
 }
 
-fn sets(mut op: Op, register: u8) -> bool {
+fn sets(op: Op, register: Reg) -> bool {
     match op {
         Op::LoadNil { first, count } => (first..first + count).contains(&register),
         Op::TForCall { base, .. } => register >= base + 2,
         Op::Call { func, .. } | Op::TailCall { func, .. } => register >= func,
-        Op::VarArg { dst, .. } => register >= dst,
-        Op::SelfField { dst, .. } => register == dst || register == dst + 1,
+        Op::VarArg { dst: Dst(dst), .. } => register >= dst,
+        Op::SelfField { dst: Dst(dst), .. } => register == dst || register == dst + 1,
         Op::LoadFalseSkip { dst } => register == dst,
         Op::MoveJmpIf { dst, .. } | Op::MoveJmpIfNot { dst, .. } => register == dst,
         Op::ForPrep { base, .. } | Op::ForLoop { base, .. } => {
             (base..=base + 3).contains(&register)
         }
-        _ => op.destination_mut().is_some_and(|dst| *dst == register),
+        _ => op.destination() == Some(register),
     }
 }

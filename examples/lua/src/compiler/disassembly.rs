@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::chunk_id;
-use crate::bytecode::{Constant, Op, ProtoData};
+use crate::bytecode::{Constant, Op, Operand, ProtoData};
 
 impl fmt::Display for Constant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,38 +43,13 @@ impl ProtoData {
     /// Says what an instruction's indices and offsets stand for.
     fn write_comment(&self, f: &mut fmt::Formatter<'_>, pc: usize, op: Op) -> fmt::Result {
         if let Some(offset) = op.offset() {
-            write!(f, " ; to {}", pc as i64 + 1 + i64::from(offset))?;
+            write!(f, " ; to {}", offset.target(pc))?;
         }
-        let (first, second) = constants_of(op);
-        for index in [first, second].into_iter().flatten() {
-            write!(f, " ; {}", self.constants[index as usize])?;
+        for operand in op.operands() {
+            if let Operand::Const(k) = operand {
+                write!(f, " ; {}", self.constants[k.0 as usize])?;
+            }
         }
         Ok(())
-    }
-}
-
-/// The constants that an instruction refers to.
-fn constants_of(op: Op) -> (Option<u32>, Option<u32>) {
-    match op {
-        Op::LoadK { k, .. }
-        | Op::AddK { k, .. }
-        | Op::SubK { k, .. }
-        | Op::MulK { k, .. }
-        | Op::DivK { k, .. }
-        | Op::IDivK { k, .. }
-        | Op::ModK { k, .. }
-        | Op::PowK { k, .. }
-        | Op::BAndK { k, .. }
-        | Op::BOrK { k, .. }
-        | Op::BXorK { k, .. } => (Some(k), None),
-        Op::EqK { k, .. } | Op::NotEqK { k, .. } => (Some(k.into()), None),
-        Op::GetTabUp { key, .. }
-        | Op::SetTabUp { key, .. }
-        | Op::GetField { key, .. }
-        | Op::SetField { key, .. }
-        | Op::SelfField { key, .. } => (Some(key), None),
-        Op::SetFieldK { key, value, .. } => (Some(key.into()), Some(value)),
-        Op::SetIndexK { value, .. } => (Some(value), None),
-        _ => (None, None),
     }
 }

@@ -5,7 +5,7 @@
 
 use super::exp::{Exp, JumpList, Place};
 use super::function::{FunctionState, NO_REGISTER};
-use crate::bytecode::{MULTI, Op};
+use crate::bytecode::{Const, Count, Dst, Jump, MULTI, Op, Reg, ShortConst};
 use crate::syntax::SyntaxError;
 
 /// Which way a condition branches away; the other way falls through.
@@ -21,21 +21,23 @@ impl FunctionState<'_> {
     pub(super) fn discharge(&mut self, exp: &mut Exp) {
         exp.place = match exp.place {
             Place::Local(register) => Place::Register(register),
-            Place::Upvalue(upval) => Place::Pending(self.emit(Op::GetUpval { dst: 0, upval })),
+            Place::Upvalue(upval) => {
+                Place::Pending(self.emit(Op::GetUpval { dst: Dst::OPEN, upval }))
+            }
             Place::Indexed { table, key } => {
                 self.free_pair(table, key);
-                Place::Pending(self.emit(Op::GetIndex { dst: 0, table, key }))
+                Place::Pending(self.emit(Op::GetIndex { dst: Dst::OPEN, table, key }))
             }
             Place::IndexedInt { table, index } => {
                 self.free(table);
-                Place::Pending(self.emit(Op::GetInt { dst: 0, table, index }))
+                Place::Pending(self.emit(Op::GetInt { dst: Dst::OPEN, table, index }))
             }
             Place::IndexedField { table, key } => {
                 self.free(table);
-                Place::Pending(self.emit(Op::GetField { dst: 0, table, key }))
+                Place::Pending(self.emit(Op::GetField { dst: Dst::OPEN, table, key }))
             }
             Place::IndexedUpvalue { upval, key } => {
-                Place::Pending(self.emit(Op::GetTabUp { dst: 0, upval, key }))
+                Place::Pending(self.emit(Op::GetTabUp { dst: Dst::OPEN, upval, key }))
             }
             Place::Call(_) | Place::Vararg(_) => {
                 self.set_one_result(exp);
@@ -53,7 +55,7 @@ impl FunctionState<'_> {
                 exp.place = Place::Register(func);
             }
             Place::Vararg(pc) => {
-                self.code[pc] = Op::VarArg { dst: 0, count: 1 };
+                self.code[pc] = Op::VarArg { dst: Dst::OPEN, count: Count(1) };
                 exp.place = Place::Pending(pc);
             }
             _ => {}
@@ -61,7 +63,7 @@ impl FunctionState<'_> {
     }
 
     /// Asks an open call or vararg for `count` values, in the next registers.
-    pub(super) fn set_results(&mut self, exp: &Exp, count: u8) -> Result<(), SyntaxError> {
+    pub(super) fn set_results(&mut self, exp: &Exp, count: Count) -> Result<(), SyntaxError> {
         match exp.place {
             Place::Call(pc) => {
                 if let Op::Call { results, .. } = &mut self.code[pc] {
@@ -69,7 +71,7 @@ impl FunctionState<'_> {
                 }
             }
             Place::Vararg(pc) => {
-                self.code[pc] = Op::VarArg { dst: self.free_register, count };
+                self.code[pc] = Op::VarArg { dst: Dst(self.free_register), count };
                 self.reserve(1)?;
             }
             _ => {}
@@ -82,26 +84,31 @@ impl FunctionState<'_> {
         self.set_results(exp, MULTI)
     }
 
-    fn load(&mut self, exp: &mut Exp, register: u8) {
+    fn load(&mut self, exp: &mut Exp, register: Reg) {
         self.discharge(exp);
         let op = match exp.place {
             Place::Nil => {
                 self.load_nil(register, 1);
                 None
             }
-            Place::False => Some(Op::LoadFalse { dst: register }),
-            Place::True => Some(Op::LoadTrue { dst: register }),
+            Place::False => Some(Op::LoadFalse { dst: Dst(register) }),
+            Place::True => Some(Op::LoadTrue { dst: Dst(register) }),
             Place::Int(value) => Some(match i32::try_from(value) {
-                Ok(value) => Op::LoadI { dst: register, value },
-                Err(_) => Op::LoadK { dst: register, k: self.integer_constant(value) },
+                Ok(value) => Op::LoadI { dst: Dst(register), value },
+                Err(_) => Op::LoadK { dst: Dst(register), k: self.integer_constant(value) },
             }),
-            Place::Float(value) => Some(Op::LoadK { dst: register, k: self.float_constant(value) }),
-            Place::Str(k) => Some(Op::LoadK { dst: register, k }),
+            Place::Float(value) => {
+                Some(Op::LoadK { dst: Dst(register), k: self.float_constant(value) })
+            }
+            Place::Str(k) => Some(Op::LoadK { dst: Dst(register), k }),
             Place::Pending(pc) => {
-                *self.code[pc].destination_mut().expect("pending instructions have one") = register;
+                *self.code[pc].destination_mut().expect("pending instructions have one") =
+                    Dst(register);
                 None
             }
-            Place::Register(src) => (src != register).then_some(Op::Move { dst: register, src }),
+            Place::Register(src) => {
+                (src != register).then_some(Op::Move { dst: Dst(register), src })
+            }
             // A comparison has no value yet; the caller makes one.
             _ => return,
         };
@@ -112,7 +119,7 @@ impl FunctionState<'_> {
     }
 
     /// Puts the value into `register`.
-    pub(super) fn put_in(&mut self, exp: &mut Exp, register: u8) {
+    pub(super) fn put_in(&mut self, exp: &mut Exp, register: Reg) {
         self.load(exp, register);
         let is_test = if let Place::Jump(pc) = exp.place {
             self.join(&mut exp.when_true, JumpList(Some(pc)));
@@ -127,7 +134,7 @@ impl FunctionState<'_> {
                 load_false = self.here();
                 self.emit(Op::LoadFalseSkip { dst: register });
                 load_true = self.here();
-                self.emit(Op::LoadTrue { dst: register });
+                self.emit(Op::LoadTrue { dst: Dst(register) });
                 self.patch_here(skip);
             }
             let end = self.here();
@@ -137,7 +144,7 @@ impl FunctionState<'_> {
         *exp = Exp::new(Place::Register(register));
     }
 
-    pub(super) fn put_next(&mut self, exp: &mut Exp) -> Result<u8, SyntaxError> {
+    pub(super) fn put_next(&mut self, exp: &mut Exp) -> Result<Reg, SyntaxError> {
         self.discharge(exp);
         self.free_exp(exp);
         self.reserve(1)?;
@@ -146,7 +153,7 @@ impl FunctionState<'_> {
         Ok(register)
     }
 
-    pub(super) fn put_any(&mut self, exp: &mut Exp) -> Result<u8, SyntaxError> {
+    pub(super) fn put_any(&mut self, exp: &mut Exp) -> Result<Reg, SyntaxError> {
         self.discharge(exp);
         if let Place::Register(register) = exp.place {
             if !exp.has_jumps() {
@@ -231,7 +238,9 @@ impl FunctionState<'_> {
                 self.emit(Op::SetInt { table, value, index });
             }
             Place::IndexedField { table, key } => {
-                if let (Ok(key), Some(value)) = (u16::try_from(key), self.exp_constant(&value)) {
+                if let (Ok(key), Some(value)) =
+                    (ShortConst::try_from(key), self.exp_constant(&value))
+                {
                     self.emit(Op::SetFieldK { table, key, value });
                 } else {
                     let value = self.put_any(&mut value)?;
@@ -249,12 +258,12 @@ impl FunctionState<'_> {
     }
 
     /// `object:name`, ready for the arguments: the function and the object in two new registers.
-    pub(super) fn method(&mut self, object: &mut Exp, key: u32) -> Result<(), SyntaxError> {
+    pub(super) fn method(&mut self, object: &mut Exp, key: Const) -> Result<(), SyntaxError> {
         let register = self.put_any(object)?;
         self.free_exp(object);
         let dst = self.free_register;
         self.reserve(2)?;
-        self.emit(Op::SelfField { dst, object: register, key });
+        self.emit(Op::SelfField { dst: Dst(dst), object: register, key });
         object.place = Place::Register(dst);
         Ok(())
     }
@@ -305,20 +314,20 @@ impl FunctionState<'_> {
             self.code.pop();
             self.lines.pop();
             return Ok(self.emit_branch(match sense {
-                Sense::True => Op::JmpIfNot { src, offset: 0 },
-                Sense::False => Op::JmpIf { src, offset: 0 },
+                Sense::True => Op::JmpIfNot { src, offset: Jump::OPEN },
+                Sense::False => Op::JmpIf { src, offset: Jump::OPEN },
             }));
         }
         let src = self.load_any(exp)?;
         self.free_exp(exp);
         Ok(self.emit_branch(match sense {
-            Sense::True => Op::MoveJmpIf { dst: NO_REGISTER, src, offset: 0 },
-            Sense::False => Op::MoveJmpIfNot { dst: NO_REGISTER, src, offset: 0 },
+            Sense::True => Op::MoveJmpIf { dst: NO_REGISTER, src, offset: Jump::OPEN },
+            Sense::False => Op::MoveJmpIfNot { dst: NO_REGISTER, src, offset: Jump::OPEN },
         }))
     }
 
     /// Puts the value into a register, leaving the expression's jumps alone.
-    pub(super) fn load_any(&mut self, exp: &mut Exp) -> Result<u8, SyntaxError> {
+    pub(super) fn load_any(&mut self, exp: &mut Exp) -> Result<Reg, SyntaxError> {
         if let Place::Register(register) = exp.place {
             return Ok(register);
         }

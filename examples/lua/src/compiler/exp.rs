@@ -10,6 +10,8 @@
 
 use std::borrow::Cow;
 
+use crate::bytecode::{Const, Reg, Up};
+
 /// Where the value of an expression is, or how to get it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Place {
@@ -21,32 +23,32 @@ pub(super) enum Place {
     Int(i64),
     Float(f64),
     /// The string constant with this index.
-    Str(u32),
+    Str(Const),
     /// In this register, which may be a temporary.
-    Register(u8),
+    Register(Reg),
     /// A local variable.
-    Local(u8),
+    Local(Reg),
     /// An upvalue.
-    Upvalue(u8),
+    Upvalue(Up),
     /// `R[table][R[key]]`
     Indexed {
-        table: u8,
-        key: u8,
+        table: Reg,
+        key: Reg,
     },
     /// `R[table][index]`
     IndexedInt {
-        table: u8,
+        table: Reg,
         index: i32,
     },
     /// `R[table][K[key]]`
     IndexedField {
-        table: u8,
-        key: u32,
+        table: Reg,
+        key: Const,
     },
     /// `U[upval][K[key]]`
     IndexedUpvalue {
-        upval: u8,
-        key: u32,
+        upval: Up,
+        key: Const,
     },
     /// A comparison: the branch at this index is taken if it holds.
     Jump(usize),

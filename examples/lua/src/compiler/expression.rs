@@ -6,7 +6,7 @@
 
 use super::exp::{ConstantValue, Exp, Place};
 use super::{Compiler, ENVIRONMENT, Reached, Resolved};
-use crate::bytecode::{MULTI, Op};
+use crate::bytecode::{Count, Dst, MULTI, Op, Reg};
 use crate::syntax::SyntaxError;
 use crate::syntax::ast::{ChainLink, Expr, ExprKind, Function, Name, Suffix, TableItem};
 
@@ -29,7 +29,9 @@ impl<'s> Compiler<'s> {
             ExprKind::Int(value) => Place::Int(*value),
             ExprKind::Float(value) => Place::Float(*value),
             ExprKind::Str(value) => Place::Str(self.current.string_constant(value.clone())),
-            ExprKind::Vararg => Place::Vararg(self.current.emit(Op::VarArg { dst: 0, count: 1 })),
+            ExprKind::Vararg => {
+                Place::Vararg(self.current.emit(Op::VarArg { dst: Dst::OPEN, count: Count(1) }))
+            }
             ExprKind::Function(function) => {
                 let exp = self.closure(function)?;
                 self.current.reached = Reached::after(expr.end);
@@ -108,7 +110,7 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    /// A global is a field of whatever `_ENV` is.
+    /// A global is a field of the value of `_ENV`.
     pub(super) fn global(&mut self, name: &Name<'s>) -> Result<Exp, SyntaxError> {
         let mut table = self.variable(&Name { text: ENVIRONMENT, ..*name })?;
         self.current.put_any_or_upvalue(&mut table)?;
@@ -163,7 +165,7 @@ impl<'s> Compiler<'s> {
     /// Calls the function in `func`; a method's object is in the register after it already.
     fn call(
         &mut self,
-        func: u8,
+        func: Reg,
         arguments: &[Expr<'s>],
         line: u32,
         end: u32,
@@ -181,9 +183,9 @@ impl<'s> Compiler<'s> {
             if last.place != Place::Void {
                 state.put_next(&mut last)?;
             }
-            state.free_register - (func + 1)
+            Count(state.free_register - (func + 1))
         };
-        let pc = state.emit(Op::Call { func, args, results: 1 });
+        let pc = state.emit(Op::Call { func, args, results: Count(1) });
         state.fix_line(line);
         // The call removes function and arguments and leaves one result.
         state.free_register = func + 1;
@@ -213,7 +215,7 @@ impl<'s> Compiler<'s> {
             self.push(last)?;
         }
         self.current.free_register = first;
-        let pc = self.current.emit(Op::Concat { dst: 0, first, count: parts.len() as u8 });
+        let pc = self.current.emit(Op::Concat { dst: Dst::OPEN, first, count: parts.len() as u8 });
         self.current.fix_line(line);
         Ok(Exp::new(Place::Pending(pc)))
     }
@@ -223,7 +225,7 @@ impl<'s> Compiler<'s> {
     pub(super) fn closure(&mut self, function: &Function<'s>) -> Result<Exp, SyntaxError> {
         let proto = self.nested_function(function)?;
         self.current.line = function.last_line;
-        let pc = self.current.emit(Op::Closure { dst: 0, proto });
+        let pc = self.current.emit(Op::Closure { dst: Dst::OPEN, proto });
         Ok(Exp::new(Place::Pending(pc)))
     }
 
@@ -233,7 +235,7 @@ impl<'s> Compiler<'s> {
         line: u32,
         (end, end_line): (u32, u32),
     ) -> Result<Exp, SyntaxError> {
-        let pc = self.current.emit(Op::NewTable { dst: 0, array: 0, hash: 0 });
+        let pc = self.current.emit(Op::NewTable { dst: Dst::OPEN, array: 0, hash: 0 });
         let mut table = Exp::new(Place::Pending(pc));
         let register = self.current.put_next(&mut table)?;
         let (mut stored, mut pushed, mut hash) = (0u32, 0u8, 0u32);
@@ -259,7 +261,7 @@ impl<'s> Compiler<'s> {
                     self.current.put_next(&mut exp)?;
                     pushed += 1;
                     if pushed == ITEMS_PER_FLUSH {
-                        self.flush(register, pushed, stored);
+                        self.flush(register, Count(pushed), stored);
                         stored += u32::from(pushed);
                         pushed = 0;
                     }
@@ -285,15 +287,15 @@ impl<'s> Compiler<'s> {
         if open_end {
             self.flush(register, MULTI, stored);
         } else if pushed > 0 {
-            self.flush(register, pushed, stored);
+            self.flush(register, Count(pushed), stored);
         }
         let (array, hash) = (stored + u32::from(pushed), u16::try_from(hash).unwrap_or(u16::MAX));
-        self.current.code[pc] = Op::NewTable { dst: register, array, hash };
+        self.current.code[pc] = Op::NewTable { dst: Dst(register), array, hash };
         self.current.lines[pc] = line;
         Ok(table)
     }
 
-    fn table_field(&mut self, table: u8, key: Exp, value: &Expr<'s>) -> Result<(), SyntaxError> {
+    fn table_field(&mut self, table: Reg, key: Exp, value: &Expr<'s>) -> Result<(), SyntaxError> {
         let free = self.current.free_register;
         let mut target = Exp::new(Place::Register(table));
         self.current.index(&mut target, key)?;
@@ -303,7 +305,7 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
-    fn flush(&mut self, table: u8, count: u8, stored: u32) {
+    fn flush(&mut self, table: Reg, count: Count, stored: u32) {
         self.current.emit(Op::SetList { table, count, first: stored + 1 });
         self.current.free_register = table + 1;
     }

@@ -14,14 +14,14 @@ use super::Reached;
 use super::exp::{Exp, JumpList, Place};
 use super::jumps::{Gotos, Labels};
 use super::scope::{BlockScope, LocalScope, UpvalueScope};
-use crate::bytecode::{Constant, LocalVar, MAX_REGISTERS, Op, ProtoData};
+use crate::bytecode::{Const, Constant, Count, Jump, LocalVar, MAX_REGISTERS, Op, ProtoData, Reg};
 use crate::syntax::SyntaxError;
 
 /// Destination of a `MoveJmpIf` that does not know it yet.
-pub(super) const NO_REGISTER: u8 = u8::MAX;
+pub(super) const NO_REGISTER: Reg = Reg(u8::MAX);
 
 /// Offset that ends a jump list.
-const END_OF_LIST: i32 = -1;
+const END_OF_LIST: Jump = Jump::OPEN;
 
 /// Identity of a constant: floats by their bits.
 #[derive(PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ pub(super) struct FunctionState<'s> {
     pub(super) code: Vec<Op>,
     pub(super) lines: Vec<u32>,
     constants: Vec<Constant>,
-    constant_index: HashMap<ConstantKey<'s>, u32>,
+    constant_index: HashMap<ConstantKey<'s>, Const>,
     pub(super) protos: Vec<ProtoData>,
     pub(super) upvalues: Vec<UpvalueScope<'s>>,
     pub(super) locals: Vec<LocalScope<'s>>,
@@ -49,7 +49,7 @@ pub(super) struct FunctionState<'s> {
     pub(super) blocks: Vec<BlockScope>,
     pub(super) labels: Labels<'s>,
     pub(super) gotos: Gotos<'s>,
-    pub(super) free_register: u8,
+    pub(super) free_register: Reg,
     pub(super) max_stack: u8,
     pub(super) num_params: u8,
     pub(super) is_vararg: bool,
@@ -79,7 +79,7 @@ impl<'s> FunctionState<'s> {
             blocks: Vec::new(),
             labels: Labels::default(),
             gotos: Gotos::default(),
-            free_register: 0,
+            free_register: Reg(0),
             max_stack: 2,
             num_params: 0,
             is_vararg: false,
@@ -122,7 +122,7 @@ impl<'s> FunctionState<'s> {
         if self.pc() > self.last_target { self.code.last_mut() } else { None }
     }
 
-    pub(super) fn load_nil(&mut self, first: u8, count: u8) {
+    pub(super) fn load_nil(&mut self, first: Reg, count: u8) {
         if let Some(Op::LoadNil { first: start, count: length }) = self.previous()
             && *start + *length == first
         {
@@ -146,22 +146,16 @@ impl<'s> FunctionState<'s> {
     }
 
     pub(super) fn jump_back(&mut self, target: usize) {
-        let offset = self.distance(self.pc(), target);
-        self.emit(Op::JmpBack { offset });
+        self.emit(Op::JmpBack { offset: Jump::between(self.pc(), target) });
     }
 
-    /// What `pc += offset` needs to get from the instruction at `from` to `target`.
-    pub(super) fn distance(&self, from: usize, target: usize) -> i32 {
-        (target as i64 - (from as i64 + 1)) as i32
-    }
-
-    pub(super) fn set_offset(&mut self, pc: usize, offset: i32) {
+    pub(super) fn set_offset(&mut self, pc: usize, offset: Jump) {
         *self.code[pc].offset_mut().expect("only branches are in jump lists") = offset;
     }
 
     fn next_in_list(&self, pc: usize) -> JumpList {
         let link = self.code[pc].offset().expect("only branches are in jump lists");
-        JumpList(usize::try_from(link).ok())
+        JumpList(usize::try_from(link.0).ok())
     }
 
     /// Appends `tail` to `list`. Walks `list`, so the shorter one should be in front.
@@ -174,7 +168,7 @@ impl<'s> FunctionState<'s> {
         while let Some(next) = self.next_in_list(last).0 {
             last = next;
         }
-        self.set_offset(last, tail_pc as i32);
+        self.set_offset(last, Jump(tail_pc as i32));
     }
 
     /// Directs every branch of `list` to `target`.
@@ -193,7 +187,7 @@ impl<'s> FunctionState<'s> {
         &mut self,
         list: JumpList,
         value_target: usize,
-        register: u8,
+        register: Reg,
         default_target: usize,
     ) {
         let mut next = list;
@@ -202,13 +196,13 @@ impl<'s> FunctionState<'s> {
             let carries = self.settle_test(pc, register);
             let target = if carries { value_target } else { default_target };
             debug_assert!(target > pc, "branches other than back edges go forward");
-            self.set_offset(pc, self.distance(pc, target));
+            self.set_offset(pc, Jump::between(pc, target));
         }
     }
 
     /// Gives a value-carrying branch its destination, or turns it into a plain one where no value
     /// is wanted. Returns whether it was value-carrying.
-    fn settle_test(&mut self, pc: usize, register: u8) -> bool {
+    fn settle_test(&mut self, pc: usize, register: Reg) -> bool {
         let (src, offset, when) = match self.code[pc] {
             Op::MoveJmpIf { src, offset, .. } => (src, offset, true),
             Op::MoveJmpIfNot { src, offset, .. } => (src, offset, false),
@@ -249,7 +243,7 @@ impl<'s> FunctionState<'s> {
 
     /// Makes sure that `count` more registers exist.
     pub(super) fn check_stack(&mut self, count: usize) -> Result<(), SyntaxError> {
-        let needed = usize::from(self.free_register) + count;
+        let needed = self.free_register.index() + count;
         if needed > MAX_REGISTERS {
             let message = "function or expression needs too many registers";
             return Err(self.reached.error(self.text, &self.source, message));
@@ -264,14 +258,14 @@ impl<'s> FunctionState<'s> {
         Ok(())
     }
 
-    pub(super) fn free(&mut self, register: u8) {
+    pub(super) fn free(&mut self, register: Reg) {
         if register >= self.local_registers() {
             self.free_register -= 1;
             debug_assert_eq!(register, self.free_register, "temporaries are freed in order");
         }
     }
 
-    pub(super) fn free_pair(&mut self, a: u8, b: u8) {
+    pub(super) fn free_pair(&mut self, a: Reg, b: Reg) {
         self.free(a.max(b));
         self.free(a.min(b));
     }
@@ -294,8 +288,8 @@ impl<'s> FunctionState<'s> {
 
     // ---- constants ----
 
-    fn constant(&mut self, key: ConstantKey<'s>, make: impl FnOnce() -> Constant) -> u32 {
-        let next = self.constants.len() as u32;
+    fn constant(&mut self, key: ConstantKey<'s>, make: impl FnOnce() -> Constant) -> Const {
+        let next = Const(self.constants.len() as u32);
         let index = *self.constant_index.entry(key).or_insert(next);
         if index == next {
             self.constants.push(make());
@@ -303,21 +297,21 @@ impl<'s> FunctionState<'s> {
         index
     }
 
-    pub(super) fn string_constant(&mut self, value: Cow<'s, [u8]>) -> u32 {
+    pub(super) fn string_constant(&mut self, value: Cow<'s, [u8]>) -> Const {
         let bytes: Box<[u8]> = value.as_ref().into();
         self.constant(ConstantKey::Str(value), || Constant::Str(bytes))
     }
 
-    pub(super) fn integer_constant(&mut self, value: i64) -> u32 {
+    pub(super) fn integer_constant(&mut self, value: i64) -> Const {
         self.constant(ConstantKey::Int(value), || Constant::Int(value))
     }
 
-    pub(super) fn float_constant(&mut self, value: f64) -> u32 {
+    pub(super) fn float_constant(&mut self, value: f64) -> Const {
         self.constant(ConstantKey::Float(value.to_bits()), || Constant::Float(value))
     }
 
     /// The index of the constant that `exp` is, if it is one.
-    pub(super) fn exp_constant(&mut self, exp: &Exp) -> Option<u32> {
+    pub(super) fn exp_constant(&mut self, exp: &Exp) -> Option<Const> {
         if exp.has_jumps() {
             return None;
         }
@@ -332,8 +326,8 @@ impl<'s> FunctionState<'s> {
         })
     }
 
-    pub(super) fn constant_at(&self, index: u32) -> &Constant {
-        &self.constants[index as usize]
+    pub(super) fn constant_at(&self, index: Const) -> &Constant {
+        &self.constants[index.0 as usize]
     }
 
     // ---- the end ----
@@ -364,10 +358,10 @@ impl<'s> FunctionState<'s> {
         for op in &mut self.code {
             match op {
                 Op::Return0 if general => {
-                    *op = Op::Return { first: 0, count: 0, close: self.needs_close };
+                    *op = Op::Return { first: Reg(0), count: Count(0), close: self.needs_close };
                 }
                 Op::Return1 { src } if general => {
-                    *op = Op::Return { first: *src, count: 1, close: self.needs_close };
+                    *op = Op::Return { first: *src, count: Count(1), close: self.needs_close };
                 }
                 Op::Return { close, .. } | Op::TailCall { close, .. } => *close = self.needs_close,
                 _ => {}
@@ -383,15 +377,15 @@ impl<'s> FunctionState<'s> {
             let is_loop =
                 matches!(op, Op::JmpBack { .. } | Op::ForLoop { .. } | Op::TForLoop { .. });
             let Some(offset) = op.offset().filter(|_| !is_loop) else { continue };
-            let mut target = pc + 1 + offset as usize;
+            let mut target = offset.target(pc);
             if let Op::Jmp { offset } = self.code[target] {
-                target += 1 + offset as usize;
+                target = offset.target(target);
             }
-            self.set_offset(pc, self.distance(pc, target));
+            self.set_offset(pc, Jump::between(pc, target));
             // Only an unconditional jump may become a back edge.
             if let (Op::Jmp { .. }, Op::JmpBack { offset }) = (op, self.code[target]) {
-                let start = (target as i64 + 1 + i64::from(offset)) as usize;
-                self.code[pc] = Op::JmpBack { offset: self.distance(pc, start) };
+                let offset = Jump::between(pc, offset.target(target));
+                self.code[pc] = Op::JmpBack { offset };
             }
         }
     }

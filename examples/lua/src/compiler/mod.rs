@@ -1,7 +1,7 @@
 //! The compiler: syntax tree to bytecode.
 //!
-//! One walk over the tree of [`crate::syntax`] emits the instructions of all functions. Anybody may
-//! call [`compile`]; nothing here touches the heap.
+//! One walk over the tree of [`crate::syntax`] emits the instructions of all functions. [`compile`]
+//! may be called at any time; nothing here touches the heap.
 //!
 //! Layers, from the bottom: `exp` (descriptors), `function` (instructions, constants, registers),
 //! `jumps` (labels, gotos), `scope` (variables, blocks), `discharge` and `operators` (code for
@@ -35,7 +35,7 @@ pub use crate::syntax::{SyntaxError, chunk_id};
 
 use self::function::FunctionState;
 use self::scope::{BlockKind, UpvalueScope, VariableKind};
-use crate::bytecode::{Op, ProtoData, UpvalSource};
+use crate::bytecode::{Child, Op, ProtoData, Reg, Up, UpvalSource};
 use crate::syntax::ast::{Function, Name};
 use crate::syntax::lexer::{Lexer, Token};
 use crate::syntax::parser::{parse, too_many};
@@ -69,7 +69,7 @@ pub fn compile(
     };
     compiler.current.upvalues.push(UpvalueScope {
         name: ENVIRONMENT,
-        source: UpvalSource::ParentRegister(0),
+        source: UpvalSource::ParentRegister(Reg(0)),
         is_read_only: false,
     });
     compiler.function_body(&tree)?;
@@ -124,14 +124,14 @@ impl Reached {
 /// What a name means.
 enum Resolved<'s> {
     Local(usize),
-    Upvalue(u8),
+    Upvalue(Up),
     Constant(exp::ConstantValue<'s>),
     Global,
 }
 
 impl<'s> Compiler<'s> {
     /// Compiles a nested function and returns the index of its prototype.
-    fn nested_function(&mut self, function: &Function<'s>) -> Result<u32, SyntaxError> {
+    fn nested_function(&mut self, function: &Function<'s>) -> Result<Child, SyntaxError> {
         let source = Arc::clone(&self.current.source);
         let text = self.current.text;
         let state = FunctionState::new(text, source, function.line, function.last_line);
@@ -140,7 +140,7 @@ impl<'s> Compiler<'s> {
         let outer = self.enclosing.pop().expect("pushed above");
         let proto = mem::replace(&mut self.current, outer).finish();
         self.current.protos.push(proto);
-        Ok(self.current.protos.len() as u32 - 1)
+        Ok(Child(self.current.protos.len() as u32 - 1))
     }
 
     fn function_body(&mut self, function: &Function<'s>) -> Result<(), SyntaxError> {
@@ -171,7 +171,7 @@ impl<'s> Compiler<'s> {
             });
         }
         if let Some(index) = self.current.find_upvalue(name.text) {
-            return Ok(Resolved::Upvalue(index as u8));
+            return Ok(Resolved::Upvalue(Up(index as u8)));
         }
         for level in (0..self.enclosing.len()).rev() {
             let function = &mut self.enclosing[level];
@@ -188,7 +188,7 @@ impl<'s> Compiler<'s> {
             }
             if let Some(index) = function.find_upvalue(name.text) {
                 let is_read_only = function.upvalues[index].is_read_only;
-                let source = UpvalSource::ParentUpvalue(index as u8);
+                let source = UpvalSource::ParentUpvalue(Up(index as u8));
                 return self.capture(name, level, source, is_read_only).map(Resolved::Upvalue);
             }
         }
@@ -203,8 +203,8 @@ impl<'s> Compiler<'s> {
         level: usize,
         mut source: UpvalSource,
         is_read_only: bool,
-    ) -> Result<u8, SyntaxError> {
-        let mut index = 0;
+    ) -> Result<Up, SyntaxError> {
+        let mut index = Up(0);
         for inner in level + 1..=self.enclosing.len() {
             let function = match self.enclosing.get_mut(inner) {
                 Some(function) => function,
@@ -218,7 +218,7 @@ impl<'s> Compiler<'s> {
                     &message,
                 ));
             }
-            index = function.upvalues.len() as u8;
+            index = Up(function.upvalues.len() as u8);
             function.upvalues.push(UpvalueScope { name: name.text, source, is_read_only });
             source = UpvalSource::ParentUpvalue(index);
         }

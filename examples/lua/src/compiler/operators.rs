@@ -7,7 +7,7 @@
 use super::discharge::Sense;
 use super::exp::{Exp, JumpList, Place};
 use super::function::FunctionState;
-use crate::bytecode::Op;
+use crate::bytecode::{Const, Dst, Jump, Op, Reg, ShortConst};
 use crate::number::{
     float_floor_div, float_modulo, float_to_integer, integer_floor_div, integer_modulo, shift_left,
     shift_right,
@@ -49,10 +49,10 @@ impl FunctionState<'_> {
         let src = self.put_any(exp)?;
         self.free_exp(exp);
         let pc = self.emit(match op {
-            UnaryOp::Minus => Op::Unm { dst: 0, src },
-            UnaryOp::BNot => Op::BNot { dst: 0, src },
-            UnaryOp::Len => Op::Len { dst: 0, src },
-            UnaryOp::Not => Op::Not { dst: 0, src },
+            UnaryOp::Minus => Op::Unm { dst: Dst::OPEN, src },
+            UnaryOp::BNot => Op::BNot { dst: Dst::OPEN, src },
+            UnaryOp::Len => Op::Len { dst: Dst::OPEN, src },
+            UnaryOp::Not => Op::Not { dst: Dst::OPEN, src },
         });
         self.fix_line(line);
         *exp = Exp::new(Place::Pending(pc));
@@ -70,7 +70,7 @@ impl FunctionState<'_> {
             _ => {
                 let src = self.load_any(exp)?;
                 self.free_exp(exp);
-                Place::Pending(self.emit(Op::Not { dst: 0, src }))
+                Place::Pending(self.emit(Op::Not { dst: Dst::OPEN, src }))
             }
         };
         std::mem::swap(&mut exp.when_true, &mut exp.when_false);
@@ -195,14 +195,14 @@ impl FunctionState<'_> {
             std::mem::swap(&mut left, &mut right);
         }
         let lhs = self.put_any(&mut left)?;
-        let constant = self.exp_constant_u16(&right);
+        let constant = self.exp_short_constant(&right);
         let branch = if let Some(imm) = right.immediate() {
-            Op::EqI { lhs, imm, offset: 0 }
+            Op::EqI { lhs, imm, offset: Jump::OPEN }
         } else if let Some(k) = constant {
-            Op::EqK { lhs, k, offset: 0 }
+            Op::EqK { lhs, k, offset: Jump::OPEN }
         } else {
             let rhs = self.put_any(&mut right)?;
-            Op::Eq { lhs, rhs, offset: 0 }
+            Op::Eq { lhs, rhs, offset: Jump::OPEN }
         };
         self.free_exps(&left, &right);
         let exp = self.comparison(branch, line);
@@ -212,12 +212,12 @@ impl FunctionState<'_> {
         Ok(exp)
     }
 
-    fn exp_constant_u16(&mut self, exp: &Exp) -> Option<u16> {
+    fn exp_short_constant(&mut self, exp: &Exp) -> Option<ShortConst> {
         // An immediate needs no entry in the constant table.
         if exp.immediate::<i16>().is_some() {
             return None;
         }
-        self.exp_constant(exp).and_then(|index| u16::try_from(index).ok())
+        self.exp_constant(exp).and_then(|index| ShortConst::try_from(index).ok())
     }
 
     fn order(
@@ -228,7 +228,7 @@ impl FunctionState<'_> {
         line: u32,
     ) -> Result<Exp, SyntaxError> {
         use BinaryOp::*;
-        let offset = 0;
+        let offset = Jump::OPEN;
         let branch = if let Some(imm) = right.immediate() {
             let lhs = self.put_any(&mut left)?;
             match op {
@@ -325,8 +325,8 @@ fn fold(op: BinaryOp, left: &Exp, right: &Exp) -> Option<Place> {
     (!value.is_nan() && value != 0.0).then_some(Place::Float(value))
 }
 
-fn register_form(op: BinaryOp, lhs: u8, rhs: u8) -> Op {
-    let dst = 0;
+fn register_form(op: BinaryOp, lhs: Reg, rhs: Reg) -> Op {
+    let dst = Dst::OPEN;
     match op {
         BinaryOp::Add => Op::Add { dst, lhs, rhs },
         BinaryOp::Sub => Op::Sub { dst, lhs, rhs },
@@ -344,8 +344,8 @@ fn register_form(op: BinaryOp, lhs: u8, rhs: u8) -> Op {
     }
 }
 
-fn immediate_form(op: BinaryOp, lhs: u8, flip: bool, imm: i32) -> Op {
-    let dst = 0;
+fn immediate_form(op: BinaryOp, lhs: Reg, flip: bool, imm: i32) -> Op {
+    let dst = Dst::OPEN;
     match op {
         BinaryOp::Add => Op::AddI { dst, lhs, flip, imm },
         BinaryOp::Sub => Op::SubI { dst, lhs, imm },
@@ -363,8 +363,8 @@ fn immediate_form(op: BinaryOp, lhs: u8, flip: bool, imm: i32) -> Op {
     }
 }
 
-fn constant_form(op: BinaryOp, lhs: u8, flip: bool, k: u32) -> Op {
-    let dst = 0;
+fn constant_form(op: BinaryOp, lhs: Reg, flip: bool, k: Const) -> Op {
+    let dst = Dst::OPEN;
     match op {
         BinaryOp::Add => Op::AddK { dst, lhs, flip, k },
         BinaryOp::Sub => Op::SubK { dst, lhs, k },

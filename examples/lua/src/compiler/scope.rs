@@ -11,7 +11,7 @@
 use super::exp::{ConstantValue, JumpList};
 use super::function::FunctionState;
 use super::jumps::{BREAK, Label, PendingGoto};
-use crate::bytecode::{LocalVar, Op, UpvalDesc, UpvalSource};
+use crate::bytecode::{LocalVar, Op, Reg, UpvalDesc, UpvalSource};
 use crate::syntax::SyntaxError;
 
 /// What a variable permits.
@@ -29,7 +29,7 @@ pub(super) struct LocalScope<'s> {
     pub(super) name: &'s [u8],
     pub(super) kind: VariableKind<'s>,
     /// Not used by compile-time constants.
-    pub(super) register: u8,
+    pub(super) register: Reg,
     /// Index of its debug information.
     info: usize,
 }
@@ -69,15 +69,15 @@ impl<'s> FunctionState<'s> {
     // ---- variables ----
 
     /// The registers that local variables occupy.
-    pub(super) fn local_registers(&self) -> u8 {
+    pub(super) fn local_registers(&self) -> Reg {
         self.register_level(self.locals.len())
     }
 
     /// The registers that the first `count` variables in scope occupy.
-    fn register_level(&self, count: usize) -> u8 {
+    fn register_level(&self, count: usize) -> Reg {
         let in_register =
             self.locals[..count].iter().rfind(|l| !matches!(l.kind, VariableKind::Constant(_)));
-        in_register.map_or(0, |local| local.register + 1)
+        in_register.map_or(Reg(0), |local| local.register + 1)
     }
 
     /// Brings a variable into scope; its value is in the next local register already.
@@ -140,7 +140,7 @@ impl<'s> FunctionState<'s> {
     }
 
     /// If a closure captured variables of the innermost block, the first register to close.
-    pub(super) fn captured_from(&self) -> Option<u8> {
+    pub(super) fn captured_from(&self) -> Option<Reg> {
         let block = self.blocks.last().expect("a block is open");
         block.has_captured.then(|| self.register_level(block.outer_locals))
     }
@@ -167,7 +167,7 @@ impl<'s> FunctionState<'s> {
         }
     }
 
-    fn move_gotos_out(&mut self, block: &BlockScope, level: u8) {
+    fn move_gotos_out(&mut self, block: &BlockScope, level: Reg) {
         let mut gotos = core::mem::take(&mut self.gotos);
         for goto in gotos.since_mut(block.first_goto) {
             let leaves_variables = self.register_level(goto.locals) > level;

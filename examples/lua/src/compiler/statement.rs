@@ -6,7 +6,7 @@ use super::discharge::Sense;
 use super::exp::{ConstantValue, Exp, JumpList, Place};
 use super::scope::{BlockKind, VariableKind};
 use super::{Compiler, Reached, Resolved};
-use crate::bytecode::{Constant, MULTI, Op};
+use crate::bytecode::{Constant, Count, Dst, Jump, MULTI, Op};
 use crate::syntax::SyntaxError;
 use crate::syntax::ast::{
     Attribute, Block, Expr, ExprKind, LocalName, Name, Stat, StatKind, Target,
@@ -15,10 +15,10 @@ use crate::syntax::ast::{
 /// Name of the hidden variables of `for` loops.
 const LOOP_STATE: &[u8] = b"(for state)";
 
-type Done = Result<(), SyntaxError>;
+type Compiled = Result<(), SyntaxError>;
 
 impl<'s> Compiler<'s> {
-    pub(super) fn statements(&mut self, block: &Block<'s>) -> Done {
+    pub(super) fn statements(&mut self, block: &Block<'s>) -> Compiled {
         for stat in &block.stats {
             self.statement(stat)?;
             self.current.free_register = self.current.local_registers();
@@ -27,24 +27,24 @@ impl<'s> Compiler<'s> {
     }
 
     /// A block with a scope of its own.
-    fn block(&mut self, block: &Block<'s>) -> Done {
+    fn block(&mut self, block: &Block<'s>) -> Compiled {
         self.current.enter_block(BlockKind::Plain);
         self.statements(block)?;
         self.leave_block()
     }
 
     /// Ends a block that is not a function's, where gotos cannot fail.
-    fn leave_block(&mut self) -> Done {
+    fn leave_block(&mut self) -> Compiled {
         let line = self.current.line;
         self.current.leave_block(line)
     }
 
-    fn statement(&mut self, stat: &Stat<'s>) -> Done {
+    fn statement(&mut self, stat: &Stat<'s>) -> Compiled {
         self.current.line = stat.line;
         match &stat.kind {
             StatKind::Call(call) => {
                 let exp = self.expression(call)?;
-                self.current.set_results(&exp, 0)
+                self.current.set_results(&exp, Count(0))
             }
             StatKind::Local { names, values } => self.local(names, values),
             StatKind::Assign { targets, values } => self.assign(targets, values),
@@ -93,7 +93,7 @@ impl<'s> Compiler<'s> {
 
     // ---- variables ----
 
-    fn local(&mut self, names: &[LocalName<'s>], values: &[Expr<'s>]) -> Done {
+    fn local(&mut self, names: &[LocalName<'s>], values: &[Expr<'s>]) -> Compiled {
         let mut last = self.expression_list(values)?;
         let mut names = names;
         let mut constant = None;
@@ -140,11 +140,11 @@ impl<'s> Compiler<'s> {
     }
 
     /// Makes `values` expressions, of which `last` is still open, fill `wanted` registers.
-    fn adjust(&mut self, wanted: usize, values: usize, last: &mut Exp) -> Done {
+    fn adjust(&mut self, wanted: usize, values: usize, last: &mut Exp) -> Compiled {
         let state = &mut self.current;
         if last.is_multi() {
             let results = (wanted + 1).saturating_sub(values);
-            state.set_results(last, results as u8)?;
+            state.set_results(last, Count(results as u8))?;
         } else {
             if last.place != Place::Void {
                 state.put_next(last)?;
@@ -188,7 +188,7 @@ impl<'s> Compiler<'s> {
                 (Place::Local(local.register), is_read_only)
             }
             Resolved::Upvalue(index) => {
-                let upvalue = &self.current.upvalues[usize::from(index)];
+                let upvalue = &self.current.upvalues[usize::from(index.0)];
                 (Place::Upvalue(index), upvalue.is_read_only)
             }
             Resolved::Constant(_) => (Place::Void, true),
@@ -202,7 +202,7 @@ impl<'s> Compiler<'s> {
         Ok(Exp::new(place))
     }
 
-    fn assign(&mut self, targets: &[Target<'s>], values: &[Expr<'s>]) -> Done {
+    fn assign(&mut self, targets: &[Target<'s>], values: &[Expr<'s>]) -> Compiled {
         let mut places: Vec<Exp> = Vec::with_capacity(targets.len());
         for target in targets {
             let place = self.target(target)?;
@@ -227,7 +227,7 @@ impl<'s> Compiler<'s> {
 
     /// `place` is going to be assigned. Earlier targets that index it, or index with it, need its
     /// old value: give them a copy.
-    fn protect_operands(&mut self, earlier: &mut [Exp], place: Exp) -> Done {
+    fn protect_operands(&mut self, earlier: &mut [Exp], place: Exp) -> Compiled {
         let copy = self.current.free_register;
         let mut is_used = false;
         for target in earlier {
@@ -259,8 +259,8 @@ impl<'s> Compiler<'s> {
         if is_used {
             self.current.reserve(1)?;
             let op = match place.place {
-                Place::Upvalue(upval) => Op::GetUpval { dst: copy, upval },
-                Place::Local(src) => Op::Move { dst: copy, src },
+                Place::Upvalue(upval) => Op::GetUpval { dst: Dst(copy), upval },
+                Place::Local(src) => Op::Move { dst: Dst(copy), src },
                 other => unreachable!("{other:?} is no variable"),
             };
             self.current.emit(op);
@@ -279,7 +279,11 @@ impl<'s> Compiler<'s> {
         Ok(exp.when_false)
     }
 
-    fn if_else(&mut self, arms: &[(Expr<'s>, Block<'s>)], otherwise: Option<&Block<'s>>) -> Done {
+    fn if_else(
+        &mut self,
+        arms: &[(Expr<'s>, Block<'s>)],
+        otherwise: Option<&Block<'s>>,
+    ) -> Compiled {
         let mut ends = JumpList::EMPTY;
         for (index, (condition, body)) in arms.iter().enumerate() {
             if let [Stat { kind: StatKind::Break, line }] = body.stats.as_slice() {
@@ -310,7 +314,7 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
-    fn while_loop(&mut self, condition: &Expr<'s>, body: &Block<'s>) -> Done {
+    fn while_loop(&mut self, condition: &Expr<'s>, body: &Block<'s>) -> Compiled {
         let start = self.current.here();
         let condition = self.expression(condition)?;
         let exit = self.exit_if_false(condition)?;
@@ -322,7 +326,7 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
-    fn repeat_loop(&mut self, body: &Block<'s>, condition: &Expr<'s>) -> Done {
+    fn repeat_loop(&mut self, body: &Block<'s>, condition: &Expr<'s>) -> Compiled {
         let start = self.current.here();
         self.current.enter_block(BlockKind::Loop);
         // The condition sees the body's variables.
@@ -345,7 +349,7 @@ impl<'s> Compiler<'s> {
         bounds: [Option<&Expr<'s>>; 3],
         body: &Block<'s>,
         [do_line, line]: [u32; 2],
-    ) -> Done {
+    ) -> Compiled {
         self.current.enter_block(BlockKind::Loop);
         let base = self.current.free_register;
         for bound in bounds {
@@ -353,7 +357,7 @@ impl<'s> Compiler<'s> {
                 Some(expr) => self.push(expr)?,
                 None => {
                     self.current.reserve(1)?;
-                    self.current.emit(Op::LoadI { dst: base + 2, value: 1 });
+                    self.current.emit(Op::LoadI { dst: Dst(base + 2), value: 1 });
                 }
             }
         }
@@ -361,11 +365,11 @@ impl<'s> Compiler<'s> {
             self.current.activate(LOOP_STATE, VariableKind::Regular);
         }
         self.current.line = do_line;
-        let entry = self.current.emit_branch(Op::ForPrep { base, offset: 0 });
+        let entry = self.current.emit_branch(Op::ForPrep { base, offset: Jump::OPEN });
         let body_start = self.current.here();
         self.loop_body(&[*variable], body)?;
         let back = self.current.pc();
-        let offset = self.current.distance(back, body_start);
+        let offset = Jump::between(back, body_start);
         self.current.emit(Op::ForLoop { base, offset });
         self.current.fix_line(line);
         self.current.patch_here(entry);
@@ -378,7 +382,7 @@ impl<'s> Compiler<'s> {
         values: &[Expr<'s>],
         body: &Block<'s>,
         line: u32,
-    ) -> Done {
+    ) -> Compiled {
         self.current.enter_block(BlockKind::Loop);
         let base = self.current.free_register;
         let mut last = self.expression_list(values)?;
@@ -395,14 +399,14 @@ impl<'s> Compiler<'s> {
         self.current.emit(Op::TForCall { base, count: names.len() as u8 });
         self.current.fix_line(line);
         let back = self.current.pc();
-        let offset = self.current.distance(back, body_start);
+        let offset = Jump::between(back, body_start);
         self.current.emit(Op::TForLoop { base, offset });
         self.current.fix_line(line);
         self.leave_block()
     }
 
     /// A turn of a `for` loop: new variables in the next registers, then the body.
-    fn loop_body(&mut self, names: &[Name<'s>], body: &Block<'s>) -> Done {
+    fn loop_body(&mut self, names: &[Name<'s>], body: &Block<'s>) -> Compiled {
         self.current.enter_block(BlockKind::Plain);
         for name in names {
             self.current.activate(name.text, VariableKind::Regular);
@@ -412,7 +416,7 @@ impl<'s> Compiler<'s> {
         self.leave_block()
     }
 
-    fn return_values(&mut self, values: &[Expr<'s>]) -> Done {
+    fn return_values(&mut self, values: &[Expr<'s>]) -> Compiled {
         let first = self.current.local_registers();
         let mut last = self.expression_list(values)?;
         let state = &mut self.current;
@@ -432,7 +436,7 @@ impl<'s> Compiler<'s> {
             1 => Op::Return1 { src: state.put_any(&mut last)? },
             count => {
                 state.put_next(&mut last)?;
-                Op::Return { first, count: count as u8, close: false }
+                Op::Return { first, count: Count(count as u8), close: false }
             }
         };
         state.emit(op);

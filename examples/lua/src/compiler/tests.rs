@@ -6,7 +6,7 @@ mod errors;
 use std::path::Path;
 
 use super::*;
-use crate::bytecode::{Constant, MAX_REGISTERS, MULTI, UpvalDesc};
+use crate::bytecode::{Constant, Count, Dst, MAX_REGISTERS, MULTI, Operand, Reg, Up, UpvalDesc};
 use crate::syntax::MAX_DEPTH;
 
 fn compiled(source: &str) -> ProtoData {
@@ -29,6 +29,11 @@ fn body(source: &str) -> Vec<Op> {
     code[1..code.len() - 1].to_vec()
 }
 
+/// As [`body`], in words.
+fn listing(source: &str) -> Vec<String> {
+    body(source).iter().map(|op| format!("{op:?}")).collect()
+}
+
 /// Asserts BC2 to BC6 and BC8 of the bytecode, and the operands that BC1 covers, for all functions.
 fn check_invariants(proto: &ProtoData) {
     let code = &proto.code;
@@ -36,31 +41,48 @@ fn check_invariants(proto: &ProtoData) {
     assert_eq!(code.len(), proto.line_info.len());
     assert!(matches!(code.last(), Some(Op::Return { .. } | Op::Return0 | Op::Return1 { .. })));
     assert_eq!(proto.is_vararg, matches!(code[0], Op::VarArgPrep { .. }));
-    let limit = proto.max_stack;
+    let limit = Reg(proto.max_stack);
     let mut sets_top = false;
     for (pc, op) in code.iter().enumerate() {
         let context = || format!("{pc}: {op:?}\n{proto}");
         if let Some(offset) = op.offset() {
             let is_back =
                 matches!(op, Op::JmpBack { .. } | Op::ForLoop { .. } | Op::TForLoop { .. });
-            assert_eq!(offset < 0, is_back, "{}", context());
-            let target = pc as i64 + 1 + i64::from(offset);
-            assert!((0..code.len() as i64).contains(&target), "{}", context());
+            assert_eq!(offset.is_back(), is_back, "{}", context());
+            assert!((0..code.len()).contains(&offset.target(pc)), "{}", context());
         }
-        if let Some(dst) = { *op }.destination_mut() {
-            assert!(*dst < limit, "{}", context());
+        for operand in op.operands() {
+            match operand {
+                Operand::Reg(register) | Operand::Dst(Dst(register)) => {
+                    assert!(register < limit, "{}", context());
+                }
+                Operand::Const(k) => {
+                    assert!((k.0 as usize) < proto.constants.len(), "{}", context());
+                }
+                Operand::Up(upvalue) => {
+                    assert!(usize::from(upvalue.0) < proto.upvalues.len(), "{}", context());
+                }
+                Operand::Child(child) => {
+                    assert!((child.0 as usize) < proto.protos.len(), "{}", context());
+                }
+                _ => {}
+            }
         }
         let uses_top = match *op {
             Op::Call { func, args, .. } | Op::TailCall { func, args, .. } => {
-                assert!(args == MULTI || func + args < limit, "{}", context());
+                assert!(args == MULTI || func + args.0 < limit, "{}", context());
                 args == MULTI
             }
             Op::Return { first, count, .. } => {
-                assert!(count == MULTI || count == 0 || first + count <= limit, "{}", context());
+                assert!(
+                    count == MULTI || count == Count(0) || first + count.0 <= limit,
+                    "{}",
+                    context()
+                );
                 count == MULTI
             }
             Op::SetList { table, count, first } => {
-                assert!(first >= 1 && (count == MULTI || table + count < limit), "{}", context());
+                assert!(first >= 1 && (count == MULTI || table + count.0 < limit), "{}", context());
                 count == MULTI
             }
             _ => false,
@@ -68,9 +90,9 @@ fn check_invariants(proto: &ProtoData) {
         assert_eq!(uses_top, sets_top, "{}", context());
         sets_top = matches!(op, Op::Call { results: MULTI, .. } | Op::VarArg { count: MULTI, .. });
         match *op {
-            Op::SelfField { dst, key, .. } => {
+            Op::SelfField { dst: Dst(dst), key, .. } => {
                 assert!(dst + 1 < limit, "{}", context());
-                assert!(matches!(proto.constants[key as usize], Constant::Str(_)));
+                assert!(matches!(proto.constants[key.0 as usize], Constant::Str(_)));
             }
             Op::ForPrep { base, .. } | Op::ForLoop { base, .. } => {
                 assert!(base + 3 < limit, "{}", context());
@@ -86,10 +108,10 @@ fn check_invariants(proto: &ProtoData) {
             | Op::SetField { key, .. }
             | Op::GetTabUp { key, .. }
             | Op::SetTabUp { key, .. } => {
-                assert!(matches!(proto.constants[key as usize], Constant::Str(_)));
+                assert!(matches!(proto.constants[key.0 as usize], Constant::Str(_)));
             }
             Op::AddK { k, .. } | Op::BAndK { k, .. } => {
-                let constant = &proto.constants[k as usize];
+                let constant = &proto.constants[k.0 as usize];
                 assert!(matches!(constant, Constant::Int(_) | Constant::Float(_)));
             }
             _ => {}
@@ -206,78 +228,75 @@ fn early_end_of_source_is_told_apart() {
 
 #[test]
 fn operands_take_the_cheapest_form() {
-    use Op::*;
     assert_eq!(
-        body("local a, b; a = a + 1; a = 2 * a; a = a - 0.5; a = 1 - a; b = a & 0xFFFFFFFF"),
+        listing("local a, b; a = a + 1; a = 2 * a; a = a - 0.5; a = 1 - a; b = a & 0xFFFFFFFF"),
         [
-            LoadNil { first: 0, count: 2 },
-            AddI { dst: 0, lhs: 0, flip: false, imm: 1 },
-            MulI { dst: 0, lhs: 0, flip: true, imm: 2 },
-            SubK { dst: 0, lhs: 0, k: 0 },
-            LoadI { dst: 2, value: 1 },
-            Sub { dst: 0, lhs: 2, rhs: 0 },
-            BAndK { dst: 1, lhs: 0, flip: false, k: 1 },
+            "LoadNil { first: R0, count: 2 }",
+            "AddI { dst: R0, lhs: R0, flip: false, imm: 1 }",
+            "MulI { dst: R0, lhs: R0, flip: true, imm: 2 }",
+            "SubK { dst: R0, lhs: R0, k: K0 }",
+            "LoadI { dst: R2, value: 1 }",
+            "Sub { dst: R0, lhs: R2, rhs: R0 }",
+            "BAndK { dst: R1, lhs: R0, flip: false, k: K1 }",
         ]
     );
     assert_eq!(
-        body("local t, i; t[i] = t[1]; t.x = t.y; t.x = nil; t[i] = true"),
+        listing("local t, i; t[i] = t[1]; t.x = t.y; t.x = nil; t[i] = true"),
         [
-            LoadNil { first: 0, count: 2 },
-            GetInt { dst: 2, table: 0, index: 1 },
-            SetIndex { table: 0, key: 1, value: 2 },
-            GetField { dst: 2, table: 0, key: 1 },
-            SetField { table: 0, value: 2, key: 0 },
-            SetFieldK { table: 0, key: 0, value: 2 },
-            SetIndexK { table: 0, key: 1, value: 3 },
+            "LoadNil { first: R0, count: 2 }",
+            "GetInt { dst: R2, table: R0, index: 1 }",
+            "SetIndex { table: R0, key: R1, value: R2 }",
+            "GetField { dst: R2, table: R0, key: K1 }",
+            "SetField { table: R0, value: R2, key: K0 }",
+            "SetFieldK { table: R0, key: K0, value: K2 }",
+            "SetIndexK { table: R0, key: R1, value: K3 }",
         ]
     );
 }
 
 #[test]
 fn conditions_branch_directly() {
-    use Op::*;
     assert_eq!(
-        body("local a, b; if a < b and not (a == 3) or b then a = 1 end"),
+        listing("local a, b; if a < b and not (a == 3) or b then a = 1 end"),
         [
-            LoadNil { first: 0, count: 2 },
-            NotLt { lhs: 0, rhs: 1, offset: 1 },
-            NotEqI { lhs: 0, imm: 3, offset: 1 },
-            JmpIfNot { src: 1, offset: 1 },
-            LoadI { dst: 0, value: 1 },
+            "LoadNil { first: R0, count: 2 }",
+            "NotLt { lhs: R0, rhs: R1, offset: 1 }",
+            "NotEqI { lhs: R0, imm: 3, offset: 1 }",
+            "JmpIfNot { src: R1, offset: 1 }",
+            "LoadI { dst: R0, value: 1 }",
         ]
     );
     assert_eq!(
-        body("local a; while a ~= nil do if a > 5 then break end end"),
+        listing("local a; while a ~= nil do if a > 5 then break end end"),
         [
-            LoadNil { first: 0, count: 1 },
-            EqK { lhs: 0, k: 0, offset: 2 },
-            GtI { lhs: 0, imm: 5, offset: 1 },
-            JmpBack { offset: -3 },
+            "LoadNil { first: R0, count: 1 }",
+            "EqK { lhs: R0, k: K0, offset: 2 }",
+            "GtI { lhs: R0, imm: 5, offset: 1 }",
+            "JmpBack { offset: -3 }",
         ]
     );
     assert_eq!(
-        body("local a, b; local c = a or b; local d = a <= b"),
+        listing("local a, b; local c = a or b; local d = a <= b"),
         [
-            LoadNil { first: 0, count: 2 },
-            MoveJmpIf { dst: 2, src: 0, offset: 1 },
-            Move { dst: 2, src: 1 },
-            Le { lhs: 0, rhs: 1, offset: 1 },
-            LoadFalseSkip { dst: 3 },
-            LoadTrue { dst: 3 },
+            "LoadNil { first: R0, count: 2 }",
+            "MoveJmpIf { dst: R2, src: R0, offset: 1 }",
+            "Move { dst: R2, src: R1 }",
+            "Le { lhs: R0, rhs: R1, offset: 1 }",
+            "LoadFalseSkip { dst: R3 }",
+            "LoadTrue { dst: R3 }",
         ]
     );
 }
 
 #[test]
 fn constants_fold_unless_the_result_could_differ() {
-    use Op::*;
     assert_eq!(
-        body("return 2 + 3 * 4 << 1, -(2 ^ 2), 7 // 2, not nil")[..4],
+        listing("return 2 + 3 * 4 << 1, -(2 ^ 2), 7 // 2, not nil")[..4],
         [
-            LoadI { dst: 0, value: 28 },
-            LoadK { dst: 1, k: 0 },
-            LoadI { dst: 2, value: 3 },
-            LoadTrue { dst: 3 },
+            "LoadI { dst: R0, value: 28 }",
+            "LoadK { dst: R1, k: K0 }",
+            "LoadI { dst: R2, value: 3 }",
+            "LoadTrue { dst: R3 }",
         ]
     );
     for source in ["return 1 // 0", "return 1 % 0", "return 0.0 * 1", "return -0.0", "return 1 / 0"]
@@ -296,7 +315,7 @@ fn constants_fold_unless_the_result_could_differ() {
 #[test]
 fn captured_variables_are_closed_and_fresh() {
     let code = body("for i = 1, 3 do f(function() return i end) end");
-    assert!(matches!(code[code.len() - 2..], [Op::Close { from: 3 }, Op::ForLoop { .. }]));
+    assert!(matches!(code[code.len() - 2..], [Op::Close { from: Reg(3) }, Op::ForLoop { .. }]));
     let code = body("for i = 1, 3 do f(i) end");
     assert!(!code.iter().any(|op| matches!(op, Op::Close { .. })));
     // Returns close only where a variable was captured.
@@ -304,11 +323,11 @@ fn captured_variables_are_closed_and_fresh() {
         "local function f() return 1 end local function g(x) return function() return x end end",
     );
     assert!(matches!(proto.protos[0].code[1], Op::Return1 { .. }));
-    assert!(matches!(proto.protos[1].code[1], Op::Return { count: 1, close: true, .. }));
+    assert!(matches!(proto.protos[1].code[1], Op::Return { count: Count(1), close: true, .. }));
     let inner = &compiled("local x; function f() return function() x = 1 end end").protos[0];
     let desc = |source| UpvalDesc { name: (*b"x").into(), source };
-    assert_eq!(inner.upvalues, [desc(UpvalSource::ParentRegister(0))]);
-    assert_eq!(inner.protos[0].upvalues, [desc(UpvalSource::ParentUpvalue(0))]);
+    assert_eq!(inner.upvalues, [desc(UpvalSource::ParentRegister(Reg(0)))]);
+    assert_eq!(inner.protos[0].upvalues, [desc(UpvalSource::ParentUpvalue(Up(0)))]);
 }
 
 #[test]
@@ -332,7 +351,7 @@ fn values_have_names() {
     let proto = compiled("local f; return function() f() end");
     assert_eq!(describe_call(&proto.protos[0], 1), Some((NameKind::Upvalue, "f".to_owned())));
     let proto = compiled("local a; return a.b");
-    assert_eq!(describe_register(&proto, 2, 0), Some((NameKind::Local, "a".to_owned())));
+    assert_eq!(describe_register(&proto, 2, Reg(0)), Some((NameKind::Local, "a".to_owned())));
     assert_eq!(describe_call(&proto, 2), Some((NameKind::Metamethod, "index".to_owned())));
 }
 
@@ -343,7 +362,7 @@ fn lines_are_those_of_the_source() {
         |wanted: fn(&Op) -> bool| proto.line_info[proto.code.iter().position(wanted).unwrap()];
     assert_eq!(line_of(|op| matches!(op, Op::Call { .. })), 1);
     assert_eq!(line_of(|op| matches!(op, Op::Add { .. })), 3);
-    assert_eq!(line_of(|op| matches!(op, Op::Return { count: 1, .. })), 6);
+    assert_eq!(line_of(|op| matches!(op, Op::Return { count: Count(1), .. })), 6);
 }
 
 #[test]
@@ -353,11 +372,11 @@ fn listings_show_constants_and_targets() {
         listing,
         "function <input:0,0> params=0+ registers=2 upvalues=1\n    \
          0 [1] VarArgPrep { params: 0 }\n    \
-         1 [1] GetTabUp { dst: 0, upval: 0, key: 0 } ; \"x\"\n    \
-         2 [1] NotEqK { lhs: 0, k: 1, offset: 2 } ; to 5 ; \"a\"\n    \
-         3 [1] LoadK { dst: 0, k: 3 } ; 1.5\n    \
-         4 [1] SetTabUp { upval: 0, value: 0, key: 2 } ; \"y\"\n    \
-         5 [1] Return { first: 0, count: 0, close: false }\n"
+         1 [1] GetTabUp { dst: R0, upval: U0, key: K0 } ; \"x\"\n    \
+         2 [1] NotEqK { lhs: R0, k: K1, offset: 2 } ; to 5 ; \"a\"\n    \
+         3 [1] LoadK { dst: R0, k: K3 } ; 1.5\n    \
+         4 [1] SetTabUp { upval: U0, value: R0, key: K2 } ; \"y\"\n    \
+         5 [1] Return { first: R0, count: 0, close: false }\n"
     );
 }
 

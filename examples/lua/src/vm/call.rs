@@ -2,7 +2,7 @@
 
 use heap_api::Gc;
 
-use crate::bytecode::{MULTI, Op, Outcome};
+use crate::bytecode::{Count, Dst, MULTI, Op, Outcome};
 use crate::compiler::describe_call;
 use crate::error::{Fail, Failure, operation_failed};
 use crate::function::{Closure, NativeFn, Proto};
@@ -440,7 +440,7 @@ fn call_control<'gc>(
             thread.slot(func + 2).set(ctx.cx, object);
             thread.slot(func + 1).set(ctx.cx, handler);
             thread.push_frame(ctx, FrameKind::Pairs, func, func + 3, on_return)?;
-            Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(3) })
+            Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(Count(3)) })
         }
         Control::Yield => coroutine::suspend(ctx, func, count, on_return),
     }
@@ -455,19 +455,17 @@ pub(super) fn store_results<'gc>(
     thread: Gc<'gc, Thread<'gc>>,
     (from, count): (usize, usize),
     to: usize,
-    wanted: u8,
+    wanted: Count,
 ) -> usize {
     let stack = thread.stack();
-    if count == 1 && wanted == 1 {
+    if count == 1 && wanted == Count(1) {
         stack[to].set(ctx.cx, stack[from].get());
         return 1;
     }
-    let wanted = if wanted == MULTI {
+    let wanted = wanted.fixed().unwrap_or_else(|| {
         thread.top.set((to + count) as u32);
         count
-    } else {
-        wanted as usize
-    };
+    });
     if from != to {
         for i in 0..wanted.min(count) {
             stack[to + i].set(ctx.cx, stack[from + i].get());
@@ -556,15 +554,15 @@ fn finish_instruction<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, value: V
     let (frame, proto) = lua_frame(thread);
     let pc = frame.pc.get();
     match proto.data.0.code[pc as usize - 1].outcome() {
-        Outcome::Register(dst) => {
-            thread.slot(frame.base.get() as usize + dst as usize).set(ctx.cx, value);
+        Some(Outcome::Register(Dst(dst))) => {
+            thread.slot(frame.base.get() as usize + dst.index()).set(ctx.cx, value);
         }
-        Outcome::Branch { when, offset } => {
+        Some(Outcome::Branch { when, offset }) => {
             if when != value.is_falsy() {
-                frame.pc.set(pc.wrapping_add_signed(offset));
+                frame.pc.set(pc.wrapping_add_signed(offset.0));
             }
         }
-        Outcome::Discard | Outcome::Concat | Outcome::None => {}
+        Some(Outcome::Discard | Outcome::Concat) | None => {}
     }
 }
 
@@ -580,7 +578,7 @@ fn continue_concat<'gc>(
         unreachable!("only a concatenation is continued")
     };
     let base = frame.base.get() as usize;
-    thread.slot(base + (first + left) as usize - 1).set(ctx.cx, value);
+    thread.slot(base + first.index() + left as usize - 1).set(ctx.cx, value);
     let scratch = base + data.max_stack as usize;
     concat::concat(ctx, thread, base, scratch, (dst, first), left)
 }

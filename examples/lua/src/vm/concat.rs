@@ -2,6 +2,7 @@
 
 use heap_api::Gc;
 
+use crate::bytecode::{Dst, Reg};
 use crate::error::{Failure, NoMemory};
 use crate::number::{self, Number};
 use crate::state::{Ctx, Event};
@@ -53,10 +54,10 @@ pub(super) fn concat<'gc>(
     thread: Gc<'gc, Thread<'gc>>,
     base: usize,
     scratch: usize,
-    (dst, first): (u8, u8),
+    (dst, first): (Dst, Reg),
     count: u8,
 ) -> Result<Action, Failure<'gc>> {
-    let registers = &thread.stack()[base + first as usize..];
+    let registers = &thread.stack()[base + first.index()..];
     let mut count = count as usize;
     while count > 1 {
         let (lhs, rhs) = (registers[count - 2].get(), registers[count - 1].get());
@@ -98,6 +99,6 @@ pub(super) fn concat<'gc>(
         let on_return = OnReturn::Concat(count as u8 - 1);
         return Ok(Action::Call { func: scratch, count: 2, on_return });
     }
-    thread.slot(base + dst as usize).set(ctx.cx, registers[0].get());
+    thread.slot(base + dst.0.index()).set(ctx.cx, registers[0].get());
     Ok(Action::Go)
 }

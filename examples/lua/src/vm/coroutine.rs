@@ -4,7 +4,7 @@
 //! while it waits, one that has yielded a [`FrameKind::Yield`] frame. Values move from stack to
 //! stack; nothing of Rust's stack is involved.
 //!
-//! * CO1: switching that fails for want of memory can be tried again: until everything that can fail
+//! * CO1: switching that fails for lack of memory can be tried again: until everything that can fail
 //!   has succeeded, no value and no frame changes its place as seen from a script.
 
 use heap_api::Gc;

@@ -2,7 +2,7 @@
 
 use heap_api::Gc;
 
-use crate::bytecode::Op;
+use crate::bytecode::{Op, Operand, Reg, Up};
 use crate::compiler::{describe_register, upvalue_name};
 use crate::error::{Failure, fail};
 use crate::function::Proto;
@@ -16,9 +16,9 @@ use super::arith::Arith;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
     /// A register of the running frame.
-    Register(u8),
+    Register(Reg),
     /// An upvalue of the running function.
-    Upvalue(u8),
+    Upvalue(Up),
     /// Somewhere else.
     Unknown,
 }
@@ -91,58 +91,16 @@ pub(super) fn type_error<'gc>(
     fail(format!("attempt to {action} a {name} value{variable}"))
 }
 
-/// The registers that hold the operands of an arithmetic instruction, in source order.
+/// Where the operands of an arithmetic instruction came from, in source order.
 fn operands(op: Op) -> (Origin, Origin) {
-    use Op::*;
-    let register = Origin::Register;
-    match op {
-        Add { lhs, rhs, .. }
-        | Sub { lhs, rhs, .. }
-        | Mul { lhs, rhs, .. }
-        | Div { lhs, rhs, .. }
-        | IDiv { lhs, rhs, .. }
-        | Mod { lhs, rhs, .. }
-        | Pow { lhs, rhs, .. }
-        | BAnd { lhs, rhs, .. }
-        | BOr { lhs, rhs, .. }
-        | BXor { lhs, rhs, .. }
-        | Shl { lhs, rhs, .. }
-        | Shr { lhs, rhs, .. } => (register(lhs), register(rhs)),
-        AddI { lhs, flip: true, .. }
-        | MulI { lhs, flip: true, .. }
-        | BAndI { lhs, flip: true, .. }
-        | BOrI { lhs, flip: true, .. }
-        | BXorI { lhs, flip: true, .. }
-        | AddK { lhs, flip: true, .. }
-        | MulK { lhs, flip: true, .. }
-        | BAndK { lhs, flip: true, .. }
-        | BOrK { lhs, flip: true, .. }
-        | BXorK { lhs, flip: true, .. } => (Origin::Unknown, register(lhs)),
-        AddI { lhs, .. }
-        | SubI { lhs, .. }
-        | MulI { lhs, .. }
-        | DivI { lhs, .. }
-        | IDivI { lhs, .. }
-        | ModI { lhs, .. }
-        | PowI { lhs, .. }
-        | BAndI { lhs, .. }
-        | BOrI { lhs, .. }
-        | BXorI { lhs, .. }
-        | ShlI { lhs, .. }
-        | ShrI { lhs, .. }
-        | AddK { lhs, .. }
-        | SubK { lhs, .. }
-        | MulK { lhs, .. }
-        | DivK { lhs, .. }
-        | IDivK { lhs, .. }
-        | ModK { lhs, .. }
-        | PowK { lhs, .. }
-        | BAndK { lhs, .. }
-        | BOrK { lhs, .. }
-        | BXorK { lhs, .. } => (register(lhs), Origin::Unknown),
-        Unm { src, .. } | BNot { src, .. } => (register(src), register(src)),
-        _ => (Origin::Unknown, Origin::Unknown),
-    }
+    let operands = op.operands();
+    let mut registers = operands.iter().filter_map(|operand| match operand {
+        Operand::Reg(register) => Some(Origin::Register(*register)),
+        _ => None,
+    });
+    let first = registers.next().unwrap_or(Origin::Unknown);
+    let second = registers.next().unwrap_or(Origin::Unknown);
+    if operands.contains(&Operand::Flag(true)) { (second, first) } else { (first, second) }
 }
 
 /// The error for operands of an arithmetic operator that have no metamethod for it.

@@ -1,7 +1,8 @@
-//! Errors: from failure to error value, to message handler, to whoever catches it.
+//! Errors: from failure to error value, to message handler, to the frame that catches it.
 
 use heap_api::Gc;
 
+use crate::bytecode::Count;
 use crate::compiler::{NameKind, chunk_id, describe_call};
 use crate::error::{Fail, Failure, Raised};
 use crate::state::Ctx;
@@ -197,7 +198,7 @@ fn call_handler<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, slot: usize) -
         ctx.state.error.set(ctx.cx, Value::Str(message));
     }
     let func = free_slot(thread);
-    let on_return = OnReturn::Store(1);
+    let on_return = OnReturn::Store(Count(1));
     let pushed = thread.reserve(ctx, func + 2).and_then(|()| {
         thread.push_frame(ctx, FrameKind::Handler, func, func + 2, on_return).map(drop)
     });

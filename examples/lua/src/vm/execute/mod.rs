@@ -1,9 +1,27 @@
 //! The interpreter loop.
 //!
 //! [`run`] executes the running thread's last frame, and those it calls and returns to, until there
-//! is a reason to leave the region ([`Exit`]). The fast paths of instructions are here; whatever
-//! needs a metamethod, a string conversion or an error goes through a function that says what to do
-//! next, see [`Action`].
+//! is a reason to leave the region ([`Exit`]). The fast paths of instructions are here; what needs a
+//! metamethod, a string conversion or an error goes through a function in [`slow`], which says what
+//! to do next. What the loop knows about the frame is in [`Running`].
+//!
+//! The steps that arms have in common are macros, because they assign the loop's local variables
+//! `running` and `pc`:
+//!
+//! | macro | what it does |
+//! |---|---|
+//! | `reg!`, `set!` | read and write a register |
+//! | `save!` | puts `pc` into the frame |
+//! | `load!` | takes up the frame that is the last now |
+//! | `jump!` | `pc += offset` |
+//! | `poll!` | leaves the loop if the heap wants a safepoint |
+//! | `act!` | carries out an [`Action`], then begins the next instruction |
+//! | `attempt!` | the value of a result; on an error as `act!` |
+//! | `arith!`, `float_arith!`, `bitwise!`, `slow_arith!` | operators: of integers or floats, of floats only, of integers only, the rest |
+//! | `order!`, `equal!` | comparisons that jump |
+//! | `get_field!`, `set_field!`, `get_int!`, `set_int!`, `set_index!` | access to tables by a constant string, an integer, any value |
+//! | `slow_index!`, `slow_assign!` | the rest of that |
+//! | `call!`, `ret!` | calls and returns |
 //!
 //! * `frame.pc` is saved before anything that can fail, call, or look at the frame.
 //! * EX2: after anything that may have switched frames or replaced the stack, [`Running`] is loaded
@@ -11,137 +29,32 @@
 //! * a safepoint is offered after instructions that allocate, at calls, and at back edges; never
 //!   before an instruction has run, so that every entry makes progress.
 
-use heap_api::Gc;
+mod running;
+mod slow;
 
-use crate::bytecode::{MULTI, Op, ProtoData, UpvalSource};
-use crate::error::{Failure, NoMemory};
-use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::bytecode::{Count, Op, Reg};
 use crate::native::{Body, Call, Done};
 use crate::number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::table::Table;
-use crate::thread::{Frame, OnReturn, Thread, Window, open_upval};
+use crate::thread::OnReturn;
 use crate::value::Value;
 
-use super::arith::{Arith, arith, power};
+use super::arith::{Arith, power};
 use super::call::{
-    enter, instruction_failed, metamethod, native_failed, perform, store_results, tail_call,
-    varargs, wait_for_driver,
+    enter, instruction_failed, native_failed, perform, store_results, tail_call, varargs,
+    wait_for_driver,
 };
 use super::concat::concat;
-use super::describe::{Origin, arith_error, order_error, type_error};
+use super::describe::Origin;
 use super::forloop::{self, Loop};
-use super::index::{Indexed, assign, index};
-use super::{Action, Exit, compare};
-
-/// What the loop keeps at hand about the frame it runs.
-#[derive(Clone, Copy)]
-struct Running<'gc> {
-    thread: Gc<'gc, Thread<'gc>>,
-    frame: &'gc Frame,
-    base: usize,
-    registers: &'gc Window<'gc>,
-    upvalues: &'gc [Gc<'gc, Upval<'gc>>],
-    proto: &'gc Proto<'gc>,
-    code: &'gc [Op],
-    constants: &'gc [Value<'gc>],
-}
-
-impl<'gc> Running<'gc> {
-    /// The last frame of the running thread, a Lua function.
-    #[inline(always)]
-    fn load(ctx: Ctx<'gc>) -> Running<'gc> {
-        let thread = ctx.state.thread.get();
-        match thread.top_frame() {
-            Some(frame) => Running::resume(ctx, thread, frame),
-            None => unreachable!("VM2: a thread that runs has a frame"),
-        }
-    }
-
-    /// A Lua frame that was entered before.
-    #[inline(always)]
-    fn resume(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, frame: &'gc Frame) -> Running<'gc> {
-        match thread.slot(frame.func.get() as usize).get() {
-            Value::Function(closure) => {
-                Running::of(ctx, thread, frame, closure, frame.base.get() as usize)
-            }
-            _ => unreachable!("VM2: only Lua frames are run"),
-        }
-    }
-
-    #[inline(always)]
-    fn of(
-        ctx: Ctx<'gc>,
-        thread: Gc<'gc, Thread<'gc>>,
-        frame: &'gc Frame,
-        closure: Gc<'gc, Closure<'gc>>,
-        base: usize,
-    ) -> Running<'gc> {
-        let closure = closure.as_ref();
-        let proto = closure.header.proto.as_ref();
-        Running {
-            thread,
-            frame,
-            base,
-            registers: thread.window(ctx, base),
-            upvalues: &closure.tail,
-            proto,
-            code: &proto.data.0.code,
-            constants: proto.constants.as_ref(),
-        }
-    }
-
-    #[inline(always)]
-    fn data(&self) -> &'gc ProtoData {
-        &self.proto.data.0
-    }
-
-    /// The first stack slot after the registers, for calls of metamethods.
-    #[inline(always)]
-    fn scratch(&self) -> usize {
-        self.base + self.data().max_stack as usize
-    }
-
-    /// A constant that is a string (BC6 of [`crate::bytecode`]).
-    #[inline(always)]
-    fn string(&self, k: u32) -> Str<'gc> {
-        match self.constants[k as usize] {
-            Value::Str(text) => text,
-            _ => unreachable!("B6: this constant is a string"),
-        }
-    }
-
-    /// End of a list of `count` values from `start` on, or of an open list.
-    #[inline(always)]
-    fn list_len(&self, start: usize, count: u8) -> usize {
-        if count == MULTI { self.thread.top.get() as usize - start } else { count as usize }
-    }
-}
-
-/// How the loop goes on after an instruction that has been carried out elsewhere. One byte: what comes
-/// back through memory from such a call costs more than a short instruction does.
-enum Step {
-    /// With the next instruction.
-    Next,
-    /// With the frame that is the last now (EX2).
-    Load,
-    Leave(Exit),
-}
-
-const _: () = assert!(size_of::<Step>() == 1);
-
-/// What the slow path of an operation comes to.
-enum Slow<'gc> {
-    Value(Value<'gc>),
-    Act(Action),
-}
-
-/// What the slow path of a comparison comes to.
-enum Test {
-    Known(bool),
-    Act(Action),
-}
+use super::{Action, Exit};
+use running::Running;
+use slow::{
+    Slow, Step, Test, inherited, make_closure, set_list, slow_arith, slow_assign, slow_equal,
+    slow_index, slow_len, slow_order,
+};
 
 /// Runs until there is a reason to stop.
 #[expect(clippy::too_many_lines, reason = "one match over all instructions")]
@@ -153,12 +66,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
 
     macro_rules! reg {
         ($r:expr) => {
-            running.registers[$r as usize].get()
+            running.registers[Reg::from($r).index()].get()
         };
     }
     macro_rules! set {
         ($r:expr, $value:expr) => {
-            running.registers[$r as usize].set($value)
+            running.registers[Reg::from($r).index()].set($value)
         };
     }
     macro_rules! save {
@@ -174,7 +87,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     }
     macro_rules! jump {
         ($offset:expr) => {
-            pc = pc.wrapping_add_signed($offset as isize)
+            pc = pc.wrapping_add_signed($offset.0 as isize)
         };
     }
     macro_rules! poll {
@@ -270,12 +183,6 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 _ => slow_arith!(Arith::$op, $dst, lhs, rhs),
             }
         }};
-    }
-    // A commutative operator with an immediate or constant, whose source order `flip` tells.
-    macro_rules! flipped {
-        ($flip:expr, $lhs:expr, $rhs:expr) => {
-            if $flip { ($rhs, $lhs) } else { ($lhs, $rhs) }
-        };
     }
     macro_rules! order {
         ($event:ident, $when:expr, $offset:expr, $lhs:expr, $rhs:expr, $op:tt) => {{
@@ -419,7 +326,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     // Calls `$callee`, which is at `$func` in the stack, with `$count` arguments.
     macro_rules! call {
         ($callee:expr, $func:expr, $count:expr, $wanted:expr) => {{
-            let (func, count, wanted): (usize, usize, u8) = ($func, $count, $wanted);
+            let (func, count, wanted): (usize, usize, Count) = ($func, $count, $wanted);
             let on_return = OnReturn::Store(wanted);
             save!();
             match $callee {
@@ -481,10 +388,10 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             // ---- loads and moves ----
             Op::Move { dst, src } => set!(dst, reg!(src)),
             Op::LoadI { dst, value } => set!(dst, Value::Int(i64::from(value))),
-            Op::LoadK { dst, k } => set!(dst, running.constants[k as usize]),
+            Op::LoadK { dst, k } => set!(dst, running.constant(k)),
             Op::LoadNil { first, count } => {
                 for i in 0..count {
-                    set!(first.wrapping_add(i), Value::Nil);
+                    set!(first + i, Value::Nil);
                 }
             }
             Op::LoadFalse { dst } => set!(dst, Value::False),
@@ -495,14 +402,14 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
 
             // ---- upvalues and globals ----
-            Op::GetUpval { dst, upval } => set!(dst, running.upvalues[upval as usize].get()),
-            Op::SetUpval { upval, src } => running.upvalues[upval as usize].set(ctx, reg!(src)),
+            Op::GetUpval { dst, upval } => set!(dst, running.upvalues[upval.0 as usize].get()),
+            Op::SetUpval { upval, src } => running.upvalues[upval.0 as usize].set(ctx, reg!(src)),
             Op::GetTabUp { dst, upval, key } => {
-                let object = running.upvalues[upval as usize].get();
+                let object = running.upvalues[upval.0 as usize].get();
                 get_field!(dst, object, key, Origin::Upvalue(upval));
             }
             Op::SetTabUp { upval, value, key } => {
-                let object = running.upvalues[upval as usize].get();
+                let object = running.upvalues[upval.0 as usize].get();
                 set_field!(object, key, reg!(value), Origin::Upvalue(upval));
             }
 
@@ -532,7 +439,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
             Op::SetIndex { table, key, value } => set_index!(table, key, reg!(value)),
             Op::SetIndexK { table, key, value } => {
-                set_index!(table, key, running.constants[value as usize]);
+                set_index!(table, key, running.constant(value));
             }
             Op::SetInt { table, value, index } => {
                 set_int!(reg!(table), i64::from(index), reg!(value), Origin::Register(table));
@@ -541,12 +448,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 set_field!(reg!(table), key, reg!(value), Origin::Register(table));
             }
             Op::SetFieldK { table, key, value } => {
-                let value = running.constants[value as usize];
-                set_field!(reg!(table), u32::from(key), value, Origin::Register(table));
+                let value = running.constant(value);
+                set_field!(reg!(table), key, value, Origin::Register(table));
             }
             Op::SelfField { dst, object, key } => {
                 let receiver = reg!(object);
-                set!(dst.wrapping_add(1), receiver);
+                set!(Reg::from(dst) + 1, receiver);
                 get_field!(dst, receiver, key, Origin::Register(object));
             }
             Op::NewTable { dst, array, hash } => {
@@ -561,7 +468,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
             Op::SetList { table, count, first } => {
                 save!();
-                let start = running.base + table as usize + 1;
+                let start = running.base + table.index() + 1;
                 let count = running.list_len(start, count);
                 attempt!(set_list(ctx, running.thread, reg!(table), start, count, first));
                 poll!();
@@ -605,7 +512,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 Value::Int(a) => set!(dst, Value::Int(a.wrapping_add(i64::from(imm)))),
                 Value::Float(a) => set!(dst, Value::float(a.get() + f64::from(imm))),
                 lhs => {
-                    let (lhs, rhs) = flipped!(flip, lhs, int(imm));
+                    let (lhs, rhs) = in_source_order(flip, lhs, int(imm));
                     slow_arith!(Arith::Add, dst, lhs, rhs)
                 }
             },
@@ -615,7 +522,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 lhs => slow_arith!(Arith::Sub, dst, lhs, int(imm)),
             },
             Op::MulI { dst, lhs, flip, imm } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), int(imm));
                 arith!(Mul, dst, lhs, rhs, mul, |a, b| a * b);
             }
             Op::DivI { dst, lhs, imm } => {
@@ -634,15 +541,15 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
             Op::PowI { dst, lhs, imm } => float_arith!(Pow, dst, reg!(lhs), int(imm), power),
             Op::BAndI { dst, lhs, flip, imm } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), int(imm));
                 bitwise!(BAnd, dst, lhs, rhs, |a, b| a & b);
             }
             Op::BOrI { dst, lhs, flip, imm } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), int(imm));
                 bitwise!(BOr, dst, lhs, rhs, |a, b| a | b);
             }
             Op::BXorI { dst, lhs, flip, imm } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), int(imm));
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), int(imm));
                 bitwise!(BXor, dst, lhs, rhs, |a, b| a ^ b);
             }
             Op::ShlI { dst, lhs, imm } => {
@@ -654,23 +561,23 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
 
             // ---- arithmetic with a constant ----
             Op::AddK { dst, lhs, flip, k } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), running.constant(k));
                 arith!(Add, dst, lhs, rhs, add, |a, b| a + b);
             }
             Op::SubK { dst, lhs, k } => {
-                let rhs = running.constants[k as usize];
+                let rhs = running.constant(k);
                 arith!(Sub, dst, reg!(lhs), rhs, sub, |a, b| a - b);
             }
             Op::MulK { dst, lhs, flip, k } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), running.constant(k));
                 arith!(Mul, dst, lhs, rhs, mul, |a, b| a * b);
             }
             Op::DivK { dst, lhs, k } => {
-                let rhs = running.constants[k as usize];
+                let rhs = running.constant(k);
                 float_arith!(Div, dst, reg!(lhs), rhs, |a, b| a / b);
             }
             Op::IDivK { dst, lhs, k } => {
-                let rhs = running.constants[k as usize];
+                let rhs = running.constant(k);
                 arith!(
                     IDiv,
                     dst,
@@ -681,23 +588,23 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 );
             }
             Op::ModK { dst, lhs, k } => {
-                let rhs = running.constants[k as usize];
+                let rhs = running.constant(k);
                 arith!(Mod, dst, reg!(lhs), rhs, number::integer_modulo, number::float_modulo);
             }
             Op::PowK { dst, lhs, k } => {
-                let rhs = running.constants[k as usize];
+                let rhs = running.constant(k);
                 float_arith!(Pow, dst, reg!(lhs), rhs, power);
             }
             Op::BAndK { dst, lhs, flip, k } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), running.constant(k));
                 bitwise!(BAnd, dst, lhs, rhs, |a, b| a & b);
             }
             Op::BOrK { dst, lhs, flip, k } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), running.constant(k));
                 bitwise!(BOr, dst, lhs, rhs, |a, b| a | b);
             }
             Op::BXorK { dst, lhs, flip, k } => {
-                let (lhs, rhs) = flipped!(flip, reg!(lhs), running.constants[k as usize]);
+                let (lhs, rhs) = in_source_order(flip, reg!(lhs), running.constant(k));
                 bitwise!(BXor, dst, lhs, rhs, |a, b| a ^ b);
             }
 
@@ -769,12 +676,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::Eq { lhs, rhs, offset } => equal!(true, offset, reg!(lhs), reg!(rhs)),
             Op::NotEq { lhs, rhs, offset } => equal!(false, offset, reg!(lhs), reg!(rhs)),
             Op::EqK { lhs, k, offset } => {
-                if reg!(lhs).raw_equal(running.constants[k as usize]) {
+                if reg!(lhs).raw_equal(running.constant(k)) {
                     jump!(offset);
                 }
             }
             Op::NotEqK { lhs, k, offset } => {
-                if !reg!(lhs).raw_equal(running.constants[k as usize]) {
+                if !reg!(lhs).raw_equal(running.constant(k)) {
                     jump!(offset);
                 }
             }
@@ -804,12 +711,12 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             // ---- calls ----
             Op::Call { func, args, results } => {
                 let callee = reg!(func);
-                let func = running.base + func as usize;
+                let func = running.base + func.index();
                 call!(callee, func, running.list_len(func + 1, args), results);
             }
             Op::TailCall { func, args, close } => {
                 save!();
-                let func = running.base + func as usize;
+                let func = running.base + func.index();
                 let count = running.list_len(func + 1, args);
                 if close {
                     running.thread.close_upvals(ctx, running.base);
@@ -826,7 +733,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 }
             }
             Op::Return { first, count, close } => {
-                let from = running.base + first as usize;
+                let from = running.base + first.index();
                 let count = running.list_len(from, count);
                 if close {
                     running.thread.close_upvals(ctx, running.base);
@@ -834,20 +741,20 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 ret!(from, count);
             }
             Op::Return0 => ret!(running.base, 0),
-            Op::Return1 { src } => ret!(running.base + src as usize, 1),
+            Op::Return1 { src } => ret!(running.base + src.index(), 1),
             Op::VarArgPrep { .. } => {}
             Op::VarArg { dst, count } => {
                 save!();
                 let params = running.data().num_params as usize;
                 let (from, available) = varargs(running.frame, params);
-                let to = running.base + dst as usize;
+                let to = running.base + Reg::from(dst).index();
                 attempt!(running.thread.reserve(ctx, to + available));
                 store_results(ctx, running.thread, (from, available), to, count);
                 running.registers = running.thread.window(ctx, running.base);
             }
             Op::Closure { dst, proto } => {
                 save!();
-                let proto = running.proto.protos[proto as usize];
+                let proto = running.proto.protos[proto.0 as usize];
                 let closure = attempt!(make_closure(
                     ctx,
                     running.thread,
@@ -859,54 +766,53 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                 poll!();
             }
             Op::Close { from } => {
-                running.thread.close_upvals(ctx, running.base + from as usize);
+                running.thread.close_upvals(ctx, running.base + from.index());
             }
 
             // ---- loops ----
             Op::ForPrep { base, offset } => {
                 save!();
-                let [first, limit, step] = [0, 1, 2].map(|i| reg!(base.wrapping_add(i)));
+                let [first, limit, step] = [0, 1, 2].map(|i| reg!(base + i));
                 match attempt!(forloop::prepare(ctx, first, limit, step)) {
                     Loop::Skip => jump!(offset),
                     Loop::Int { first, further } => {
-                        set!(base.wrapping_add(1), Value::Int(further as i64));
-                        set!(base.wrapping_add(3), Value::Int(first));
+                        set!(base + 1, Value::Int(further as i64));
+                        set!(base + 3, Value::Int(first));
                     }
                     Loop::Float { first, limit, step } => {
                         set!(base, Value::float(first));
-                        set!(base.wrapping_add(1), Value::float(limit));
-                        set!(base.wrapping_add(2), Value::float(step));
-                        set!(base.wrapping_add(3), Value::float(first));
+                        set!(base + 1, Value::float(limit));
+                        set!(base + 2, Value::float(step));
+                        set!(base + 3, Value::float(first));
                     }
                 }
             }
             Op::ForLoop { base, offset } => {
                 if let (Value::Int(step), Value::Int(left), Value::Int(at)) =
-                    (reg!(base.wrapping_add(2)), reg!(base.wrapping_add(1)), reg!(base))
+                    (reg!(base + 2), reg!(base + 1), reg!(base))
                 {
                     if left != 0 {
                         let next = Value::Int(at.wrapping_add(step));
-                        set!(base.wrapping_add(1), Value::Int(left.wrapping_sub(1)));
+                        set!(base + 1, Value::Int(left.wrapping_sub(1)));
                         set!(base, next);
-                        set!(base.wrapping_add(3), next);
+                        set!(base + 3, next);
                         jump!(offset);
                         poll!();
                     }
                 } else if let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
-                    (reg!(base.wrapping_add(2)), reg!(base.wrapping_add(1)), reg!(base))
+                    (reg!(base + 2), reg!(base + 1), reg!(base))
                 {
                     let (next, step, limit) = (at.get() + step.get(), step.get(), limit.get());
                     if if step > 0.0 { next <= limit } else { next >= limit } {
                         set!(base, Value::float(next));
-                        set!(base.wrapping_add(3), Value::float(next));
+                        set!(base + 3, Value::float(next));
                         jump!(offset);
                         poll!();
                     }
                 }
             }
             Op::TForCall { base, count } => {
-                let (iterator, state, control) =
-                    (reg!(base), reg!(base.wrapping_add(1)), reg!(base.wrapping_add(2)));
+                let (iterator, state, control) = (reg!(base), reg!(base + 1), reg!(base + 2));
                 let entry = match (iterator, state) {
                     (Value::Native(native), Value::Table(table))
                         if core::ptr::eq(
@@ -918,25 +824,25 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     }
                     _ => None,
                 };
-                let first = base.wrapping_add(4);
+                let first = base + 4;
                 if let Some(entry) = entry {
                     let (key, value) = entry.unwrap_or((Value::Nil, Value::Nil));
                     set!(first, key);
-                    set!(first.wrapping_add(1), value);
+                    set!(first + 1, value);
                     for i in 2..count {
-                        set!(first.wrapping_add(i), Value::Nil);
+                        set!(first + i, Value::Nil);
                     }
                 } else {
                     set!(first, iterator);
-                    set!(first.wrapping_add(1), state);
-                    set!(first.wrapping_add(2), control);
-                    call!(iterator, running.base + first as usize, 2, count);
+                    set!(first + 1, state);
+                    set!(first + 2, control);
+                    call!(iterator, running.base + first.index(), 2, Count(count));
                 }
             }
             Op::TForLoop { base, offset } => {
-                let control = reg!(base.wrapping_add(4));
+                let control = reg!(base + 4);
                 if !control.is_nil() {
-                    set!(base.wrapping_add(2), control);
+                    set!(base + 2, control);
                     jump!(offset);
                     poll!();
                 }
@@ -962,6 +868,12 @@ fn mul(a: i64, b: i64) -> Option<i64> {
     Some(a.wrapping_mul(b))
 }
 
+/// The operands of a commutative operator as the source has them.
+#[inline(always)]
+fn in_source_order<'gc>(flip: bool, lhs: Value<'gc>, rhs: Value<'gc>) -> (Value<'gc>, Value<'gc>) {
+    if flip { (rhs, lhs) } else { (lhs, rhs) }
+}
+
 #[inline(always)]
 fn int<'gc>(value: impl Into<i64>) -> Value<'gc> {
     Value::Int(value.into())
@@ -973,222 +885,5 @@ fn is_int(value: Value<'_>, imm: i16) -> bool {
         Value::Int(i) => i == i64::from(imm),
         Value::Float(f) => f.get() == f64::from(imm),
         _ => false,
-    }
-}
-
-/// A string key that a table does not have, looked up through `__index` tables. `None`: there is
-/// more to it than tables.
-#[inline]
-fn inherited<'gc>(
-    ctx: Ctx<'gc>,
-    mut table: Gc<'gc, Table<'gc>>,
-    key: Str<'gc>,
-) -> Option<Value<'gc>> {
-    // A longer chain is the business of `index`.
-    for _ in 0..8 {
-        let Some(metatable) = table.metatable() else { return Some(Value::Nil) };
-        table = match metatable.cached_metamethod(ctx, Event::Index) {
-            None => return Some(Value::Nil),
-            Some(Value::Table(next)) => next,
-            Some(_) => return None,
-        };
-        let value = table.get_str(key);
-        if !value.is_nil() {
-            return Some(value);
-        }
-    }
-    None
-}
-
-// ---- slow paths ----
-
-#[inline(never)]
-fn slow_arith<'gc>(
-    ctx: Ctx<'gc>,
-    op: Arith,
-    lhs: Value<'gc>,
-    rhs: Value<'gc>,
-    scratch: usize,
-) -> Result<Slow<'gc>, Failure<'gc>> {
-    if let Some(value) = arith(op, lhs, rhs)? {
-        return Ok(Slow::Value(value));
-    }
-    let handler = binary_metamethod(ctx, op.event(), lhs, rhs);
-    if handler.is_nil() {
-        return Err(arith_error(ctx, op, lhs, rhs));
-    }
-    Ok(Slow::Act(metamethod(ctx, scratch, handler, [lhs, rhs])))
-}
-
-#[inline(never)]
-fn slow_order<'gc>(
-    ctx: Ctx<'gc>,
-    event: Event,
-    lhs: Value<'gc>,
-    rhs: Value<'gc>,
-    scratch: usize,
-) -> Result<Test, Failure<'gc>> {
-    let known = match event {
-        Event::Lt => compare::less_than(lhs, rhs),
-        _ => compare::less_equal(lhs, rhs),
-    };
-    if let Some(known) = known {
-        return Ok(Test::Known(known));
-    }
-    let handler = binary_metamethod(ctx, event, lhs, rhs);
-    if !handler.is_nil() {
-        return Ok(Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])));
-    }
-    // Without `__le`, `not (rhs < lhs)` serves, as in real Lua built for compatibility.
-    let handler = binary_metamethod(ctx, Event::Lt, rhs, lhs);
-    if event == Event::Lt || handler.is_nil() {
-        return Err(order_error(ctx, lhs, rhs));
-    }
-    let Action::Call { func, count, .. } = metamethod(ctx, scratch, handler, [rhs, lhs]) else {
-        unreachable!("`metamethod` prepares a call")
-    };
-    Ok(Test::Act(Action::Call { func, count, on_return: OnReturn::FinishNegated }))
-}
-
-/// The metamethod of the first operand that has one.
-fn binary_metamethod<'gc>(
-    ctx: Ctx<'gc>,
-    event: Event,
-    lhs: Value<'gc>,
-    rhs: Value<'gc>,
-) -> Value<'gc> {
-    match ctx.metamethod(lhs, event) {
-        Value::Nil => ctx.metamethod(rhs, event),
-        handler => handler,
-    }
-}
-
-#[inline(never)]
-fn slow_equal<'gc>(ctx: Ctx<'gc>, lhs: Value<'gc>, rhs: Value<'gc>, scratch: usize) -> Test {
-    let metatables = match (lhs, rhs) {
-        _ if lhs.raw_equal(rhs) => return Test::Known(true),
-        (Value::Table(a), Value::Table(b)) => [a.metatable(), b.metatable()],
-        (Value::UserData(a), Value::UserData(b)) => [a.metatable.get(), b.metatable.get()],
-        _ => return Test::Known(false),
-    };
-    let mut handlers =
-        metatables.into_iter().flatten().filter_map(|m| m.cached_metamethod(ctx, Event::Eq));
-    match handlers.next() {
-        Some(handler) => Test::Act(metamethod(ctx, scratch, handler, [lhs, rhs])),
-        None => Test::Known(false),
-    }
-}
-
-#[inline(never)]
-fn slow_len<'gc>(
-    ctx: Ctx<'gc>,
-    value: Value<'gc>,
-    register: u8,
-    scratch: usize,
-) -> Result<Slow<'gc>, Failure<'gc>> {
-    let handler = ctx.metamethod(value, Event::Len);
-    match (handler, value) {
-        (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length()))),
-        (Value::Nil, _) => Err(type_error(ctx, "get length of", value, Origin::Register(register))),
-        // As those of the other unary operators, the metamethod gets its operand twice.
-        _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value, value]))),
-    }
-}
-
-#[inline(never)]
-fn slow_index<'gc>(
-    ctx: Ctx<'gc>,
-    object: Value<'gc>,
-    key: Value<'gc>,
-    origin: Origin,
-    scratch: usize,
-) -> Result<Slow<'gc>, Failure<'gc>> {
-    match index(ctx, object, key)? {
-        Indexed::Done(value) => Ok(Slow::Value(value)),
-        Indexed::Call { handler, object } => {
-            Ok(Slow::Act(metamethod(ctx, scratch, handler, [object, key])))
-        }
-        Indexed::NotIndexable { object, first } => {
-            Err(type_error(ctx, "index", object, if first { origin } else { Origin::Unknown }))
-        }
-    }
-}
-
-/// Carries out an assignment, up to the call of a metamethod or an error.
-#[inline(never)]
-fn slow_assign<'gc>(
-    ctx: Ctx<'gc>,
-    object: Value<'gc>,
-    key: Value<'gc>,
-    value: Value<'gc>,
-    origin: Origin,
-    scratch: usize,
-) -> Step {
-    let assigned = match (object, key) {
-        (Value::Table(table), Value::Int(key)) if table.metatable().is_none() => {
-            table.set_int(ctx, key, value).map(Indexed::Done).map_err(Failure::from)
-        }
-        _ => assign(ctx, object, key, value),
-    };
-    let exit = match assigned {
-        Ok(Indexed::Done(())) => return Step::Next,
-        Ok(Indexed::Call { handler, object }) => {
-            perform(ctx, metamethod(ctx, scratch, handler, [object, key, value]))
-        }
-        Ok(Indexed::NotIndexable { object, first }) => {
-            let origin = if first { origin } else { Origin::Unknown };
-            instruction_failed(ctx, type_error(ctx, "index", object, origin))
-        }
-        Err(failure) => instruction_failed(ctx, failure),
-    };
-    exit.map_or(Step::Load, Step::Leave)
-}
-
-fn set_list<'gc>(
-    ctx: Ctx<'gc>,
-    thread: Gc<'gc, Thread<'gc>>,
-    table: Value<'gc>,
-    start: usize,
-    count: usize,
-    first: u32,
-) -> Result<(), NoMemory> {
-    let Value::Table(table) = table else { unreachable!("SetList fills a fresh table") };
-    let offset = first as usize - 1;
-    table.reserve_array(ctx, offset + count)?;
-    let values = &thread.stack()[start..start + count];
-    for (slot, value) in table.array_part()[offset..].iter().zip(values) {
-        slot.set(ctx.cx, value.get());
-    }
-    Ok(())
-}
-
-#[inline(never)]
-fn make_closure<'gc>(
-    ctx: Ctx<'gc>,
-    thread: Gc<'gc, Thread<'gc>>,
-    base: usize,
-    parent: &'gc [Gc<'gc, Upval<'gc>>],
-    proto: Gc<'gc, Proto<'gc>>,
-) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
-    let captures = &proto.as_ref().data.0.upvalues;
-    let head = ClosureHead { proto };
-    let capture = |i: usize| match captures[i].source {
-        UpvalSource::ParentRegister(register) => open_upval(ctx, thread, base + register as usize),
-        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue as usize]),
-    };
-    // Few upvalues are gathered on Rust's stack.
-    match captures.len() {
-        0 => Ok(ctx.cx.try_alloc_header_slice_copy(head, &[])?),
-        count @ 1..=8 => {
-            let mut upvalues = [capture(0)?; 8];
-            for (i, upvalue) in upvalues.iter_mut().enumerate().take(count).skip(1) {
-                *upvalue = capture(i)?;
-            }
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues[..count])?)
-        }
-        count => {
-            let upvalues: Vec<_> = (0..count).map(capture).collect::<Result<_, _>>()?;
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues)?)
-        }
     }
 }
