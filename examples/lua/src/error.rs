@@ -81,7 +81,7 @@ pub fn operation_failed<'gc>(message: impl Into<String>) -> Failure<'gc> {
 pub enum Raised {
     /// No message handler has seen it.
     Fresh,
-    /// No message handler shall see it (there is no memory for one).
+    /// No message handler sees it (there is no memory for one).
     NoHandler,
     /// It comes out of a call to Lua: a message handler, if there is one, has seen it.
     Handled,

@@ -8,7 +8,7 @@
 //! depends on those below it in the factors, so in the sum every bit depends on every bit of the key.
 //! A last multiplication breaks up the patterns that regular keys leave there.
 //!
-//! * HS1: whatever a caller chooses is combined with a secret word before it is multiplied: no input
+//! * HS1: any input of a caller is combined with a secret word before it is multiplied: no input
 //!   is known to make a factor zero, which would hide the other factor.
 //! * HS2: a string's hash depends on all its bytes and on their number.
 

@@ -219,7 +219,7 @@ impl Interpreter {
     pub(crate) fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
         let mut cx = self.heap.enter();
         let mut runner = Runner { cx: &mut cx, root: &self.root, host: &self.host };
-        // IN2: since the interrupt somebody may have collected.
+        // IN2: there may have been a collection since the interrupt.
         runner.renew_wish();
         body(&mut runner)
     }

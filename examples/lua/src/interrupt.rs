@@ -8,8 +8,9 @@
 //!   "interrupted!", in handlers of that very error as well, until it is taken
 //!   down. A script can catch the error, but gets no further than to its next call
 //!   or turn of a loop.
-//! * IN2: an interrupt is not lost. A collection withdraws the wish, and whoever finds
-//!   one already wanted relies on the flag being read afterwards (two fences, Dekker).
+//! * IN2: an interrupt is not lost. A collection withdraws the wish, and an
+//!   [`Interrupter`] that finds one already wanted relies on the flag being read afterwards
+//!   (two fences, Dekker).
 //!   So it is read after everything that may have collected, or waited for one:
 //!   entering the heap, a safepoint, a collection that the interpreter makes itself.
 

@@ -210,7 +210,7 @@ impl Fields {
     /// Reads the fields through `get`, in the order of the reference implementation.
     ///
     /// # Errors
-    /// A [`DateError`] about a field, or whatever `get` returns.
+    /// A [`DateError`] about a field, or an error of `get`.
     pub fn read<E: From<DateError>>(
         mut get: impl FnMut(&'static str) -> Result<FieldValue, E>,
     ) -> Result<Fields, E> {

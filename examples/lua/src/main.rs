@@ -41,7 +41,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_mark_threads)]
     mark_threads: usize,
 
-    /// Stop for the collection for no longer than about so many microseconds at a time
+    /// Stop for the collection for at most about this many microseconds at a time
     #[arg(long, value_name = "MICROSECONDS")]
     gc_slice: Option<u64>,
 
@@ -97,9 +97,9 @@ fn main() -> ExitCode {
     run(&options)
 }
 
-/// Makes a write to a pipe that nobody reads end the process, as it does where a program has not said
-/// otherwise. Rust's runtime has: it ignores the signal. So this program handles it, with what the
-/// system would have done. The library leaves a process's signals alone.
+/// Makes a write to a pipe without a reader end the process, which is the system's default. Rust's
+/// runtime ignores the signal, so this program installs the default action again. The library leaves
+/// a process's signals alone.
 #[cfg(unix)]
 fn end_with_closed_pipes() {
     use signal_hook::{consts::SIGPIPE, flag};
@@ -108,7 +108,7 @@ fn end_with_closed_pipes() {
     let _ = flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)));
 }
 
-/// Writes to the standard error. A full device, or none, leaves nobody to tell.
+/// Writes to the standard error. An error of that is dropped: no other place is left to report it to.
 fn report(text: impl Display) {
     let _ = write!(std::io::stderr(), "{text}");
 }

@@ -101,7 +101,7 @@ pub struct State<'gc> {
     pub thread: GcCell<Gc<'gc, Thread<'gc>>>,
     /// The thread that scripts start in.
     pub main_thread: Gc<'gc, Thread<'gc>>,
-    /// The error value on its way to whoever catches it.
+    /// The error value on its way to the frame that catches it.
     pub error: GcCell<Value<'gc>>,
     /// The message "not enough memory", made while there was some.
     pub out_of_memory: Str<'gc>,
@@ -212,7 +212,7 @@ pub struct Host {
     pub output: RefCell<Box<dyn Write + Send>>,
     /// State of the random number generator.
     pub random: Cell<[u64; 4]>,
-    /// The stack at the time of an error that nobody catches.
+    /// The stack at the time of an error that no frame catches.
     pub traceback: RefCell<Option<String>>,
     /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
     pub exhausted_at: Cell<Option<u64>>,

@@ -8,7 +8,7 @@
 //! * LT1: keys are normalised: a float with an integer value is stored as that integer.
 //! * LT2: integer keys `1..=array.len()` are in the array part, never in the hash part.
 //! * LT3: the hash part has a power of two of nodes. The empty hash part is one object that all
-//!   tables share ([`EmptyParts`]); nobody writes to it.
+//!   tables share ([`EmptyParts`]); it is never written.
 //! * LT4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
 //! * LT5: a colliding node that is not in its main position leaves it to the newcomer.
 //! * LT6: what a failed insertion (no memory) leaves behind is the table as it was.
@@ -865,7 +865,7 @@ fn packed(credit: usize) -> [u8; 3] {
     [a, b, c]
 }
 
-/// How many nodes a rehash makes for so many keys: a power of two, of which a quarter stays free (LT7)
+/// How many nodes a rehash makes for `keys` keys: a power of two, of which a quarter stays free (LT7)
 /// unless the keys are few. A full hash part of living keys doubles by the power of two alone.
 fn with_slack(keys: usize) -> usize {
     let nodes = keys.next_power_of_two();
@@ -927,7 +927,7 @@ fn insert_node<'gc>(
         free_node.value.set(ctx.cx, value);
         node.key.set(ctx.cx, Key::new(resident.value(), free as Link));
     } else {
-        // LT5: find who links to the resident, and move it.
+        // LT5: find the node that links to the resident, and move it.
         let mut before = resident_main;
         loop {
             let link = nodes.tail[before].key.get().link() as usize;

@@ -423,7 +423,7 @@ fn push_sign(out: &mut Vec<u8>, negative: bool, flags: Flags) {
 /// What fills a field up to its width.
 #[derive(Debug, Clone, Copy)]
 enum Fill {
-    /// Spaces, whatever the flags say.
+    /// Spaces, even with the flag `0`.
     Spaces,
     /// Zeros behind `prefix` bytes of sign and base if the flags say so.
     Flagged { prefix: usize },
@@ -592,7 +592,7 @@ fn push_general(out: &mut Vec<u8>, magnitude: f64, precision: usize, flags: Flag
     }
 }
 
-/// A magnitude rounded to so many decimal digits, and the power of ten of the first one.
+/// A magnitude rounded to a number of decimal digits, and the power of ten of the first one.
 struct Scientific {
     buffer: [u8; Scientific::CAPACITY],
     length: usize,

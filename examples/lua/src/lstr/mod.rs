@@ -28,7 +28,7 @@ pub trait Output {
     /// The bytes so far, which can take `additional` more without an allocation.
     ///
     /// # Errors
-    /// If there is no room for so many; nothing has changed then.
+    /// If there is no room for that many; nothing has changed then.
     fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom>;
 
     /// Appends `bytes`.
@@ -221,7 +221,7 @@ pub fn utf8_encode(out: &mut Vec<u8>, code: i64) -> Result<(), StringError> {
 /// Decodes the sequence at the start of `text` and returns its code and its length, or nothing if
 /// it is invalid.
 pub fn utf8_decode(text: &[u8], mode: Utf8Mode) -> Option<(u32, usize)> {
-    /// The smallest code that needs so many continuation bytes: anything less is an overlong
+    /// The smallest code that needs that many continuation bytes: anything less is an overlong
     /// encoding.
     const SMALLEST: [u32; 6] = [0, 0x80, 0x800, 0x1_0000, 0x20_0000, 0x400_0000];
     let first = *text.first()?;

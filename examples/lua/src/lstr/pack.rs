@@ -163,9 +163,9 @@ enum Kind {
     Integer(Sign),
     Float,
     Double,
-    /// `c`: exactly so many bytes.
+    /// `c`: exactly this many bytes.
     Fixed,
-    /// `s`: a length of so many bytes, then the string.
+    /// `s`: a length of this many bytes, then the string.
     Prefixed,
     /// `z`: a string and a zero byte.
     ZeroTerminated,
@@ -290,7 +290,7 @@ impl<'f> Reader<'f> {
 /// [`PackError::blame`] puts on a value are about the argument fetched last.
 ///
 /// # Errors
-/// A [`PackError`], whatever `argument` returns, or if `out` has no room.
+/// A [`PackError`], an error of `argument`, or if `out` has no room.
 ///
 /// # Panics
 /// If `argument` returns a value of another kind than it was asked for.
@@ -433,7 +433,7 @@ fn push_ordered<const N: usize>(out: &mut Vec<u8>, mut bytes: [u8; N], endian: E
 /// returns the offset behind the last item.
 ///
 /// # Errors
-/// A [`PackError`], or whatever `sink` returns.
+/// A [`PackError`], or an error of `sink`.
 pub fn unpack<'d, E: From<PackError>>(
     format: &[u8],
     data: &'d [u8],

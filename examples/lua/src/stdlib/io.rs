@@ -1,7 +1,7 @@
 //! The `io` library.
 //!
 //! Called by the interpreter only, through [`open`]. A file is a userdata whose content is a
-//! [`LuaFile`]; `io.stdout` stands for the interpreter's configured output, whatever that is.
+//! [`LuaFile`]; `io.stdout` stands for the interpreter's configured output.
 //!
 //! * IO1: the functions of the library share a table, their first upvalue: the default input and
 //!   output and the files' metatable. The methods of files need none.
@@ -305,7 +305,7 @@ fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
 /// `__close` and `__gc`.
 fn finish<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = any_file_argument(call)?;
-    // An error here has nobody to go to.
+    // No caller is left to report an error to.
     let _ = close_stream(&file.content.0);
     call.ret_none()
 }

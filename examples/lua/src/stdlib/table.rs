@@ -104,7 +104,7 @@ fn check_access(task: &mut Task<'_>, i: usize, planned: Use) -> Result<(), Raise
 ///
 /// # Errors
 ///
-/// With `message` if there cannot be so many; if there is no memory.
+/// With `message` if a call cannot have that many results; if there is no memory.
 pub(super) fn reserve_results<'gc>(
     call: &Call<'gc>,
     count: usize,

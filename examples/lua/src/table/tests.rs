@@ -1,4 +1,4 @@
-//! Tables against a model: whatever happens to the parts, a table is a map.
+//! Tables against a model: with any split into parts, a table is a map.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -51,7 +51,7 @@ impl OpenFiles {
         for file in self.files.borrow().iter().filter_map(Weak::upgrade) {
             let mut stream = file.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(stream) = &mut *stream {
-                // The process ends: nobody can be told.
+                // The process ends: no caller is left to report an error to.
                 let _ = stream.write_out();
             }
         }

@@ -211,7 +211,7 @@ pub(super) fn from_start(offset: i64) -> io::Result<SeekFrom> {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // ST3: there is nobody left to tell.
+        // ST3: no caller is left to report an error to.
         let _ = self.write_out();
     }
 }

@@ -46,7 +46,7 @@ impl<'h> Buffer<'h> {
     ///
     /// # Errors
     ///
-    /// If there is no room for so many; nothing has changed then.
+    /// If there is no room for that many; nothing has changed then.
     #[inline]
     pub(crate) fn room(&mut self, additional: usize) -> Result<&mut Vec<u8>, NoRoom> {
         if additional > self.bytes.capacity() - self.bytes.len() {

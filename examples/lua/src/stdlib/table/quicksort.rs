@@ -6,7 +6,7 @@
 //!
 //! * the recursion is an explicit stack of intervals. The smaller part is sorted first, so the
 //!   stack holds at most 64 of them.
-//! * whatever the order says, only elements `1..=count` are asked for.
+//! * even with an inconsistent order, only elements `1..=count` are asked for.
 
 /// Intervals longer than this get a pivot from a varying place once they have split badly.
 const LONG_INTERVAL: i64 = 100;

@@ -339,7 +339,7 @@ impl Sequence for InPlace<'_, '_> {
             if table.metatable().is_some() {
                 return Ok(Step::Call);
             }
-            // Both slots first: an element that a comparator has removed meanwhile is not in the
+            // Both slots first: an element that a comparator has removed in between is not in the
             // array part, and takes the long way.
             match (table.array_slot(i), table.array_slot(j)) {
                 (Some(a), Some(b)) => {
