@@ -73,8 +73,8 @@ impl<'a> Arena<'a> {
     ///
     /// # Safety
     ///
-    /// The address is in the first 64 MiB of a region of a heap, with provenance over them, and they
-    /// stay mapped for `'a`.
+    /// The address is in the first 64 MiB of a region of a heap, with provenance over them, and
+    /// they stay mapped for `'a`.
     #[inline(always)]
     pub(crate) unsafe fn of(address: NonNull<u8>) -> Arena<'a> {
         let head = address.as_ptr().map_addr(|address| address & !ARENA_MASK).cast::<Head>();

@@ -13,15 +13,21 @@
 //! * M1: a mark byte has a colour; it is only non-white between the start of marking and the
 //!   sweep of its span.
 //!
-//! | transition | by | if two threads make one at the same time |
-//! |---|---|---|
-//! | white to grey | a worker or a mutator's write barrier that finds the object, [`mark_grey`](MarkByte::mark_grey) | both have found it, and it is traced once or twice; a late one may turn a black object grey, which is then traced again |
-//! | white to black | the same for an object that holds no handles; the worker that traces the page it lies on, [`try_mark_black`](MarkByte::try_mark_black); the owner of a span, for new objects | both trace it; or one has found it as above |
-//! | grey to black | the worker that took the page or the object and traces it next, [`mark_black`](MarkByte::mark_black) | a page and an object have one taker |
-//! | any to white | the sweeper that has claimed the span, with no mark phase under way, [`whiten`](MarkByte::whiten) | the claim is exclusive |
+//! The transitions, by whom, and what comes of two threads that make one at the same time:
+//!
+//! * [`mark_grey`](MarkByte::mark_grey), from white: a worker, or a mutator's write barrier, that
+//!   finds the object. Both have found it; and one that is late turns a black object grey, which
+//!   is then traced again.
+//! * [`try_mark_black`](MarkByte::try_mark_black), from white: the worker that traces the page that
+//!   the object lies on, and traces the object with it; the owner of a span, for new objects. Both
+//!   trace it.
+//! * [`mark_black`](MarkByte::mark_black), from grey: the worker that took the page, or the object,
+//!   and traces it next; a page and an object have one taker. From white: whoever finds an object
+//!   that holds no handles.
+//! * `whiten`: the sweeper that has claimed the span, with no mark phase under way.
 //!
 //! So an object may be traced twice, and never zero times: tracing only reads, so twice is
-//! harmless (decision 003), and marking needs no read-modify-write.
+//! harmless (MK2, decision 003), and marking needs no read-modify-write.
 //!
 //! ORDERING: all accesses are Relaxed. A mark byte publishes nothing but itself: what workers find
 //! through an object was written before the world was stopped. That a grey object is traced

@@ -24,9 +24,9 @@ pub(crate) const NUM_SIZE_CLASSES: usize = 68;
 /// The largest request in bytes that is served from a shared span.
 pub(crate) const MAX_SMALL_SIZE: usize = 32768;
 
-/// Bytes of the only slots with objects of their own that do not all start at a granule: two of them
-/// share three granules. (In slots of whole granules objects of three words would waste a quarter.)
-/// So what turns granules into slots, or back, asks for this size.
+/// Bytes of the only slots with objects of their own that do not all start at a granule: two of
+/// them share three granules. (In slots of whole granules objects of three words would waste a
+/// quarter.) So what turns granules into slots, or back, asks for this size.
 pub(crate) const OFF_GRANULE_SLOT: usize = GRANULE + GRANULE / 2;
 
 /// The slot size of every class in bytes.
