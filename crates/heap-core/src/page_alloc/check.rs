@@ -1,16 +1,18 @@
-//! The slow recount behind [`PageAlloc::check`].
+//! The slow recount behind [`PageAlloc::check`], page by page. Plain, not fast: it is the verifier's,
+//! and shares nothing with what it checks.
 
 use super::PageAlloc;
 use super::arena::{Arena, CHUNK, HALF, WORD};
 use super::summary::Summary;
 use crate::geometry::ARENA_PAGES;
-use bitvec::prelude::{BitSlice, BitVec};
 
-type Bits = BitSlice;
-
-/// A bitmap of an arena. (`bitvec` has no words of 64 bits on processors of 32.)
-fn bits(words: &[u64]) -> BitVec {
+/// The bits of an arena's pages.
+pub(super) fn pages(words: &[u64]) -> Vec<bool> {
     words.iter().flat_map(|word| (0..WORD).map(move |bit| word >> bit & 1 != 0)).collect()
+}
+
+fn count(pages: &[bool]) -> usize {
+    pages.iter().filter(|page| **page).count()
 }
 
 impl PageAlloc {
@@ -39,10 +41,10 @@ impl PageAlloc {
             }
             end = arena.address(arena.usable.end);
             mapped += arena.usable.end;
-            let bits = bits(&arena.free);
+            let bits = pages(&arena.free);
             check_bits(arena, &bits)?;
             check_summaries(arena, &bits)?;
-            free += bits.count_ones();
+            free += count(&bits);
             scavenged += arena.scavenged_pages;
             if self.index.get(i) != arena.root.max() {
                 return Err(format!("P4: arena {i} has {}", arena.root.max()));
@@ -52,7 +54,7 @@ impl PageAlloc {
                 std::cmp::Ordering::Equal => self.hint.1.min(ARENA_PAGES),
                 std::cmp::Ordering::Greater => 0,
             };
-            if let Some(page) = bits[..below_hint].first_one() {
+            if let Some(page) = bits[..below_hint].iter().position(|free| *free) {
                 return Err(format!("P6: page {page} of arena {i} is below {:?}", self.hint));
             }
         }
@@ -65,23 +67,25 @@ impl PageAlloc {
     }
 }
 
-fn check_bits(arena: &Arena, free: &Bits) -> Result<(), String> {
+fn check_bits(arena: &Arena, free: &[bool]) -> Result<(), String> {
     let at = arena.base;
-    let scavenged = bits(&arena.scavenged);
-    if free.iter_ones().any(|page| !arena.usable.contains(&page)) {
-        return Err(format!("P2: an unusable page of arena {at:#x} is free"));
+    let scavenged = pages(&arena.scavenged);
+    for page in 0..ARENA_PAGES {
+        if free[page] && !arena.usable.contains(&page) {
+            return Err(format!("P2: an unusable page of arena {at:#x} is free"));
+        }
+        if scavenged[page] && !free[page] {
+            return Err(format!("P2: a page in use of arena {at:#x} is scavenged"));
+        }
     }
-    if scavenged.iter_ones().any(|page| !free[page]) {
-        return Err(format!("P2: a page in use of arena {at:#x} is scavenged"));
-    }
-    let counted = (free.count_ones(), scavenged.count_ones());
+    let counted = (count(free), count(&scavenged));
     if counted != (arena.free_pages, arena.scavenged_pages) {
         return Err(format!("P5: arena {at:#x} has {counted:?} free and scavenged pages"));
     }
     Ok(())
 }
 
-fn check_summaries(arena: &Arena, free: &Bits) -> Result<(), String> {
+fn check_summaries(arena: &Arena, free: &[bool]) -> Result<(), String> {
     let levels: [(usize, &[Summary]); 4] = [
         (WORD, &arena.words),
         (CHUNK, &arena.chunks),
@@ -102,14 +106,11 @@ fn check_summaries(arena: &Arena, free: &Bits) -> Result<(), String> {
     Ok(())
 }
 
-fn count_runs(pages: &Bits) -> Summary {
-    let mut longest = 0;
-    let mut rest = pages;
-    while let Some(begin) = rest.first_one() {
-        rest = &rest[begin..];
-        let run = rest.leading_ones();
-        longest = longest.max(run);
-        rest = &rest[run..];
-    }
-    Summary::new(pages.leading_ones(), longest, pages.trailing_ones())
+/// What the summary of these pages should be.
+pub(super) fn count_runs(pages: &[bool]) -> Summary {
+    let runs = || pages.split(|free| !free).map(<[bool]>::len);
+    // The first and the last of the runs between pages in use, which may be empty.
+    let (first, last) = (runs().next(), runs().next_back());
+    let longest = runs().max().unwrap_or(0);
+    Summary::new(first.unwrap_or(0), longest, last.unwrap_or(0))
 }

@@ -2,6 +2,10 @@
 
 mod model;
 
+use bitvec::prelude::BitVec;
+use proptest::prelude::*;
+
+use super::check::{count_runs, pages};
 use super::*;
 use crate::geometry::ARENA_SIZE;
 
@@ -51,6 +55,31 @@ impl PageAlloc {
     /// The number of pages of all arenas, arena headers included.
     fn mapped_pages(&self) -> usize {
         self.mapped
+    }
+}
+
+fn word() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), Just(!0), any::<u64>(), (0..64u32).prop_map(|n| !0 << n)]
+}
+
+proptest! {
+    /// The recount that finds wrong summaries is no better than its own arithmetic.
+    #[test]
+    fn runs_are_counted_as_a_bitmap_of_another_maker_counts_them(
+        words in prop::collection::vec(word(), 1..6)
+    ) {
+        let free = pages(&words);
+        let bits: BitVec = free.iter().collect();
+        let (mut longest, mut rest) = (0, &bits[..]);
+        while let Some(begin) = rest.first_one() {
+            let run = rest[begin..].leading_ones();
+            longest = longest.max(run);
+            rest = &rest[begin + run..];
+        }
+        let counted = count_runs(&free);
+        prop_assert_eq!(counted.start(), bits.leading_ones());
+        prop_assert_eq!(counted.max(), longest);
+        prop_assert_eq!(counted.end(), bits.trailing_ones());
     }
 }
 
