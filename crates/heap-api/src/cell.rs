@@ -17,7 +17,8 @@ use core::cell::{Cell, RefCell, RefMut};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+
+use heap_sync::atomic::{AtomicPtr, Ordering};
 
 use crate::cx::Cx;
 use crate::gc::Gc;

@@ -27,7 +27,7 @@ use heap_gc::{Mutator, ThreadExitGuard, VerifyError};
 use crate::heap::Heap;
 use crate::trace::Trace;
 
-thread_local! {
+heap_sync::thread::thread_local! {
     /// X1: whether this thread is inside some heap.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     /// X2: tells the heap when the thread ends while inside.

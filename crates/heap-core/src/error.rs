@@ -76,6 +76,12 @@ macro_rules! corrupt {
 #[cold]
 #[inline(never)]
 pub fn die(what: fmt::Arguments<'_>) -> ! {
-    eprintln!("heap corruption: {what}");
-    std::process::abort()
+    // A simulation saves the schedule that led here, and ends by itself.
+    #[cfg(heap_shuttle)]
+    panic!("heap corruption: {what}");
+    #[cfg(not(heap_shuttle))]
+    {
+        eprintln!("heap corruption: {what}");
+        std::process::abort()
+    }
 }

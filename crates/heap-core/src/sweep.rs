@@ -38,7 +38,7 @@ pub struct SweepCounts {
     pub drop_panics: usize,
 }
 
-thread_local! {
+heap_sync::thread::thread_local! {
     static DROPPING: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -9,9 +9,9 @@
 //!   not touched: it may be locked by the thread that is not there.
 
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 
 use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::thread::{Builder, JoinHandle, yield_now};
 
 use crate::fork::{self, Batches, Process};
 
@@ -71,7 +71,7 @@ impl BackgroundSweeper {
         if thread.is_none() && fork::watch(Some(&self.batches)) {
             let (signal, heap) = (Arc::clone(&self.signal), Arc::downgrade(heap));
             let batches = Arc::clone(&self.batches);
-            *thread = std::thread::Builder::new()
+            *thread = Builder::new()
                 .name("heap-sweep".into())
                 .spawn(move || run(&signal, &batches, &heap))
                 .ok();
@@ -100,7 +100,7 @@ fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
                 if signal.state.lock().stop {
                     return;
                 }
-                std::thread::yield_now();
+                yield_now();
                 continue;
             };
             // Upgraded per batch: if this was the last reference, the heap is
@@ -111,7 +111,7 @@ fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
             }
             drop(heap);
             drop(batch);
-            std::thread::yield_now();
+            yield_now();
         }
     }
 }

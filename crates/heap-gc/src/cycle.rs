@@ -12,11 +12,13 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
+use heap_sync::thread::yield_now;
+use heap_sync::time::Instant;
 
 use crate::barrier::MarkCycleId;
 use crate::gate::{CollectorLock, WorldStopped};
@@ -311,7 +313,7 @@ impl HeapState {
     pub(crate) fn finish_sweep(&self) {
         self.heap.sweep_rest(SweepBy::Collector);
         while !self.heap.sweep_is_over() {
-            std::thread::yield_now();
+            yield_now();
         }
         self.budget.settle_credit();
     }

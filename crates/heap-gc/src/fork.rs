@@ -25,7 +25,7 @@ use std::ptr;
 
 use heap_sync::atomic::{AtomicBool, Ordering};
 
-thread_local! {
+heap_sync::thread::thread_local! {
     /// Of the sweeper that this thread is, if it is one. (In a destructor of a thread-local there
     /// may be no `thread::current()` any more.)
     static OWN_BATCHES: Cell<*const Batches> = const { Cell::new(ptr::null()) };
@@ -43,12 +43,12 @@ pub(crate) struct Batch<'b>(&'b Batches);
 impl Batches {
     /// Says that the calling thread is the sweeper of this heap, until it ends.
     pub(crate) fn begin_sweeper(&self) {
-        OWN_BATCHES.set(self);
+        OWN_BATCHES.with(|own| own.set(self));
     }
 
     /// Whether the calling thread is the sweeper of this heap.
     pub(crate) fn is_own(&self) -> bool {
-        ptr::eq(OWN_BATCHES.get(), self)
+        ptr::eq(OWN_BATCHES.with(Cell::get), self)
     }
 
     /// Begins a batch, unless the process forks. For the one sweeper of the heap.
@@ -168,7 +168,7 @@ mod system {
     }
 
     extern "C" fn before() {
-        if is_in_destructor() || !OWN_BATCHES.get().is_null() {
+        if is_in_destructor() || !OWN_BATCHES.with(Cell::get).is_null() {
             // A destructor forks, or a signal handler, perhaps in a batch: it cannot wait for
             // itself.
             return;

@@ -2,7 +2,6 @@
 //! does with it is in `cycle`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use heap_core::error::OutOfMemory;
 use heap_core::mcache::Cache;
@@ -12,6 +11,7 @@ use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
+use heap_sync::time::Instant;
 
 use crate::background::{BackgroundSweeper, Sweep};
 use crate::barrier::{MarkCycleId, SatbBuffer};

@@ -1,10 +1,16 @@
-//! Atomics and fences: `std`'s, or loom's under `--cfg heap_loom`.
+//! Atomics and fences: `std`'s, loom's under `--cfg heap_loom`, with scheduling points under
+//! `--cfg heap_shuttle`.
 
+#[cfg(heap_shuttle)]
+pub use crate::simulation::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
+};
 #[cfg(heap_loom)]
 pub use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
 };
-#[cfg(not(heap_loom))]
+pub use std::sync::atomic::Ordering;
+#[cfg(not(any(heap_loom, heap_shuttle)))]
 pub use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
 };

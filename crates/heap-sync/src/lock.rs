@@ -8,7 +8,9 @@
 use crate::tsan as imp;
 #[cfg(heap_loom)]
 use loom::sync as imp;
-#[cfg(not(any(heap_loom, heap_tsan)))]
+#[cfg(heap_shuttle)]
+use shuttle::sync as imp;
+#[cfg(not(any(heap_loom, heap_shuttle, heap_tsan)))]
 use std::sync as imp;
 
 pub use imp::{Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard};

@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::Arc;
+use heap_sync::thread::yield_now;
 
 use super::MHeap;
 use super::pages::Run;
@@ -121,7 +122,7 @@ impl MHeap {
             if self.sweep_is_over() {
                 break;
             }
-            std::thread::yield_now();
+            yield_now();
         }
     }
 

@@ -1,9 +1,8 @@
 //! Sweeping the spans of a heap, and what becomes of each: it goes to a list, or its pages are
 //! free.
 
-use std::time::Instant;
-
 use heap_sync::atomic::Ordering;
+use heap_sync::time::Instant;
 
 use super::MHeap;
 use crate::gcbits::Bitmap;

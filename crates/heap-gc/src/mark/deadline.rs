@@ -2,9 +2,8 @@
 //!
 //! Shared by the workers of a step. Once it is over it stays so.
 
-use std::time::Instant;
-
 use heap_sync::atomic::{AtomicBool, Ordering};
+use heap_sync::time::Instant;
 
 /// When a step of marking ends.
 #[derive(Debug)]

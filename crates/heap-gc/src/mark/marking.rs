@@ -11,13 +11,13 @@
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
 use heap_core::location::Location;
 use heap_core::marks::Isa;
 use heap_core::page_flag::Serial;
 use heap_sync::lock::Mutex;
+use heap_sync::time::Instant;
 
 use super::deadline::Deadline;
 use super::grey::{MarkCounts, mark_grey};

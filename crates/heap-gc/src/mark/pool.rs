@@ -22,12 +22,11 @@
 //! Models: `tests/loom_pool.rs`.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
-use heap_sync::thread::spin_loop;
+use heap_sync::thread::{Builder, JoinHandle, spin_loop};
 
 use crate::fork::{self, Process};
 use crate::gate::WhileBlocked;
@@ -195,7 +194,7 @@ impl MarkPool {
         let mut threads = self.threads.lock();
         while threads.len() < self.shared.worker_slots && fork::watch(None) {
             let shared = Arc::clone(&self.shared);
-            let spawned = std::thread::Builder::new()
+            let spawned = Builder::new()
                 .name(format!("heap-mark-{}", threads.len() + 1))
                 .spawn(move || helper(&shared));
             match spawned {

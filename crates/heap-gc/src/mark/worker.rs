@@ -17,6 +17,7 @@ use heap_core::location::Location;
 use heap_core::page_flag::{Parallel, announce_marks};
 use heap_core::prefetch::prefetch;
 use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece};
+use heap_sync::thread::{spin_loop, yield_now};
 
 use super::deadline::Deadline;
 use super::grey::{MarkCounts, mark_grey};
@@ -351,7 +352,7 @@ impl Worker<'_, Deque<Page>> {
                     || job.deadline.is_over()
             };
             let relax = |spins: u32| {
-                if spins % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
+                if spins % 64 == 63 { yield_now() } else { spin_loop() }
             };
             if job.termination.idle(sighted, relax) == Verdict::Over {
                 return;
