@@ -117,6 +117,13 @@ impl SpanStamp {
     pub(crate) fn try_claim(&self, now: SweepGen) -> bool {
         let from = now.0.wrapping_add(SpanPhase::NeedsSweep.delta());
         let to = now.0.wrapping_add(SpanPhase::Sweeping.delta());
+        heap_sync::mutant!("claims in two steps" => {
+            let free = self.0.load(Ordering::Acquire) == from;
+            if free {
+                self.0.store(to, Ordering::Relaxed);
+            }
+            return free;
+        });
         // ORDERING: Acquire sees what the last owner wrote to the span (G2); the
         // exchange itself decides between claimants.
         // Model: loom_sweep_gen::one_claim_succeeds.

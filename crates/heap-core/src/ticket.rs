@@ -14,6 +14,7 @@
 //! Model: `tests/loom_ticket.rs`.
 
 use heap_sync::atomic::{AtomicU32, Ordering};
+use heap_sync::mutant;
 
 const DRAINED: u32 = 1 << 31;
 
@@ -39,6 +40,10 @@ impl ActiveSweep {
         // success: Acquire sees the clock and lists of `reopen`; Release orders
         // us before a thread that waits for `is_over`.
         // Model: loom_ticket::sweeping_is_not_over_while_a_ticket_is_out.
+        mutant!("begins after the end" => {
+            self.0.fetch_add(1, Ordering::AcqRel);
+            return Some(Ticket(self));
+        });
         let mut state = self.0.load(Ordering::Relaxed);
         loop {
             if state & DRAINED != 0 {
@@ -59,6 +64,7 @@ impl ActiveSweep {
     /// Whether every span is swept and every sweeper is done.
     #[must_use]
     pub(crate) fn is_over(&self) -> bool {
+        mutant!("forgets tickets" => return self.0.load(Ordering::Acquire) & DRAINED != 0);
         // ORDERING: Acquire pairs with the Release of returning tickets: all
         // that the sweepers wrote is visible.
         self.0.load(Ordering::Acquire) == DRAINED

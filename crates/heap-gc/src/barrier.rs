@@ -72,6 +72,7 @@ impl SatbBuffer {
     /// Makes everything grey that `report` reports.
     #[inline]
     pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer)) {
+        heap_sync::mutant!("no barrier" => return);
         let buffer = self.buffer.get_or_insert_default();
         report(buffer);
         debug_assert!(!buffer.has_pieces(), "only whole objects defer pieces");

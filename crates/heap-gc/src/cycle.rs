@@ -17,6 +17,7 @@ use std::time::Duration;
 use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
+use heap_sync::mutant;
 use heap_sync::thread::yield_now;
 use heap_sync::time::Instant;
 
@@ -301,6 +302,7 @@ impl HeapState {
         mutators: &[Arc<MutatorRecord>],
         visit: &mut dyn FnMut(Seed),
     ) -> MarkCounts {
+        mutant!("takes no lists" => return MarkCounts::default());
         let mut counts = self.orphaned.lock().take(visit);
         for mutator in mutators {
             // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
@@ -312,6 +314,7 @@ impl HeapState {
     /// Sweeps what is left and waits for other sweepers.
     pub(crate) fn finish_sweep(&self) {
         self.heap.sweep_rest(SweepBy::Collector);
+        mutant!("does not wait for sweepers" => return);
         while !self.heap.sweep_is_over() {
             yield_now();
         }
@@ -325,6 +328,7 @@ impl HeapState {
         visit: &mut dyn FnMut(NonNull<u8>),
     ) {
         self.roots.each(&mut *visit);
+        mutant!("forgets shadow stacks" => return);
         for mutator in mutators {
             // SAFETY: the world of this heap is stopped; only mutators change a shadow stack.
             unsafe { mutator.shadow_stopped(world) }.iter().for_each(|object| visit(*object));

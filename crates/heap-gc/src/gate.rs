@@ -28,6 +28,7 @@
 use heap_sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex, MutexGuard};
+use heap_sync::mutant;
 use heap_sync::thread::spin_loop;
 
 /// The gate's bit of the word that mutators poll: a collector is stopping, or has stopped, the
@@ -70,6 +71,7 @@ impl MutatorState {
     pub(crate) fn abandon(&self, gate: &Gate) {
         // ORDERING: Release; read under the lock that `wake` takes.
         self.abandoned.store(true, Ordering::Release);
+        mutant!("abandons silently" => return);
         gate.wake();
     }
 
@@ -148,6 +150,7 @@ impl Gate {
         // Model: loom_gate::nobody_is_inside_while_the_world_is_stopped.
         state.word.store(RUNNING, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        mutant!("enters blindly" => return);
         // ORDERING: Acquire pairs with the Release in `resume` (GA3).
         if self.poll.load(Ordering::Acquire) & STOP != 0 {
             self.block_for_stop(state, begin);
@@ -159,6 +162,7 @@ impl Gate {
         // ORDERING: Release pairs with the Acquire in `is_running` (GA3).
         state.word.store(PARKED, Ordering::Release);
         fence(Ordering::SeqCst);
+        mutant!("leaves silently" => return);
         if self.poll.load(Ordering::Relaxed) & STOP != 0 {
             self.wake();
         }
@@ -199,11 +203,13 @@ impl Gate {
         queue.blocked += 1;
         // ORDERING: Release pairs with the Acquire in `is_running` (GA3).
         state.word.store(PARKED, Ordering::Release);
+        mutant!("blocks silently" => return);
         self.notify(&queue);
     }
 
     fn unblock(&self, queue: &mut Queue) {
         queue.blocked -= 1;
+        mutant!("comes back silently" => return);
         if queue.blocked == 0 {
             self.notify(queue);
         }
@@ -245,6 +251,7 @@ impl Gate {
         gives_up: impl Fn(bool) -> bool,
     ) -> Option<CollectorLock<'_>> {
         let mut queue = self.queue.lock();
+        mutant!("claims blindly" => return Some(CollectorLock { gate: self }));
         let stops = queue.stops;
         while if queue.held { !gives_up(queue.stops != stops) } else { queue.blocked > 0 } {
             queue = self.sleep(queue);
@@ -287,6 +294,7 @@ impl Drop for CollectorLock<'_> {
     fn drop(&mut self) {
         let mut queue = self.gate.queue.lock();
         queue.held = false;
+        mutant!("gives back silently" => return);
         self.gate.notify(&queue);
     }
 }
@@ -339,6 +347,7 @@ impl<'c> Stopping<'c> {
                 return Some(self.stopped);
             }
             queue = gate.sleep(queue);
+            mutant!("waits once" => return Some(self.stopped));
         }
     }
 }
@@ -355,6 +364,7 @@ impl Drop for WorldStopped<'_> {
         let queue = self.gate.queue.lock();
         // ORDERING: Release pairs with the Acquire in `enter` (GA3).
         self.gate.poll.fetch_and(!STOP, Ordering::Release);
+        mutant!("resumes silently" => return);
         self.gate.notify(&queue);
     }
 }

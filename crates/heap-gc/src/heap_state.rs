@@ -11,6 +11,7 @@ use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
 use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
+use heap_sync::mutant;
 use heap_sync::time::Instant;
 
 use crate::background::{BackgroundSweeper, Sweep};
@@ -138,6 +139,7 @@ impl HeapState {
 
     /// Keeps what a mutator that ends has made grey.
     pub(crate) fn adopt(&self, satb: &mut SatbBuffer) {
+        mutant!("forgets who ended" => return);
         if !satb.is_empty() {
             self.orphaned.lock().append(satb);
         }

@@ -16,6 +16,7 @@
 //! Models: `tests/loom_requests.rs`; for mutators that wait for a collector, `tests/loom_gate.rs`.
 
 use heap_sync::atomic::Ordering;
+use heap_sync::mutant;
 
 use crate::gate::{CollectorLock, Gate, STOP, Stopping, WorldStopped};
 
@@ -110,6 +111,7 @@ impl<'g> Requests<'g> {
         let all = GC_REQUESTED | STEP_REQUESTED;
         // ORDERING: Acquire pairs with the Release in `request_gc_from_now`.
         let gc = self.0.word().fetch_and(!all, Ordering::Acquire) & GC_REQUESTED != 0;
+        mutant!("withdraws silently" => return gc);
         if gc {
             // For mutators that wait for the collector lock because of it (GA4).
             self.0.wake();
@@ -189,6 +191,7 @@ impl Withdrawn<'_> {
     /// next. Says whether there is such a request.
     #[must_use]
     pub(crate) fn put_back(self, _world: &WorldStopped<'_>) -> bool {
+        mutant!("forgets a request" => return false);
         if self.gc {
             self.requests.request_gc_from_now();
         }

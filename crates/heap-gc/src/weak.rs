@@ -17,6 +17,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashTable;
 use heap_core::location::Location;
 use heap_sync::lock::Mutex;
+use heap_sync::mutant;
 
 use crate::gate::WorldStopped;
 
@@ -48,6 +49,7 @@ pub(crate) struct WeakTables(Mutex<Vec<Weak<Entries>>>);
 impl WeakTables {
     /// The after-marking hook (I1): forgets entries whose objects are white.
     pub(crate) fn after_mark(&self, _world: &WorldStopped<'_>) {
+        mutant!("keeps the dead" => return);
         let mut tables = self.0.lock();
         tables.retain(|table| {
             let Some(entries) = table.upgrade() else { return false };

@@ -15,6 +15,7 @@ use heap_core::partition::Partition;
 use heap_core::stack::StackCache;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
+use heap_sync::mutant;
 
 use crate::barrier::SatbBuffer;
 use crate::gate::{Gate, MutatorState, Stopping, WorldStopped};
@@ -145,10 +146,12 @@ impl World {
     pub(crate) fn attach(&self) -> Arc<MutatorRecord> {
         // Until a collection sees which mutators allocate, one partition is as good as another.
         let record = Arc::new(MutatorRecord::at(Partition::of_mutator(self.count())));
+        mutant!("is listed late" => self.gate.enter(&record.state));
         let mut list = self.list.lock();
         list.push(Arc::clone(&record));
         self.count.store(list.len(), Ordering::Relaxed);
         drop(list);
+        mutant!("is listed late" => return record);
         // WO1.
         self.gate.enter(&record.state);
         record

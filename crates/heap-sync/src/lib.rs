@@ -14,13 +14,14 @@
 //! Layers, bottom-up (a test checks it):
 //!
 //! ```text
-//! layers: (simulation atomic) tsan lock time thread witness model
+//! layers: (simulation atomic) tsan lock time thread mutant witness model
 //! ```
 
 pub mod atomic;
 pub mod lock;
 #[cfg(heap_loom)]
 pub mod model;
+pub mod mutant;
 #[cfg(heap_shuttle)]
 mod simulation;
 pub mod thread;

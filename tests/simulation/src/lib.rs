@@ -2,6 +2,7 @@
 //! `--cfg heap_shuttle`; `scripts/simulate.sh` runs it, docs/design/simulation.md describes it.
 #![cfg(heap_shuttle)]
 
+pub mod mutants;
 mod objects;
 mod random;
 mod run;

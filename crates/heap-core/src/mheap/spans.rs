@@ -200,6 +200,7 @@ impl MHeap {
     /// mark phase is under way (M4).
     #[inline]
     fn mark_allocated_black(&self, span: &CachedSpan) {
+        heap_sync::mutant!("allocates white" => return);
         if self.allocate_black.is_on() {
             self.allocate_black.mark(span.body());
         }

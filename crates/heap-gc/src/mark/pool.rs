@@ -26,6 +26,7 @@ use std::sync::Arc;
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
+use heap_sync::mutant;
 use heap_sync::thread::{Builder, JoinHandle, spin_loop};
 
 use crate::fork::{self, Process};
@@ -104,6 +105,7 @@ impl PoolState {
 
     /// Waits until no thread is busy with the job that was withdrawn.
     fn finish(&self) {
+        mutant!("returns early" => return);
         for _ in 0..SPINS {
             // ORDERING: Relaxed: a hint.
             if self.busy.load(Ordering::Relaxed) == 0 {
@@ -146,6 +148,10 @@ impl PoolState {
     fn work(&self, job: Job, worker_slot: usize) {
         or_abort(|| job(worker_slot));
         let state = self.state.lock();
+        mutant!("finishes silently" => {
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+            return;
+        });
         if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 && state.awaited {
             self.finished.notify_one();
         }
@@ -279,6 +285,10 @@ impl Drop for MarkPool {
             return;
         }
         self.shared.state.lock().stop = true;
+        mutant!("stops silently" => {
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+            return;
+        });
         self.shared.offered.notify_all();
         for thread in threads {
             // A helper cannot panic (it aborts).

@@ -9,6 +9,7 @@ use heap_core::marks::{Isa, grey_masks};
 use heap_core::page_flag::MarkMode;
 use heap_core::prefetch::prefetch_later;
 use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, TraceBatchFn};
+use heap_sync::mutant;
 
 use super::grey::MarkCounts;
 use super::queue::Page;
@@ -70,6 +71,7 @@ impl Scanner {
     pub(super) fn begin<M: MarkMode>(&mut self, page: Page) -> TakenPage {
         let location = page.location();
         location.page_flag().begin_scan::<M>();
+        mutant!("clears the flag late" => { location.page_flag().must_queue::<M>(); });
         let slot_bytes = location.slot_bytes();
         // Distance from an object's first granule to its last.
         let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);
@@ -100,6 +102,7 @@ impl Scanner {
                 prefetch_later(start.wrapping_add(granule << GRANULE_SHIFT));
             }
         }
+        mutant!("clears the flag late" => location.page_flag().begin_scan::<M>());
         TakenPage { page, trace, slot_bytes, batch }
     }
 

@@ -30,6 +30,7 @@ impl Mutator {
         // What is shown is marked first (I2), and is alive (I1).
         unsafe {
             table.find(hash, |object| {
+                heap_sync::mutant!("shows unmarked" => return same(object));
                 self.barrier_mark_object(object);
                 same(object)
             })
