@@ -17,6 +17,7 @@ pub(crate) fn config(random: &mut Random) -> Config {
         .huge_pages(false)
         .min_heap_bytes([0, 1 << 14, 1 << 17][random.below(3)])
         .mark_threads(random.below(3))
+        .stress(random.one_in(6))
         .background_sweep(random.one_in(2));
     match random.below(3) {
         0 => config,

@@ -47,12 +47,7 @@ fn all_are_caught(turn: usize) {
                 continue;
             };
             let Failure { seed, message } = failure;
-            println!(
-                "| {} | {} | {} | {seed} | {message} |",
-                mutant.name,
-                mutant.scenario,
-                kind.name()
-            );
+            println!("{}, {} {} {seed}: {message}", mutant.name, mutant.scenario, kind.name());
             let again = fails(mutant, kind.name(), seed, 1).expect("a schedule fails again");
             assert_eq!(
                 again.message, message,
@@ -107,5 +102,11 @@ fn the_lists_name_the_faults_of_the_sources() {
     let listed: BTreeSet<String> =
         caught.chain(LIVING.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
     assert_eq!(sources, listed);
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/design/simulation.md");
+    let document = fs::read_to_string(document).unwrap();
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let rows: BTreeSet<&str> = rows.map(|(name, _)| name).collect();
+    let missing: Vec<_> = listed.iter().filter(|name| !rows.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "in no table of docs/design/simulation.md: {missing:?}");
     assert_eq!(listed.len(), CAUGHT.len() + LIVING.len(), "a name is listed twice");
 }

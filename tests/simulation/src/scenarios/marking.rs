@@ -3,30 +3,31 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use heap_api::{AtomicGcCell, Cx, Gc, Heap, Root, Share, Trace};
+use heap_api::{AtomicGcCell, Config, Cx, Gc, Heap, Root, Share, Trace};
 
 use super::{join, mutator, safepoint};
-use crate::objects::{Lives, config, expect};
+use crate::objects::{Lives, expect};
 use crate::random::Random;
 
 /// Small enough that several are on a page, large enough for several pages.
 #[derive(Trace, Share)]
 struct Node<'gc> {
     id: u64,
-    fill: [u64; 60],
+    fill: [u64; 28],
     edges: [AtomicGcCell<'gc, Node<'gc>>; 3],
 }
 
 /// Nodes that a mutator makes.
-const NODES: usize = 24;
+const NODES: usize = 60;
 
 /// Visits all that can be reached, and checks it.
 fn walk<'gc>(from: Gc<'gc, Node<'gc>>) -> Vec<Gc<'gc, Node<'gc>>> {
     let (mut seen, mut all) = (HashSet::from([from.addr()]), vec![from]);
     let mut at = 0;
     while let Some(node) = all.get(at).copied() {
-        assert_eq!(node.fill, [node.id; 60], "a node was overwritten");
+        assert_eq!(node.fill, [node.id; 28], "a node was overwritten");
         let next = node.edges.iter().filter_map(AtomicGcCell::get);
         all.extend(next.filter(|next| seen.insert(next.addr())));
         at += 1;
@@ -35,7 +36,7 @@ fn walk<'gc>(from: Gc<'gc, Node<'gc>>) -> Vec<Gc<'gc, Node<'gc>>> {
 }
 
 fn node<'gc>(cx: &'gc Cx, id: u64) -> Gc<'gc, Node<'gc>> {
-    cx.alloc(Node { id, fill: [id; 60], edges: std::array::from_fn(|_| AtomicGcCell::new(None)) })
+    cx.alloc(Node { id, fill: [id; 28], edges: std::array::from_fn(|_| AtomicGcCell::new(None)) })
 }
 
 /// Makes nodes, with edges to and from random ones.
@@ -51,7 +52,14 @@ fn grow(cx: &Cx, top: &Root<Node<'static>>, nodes: usize, random: &mut Random) {
 }
 
 pub(super) fn program(random: &mut Random) {
-    let heap = Heap::new(config(random).mark_threads(1 + random.below(2)));
+    let config = Config::new()
+        .huge_pages(false)
+        .min_heap_bytes(1 << 14)
+        .mark_threads(1 + random.below(2))
+        .background_sweep(random.one_in(2));
+    let in_slices = random.one_in(4);
+    let slice = Duration::from_micros(10);
+    let heap = Heap::new(if in_slices { config.mark_slice(slice) } else { config });
     let tops = (0..2).map(|_| {
         mutator(&heap, random, move |heap, mut random| {
             let mut cx = heap.enter();
