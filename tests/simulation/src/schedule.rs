@@ -107,7 +107,7 @@ impl<B: Fn(u64)> Seeded<B> {
     fn priority(&mut self, task: TaskId) -> &mut u64 {
         let task = usize::from(task);
         while self.priorities.len() <= task {
-            self.priorities.push(PRIORITIES | self.random.next());
+            self.priorities.push(PRIORITIES | self.random.number());
         }
         &mut self.priorities[task]
     }
@@ -123,7 +123,7 @@ impl<B: Fn(u64)> Scheduler for Seeded<B> {
         self.lowest = PRIORITIES;
         // How long a schedule is we do not know: early changes and late ones are as likely.
         let length = 1 << (6 + self.random.below(8));
-        self.changes = (0..self.random.below(4)).map(|_| self.random.next() % length).collect();
+        self.changes = (0..self.random.below(4)).map(|_| self.random.number() % length).collect();
         self.changes.sort_unstable_by(|a, b| b.cmp(a));
         self.points = 0;
         Some(Schedule::new(seed))
@@ -151,6 +151,6 @@ impl<B: Fn(u64)> Scheduler for Seeded<B> {
     }
 
     fn next_u64(&mut self) -> u64 {
-        self.random.next()
+        self.random.number()
     }
 }

@@ -71,7 +71,7 @@ impl Scanner {
     pub(super) fn begin<M: MarkMode>(&mut self, page: Page) -> TakenPage {
         let location = page.location();
         location.page_flag().begin_scan::<M>();
-        mutant!("clears the flag late" => { location.page_flag().must_queue::<M>(); });
+        mutant!("clears the flag late" => { let _ = location.page_flag().must_queue::<M>(); });
         let slot_bytes = location.slot_bytes();
         // Distance from an object's first granule to its last.
         let tail = (slot_bytes.div_ceil(GRANULE) - 1).min(63);

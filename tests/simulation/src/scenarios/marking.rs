@@ -43,7 +43,7 @@ fn node<'gc>(cx: &'gc Cx, id: u64) -> Gc<'gc, Node<'gc>> {
 fn grow(cx: &Cx, top: &Root<Node<'static>>, nodes: usize, random: &mut Random) {
     let mut all = walk(top.get(cx));
     for _ in 0..nodes {
-        let new = node(cx, random.next());
+        let new = node(cx, random.number());
         let [from, to] = [(); 2].map(|()| all[random.below(all.len())]);
         new.edges[random.below(3)].set(cx, Some(to));
         from.edges[random.below(3)].set(cx, Some(new));
