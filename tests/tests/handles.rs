@@ -714,9 +714,9 @@ fn a_thread_may_park_with_a_lock_that_it_gives_up() {
 
 #[test]
 fn a_destructor_cannot_collect() {
-    // It runs in the middle of a sweep, and a collection begins with the end of that.
-    // Giving idle memory back sweeps and needs no context, so a destructor finds one
-    // in a thread-local that nobody uses.
+    // It may run in the middle of a sweep, and a collection begins with the end of that. A heap that
+    // ends needs no context, so a destructor finds one, of another heap, in a thread-local that
+    // nobody uses.
     let acts: [fn(&mut Cx); 4] = [
         Cx::collect,
         |cx| {
@@ -730,17 +730,13 @@ fn a_destructor_cannot_collect() {
         let (done, outcome) = mpsc::channel();
         let (refused, refusal) = mpsc::channel();
         let attack = move || {
-            let heap = heap();
+            let (heap, ending) = (heap(), heap());
+            ending.enter().alloc(on_drop(move || {
+                let act = || SHARED_CX.with_borrow_mut(|cx| act(cx.as_mut().unwrap()));
+                refused.send(catch(act)).unwrap();
+            }));
             SHARED_CX.set(Some(heap.enter()));
-            SHARED_CX.with_borrow_mut(|cx| {
-                let cx = cx.as_mut().unwrap();
-                cx.alloc(on_drop(move || {
-                    let act = || SHARED_CX.with_borrow_mut(|cx| act(cx.as_mut().unwrap()));
-                    refused.send(catch(act)).unwrap();
-                }));
-                cx.collect();
-            });
-            heap.release_idle();
+            drop(ending);
             let mut cx = SHARED_CX.take().unwrap();
             cx.collect();
             cx.verify().unwrap();

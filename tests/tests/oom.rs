@@ -358,13 +358,15 @@ fn free_slots_behind_many_full_spans_are_found_at_the_limit() {
     cx.verify().unwrap();
 }
 
+type Cell<'gc> = GcCell<Option<Gc<'gc, [u64; 127]>>>;
+
 /// A list that takes `share` percent of the limit, and what a loop that makes garbage comes to:
 /// how many collections there were, and why it ended.
 fn fill_and_churn(config: Config, share: usize) -> (u64, Option<OutOfMemory>) {
     const LIMIT: usize = 16 << 20;
     let heap = Heap::new(config.max_heap_bytes(LIMIT));
     let mut cx = heap.enter();
-    let full: Root<[GcCell<Option<Gc<[u64; 127]>>>]> = {
+    let full: Root<[Cell<'static>]> = {
         let cells = LIMIT / 100 * share / size_of::<[u64; 127]>();
         cx.root(cx.alloc_slice_fn(cells, |_| GcCell::new(Some(cx.alloc([0_u64; 127])))))
     };

@@ -25,6 +25,7 @@ use core::marker::PhantomData;
 use heap_gc::{Mutator, ThreadExitGuard, VerifyError};
 
 use crate::heap::Heap;
+use crate::local;
 use crate::trace::Trace;
 
 heap_sync::thread::thread_local! {
@@ -46,6 +47,11 @@ pub struct Cx {
     mutator: Mutator,
     /// Handles and contexts stay on their thread.
     not_send: PhantomData<*mut ()>,
+}
+
+/// Whether this thread is inside a heap.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.try_with(Cell::get).unwrap_or(false)
 }
 
 fn claim_thread() {
@@ -113,6 +119,7 @@ impl Cx {
     pub fn safepoint(&mut self) {
         if self.mutator.poll() {
             self.mutator.safepoint();
+            local::drop_dead();
         }
     }
 
@@ -145,7 +152,9 @@ impl Cx {
     ///
     /// As [`Cx::collect`].
     pub fn collect_step(&mut self) -> bool {
-        self.mutator.collect_step()
+        let is_complete = self.mutator.collect_step();
+        local::drop_dead();
+        is_complete
     }
 
     /// A full collection, now. Returns once unreachable objects are known;
@@ -157,6 +166,7 @@ impl Cx {
     /// thread-local.
     pub fn collect(&mut self) {
         self.mutator.collect();
+        local::drop_dead();
     }
 
     /// Runs `blocking` outside the heap, so that this thread delays no collection while it

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heap_core::os::Os;
-pub use heap_gc::{ClassRow, HeapUsage, HistogramRow, MemoryStats, Stats};
-use heap_gc::{ContextLeaked, GcConfig, HeapState, VerifyError};
+pub use heap_gc::{ClassRow, ExternalRow, HeapUsage, HistogramRow, MemoryStats, Stats};
+use heap_gc::{ContextLeaked, Destructors, GcConfig, HeapState, VerifyError};
 
-use crate::cx::Cx;
+use crate::cx::{Cx, is_inside};
 
 /// How a heap behaves. Start from [`Config::new`] and change what you need.
 ///
@@ -38,6 +38,14 @@ impl Config {
     #[must_use]
     pub fn max_heap_bytes(mut self, bytes: usize) -> Self {
         self.config.max_heap_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether bytes that objects own elsewhere ([`ExternalBytes`](crate::ExternalBytes)) count
+    /// towards the limit (off by default). If so a charge may be refused, as an allocation may.
+    #[must_use]
+    pub fn limit_external(mut self, on: bool) -> Self {
+        self.config.limit_external = on;
         self
     }
 
@@ -259,6 +267,24 @@ impl Heap {
         self.shared.usage()
     }
 
+    /// What objects own outside of the heap, by the type that it was charged for
+    /// ([`ExternalBytes`](crate::ExternalBytes)), the row with the most bytes first. Objects that are
+    /// dead and have not been dropped yet are included.
+    ///
+    /// ```
+    /// use heap_api::{Config, External, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// cx.alloc(External::new(&cx, vec![0_u8; 1000]));
+    /// let row = &heap.external_usage()[0];
+    /// assert_eq!((row.type_name, row.charges, row.bytes), ("alloc::vec::Vec<u8>", 1, 1000));
+    /// ```
+    #[must_use]
+    pub fn external_usage(&self) -> Vec<ExternalRow> {
+        self.shared.external_usage()
+    }
+
     /// Requests a collection at the next safepoint; any thread may call it. From now on
     /// [`Cx::should_yield`] returns `true` in all contexts of the heap, until one of them
     /// collects. A collection that has begun to mark does not answer the request, so
@@ -285,8 +311,8 @@ impl Heap {
     }
 
     /// Gives all memory that holds no objects back to the operating system, after sweeping
-    /// what the last collection left to sweep (on this thread, destructors of dead
-    /// objects included). Returns the number of bytes given back. Does not stop mutators.
+    /// what the last collection left to sweep (on this thread; destructors of dead objects
+    /// included, unless the thread is inside a heap). Returns the number of bytes given back. Does not stop mutators.
     ///
     /// The heap gives memory back by itself, at a limited rate, when it has become smaller;
     /// this function is for a program that knows it will be idle. Collect first to give back
@@ -305,7 +331,9 @@ impl Heap {
     /// assert_eq!(heap.stats().idle_bytes, 0);
     /// ```
     pub fn release_idle(&self) -> usize {
-        self.shared.release_idle()
+        // Between two safepoints no destructor runs (CY3).
+        let destructors = if is_inside() { Destructors::Leave } else { Destructors::Run };
+        self.shared.release_idle(destructors)
     }
 
     /// Checks every invariant of the heap's own structures, after completing a collection

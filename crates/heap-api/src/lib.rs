@@ -35,7 +35,7 @@
 //! checks it.
 //!
 //! ```text
-//! layers: trace payload gc share impls error (cx heap) alloc root cell intern stack zeroed
+//! layers: trace payload gc share impls local error (cx heap) alloc external root cell intern stack zeroed
 //! ```
 
 extern crate self as heap_api;
@@ -47,6 +47,8 @@ mod cell;
 #[allow(unsafe_code, reason = "brings a thread's mutator inside and outside")]
 mod cx;
 mod error;
+#[allow(unsafe_code, reason = "says where handles are not")]
+mod external;
 #[allow(unsafe_code, reason = "a handle is a pointer to a live object")]
 mod gc;
 mod heap;
@@ -54,6 +56,8 @@ mod heap;
 mod impls;
 #[allow(unsafe_code, reason = "gives out handles of a weak table")]
 mod intern;
+#[allow(unsafe_code, reason = "drops values on their own threads")]
+mod local;
 #[allow(unsafe_code, reason = "typed views of raw slots")]
 mod payload;
 #[allow(unsafe_code, reason = "gives out handles of roots")]
@@ -76,11 +80,13 @@ pub use bytemuck::Zeroable;
 pub use cell::{AtomicGcCell, BarrierStamp, GcCell, GcRefCell, GcRefMut};
 pub use cx::Cx;
 pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
+pub use external::{External, ExternalBytes, ExternalSize};
 pub use gc::Gc;
-pub use heap::{ClassRow, Config, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
+pub use heap::{ClassRow, Config, ExternalRow, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
 pub use impls::Opaque;
 pub use intern::InternSet;
+pub use local::LocalOpaque;
 pub use payload::{HeaderSlice, Payload};
 pub use root::{Local, Root, Scope};
 pub use share::Share;

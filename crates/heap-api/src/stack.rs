@@ -13,16 +13,15 @@
 //! * SV1: the first `len` values are initialised; they and no others are traced, read
 //!   or handed out. What lies above may be of a region that has ended.
 //! * SV2: the values move only where the stack grows or shrinks its memory, and not while
-//!   a [`GcStackWindow`] is open. That is checked at the moment of the move: a destructor
-//!   may have opened one while the memory was allocated (SV5).
+//!   a [`GcStackWindow`] is open. That is checked at the moment of the move (SV5).
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
 //! * SV4: every function that removes or replaces values takes a `&Cx` and first runs the
 //!   write barrier for the stack as a whole; a window does so when it is opened, as
 //!   [`GcRefCell`](crate::GcRefCell) does (B3). No window lives across a safepoint.
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
-//!   a thread-local and make this very stack grow. A destructor that runs while memory
-//!   is allocated is such code, so heights and windows are checked again afterwards.
+//!   a thread-local and make this very stack grow. A `Debug` is such code, and so may be what a
+//!   program gives the heap to get memory from; heights and windows are checked again afterwards.
 
 use core::cell::Cell;
 use core::fmt;
@@ -400,7 +399,7 @@ impl<T: Copy + Trace> GcStack<T> {
     #[track_caller]
     fn move_to(&self, cx: &Cx, height: usize) -> Result<(), OutOfMemory> {
         let bytes = height.checked_mul(size_of::<T>()).ok_or(OutOfMemory::TooLarge)?;
-        // May run destructors (SV5).
+        // May run code of the program's (SV5).
         let block = cx.mutator().stack_block(bytes)?;
         if self.len.get() <= block.bytes() / size_of::<T>() {
             self.exchange(cx, Some(block));

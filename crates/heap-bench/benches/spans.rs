@@ -17,7 +17,7 @@ use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::kind::NOSCAN;
 use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, MHeap, SpanBatch};
+use heap_core::mheap::{CoreConfig, Destructors, MHeap, SpanBatch};
 use heap_core::os::SystemOs;
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
@@ -167,7 +167,7 @@ fn sweep(bencher: Bencher, bytes: usize, live: Live) {
         spans.mark();
     };
     each_span(bencher, &mut spans, prepare, |spans, tally| {
-        let pages = spans.heap.sweep_one(tally);
+        let pages = spans.heap.sweep_one(Destructors::Run, tally);
         assert_eq!(pages, Some(1), "SB1: one span per iteration");
     });
 }

@@ -14,7 +14,7 @@
 //! Spans are taken and returned in batches. A batch is a quarter of what the entry took
 //! since the last flush, or between that flush and the one before (each collection flushes,
 //! an incremental one twice). It is [`SPAN_BATCH`] spans of a page at most, fewer if they
-//! are longer or have destructors. So a kind that is rarely allocated has few spare spans.
+//! are longer. So a kind that is rarely allocated has few spare spans.
 //! The caller may want fewer.
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
@@ -40,10 +40,6 @@ mod tiny;
 
 /// A batch is this part of the spans that were taken before it.
 const TAKEN_PER_BATCH: usize = 4;
-
-/// Spans in a batch at most, if sweeping one runs destructors: the allocation that looks for
-/// a batch has to wait for all of them.
-const DROPPING_BATCH: usize = 16;
 
 /// Places at which the bump regions of a kind begin.
 const KIND_PLACES: usize = 256;
@@ -282,8 +278,7 @@ impl Cache {
         heap.release_full_spans(&mut stock.batch);
         stock.used = 0;
         // Long spans come in smaller batches, or one by one.
-        let most = if kind.drops() { DROPPING_BATCH } else { SPAN_BATCH };
-        let most = (most / class.span_pages()).max(1);
+        let most = (SPAN_BATCH / class.span_pages()).max(1);
         let wanted = (stock.taken.max(stock.taken_before) / TAKEN_PER_BATCH).clamp(1, most);
         // SAFETY: Y3: central lists live as long as the heap.
         let central = unsafe { self.entries[index].central.as_ref() };

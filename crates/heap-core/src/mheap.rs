@@ -37,9 +37,11 @@ pub use inspect::{HistogramRow, MemoryStats};
 pub use spans::{SPAN_BATCH, SpanBatch, SpanRequest};
 pub(crate) use stacks::{BlockDesc, RawBlock, StackPool};
 pub use stacks::{ORDERS, Order};
+pub use sweeping::Destructors;
 pub use usage::{ClassRow, HeapUsage};
 
 use core::ptr::NonNull;
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -85,8 +87,11 @@ pub struct MHeap {
     pages: CachePadded<Mutex<Pages>>,
     centrals: RwLock<Centrals>,
     stacks: CachePadded<Mutex<StackPool>>,
-    /// Where `sweep_one` looks first: the number of a central's shard.
-    cursor: CachePadded<AtomicUsize>,
+    /// Where `sweep_one` looks first for spans of kinds without destructors, and of kinds with: the
+    /// number of a central's shard.
+    cursors: [CachePadded<AtomicUsize>; 2],
+    /// Pages that may hold dead objects whose destructors have not run (DT2).
+    undropped_pages: CachePadded<AtomicUsize>,
     /// The present [`Partitioning`].
     partitions: AtomicUsize,
     /// Pages swept in this cycle, for the credit formula.
@@ -95,6 +100,8 @@ pub struct MHeap {
     allocate_black: AllocateBlack,
     /// Specials of objects that sweeping has found dead.
     fired: Mutex<Vec<Special>>,
+    /// Bytes that objects own elsewhere, as far as they count towards the limit.
+    elsewhere: Arc<AtomicUsize>,
     /// Bytes that the heap may retain after the last collection; `usize::MAX`
     /// before the first.
     retain_goal: AtomicUsize,
@@ -128,11 +135,13 @@ impl MHeap {
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             stacks: CachePadded::default(),
-            cursor: CachePadded::new(AtomicUsize::new(0)),
+            cursors: [const { CachePadded::new(AtomicUsize::new(0)) }; 2],
+            undropped_pages: CachePadded::new(AtomicUsize::new(0)),
             partitions: AtomicUsize::new(Partitioning::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             allocate_black: AllocateBlack::default(),
             fired: Mutex::new(Vec::new()),
+            elsewhere: Arc::default(),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
         }

@@ -37,7 +37,7 @@ impl HeapOwner {
     }
 
     /// Appends blocks of `order` to `blocks`: at least one, at most half a cache.
-    /// May sweep, and so run destructors.
+    /// May sweep.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl HeapOwner {
         self.0.take_blocks(order, most, |raw| blocks.push(StackBlock(raw)))
     }
 
-    /// A block of whole pages. May sweep, and so run destructors.
+    /// A block of whole pages. May sweep.
     ///
     /// # Errors
     ///

@@ -216,9 +216,11 @@ fn any_one_table_may_not_be_had() {
     let mut refused = 0;
     for n in 0.. {
         let mut toy = Toy::plain();
+        toy.may_keep_dead = true;
         COUNTDOWN.store(n, Ordering::Relaxed);
         refused += workload(&mut toy);
         let left = COUNTDOWN.swap(-1, Ordering::Relaxed);
+        toy.may_keep_dead = false;
         after_the_failure(toy);
         if left >= 0 {
             assert!(n > 4, "the workload takes {n} tables only");

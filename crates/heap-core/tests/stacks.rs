@@ -303,7 +303,7 @@ fn any_one_call_to_the_system_may_fail() {
 fn stacks_count_against_the_limit_and_dead_objects_make_room() {
     let limit = Some(MIB);
     let mut stacks = Stacks::new(CoreConfig { max_bytes: limit, ..config() }, &SimOs::new());
-    while stacks.toy.alloc(0, 2, 4 * KIB).is_ok() {}
+    while stacks.toy.alloc(0, 0, 4 * KIB).is_ok() {}
     assert_eq!(stacks.alloc(0, KIB), Err(OutOfMemory::Limit));
     assert_eq!(stacks.alloc(0, 100 * KIB), Err(OutOfMemory::Limit));
     stacks.verify();

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct GcConfig {
     /// Hard limit on the bytes of pages for objects.
     pub max_heap_bytes: Option<usize>,
+    /// Whether bytes that objects own elsewhere count towards the limit.
+    pub limit_external: bool,
     /// A heap at its limit that marks more than this many bytes for each byte allocated, several
     /// times in a row, refuses memory. The largest number: it never does.
     pub thrash_ratio: u32,
@@ -32,6 +34,7 @@ impl Default for GcConfig {
     fn default() -> Self {
         GcConfig {
             max_heap_bytes: None,
+            limit_external: false,
             thrash_ratio: 64,
             growth_percent: 175,
             min_heap_bytes: 4 << 20,

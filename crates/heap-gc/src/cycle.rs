@@ -5,6 +5,9 @@
 //!
 //! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that an
 //!   incremental mark phase is under way (B2) and new objects are kept (M4).
+//! * CY3: user code runs here and on the background sweeper's thread only: the destructors of the
+//!   dead. A whole collection has run them when it returns, unless there is a background sweeper;
+//!   one in steps runs them in further steps, before the next begins.
 //! * CY2: a request for a whole collection that is seen before the world stands makes the
 //!   step whole. If the collection had begun before, the request stays for the next (GA6).
 //!
@@ -14,8 +17,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heap_core::mheap::Destructors;
 use heap_core::partition::Partition;
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_sync::atomic::Ordering;
 use heap_sync::mutant;
 use heap_sync::thread::yield_now;
@@ -63,7 +67,15 @@ impl HeapState {
     pub(crate) fn collect_step(self: &Arc<Self>) -> bool {
         let collector = self.world.gate.claim();
         let slice = self.config.mark_slice.unwrap_or(SLICE_DEFAULT);
-        self.step(&collector, MarkBudget::Step(slice)) != Outcome::Suspended
+        if self.world.requests().gc_requested() {
+            // It will be whole (CY2).
+            return self.step(&collector, MarkBudget::Step(slice)) != Outcome::Suspended;
+        }
+        match self.sweep_step(&collector, slice) {
+            // An instant of this step is left for marking.
+            Some(left) => self.step(&collector, MarkBudget::Step(left)) != Outcome::Suspended,
+            None => false,
+        }
     }
 
     /// A collection, or a step of one, if it is still wanted once the collector lock
@@ -80,15 +92,80 @@ impl HeapState {
         let Some(collector) = collector else { return Answer::ByAnother };
         match self.world.requests().get() {
             Request::Gc => self.collect_whole(&collector),
-            Request::Step => {
-                let budget = self.config.mark_slice.map_or(MarkBudget::Whole, MarkBudget::Step);
-                let _ = self.step(&collector, budget);
-            }
+            Request::Step => self.step_if_due(&collector),
             // Another thread has collected while we waited. (The world is stopped by holders of
             // the lock only.)
             Request::None | Request::Block => {}
         }
         Answer::Done
+    }
+
+    /// Does what a request for a step asks for: sweeping that is left, if a collection in steps
+    /// was the last, or a step of a collection.
+    fn step_if_due(self: &Arc<Self>, collector: &CollectorLock<'_>) {
+        let budget = match self.config.mark_slice {
+            None => {
+                if self.heap.undropped_pages() > 0 {
+                    // The background sweeper has not come to them. What they own elsewhere may be
+                    // why a collection is due.
+                    self.world.requests().clear_sweep_step(collector);
+                    self.run_destructors();
+                    if !self.config.stress && !self.budget.is_due() && !self.is_near_limit() {
+                        return;
+                    }
+                }
+                MarkBudget::Whole
+            }
+            Some(_) if self.is_near_limit() => MarkBudget::Whole,
+            Some(slice) => {
+                let is_sweeping = self.mark_cycle_id().is_none() && !self.heap.sweep_is_over();
+                match self.sweep_step(collector, slice) {
+                    None => return,
+                    Some(_) if is_sweeping && !self.config.stress && !self.budget.is_due() => {
+                        return;
+                    }
+                    Some(left) => MarkBudget::Step(left),
+                }
+            }
+        };
+        let _ = self.step(collector, budget);
+    }
+
+    /// Sweeps what is left of the last collection, destructors included, for the time of a
+    /// slice. Says how much of that time is left when everything is swept; `None` if it is not.
+    /// The unit that is not divided is a span.
+    fn sweep_step(&self, collector: &CollectorLock<'_>, slice: Duration) -> Option<Duration> {
+        if self.mark_cycle_id().is_some() || self.heap.sweep_is_over() {
+            return Some(slice);
+        }
+        self.world.requests().clear_sweep_step(collector);
+        let time = self.budget.sweep_time(slice);
+        let start = Instant::now();
+        let before = self.heap.undropped_pages();
+        let mut tally = Tally::default();
+        let mut elapsed = Duration::ZERO;
+        let mut is_swept = false;
+        while !is_swept && (elapsed < time || tally.spans_swept == 0) {
+            is_swept = self.heap.sweep_one(Destructors::Run, &mut tally).is_none();
+            elapsed = start.elapsed();
+        }
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        let left = self.heap.undropped_pages();
+        self.budget.suspend_sweep(before, left, is_swept);
+        if is_swept {
+            self.budget.settle_external();
+        }
+        is_swept.then(|| slice.saturating_sub(elapsed))
+    }
+
+    /// Runs the destructors of all that the last collection has found dead. The world runs.
+    fn run_destructors(&self) {
+        let mut tally = Tally::default();
+        while self.heap.undropped_pages() > 0
+            && self.heap.sweep_one(Destructors::Run, &mut tally).is_some()
+        {}
+        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        self.budget.settle_external();
     }
 
     /// A collection that begins now, after the one that is under way.
@@ -162,8 +239,16 @@ impl HeapState {
         cycles.pause_time.add(start.elapsed());
         drop(cycles);
         drop(world);
-        if outcome == Outcome::Complete && self.sweeps_in_background() {
-            self.background.wake(self);
+        if outcome == Outcome::Complete {
+            // CY3.
+            if self.sweeps_in_background() {
+                self.background.wake(self);
+            } else if budget == MarkBudget::Whole {
+                self.run_destructors();
+            } else {
+                let left = self.heap.undropped_pages();
+                self.budget.suspend_sweep(left, left, left == 0);
+            }
         }
         outcome
     }
@@ -261,9 +346,10 @@ impl HeapState {
         // Weak tables forget the dead.
         self.weak.after_mark(world);
         mutators.iter().for_each(|mutator| mutator.trim_shadow_stopped(world));
-        // Every span needs sweeping; set the price of allocation. Stacks may come and go
-        // between the two loads.
-        let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
+        // Every span needs sweeping; set the price of allocation, which sweeps no spans whose
+        // objects have destructors. Stacks may come and go between the loads.
+        let others = self.heap.stack_pages() + self.heap.pages_with_destructors();
+        let pages = self.heap.pages_in_use().saturating_sub(others);
         // SAFETY: the world is stopped, the caches are flushed, by `begin` or just now; everything
         // that can be reached is marked and traced, and weak tables have forgotten the rest (I1).
         unsafe { self.heap.start_sweep() };

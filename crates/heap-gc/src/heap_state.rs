@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
+use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, HeapUsage};
+use heap_core::mheap::{CoreConfig, Destructors, HeapUsage};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
@@ -17,6 +18,7 @@ use heap_sync::time::Instant;
 use crate::background::{BackgroundSweeper, Sweep};
 use crate::barrier::{MarkCycleId, SatbBuffer};
 use crate::config::GcConfig;
+use crate::external::{Accounts, ExternalRow, ExternalTotal};
 use crate::mark::{IncrementalMark, MarkPool, Watch};
 use crate::pacing::{Budget, Pacer};
 use crate::roots::RootSet;
@@ -43,6 +45,8 @@ pub struct HeapState {
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: Arc<WeakTables>,
     pub(crate) budget: Budget,
+    /// What objects own elsewhere.
+    pub(crate) external: Accounts,
     pub(crate) cycles: Mutex<CycleStats>,
     /// The incremental mark phase that is under way, if there is one: 0, or its [`MarkCycleId`].
     /// Changes with the world stopped (B2).
@@ -77,6 +81,8 @@ impl HeapState {
             min_heap_bytes: config.min_heap_bytes,
             max_heap_bytes: config.max_heap_bytes,
         };
+        let limited = config.limit_external.then(|| Arc::clone(heap.elsewhere()));
+        let external = Accounts::new(ExternalTotal::new(limited));
         // Stress collects for nothing, on purpose.
         let thrash_ratio = if config.stress { u32::MAX } else { config.thrash_ratio };
         let shared = HeapState {
@@ -90,7 +96,8 @@ impl HeapState {
             suspended: Mutex::new(None),
             orphaned: Mutex::default(),
             last_trim: Mutex::new(Instant::now()),
-            budget: Budget::new(pacer, thrash_ratio, &*heap),
+            budget: Budget::new(pacer, thrash_ratio, Arc::clone(&external.total), &*heap),
+            external,
             heap,
             config,
         };
@@ -169,7 +176,9 @@ impl HeapState {
     /// Sweeps until the debt for `span_bytes` is paid.
     pub(crate) fn pay_credit(&self, span_bytes: usize) {
         let mut tally = Tally::default();
-        self.budget.pay(span_bytes, &*self.heap, || self.heap.sweep_one(&mut tally).is_some());
+        self.budget.pay(span_bytes, &*self.heap, || {
+            self.heap.sweep_one(Destructors::Leave, &mut tally).is_some()
+        });
         self.heap.stats.add(&mut tally, SweepBy::Credit);
     }
 
@@ -202,15 +211,16 @@ impl HeapState {
         }
     }
 
-    /// Sweeps what is left, unless this thread runs a destructor, and gives all memory that holds
-    /// no objects back to the system. Returns the bytes given back. Stops no mutator.
-    pub fn release_idle(&self) -> usize {
+    /// Sweeps what is left, with destructors or without, unless this thread runs one, and gives all
+    /// memory that holds no objects back to the system. Returns the bytes given back. Stops no
+    /// mutator.
+    pub fn release_idle(&self, destructors: Destructors) -> usize {
         if !heap_core::sweep::is_in_destructor() {
             // The ticket is returned after the sweep is accounted for: a thread that finds sweeping
             // over finds the counters complete, and we are no mutator that a verifier would wait
             // for.
             let ticket = self.heap.sweep_ticket();
-            self.heap.sweep_rest(SweepBy::Collector);
+            self.heap.sweep_all_of(destructors, SweepBy::Collector);
             drop(ticket);
         }
         self.heap.release_idle()
@@ -220,6 +230,12 @@ impl HeapState {
     #[must_use]
     pub fn usage(&self) -> HeapUsage {
         self.heap.usage()
+    }
+
+    /// Bytes that objects own elsewhere, by the type they were charged for.
+    #[must_use]
+    pub fn external_usage(&self) -> Vec<ExternalRow> {
+        self.external.usage()
     }
 
     /// What the heap did so far.
@@ -262,6 +278,8 @@ impl HeapState {
             pages_swept_by_collector: core.pages_swept_by_collector.get(),
             drop_panics: core.drop_panics.get(),
             roots: self.roots.len() as u64,
+            external_bytes: self.external.total.bytes() as u64,
+            undropped_bytes: (self.heap.undropped_pages() * PAGE_SIZE) as u64,
         }
     }
 }
@@ -272,10 +290,12 @@ impl Sweep for HeapState {
         // sweeping over finds the counters complete.
         let Some(ticket) = self.heap.sweep_ticket() else { return false };
         let mut tally = Tally::default();
-        let swept = (0..spans).take_while(|_| self.heap.sweep_one(&mut tally).is_some()).count();
+        let mut sweep_one = || self.heap.sweep_one(Destructors::Run, &mut tally).is_some();
+        let swept = (0..spans).take_while(|_| sweep_one()).count();
         self.heap.stats.add(&mut tally, SweepBy::Background);
         drop(ticket);
         if swept < spans {
+            self.budget.settle_external();
             // Nothing is left to sweep: what is idle now will stay so.
             self.trim();
         }

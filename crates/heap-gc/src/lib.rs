@@ -28,7 +28,7 @@
 //! A module uses only modules to its left. A test checks it.
 //!
 //! ```text
-//! layers: error config fork gate requests pacing roots stats mark barrier weak background
+//! layers: error config external fork gate requests pacing roots stats mark barrier weak background
 //! layers: world heap_state cycle verify mutator
 //! ```
 
@@ -39,6 +39,7 @@ mod config;
 #[allow(unsafe_code, reason = "says when the memory layer may look at everything")]
 mod cycle;
 mod error;
+mod external;
 #[allow(unsafe_code, reason = "has the system call handlers around a fork")]
 mod fork;
 #[allow(unsafe_code, reason = "who lists the mutators answers for the list")]
@@ -63,8 +64,9 @@ mod world;
 pub use barrier::MarkCycleId;
 pub use config::GcConfig;
 pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
+pub use external::{ExternalCharge, ExternalRow};
 pub use heap_core::error::OutOfMemory;
-pub use heap_core::mheap::{ClassRow, HeapUsage, HistogramRow, MemoryStats};
+pub use heap_core::mheap::{ClassRow, Destructors, HeapUsage, HistogramRow, MemoryStats};
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;

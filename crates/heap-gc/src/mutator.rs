@@ -26,6 +26,7 @@ use heap_sync::mutant;
 
 use crate::barrier::MarkCycleId;
 use crate::error::VerifyError;
+use crate::external::ExternalCharge;
 use crate::heap_state::HeapState;
 use crate::requests::{Answer, Request};
 use crate::roots::RootEntry;
@@ -299,8 +300,8 @@ impl Mutator {
         let shared = &*self.shared;
         let mut spans = SpanBatch::new();
         loop {
-            // The borrow of the cache ends before anything that can run user
-            // code (destructors, when sweeping).
+            // The borrow of the cache ends before anything that can run user code (the system that
+            // gives pages).
             // SAFETY: MU1, as in `alloc_small`; the rest is forwarded from the caller.
             let refill = unsafe { (*self.cache.as_ptr()).refill(&shared.heap, kind, class) };
             let mut request = match refill {
@@ -326,7 +327,7 @@ impl Mutator {
             }
             let span_bytes = class.span_pages() * PAGE_SIZE;
             request.wanted = shared.affordable(request.wanted, span_bytes);
-            // Destructors may run in here: no borrow of the cache is alive.
+            // No borrow of the cache is alive in here.
             let mut tally = Tally::default();
             // SAFETY: the cache of this heap asks for them, and gets them below; the clock
             // stands, as we are inside.
@@ -337,9 +338,8 @@ impl Mutator {
                 return self.refuse(reason);
             }
             // Not before: spans that were swept just now are a part of the payment, and
-            // those that are swept for nothing else are likely to lose their pages. Here too
-            // destructors may run, while these spans are in no cache; the clock stands, as we
-            // are inside (C1).
+            // those that are swept for nothing else are likely to lose their pages. These spans are
+            // in no cache until then; the clock stands, as we are inside (C1).
             shared.pay_credit(spans.len() * span_bytes);
             // SAFETY: MU1, as in `alloc_small`; it has asked for them, and the clock stood.
             unsafe { (*self.cache.as_ptr()).install(kind, class, &mut spans) };
@@ -388,6 +388,55 @@ impl Mutator {
     pub unsafe fn zero(&self, object: NonNull<u8>, bytes: usize) {
         // SAFETY: forwarded; no safepoint since the allocation.
         unsafe { self.shared.heap.zero(object, bytes) };
+    }
+
+    // ---- external memory -------------------------------------------------
+
+    /// Charges bytes that an object of type `T` owns elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If they count towards the limit, and exceed it.
+    pub fn charge_external<T: 'static>(&self, bytes: usize) -> Result<ExternalCharge, OutOfMemory> {
+        self.add_external(bytes)?;
+        Ok(self.shared.external.charge::<T>(bytes))
+    }
+
+    /// Says how many bytes it is that an object owns elsewhere now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutator::charge_external`]; then the charge is as it was.
+    ///
+    /// # Panics
+    ///
+    /// If the charge is of another heap.
+    pub fn recharge_external(
+        &self,
+        charge: &ExternalCharge,
+        bytes: usize,
+    ) -> Result<(), OutOfMemory> {
+        assert!(charge.is_of(&self.shared.external), "the charge belongs to another heap");
+        let before = charge.bytes();
+        if bytes > before {
+            self.add_external(bytes - before)?;
+            charge.grow(bytes - before);
+        } else {
+            charge.shrink(before - bytes);
+        }
+        Ok(())
+    }
+
+    fn add_external(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        let shared = &*self.shared;
+        if shared.external.total.is_limited() {
+            let charged = shared.budget.admit().and_then(|()| shared.heap.charge_elsewhere(bytes));
+            charged.inspect_err(|reason| shared.refuse(*reason))?;
+        }
+        if shared.budget.charge_external(bytes) {
+            shared.world.requests().request_step();
+        }
+        Ok(())
     }
 
     // ---- stacks ------------------------------------------------------------
@@ -583,8 +632,7 @@ impl Drop for Mutator {
     }
 }
 
-/// A destructor that found a context runs in the middle of a sweep, which may itself
-/// be in the middle of an allocation. It must not start another one of either; the
+/// A destructor that found a context runs in the middle of a sweep. It must not start another one; the
 /// panic is caught around the destructor.
 fn check_not_in_destructor() {
     assert!(

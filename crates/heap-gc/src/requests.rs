@@ -126,6 +126,13 @@ impl<'g> Requests<'g> {
         self.0.word().fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
     }
 
+    /// Withdraws the requests for a step before sweeping for a while. If a collection is due as well
+    /// the next grant requests it again.
+    pub(crate) fn clear_sweep_step(self, _collector: &CollectorLock<'_>) {
+        // ORDERING: Relaxed: a hint.
+        self.0.word().fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
+    }
+
     /// Withdraws the requests so far: not before the stop flag is up (GA6), and before it is
     /// known whether the world can be stopped. Later requests must stay if it cannot.
     pub(crate) fn withdraw(self, _stopping: &Stopping<'_>) -> Withdrawn<'g> {

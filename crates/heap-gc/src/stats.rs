@@ -80,6 +80,10 @@ pub struct Stats {
     pub drop_panics: u64,
     /// Owned roots at present.
     pub roots: u64,
+    /// Bytes that objects own elsewhere, as they were charged.
+    pub external_bytes: u64,
+    /// Bytes of pages that may hold dead objects whose destructors have not run.
+    pub undropped_bytes: u64,
 }
 
 /// The collector's own counters, changed under the collector's right only.

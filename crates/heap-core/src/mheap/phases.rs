@@ -59,7 +59,8 @@ impl MHeap {
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.clock.store(next.raw(), Ordering::Relaxed);
-        self.cursor.store(0, Ordering::Relaxed);
+        self.cursors.iter().for_each(|cursor| cursor.store(0, Ordering::Relaxed));
+        self.undropped_pages.store(self.pages_with_destructors(), Ordering::Relaxed);
         self.pages_swept_in_cycle.store(0, Ordering::Relaxed);
         self.active.reopen();
     }

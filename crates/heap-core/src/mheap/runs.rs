@@ -1,15 +1,16 @@
 //! Runs of fresh pages with a record, charged against the limit; and their return.
 //!
-//! * Y2: `in_use_bytes` never exceeds the limit.
+//! * Y2: `in_use_bytes`, with what objects own elsewhere as far as it counts, never exceeds the
+//!   limit.
 
 use core::ptr::NonNull;
 
-use heap_sync::atomic::Ordering;
+use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Arc;
 use heap_sync::thread::yield_now;
 
-use super::MHeap;
 use super::pages::Run;
+use super::{Destructors, MHeap};
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::geometry::PAGE_SIZE;
@@ -69,7 +70,7 @@ impl MHeap {
 
     /// A span record and fresh pages for it, charged against the limit (Y2), at `partition` if
     /// there are some near; calls `count` under the page lock. Refuses only when everything
-    /// is swept.
+    /// is swept that an allocation may sweep.
     pub(super) fn take_run(
         &self,
         npages: usize,
@@ -112,14 +113,14 @@ impl MHeap {
         taken.ok_or(OutOfMemory::System)
     }
 
-    /// Sweeps everything, for the pages of spans without live objects.
+    /// Sweeps all that an allocation may sweep (DT1), for the pages of spans without live objects.
     #[cold]
     fn sweep_for_pages(&self) {
-        self.sweep_rest(SweepBy::Collector);
+        self.sweep_all_of(Destructors::Leave, SweepBy::Collector);
         // Other threads may be about to free what they are sweeping. The wait is
         // bounded: one of their destructors may be waiting for this thread.
         for _ in 0..MAX_YIELDS {
-            if self.sweep_is_over() {
+            if self.active.tickets() == 0 {
                 break;
             }
             yield_now();
@@ -133,12 +134,38 @@ impl MHeap {
         // ORDERING: Relaxed: the page lock orders all changes.
         let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
         let after = in_use.checked_add(bytes).ok_or(OutOfMemory::TooLarge)?;
-        if self.config.max_bytes.is_some_and(|max| after > max) {
+        let elsewhere = self.elsewhere.load(Ordering::Relaxed);
+        if self.config.max_bytes.is_some_and(|max| after.saturating_add(elsewhere) > max) {
             return Err(OutOfMemory::Limit);
         }
         let after = self.stats.in_use_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.stats.in_use_bytes_max.fetch_max(after, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Charges bytes that an object owns elsewhere against the limit (Y2).
+    ///
+    /// # Errors
+    ///
+    /// If they exceed it.
+    pub fn charge_elsewhere(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        let _pages = self.pages.lock();
+        // ORDERING: Relaxed: the page lock orders all that is added.
+        let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
+        let elsewhere = self.elsewhere.load(Ordering::Relaxed);
+        let after = in_use.saturating_add(elsewhere).saturating_add(bytes);
+        if self.config.max_bytes.is_some_and(|max| after > max) {
+            return Err(OutOfMemory::Limit);
+        }
+        self.elsewhere.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The bytes that [`MHeap::charge_elsewhere`] has charged: whoever has charged some subtracts
+    /// them when they are gone.
+    #[must_use]
+    pub fn elsewhere(&self) -> &Arc<AtomicUsize> {
+        &self.elsewhere
     }
 
     /// Takes back the pages of a span that holds nothing.

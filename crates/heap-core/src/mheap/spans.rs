@@ -79,7 +79,10 @@ impl MHeap {
         if !spans.is_empty() {
             return Ok(());
         }
-        if let Some(ticket) = self.active.begin() {
+        if !central.kind().drops()
+            && let Some(ticket) = self.active.begin()
+        {
+            // DT1.
             self.sweep_for_room(&ticket, request, now, spans, tally);
             if !spans.is_empty() {
                 return Ok(());

@@ -348,7 +348,7 @@ impl MHeap {
         if self.stacks.lock().lend(order, most, &mut sink) > 0 {
             return Ok(());
         }
-        // Not under the lock: sweeping for pages runs destructors, which may return
+        // Not under the lock: other threads sweep, and run destructors, which may return
         // blocks.
         let span = self.manual_span(SLAB_PAGES)?;
         let mut pool = self.stacks.lock();

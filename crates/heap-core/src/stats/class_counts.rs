@@ -98,6 +98,11 @@ impl ClassCounts {
         *self.objects.lock()
     }
 
+    /// Pages of spans.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
+    }
+
     /// Spans and their pages; of one moment under the page lock.
     #[must_use]
     pub(crate) fn spans_and_pages(&self) -> (usize, usize) {

@@ -6,6 +6,7 @@
 //! * BU1: the triggers, the goal and the bound near a limit are changed by the holder of the
 //!   collector lock: with the world stopped, or when it could not be stopped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
@@ -18,6 +19,7 @@ use heap_sync::lock::Mutex;
 use super::credit::SweepCredit;
 use super::pacer::{self, Pacer, Progress};
 use super::thrash::{Collected, ThrashDetector};
+use crate::external::ExternalTotal;
 
 /// A mutator takes no more spans of one kind and class at a time than its share of this
 /// part of what may be granted before the next collection.
@@ -50,7 +52,7 @@ pub(crate) trait Pages {
     fn of_stacks(&self) -> usize;
     /// Pages swept in the current sweep phase.
     fn swept(&self) -> usize;
-    /// Whether there is nothing left to sweep.
+    /// Whether there is nothing left that mutators may sweep.
     fn are_swept(&self) -> bool;
 }
 
@@ -68,7 +70,7 @@ impl Pages for MHeap {
     }
 
     fn are_swept(&self) -> bool {
-        self.sweep_is_over()
+        self.only_destructors_are_left()
     }
 }
 
@@ -107,8 +109,16 @@ pub(crate) struct Budget {
     trigger_pages: AtomicUsize,
     /// Live bytes below which `trigger_pages` does not count.
     trigger_floor: AtomicUsize,
+    /// Live bytes at which the next step of sweeping is due, if sweeping waits for safepoints.
+    sweep_step_bytes: AtomicUsize,
     /// Live bytes right after the last collection.
     kept_bytes: AtomicUsize,
+    /// Bytes that objects own elsewhere.
+    external: Arc<ExternalTotal>,
+    /// Live bytes, these included, at which a collection or a step is due if there are any.
+    external_trigger: AtomicUsize,
+    /// External bytes right after the last sweep was over.
+    external_kept: AtomicUsize,
     credit: SweepCredit,
     /// Whether a mutator has been refused memory since the last collection.
     was_refused: AtomicBool,
@@ -121,7 +131,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// The budget of a heap that holds nothing yet.
-    pub(crate) fn new(pacer: Pacer, thrash_ratio: u32, pages: &impl Pages) -> Budget {
+    pub(crate) fn new(
+        pacer: Pacer,
+        thrash_ratio: u32,
+        external: Arc<ExternalTotal>,
+        pages: &impl Pages,
+    ) -> Budget {
         let budget = Budget {
             live_bytes: CachePadded::new(AtomicUsize::new(0)),
             trigger_bytes: AtomicUsize::new(0),
@@ -129,7 +144,11 @@ impl Budget {
             near_limit_bytes: AtomicUsize::new(usize::MAX),
             trigger_pages: AtomicUsize::new(usize::MAX),
             trigger_floor: AtomicUsize::new(0),
+            sweep_step_bytes: AtomicUsize::new(usize::MAX),
             kept_bytes: AtomicUsize::new(0),
+            external,
+            external_trigger: AtomicUsize::new(pacer.goal(0, 0)),
+            external_kept: AtomicUsize::new(0),
             credit: SweepCredit::default(),
             was_refused: AtomicBool::new(false),
             is_thrashing: AtomicBool::new(false),
@@ -193,13 +212,28 @@ impl Budget {
     /// Counts bytes granted to a mutator.
     pub(crate) fn grant(&self, bytes: usize, pages: &impl Pages) -> Granted {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let step_is_due = live >= self.trigger_bytes()
+        let is_due = self.is_due_at(live);
+        let step_is_due = is_due
+            || live >= self.sweep_step_bytes.load(Ordering::Relaxed)
             || (live >= self.trigger_floor.load(Ordering::Relaxed)
                 && pages.in_use() > self.trigger_pages.load(Ordering::Relaxed)
                 // Until then many of the pages are garbage's, and a heap at its
                 // limit sweeps them before it refuses.
                 && pages.are_swept());
         Granted { live, step_is_due }
+    }
+
+    /// Counts bytes that an object owns elsewhere from now on. Says whether a step is due.
+    pub(crate) fn charge_external(&self, bytes: usize) -> bool {
+        self.external.add(bytes);
+        self.is_due()
+    }
+
+    fn is_due_at(&self, live: usize) -> bool {
+        let external = self.external.bytes();
+        live >= self.trigger_bytes()
+            || (external > 0
+                && live.saturating_add(external) >= self.external_trigger.load(Ordering::Relaxed))
     }
 
     /// Takes back bytes that a mutator was granted and did not use.
@@ -267,6 +301,11 @@ impl Budget {
         pacer::step_time(slice, self.live_bytes(), plan.goal)
     }
 
+    /// How long the next step of sweeping should be (PA4).
+    pub(crate) fn sweep_time(&self, slice: Duration) -> Duration {
+        pacer::step_time(slice, self.live_bytes(), self.trigger_bytes())
+    }
+
     /// Mutators run before marking is over: the next step is due when they have allocated
     /// their part of what is left (PA3). `marked` bytes are marked so far, `step` of them
     /// by the last step.
@@ -274,8 +313,10 @@ impl Budget {
         let live = self.live_bytes();
         let MarkPlan { goal, expected } = *plan;
         let progress = Progress { live, goal, marked, expected, step };
+        let next = live.saturating_add(progress.allowance());
         // ORDERING: Relaxed: published by leaving the safepoint (BU1).
-        self.trigger_bytes.store(live.saturating_add(progress.allowance()), Ordering::Relaxed);
+        self.trigger_bytes.store(next, Ordering::Relaxed);
+        self.external_trigger.store(next.saturating_add(self.external.bytes()), Ordering::Relaxed);
     }
 
     /// A collection is complete. It has marked `marked` bytes, of which `allocated_black`
@@ -289,6 +330,7 @@ impl Budget {
         in_steps: bool,
         pages: &impl Pages,
     ) {
+        self.sweep_step_bytes.store(usize::MAX, Ordering::Relaxed);
         // ORDERING: Relaxed: published by leaving the safepoint (BU1).
         let was_refused = self.was_refused.swap(false, Ordering::Relaxed);
         let was_forced =
@@ -297,11 +339,48 @@ impl Budget {
         let allocated = self.live_bytes().saturating_sub(kept);
         self.live_bytes.store(marked, Ordering::Relaxed);
         self.set_triggers(marked, allocated_black, in_steps, pages);
+        // Some of these bytes are garbage's: the dead have not been dropped yet.
+        let kept = self.external_kept.load(Ordering::Relaxed);
+        self.set_external_trigger(kept.min(self.external.bytes()));
         self.credit.set_terms(unswept, marked, self.trigger_bytes());
         let room = self.trigger_bytes() - marked;
         let collected = Collected { allocated, marked, room, was_forced };
         let is_thrashing = self.thrash.lock().collected(collected);
         self.is_thrashing.store(is_thrashing, Ordering::Relaxed);
+    }
+
+    /// Mutators run before everything is swept that only safepoints may sweep: the next step is due
+    /// when they have allocated their part of what is left, as in [`Budget::suspend`]. The last step
+    /// began with `before` pages and left `left`; unless everything `is_swept`.
+    pub(crate) fn suspend_sweep(&self, before: usize, left: usize, is_swept: bool) {
+        let (live, goal) = (self.live_bytes(), self.trigger_bytes());
+        let step = before.saturating_sub(left);
+        let progress = Progress { live, goal, marked: 0, expected: left, step };
+        let next = if is_swept { usize::MAX } else { live.saturating_add(progress.allowance()) };
+        // ORDERING: Relaxed: as good as a hint; the holder of the collector lock changes it.
+        self.sweep_step_bytes.store(next, Ordering::Relaxed);
+    }
+
+    /// Whether a collection is due, and not only a step of sweeping.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due_at(self.live_bytes())
+    }
+
+    /// Everything is swept, so that external bytes of the dead are gone: what is left may grow as
+    /// the heap does.
+    pub(crate) fn settle_external(&self) {
+        let external = self.external.bytes();
+        // ORDERING: Relaxed: the caller has the collector lock, or a ticket, so that no collection
+        // completes.
+        self.external_kept.store(external, Ordering::Relaxed);
+        self.set_external_trigger(external);
+    }
+
+    fn set_external_trigger(&self, kept: usize) {
+        // The limit is the heap's own triggers' concern.
+        let pacer = Pacer { max_heap_bytes: None, ..self.pacer };
+        let goal = pacer.goal(self.kept_bytes.load(Ordering::Relaxed).saturating_add(kept), 0);
+        self.external_trigger.store(goal, Ordering::Relaxed);
     }
 
     /// The world could not be stopped (X2): the next collection is due when the heap has
@@ -393,7 +472,7 @@ mod tests {
 
     fn budget(max_heap_bytes: Option<usize>) -> Budget {
         let pacer = Pacer { growth_percent: 175, min_heap_bytes: 4 << 20, max_heap_bytes };
-        Budget::new(pacer, 64, &Fake::default())
+        Budget::new(pacer, 64, Arc::default(), &Fake::default())
     }
 
     /// What one of `mutators` may take beside the first span, in bytes.
