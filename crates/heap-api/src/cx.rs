@@ -71,6 +71,7 @@ impl Cx {
     pub(crate) fn enter(heap: &Heap) -> Cx {
         let mut cx = Cx::attach(heap);
         cx.safepoint();
+        local::drop_dead();
         cx
     }
 
@@ -202,6 +203,7 @@ impl Cx {
         );
         drop(back);
         self.safepoint();
+        local::drop_dead();
         result
     }
 

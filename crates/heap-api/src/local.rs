@@ -18,9 +18,10 @@ use std::thread::{self, ThreadId};
 use crate::trace::{Trace, Tracer};
 
 /// Wraps a type that is not `Send`, so that it can be a field of a heap object: an `Rc`, a handle
-/// of a graphical interface, a guard. The value is dropped on the thread that made it: at a
-/// safepoint of that thread after the object was found dead, or when the thread ends. (A value
-/// whose thread has ended by then is leaked.)
+/// of a graphical interface, a guard. The value is dropped on the thread that made it: when that
+/// thread finds the object dead, or else when it next enters a heap, comes back from
+/// [`Cx::park`](crate::Cx::park), or comes to a safepoint at which there is something to do, or
+/// ends. (A value whose thread has ended by then is leaked.)
 ///
 /// It cannot hold a handle of the heap: hence `'static`. An object with such a field cannot be
 /// shared between threads. See [`Opaque`](crate::Opaque) for types that are `Send`.

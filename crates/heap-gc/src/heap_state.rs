@@ -293,9 +293,11 @@ impl Sweep for HeapState {
         let mut sweep_one = || self.heap.sweep_one(Destructors::Run, &mut tally).is_some();
         let swept = (0..spans).take_while(|_| sweep_one()).count();
         self.heap.stats.add(&mut tally, SweepBy::Background);
-        drop(ticket);
         if swept < spans {
             self.budget.settle_external();
+        }
+        drop(ticket);
+        if swept < spans {
             // Nothing is left to sweep: what is idle now will stay so.
             self.trim();
         }

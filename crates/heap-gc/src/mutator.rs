@@ -482,11 +482,10 @@ impl Mutator {
             shared.grant_stack(block.bytes());
             return Some(block);
         };
-        // Destructors may run while the list is out, and return blocks: no borrow of
-        // the cache is alive.
+        // No borrow of the cache is alive while the heap looks for blocks.
         // SAFETY: MU1, as in `stack_block`.
         let mut blocks = unsafe { &mut *self.record.stacks.get() }.take_all(order);
-        // Destructors that paying the credit ran may have returned some.
+        // Some may have come back since the cache was found empty.
         let there = blocks.len();
         if shared.heap.stack_blocks(order, &mut blocks).inspect_err(refused).is_ok() {
             shared.grant_stack((blocks.len() - there) * order.block_bytes());
