@@ -318,7 +318,7 @@ ops! {
     /// `R[dst], R[dst + 1], ... = ...`: `count` extra arguments padded with nil; `MULTI`: all of
     /// them, and `top` is set after the last.
     VarArg { dst: Dst, count: Count };
-    /// `R[dst] = closure(P[proto])`, capturing per [`UpvalDesc`] of that prototype
+    /// `R[dst] = closure(P[proto])`, capturing per [`UpvalDesc`](super::UpvalDesc) of that prototype
     Closure { dst: Dst, proto: Child };
     /// close every open upvalue of this frame that refers to `R[from]` or above
     Close { from: Reg };
