@@ -126,7 +126,9 @@ impl SizeClass {
         self.0 as usize
     }
 
-    /// The class in row `i` of the table (row 0 is [`SizeClass::LARGE`]).
+    /// The class in row `i` of the table (row 0 is [`SizeClass::LARGE`]). For the bit kernels that
+    /// make a table of their own.
+    #[cfg(any(test, target_arch = "x86_64"))]
     #[inline]
     #[must_use]
     pub(crate) const fn from_index(i: usize) -> Option<SizeClass> {
