@@ -41,11 +41,10 @@ pub use sweeping::Destructors;
 pub use usage::{ClassRow, HeapUsage};
 
 use core::ptr::NonNull;
-use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use heap_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use heap_sync::lock::{Mutex, RwLock};
+use heap_sync::lock::{Arc, Mutex, RwLock};
 use rustc_hash::FxHashMap;
 
 use crate::fixalloc::try_box;
@@ -135,13 +134,13 @@ impl MHeap {
             pages: CachePadded::new(Mutex::new(Pages::default())),
             centrals: RwLock::new(Centrals::default()),
             stacks: CachePadded::default(),
-            cursors: [const { CachePadded::new(AtomicUsize::new(0)) }; 2],
-            undropped_pages: CachePadded::new(AtomicUsize::new(0)),
+            cursors: Default::default(),
+            undropped_pages: CachePadded::default(),
             partitions: AtomicUsize::new(Partitioning::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             allocate_black: AllocateBlack::default(),
             fired: Mutex::new(Vec::new()),
-            elsewhere: Arc::default(),
+            elsewhere: Arc::new(AtomicUsize::new(0)),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),
         }

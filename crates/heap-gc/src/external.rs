@@ -16,18 +16,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use heap_sync::atomic::{AtomicUsize, Ordering};
-use heap_sync::lock::Mutex;
+use heap_sync::lock::{self, Mutex};
 
 /// The bytes charged to one heap. It outlives the heap if a charge does.
 #[derive(Debug, Default)]
 pub(crate) struct ExternalTotal {
     bytes: AtomicUsize,
     /// Those that count towards the limit: the memory layer's counter.
-    limited: Option<Arc<AtomicUsize>>,
+    limited: Option<lock::Arc<AtomicUsize>>,
 }
 
 impl ExternalTotal {
-    pub(crate) fn new(limited: Option<Arc<AtomicUsize>>) -> ExternalTotal {
+    pub(crate) fn new(limited: Option<lock::Arc<AtomicUsize>>) -> ExternalTotal {
         ExternalTotal { bytes: AtomicUsize::new(0), limited }
     }
 

@@ -81,7 +81,7 @@ impl HeapState {
             min_heap_bytes: config.min_heap_bytes,
             max_heap_bytes: config.max_heap_bytes,
         };
-        let limited = config.limit_external.then(|| Arc::clone(heap.elsewhere()));
+        let limited = config.limit_external.then(|| heap.elsewhere().clone());
         let external = Accounts::new(ExternalTotal::new(limited));
         // Stress collects for nothing, on purpose.
         let thrash_ratio = if config.stress { u32::MAX } else { config.thrash_ratio };
