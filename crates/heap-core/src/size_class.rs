@@ -128,7 +128,7 @@ impl SizeClass {
 
     /// The class in row `i` of the table (row 0 is [`SizeClass::LARGE`]). For the bit kernels that
     /// make a table of their own.
-    #[cfg(any(test, target_arch = "x86_64"))]
+    #[cfg(any(test, all(target_arch = "x86_64", not(miri))))]
     #[inline]
     #[must_use]
     pub(crate) const fn from_index(i: usize) -> Option<SizeClass> {
