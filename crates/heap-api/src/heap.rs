@@ -49,7 +49,7 @@ impl Config {
         self
     }
 
-    /// When a heap at its limit stops collecting in vain (64 by default): if its last four
+    /// When a heap at its limit gives up collecting (64 by default): if its last four
     /// collections were forced by the limit, and each marked more than this many bytes for each
     /// byte allocated before it, an allocation is refused with
     /// [`OutOfMemory::Thrashing`](crate::OutOfMemory::Thrashing): one after each such collection,

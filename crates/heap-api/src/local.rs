@@ -84,7 +84,7 @@ impl<T: fmt::Debug + 'static> fmt::Debug for LocalOpaque<T> {
 }
 
 // SAFETY: no handle hides inside: the value is `'static`, and a `Gc<'static, T>` is had only from a
-// context that is borrowed for ever, whose heap frees nothing any more (TA1). The type is the same in
+// context that is borrowed for `'static`, whose heap frees nothing any more (TA1). The type is the same in
 // all regions (TA2, TA6). Dropping it on another thread is sound (TA4) by LO1.
 unsafe impl<T: 'static> Trace for LocalOpaque<T> {
     type At<'a> = LocalOpaque<T>;

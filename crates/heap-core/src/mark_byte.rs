@@ -91,7 +91,7 @@ impl MarkByte {
         self.byte() == Color::White as u8
     }
 
-    /// From white to grey: the object is found, and somebody will trace it.
+    /// From white to grey: the object is found, and will be traced.
     #[inline(always)]
     pub fn mark_grey(&self) {
         self.0.store(Color::Grey as u8, Ordering::Relaxed);

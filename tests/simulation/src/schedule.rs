@@ -53,7 +53,7 @@ pub(crate) struct Seeded<B> {
     /// Called before each schedule.
     begin: B,
     random: Random,
-    /// Of `Random`: any thread is chosen at one in so many points.
+    /// Of `Random`: at one point in this many any thread is chosen.
     stickiness: usize,
     /// Of `Pct`, by thread: the highest runs.
     priorities: Vec<u64>,

@@ -32,7 +32,7 @@ pub(crate) struct ThrashDetector {
     in_a_row: u32,
 }
 
-/// So many bad collections in a row are one too many (TD1).
+/// Bad collections in a row that make it thrashing (TD1).
 const ROW: u32 = 4;
 
 impl ThrashDetector {

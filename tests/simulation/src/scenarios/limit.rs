@@ -10,7 +10,7 @@ use crate::random::Random;
 
 const LIMIT: usize = 40 << 13;
 const MUTATORS: u64 = 3;
-/// So many lists of so many items are half of the limit.
+/// Lists and items in each: together half of the limit.
 const LISTS: usize = 3;
 const LEN: u64 = 8;
 
@@ -31,7 +31,7 @@ fn fill(heap: &Heap, lives: &Arc<Lives>, me: u64, random: &mut Random) {
                 refused = 0;
             }
             None => {
-                // The others may have all of it, but not for ever.
+                // The others may have all of it, but not forever.
                 refused += 1;
                 assert!(refused < 6, "refused again and again");
                 kept.clear();
