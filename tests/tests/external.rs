@@ -45,20 +45,42 @@ fn garbage_that_owns_much_is_collected_in_time() {
 
 #[test]
 fn what_is_kept_elsewhere_lets_the_heap_grow() {
-    let heap = Heap::new(Config::new());
-    let mut cx = heap.enter();
-    let kept: Vec<Root<External<Vec<u8>>>> =
-        (0..200).map(|_| cx.root(cx.alloc(External::new(&cx, vec![0_u8; MIB])))).collect();
-    cx.collect();
-    let before = heap.stats().collections;
-    for _ in 0..700 {
-        let _ = cx.alloc(External::with_bytes(&cx, Opaque(()), MIB));
-        cx.safepoint();
+    for config in [Config::new(), Config::new().background_sweep(true)] {
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let kept: Vec<Root<External<Vec<u8>>>> =
+            (0..200).map(|_| cx.root(cx.alloc(External::new(&cx, vec![0_u8; MIB])))).collect();
+        cx.collect();
+        while heap.stats().undropped_bytes > 0 {
+            std::thread::yield_now();
+        }
+        let before = heap.stats().collections;
+        for _ in 0..700 {
+            let _ = cx.alloc(External::with_bytes(&cx, Opaque(()), MIB));
+            cx.safepoint();
+        }
+        // 350 MiB of growth are allowed beside 200 that are kept.
+        let collections = heap.stats().collections - before;
+        assert!((1..=3).contains(&collections), "{collections}");
+        assert_eq!(kept[0].get(&cx).len(), MIB);
     }
-    // 350 MiB of growth are allowed beside 200 that are kept.
-    let collections = heap.stats().collections - before;
-    assert!((1..=3).contains(&collections), "{collections}");
-    assert_eq!(kept[0].get(&cx).len(), MIB);
+}
+
+#[test]
+fn a_heap_that_cannot_collect_asks_again_when_external_bytes_have_doubled() {
+    let heap = Heap::new(Config::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::mem::forget(heap.enter())).join().unwrap();
+    });
+    let mut cx = heap.enter();
+    let charge = cx.external_bytes::<Image>(64 * MIB);
+    assert!(cx.should_yield());
+    cx.safepoint();
+    charge.set(&cx, 100 * MIB);
+    assert!(!cx.should_yield());
+    charge.set(&cx, 130 * MIB);
+    assert!(cx.should_yield());
+    assert_eq!(heap.stats().collections, 0);
 }
 
 #[derive(Trace)]

@@ -17,9 +17,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heap_core::mheap::Destructors;
 use heap_core::partition::Partition;
-use heap_core::stats::{SweepBy, Tally};
+use heap_core::stats::SweepBy;
 use heap_sync::atomic::Ordering;
 use heap_sync::mutant;
 use heap_sync::thread::yield_now;
@@ -110,7 +109,7 @@ impl HeapState {
                     // why a collection is due.
                     self.world.requests().clear_sweep_step(collector);
                     self.run_destructors();
-                    if !self.config.stress && !self.budget.is_due() && !self.is_near_limit() {
+                    if !self.is_gc_due() {
                         return;
                     }
                 }
@@ -121,14 +120,17 @@ impl HeapState {
                 let is_sweeping = self.mark_cycle_id().is_none() && !self.heap.sweep_is_over();
                 match self.sweep_step(collector, slice) {
                     None => return,
-                    Some(_) if is_sweeping && !self.config.stress && !self.budget.is_due() => {
-                        return;
-                    }
+                    Some(_) if is_sweeping && !self.is_gc_due() => return,
                     Some(left) => MarkBudget::Step(left),
                 }
             }
         };
         let _ = self.step(collector, budget);
+    }
+
+    /// Whether a request for a step asks for a collection, and not only for sweeping.
+    fn is_gc_due(&self) -> bool {
+        self.config.stress || self.budget.is_due() || self.is_near_limit()
     }
 
     /// Sweeps what is left of the last collection, destructors included, for the time of a
@@ -142,29 +144,17 @@ impl HeapState {
         let time = self.budget.sweep_time(slice);
         let start = Instant::now();
         let before = self.heap.undropped_pages();
-        let mut tally = Tally::default();
-        let mut elapsed = Duration::ZERO;
-        let mut is_swept = false;
-        while !is_swept && (elapsed < time || tally.spans_swept == 0) {
-            is_swept = self.heap.sweep_one(Destructors::Run, &mut tally).is_none();
-            elapsed = start.elapsed();
-        }
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
-        let left = self.heap.undropped_pages();
-        self.budget.suspend_sweep(before, left, is_swept);
-        if is_swept {
-            self.budget.settle_external();
-        }
-        is_swept.then(|| slice.saturating_sub(elapsed))
+        let is_swept = self.sweep_while(SweepBy::Collector, |tally| {
+            tally.spans_swept == 0 || start.elapsed() < time
+        });
+        self.budget.suspend_sweep(before, self.heap.undropped_pages(), is_swept);
+        is_swept.then(|| slice.saturating_sub(start.elapsed()))
     }
 
     /// Runs the destructors of all that the last collection has found dead. The world runs.
     fn run_destructors(&self) {
-        let mut tally = Tally::default();
-        while self.heap.undropped_pages() > 0
-            && self.heap.sweep_one(Destructors::Run, &mut tally).is_some()
-        {}
-        self.heap.stats.add(&mut tally, SweepBy::Collector);
+        let _ = self.sweep_while(SweepBy::Collector, |_| self.heap.undropped_pages() > 0);
+        // Also if there were none, and allocation has swept everything already.
         self.budget.settle_external();
     }
 
@@ -399,7 +389,7 @@ impl HeapState {
 
     /// Sweeps what is left and waits for other sweepers.
     pub(crate) fn finish_sweep(&self) {
-        self.heap.sweep_rest(SweepBy::Collector);
+        let _ = self.sweep_while(SweepBy::Collector, |_| true);
         mutant!("does not wait for sweepers" => return);
         while !self.heap.sweep_is_over() {
             yield_now();

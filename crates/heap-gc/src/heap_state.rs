@@ -211,6 +211,26 @@ impl HeapState {
         }
     }
 
+    /// Sweeps spans of all kinds, on behalf of `by`, as long as `goes_on` says so of what it has
+    /// swept. Says whether nothing is left to sweep.
+    pub(crate) fn sweep_while(&self, by: SweepBy, goes_on: impl Fn(&Tally) -> bool) -> bool {
+        // The ticket is returned after the sweep is accounted for, so that a thread that finds
+        // sweeping over finds the counters complete.
+        let Some(ticket) = self.heap.sweep_ticket() else { return true };
+        let mut tally = Tally::default();
+        let mut is_swept = false;
+        while !is_swept && goes_on(&tally) {
+            is_swept = self.heap.sweep_one(Destructors::Run, &mut tally).is_none();
+        }
+        self.heap.stats.add(&mut tally, by);
+        if self.heap.undropped_pages() == 0 {
+            // No collection completes before the ticket is back.
+            self.budget.settle_external();
+        }
+        drop(ticket);
+        is_swept
+    }
+
     /// Sweeps what is left, with destructors or without, unless this thread runs one, and gives all
     /// memory that holds no objects back to the system. Returns the bytes given back. Stops no
     /// mutator.
@@ -286,21 +306,15 @@ impl HeapState {
 
 impl Sweep for HeapState {
     fn sweep_batch(&self, spans: usize) -> bool {
-        // The ticket is returned after the batch is accounted for, so that a thread that finds
-        // sweeping over finds the counters complete.
-        let Some(ticket) = self.heap.sweep_ticket() else { return false };
-        let mut tally = Tally::default();
-        let mut sweep_one = || self.heap.sweep_one(Destructors::Run, &mut tally).is_some();
-        let swept = (0..spans).take_while(|_| sweep_one()).count();
-        self.heap.stats.add(&mut tally, SweepBy::Background);
-        if swept < spans {
-            self.budget.settle_external();
+        if self.heap.sweep_is_over() {
+            return false;
         }
-        drop(ticket);
-        if swept < spans {
+        let is_swept =
+            self.sweep_while(SweepBy::Background, |tally| tally.spans_swept < spans as u64);
+        if is_swept {
             // Nothing is left to sweep: what is idle now will stay so.
             self.trim();
         }
-        swept == spans
+        !is_swept
     }
 }

@@ -117,8 +117,10 @@ pub(crate) struct Budget {
     external: Arc<ExternalTotal>,
     /// Live bytes, these included, at which a collection or a step is due if there are any.
     external_trigger: AtomicUsize,
-    /// External bytes right after the last sweep was over.
+    /// External bytes right after the last collection's dead were dropped.
     external_kept: AtomicUsize,
+    /// Whether those of the present sweep have been.
+    is_external_settled: AtomicBool,
     credit: SweepCredit,
     /// Whether a mutator has been refused memory since the last collection.
     was_refused: AtomicBool,
@@ -149,6 +151,7 @@ impl Budget {
             external,
             external_trigger: AtomicUsize::new(pacer.goal(0, 0)),
             external_kept: AtomicUsize::new(0),
+            is_external_settled: AtomicBool::new(true),
             credit: SweepCredit::default(),
             was_refused: AtomicBool::new(false),
             is_thrashing: AtomicBool::new(false),
@@ -342,6 +345,7 @@ impl Budget {
         // Some of these bytes are garbage's: the dead have not been dropped yet.
         let kept = self.external_kept.load(Ordering::Relaxed);
         self.set_external_trigger(kept.min(self.external.bytes()));
+        self.is_external_settled.store(false, Ordering::Relaxed);
         self.credit.set_terms(unswept, marked, self.trigger_bytes());
         let room = self.trigger_bytes() - marked;
         let collected = Collected { allocated, marked, room, was_forced };
@@ -366,12 +370,14 @@ impl Budget {
         self.is_due_at(self.live_bytes())
     }
 
-    /// Everything is swept, so that external bytes of the dead are gone: what is left may grow as
-    /// the heap does.
+    /// The dead are dropped, and their external bytes are gone: what is left may grow as the heap
+    /// does. Counts once for each collection.
     pub(crate) fn settle_external(&self) {
+        // ORDERING: Relaxed: the caller has a ticket, so that no collection completes.
+        if self.is_external_settled.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let external = self.external.bytes();
-        // ORDERING: Relaxed: the caller has the collector lock, or a ticket, so that no collection
-        // completes.
         self.external_kept.store(external, Ordering::Relaxed);
         self.set_external_trigger(external);
     }
@@ -388,6 +394,8 @@ impl Budget {
     pub(crate) fn refuse(&self, pages: &impl Pages) {
         let double = |now: usize| now.saturating_mul(2).max(1);
         self.trigger_bytes.store(double(self.live_bytes()), Ordering::Relaxed);
+        let external = double(self.live_bytes().saturating_add(self.external.bytes()));
+        self.external_trigger.store(external, Ordering::Relaxed);
         self.trigger_pages.store(double(pages.in_use()), Ordering::Relaxed);
     }
 
