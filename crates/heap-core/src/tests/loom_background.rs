@@ -19,6 +19,7 @@ use heap_sync::model::{Witness, caught, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn, yield_now};
 
 use crate::kind::NOSCAN;
+use crate::mheap::Destructors;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
 use crate::size_class::SizeClass;
 use crate::sweep_gen::{SpanPhase, SweepGen};
@@ -32,6 +33,10 @@ trait Steps: 'static {
     const WAITS: bool = true;
     /// Whether the collector takes the mutators' spans back.
     const FLUSHES: bool = true;
+    /// Whether a sweeper that leaves destructors alone looks at the count before it closes (DT2).
+    const COUNTS: bool = true;
+    /// Whether one that runs them closes when it has found all lists empty, whatever the count.
+    const TRUSTS_LISTS: bool = true;
 }
 
 /// The protocol as it is.
@@ -52,12 +57,14 @@ impl Half {
         assert_eq!(before & 1 << span, 0, "S3: a span is in a list twice");
     }
 
-    fn pop(&self) -> Option<usize> {
+    /// One of the spans in `of`.
+    fn pop(&self, of: usize) -> Option<usize> {
         let mut spans = self.0.load(Ordering::Relaxed);
-        while spans != 0 {
-            let rest = spans & (spans - 1);
+        while spans & of != 0 {
+            let first = (spans & of).trailing_zeros();
+            let rest = spans & !(1 << first);
             match self.0.compare_exchange(spans, rest, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(spans.trailing_zeros() as usize),
+                Ok(_) => return Some(first as usize),
                 Err(actual) => spans = actual,
             }
         }
@@ -72,6 +79,10 @@ struct World<S> {
     /// Touched by the owner of the span.
     bits: [Witness; SPANS],
     halves: [Half; 2],
+    /// The spans whose kind has destructors.
+    dropping: usize,
+    /// How many of them are still to be swept (DT2).
+    undropped: AtomicUsize,
     /// Touched between two cycles, looked at by sweepers: generations of
     /// bitmaps, the credit counter.
     cycle: Witness,
@@ -81,6 +92,11 @@ struct World<S> {
 impl<S: Steps> World<S> {
     /// A heap whose clock is about to wrap, with unswept spans.
     fn new() -> Arc<World<S>> {
+        World::with_destructors(0)
+    }
+
+    /// The same; those of the spans that are in `dropping` have destructors.
+    fn with_destructors(dropping: usize) -> Arc<World<S>> {
         let last = SweepGen::from_raw(u32::MAX - 1);
         let world = World {
             clock: AtomicU32::new(last.raw()),
@@ -88,6 +104,8 @@ impl<S: Steps> World<S> {
             spans: (0..SPANS).map(|_| Span::dead()).collect(),
             bits: Default::default(),
             halves: Default::default(),
+            dropping,
+            undropped: AtomicUsize::new(0),
             cycle: Witness::default(),
             steps: std::marker::PhantomData,
         };
@@ -124,10 +142,15 @@ impl<S: Steps> World<S> {
         NonNull::from(&self.spans[index])
     }
 
-    /// Takes an unswept span, to sweep it.
-    fn claim<'t>(&self, ticket: &'t Ticket<'t>, now: SweepGen) -> Option<(usize, SweepClaim<'t>)> {
+    /// Takes an unswept span out of `of`, to sweep it.
+    fn claim<'t>(
+        &self,
+        ticket: &'t Ticket<'t>,
+        of: usize,
+        now: SweepGen,
+    ) -> Option<(usize, SweepClaim<'t>)> {
         loop {
-            let index = self.halves[now.unswept_half()].pop()?;
+            let index = self.halves[now.unswept_half()].pop(of)?;
             // SAFETY: a record of the model, at its own time.
             if let Some(claim) = unsafe { SweepClaim::try_claim(ticket, self.span(index), now) } {
                 return Some((index, claim));
@@ -142,19 +165,33 @@ impl<S: Steps> World<S> {
     }
 
     /// `MHeap::sweep_one`. Whether there was a span to sweep.
-    fn sweep_one(&self) -> bool {
+    fn sweep_one(&self, destructors: Destructors) -> bool {
         let early = self.now();
         let Some(ticket) = self.active.begin() else { return false };
         let now = if S::TICKET_THEN_CLOCK { self.now() } else { early };
-        match self.claim(&ticket, now) {
+        let dropping = match destructors {
+            Destructors::Run => self.claim(&ticket, self.dropping, now),
+            Destructors::Leave => None,
+        };
+        match dropping.or_else(|| self.claim(&ticket, !self.dropping, now)) {
             Some((index, claim)) => {
+                if self.dropping & 1 << index != 0 {
+                    self.undropped.fetch_sub(1, Ordering::Relaxed);
+                }
                 self.sweep(index);
                 claim.release();
                 self.halves[now.swept_half()].push(index);
                 true
             }
             None => {
-                ticket.close();
+                let none_is_left = self.undropped.load(Ordering::Relaxed) == 0;
+                let may_close = match destructors {
+                    Destructors::Run => S::TRUSTS_LISTS || none_is_left,
+                    Destructors::Leave => !S::COUNTS || none_is_left,
+                };
+                if may_close {
+                    ticket.close();
+                }
                 false
             }
         }
@@ -163,7 +200,7 @@ impl<S: Steps> World<S> {
     /// `MHeap::acquire_spans` of a mutator that is inside: the clock stands.
     fn acquire(&self, wanted: usize) -> Vec<(usize, CachedSpan)> {
         let now = self.now();
-        let swept = from_fn(|| self.halves[now.swept_half()].pop()).take(wanted);
+        let swept = from_fn(|| self.halves[now.swept_half()].pop(!0)).take(wanted);
         // SAFETY: just popped from the swept half.
         let cached = |index| unsafe { CachedSpan::from_swept(self.span(index), now) };
         let swept: Vec<_> = swept.map(|index| (index, cached(index))).collect();
@@ -172,7 +209,8 @@ impl<S: Steps> World<S> {
         }
         let Some(ticket) = self.active.begin() else { return Vec::new() };
         // All claims are held before the first span is swept.
-        let claims: Vec<_> = from_fn(|| self.claim(&ticket, now)).take(wanted).collect();
+        let claims: Vec<_> =
+            from_fn(|| self.claim(&ticket, !self.dropping, now)).take(wanted).collect();
         let sweep = |(index, claim): (usize, SweepClaim<'_>)| {
             self.sweep(index);
             (index, claim.into_cached())
@@ -199,7 +237,7 @@ impl<S: Steps> World<S> {
                 self.halves[self.now().swept_half()].push(index);
             }
         }
-        while self.sweep_one() {}
+        while self.sweep_one(Destructors::Run) {}
         while S::WAITS && !self.active.is_over() {
             yield_now();
         }
@@ -217,6 +255,7 @@ impl<S: Steps> World<S> {
     /// `MHeap::start_sweep`.
     fn start_sweep(&self) {
         self.clock.store(self.now().next().raw(), Ordering::Relaxed);
+        self.undropped.store(self.dropping.count_ones() as usize, Ordering::Relaxed);
         self.active.reopen();
     }
 
@@ -233,7 +272,7 @@ impl<S: Steps> World<S> {
 fn the_next_cycle_waits_for_the_background_sweeper<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new();
-        let background = world.spawn(|w| while w.sweep_one() {});
+        let background = world.spawn(|w| while w.sweep_one(Destructors::Run) {});
         world.cycle([]);
         background.join().unwrap();
         world.cycle([]);
@@ -245,10 +284,10 @@ fn a_late_sweeper_sweeps_for_the_new_cycle<S: Steps>() {
     check_bounded(4, || {
         let world = World::<S>::new();
         let background = world.spawn(|w| {
-            w.sweep_one();
+            w.sweep_one(Destructors::Run);
         });
         world.cycle([]);
-        world.sweep_one();
+        world.sweep_one(Destructors::Run);
         background.join().unwrap();
         world.cycle([]);
     });
@@ -260,8 +299,8 @@ fn a_refill_beside_the_background_sweeper<S: Steps>() {
     check_bounded(3, || {
         let world = World::<S>::new();
         let background = world.spawn(|w| {
-            w.sweep_one();
-            w.sweep_one();
+            w.sweep_one(Destructors::Run);
+            w.sweep_one(Destructors::Run);
         });
         let mutator = world.spawn(|w| w.allocate(SPANS));
         let cached = mutator.join().unwrap();
@@ -281,6 +320,27 @@ fn two_refills_share_the_spans<S: Steps>() {
         assert!(mine.len() == 1 && others.len() == 1, "there are spans for both");
         world.cycle(mine.into_iter().chain(others));
     });
+}
+
+/// A sweeper that leaves destructors alone, beside one that runs them and gives up after a span;
+/// then the next cycle begins. `Leave` is an allocation that pays, but it needs no cache here.
+fn sweepers_of_both_kinds<S: Steps>() {
+    check_bounded(2, || {
+        let world = World::<S>::with_destructors(0b10);
+        let payer = world.spawn(|w| while w.sweep_one(Destructors::Leave) {});
+        let background = world.spawn(|w| {
+            w.sweep_one(Destructors::Run);
+        });
+        world.cycle([]);
+        payer.join().unwrap();
+        background.join().unwrap();
+        world.cycle([]);
+    });
+}
+
+#[test]
+fn loom_sweepers_of_both_kinds() {
+    sweepers_of_both_kinds::<Sound>();
 }
 
 #[test]
@@ -342,4 +402,29 @@ impl Steps for KeepsCaches {
 #[test]
 fn loom_mutant_keeps_caches() {
     caught("G3: a span is not swept", a_refill_beside_the_background_sweeper::<KeepsCaches>);
+}
+
+/// Says that all is swept when only what it may sweep is (DT1).
+struct ClosesBlindly;
+
+impl Steps for ClosesBlindly {
+    const COUNTS: bool = false;
+}
+
+#[test]
+fn loom_mutant_closes_blindly() {
+    caught("G3: a span is not swept", sweepers_of_both_kinds::<ClosesBlindly>);
+}
+
+/// Goes by the count alone: a sweeper that has taken the last span and not yet counted it keeps
+/// this one from closing, and does not come back.
+struct GoesByTheCount;
+
+impl Steps for GoesByTheCount {
+    const TRUSTS_LISTS: bool = false;
+}
+
+#[test]
+fn loom_mutant_goes_by_the_count() {
+    caught("exceeded maximum number of branches", sweepers_of_both_kinds::<GoesByTheCount>);
 }
