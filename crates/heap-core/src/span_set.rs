@@ -59,17 +59,6 @@ const MAX_YIELDS: usize = bound(64, 0);
 ///
 /// The set stores the pointers and never follows them. Memory written before an
 /// item was pushed is visible to the thread that pops it.
-///
-/// ```
-/// use heap_core::span_set::SpanSet;
-/// use std::ptr::NonNull;
-///
-/// let set = SpanSet::new();
-/// let mut number = 7_u32;
-/// set.push(NonNull::from(&mut number));
-/// assert_eq!(set.pop(), Some(NonNull::from(&mut number)));
-/// assert!(set.is_empty());
-/// ```
 pub(crate) struct SpanSet<T>(Queue<T, Sound>);
 
 impl<T> SpanSet<T> {
