@@ -154,6 +154,13 @@ fn giving_memory_back_runs_destructors_outside_only() {
     assert_eq!(seen.dropped(), 0);
     cx.park(|| heap.release_idle());
     assert_eq!(seen.dropped(), 10_000);
+    // No step is due any more for what it has dropped.
+    let steps = heap.stats().steps;
+    for _ in 0..10_000 {
+        cx.alloc([0_u64; 6]);
+        cx.safepoint();
+    }
+    assert_eq!(heap.stats().steps, steps);
 }
 
 /// Notes on which thread it is dropped.

@@ -197,10 +197,7 @@ impl Cx {
         INSIDE.with(|inside| inside.set(false));
         let back = Reenter(self);
         let result = blocking();
-        assert!(
-            !INSIDE.with(Cell::get),
-            "Cx::park: the closure left the thread inside another heap"
-        );
+        assert!(!is_inside(), "Cx::park: the closure left the thread inside another heap");
         drop(back);
         self.safepoint();
         local::drop_dead();

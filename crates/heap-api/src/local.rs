@@ -12,8 +12,11 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
+
+use heap_core::sweep::drop_payload;
+use heap_sync::lock::Mutex;
 
 use crate::trace::{Trace, Tracer};
 
@@ -103,7 +106,7 @@ struct Owner {
 impl Owner {
     /// For a thread that has found a value of this one dead.
     fn send(&self, dead: Dead) {
-        match &mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.queue.lock() {
             Some(queue) => queue.push(dead),
             None => dead.leak(),
         }
@@ -111,10 +114,7 @@ impl Owner {
 
     /// Drops what others have found dead. For this thread (LO1).
     fn drop_dead(&self) {
-        let take = || {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.as_mut().and_then(Vec::pop)
-        };
+        let take = || self.queue.lock().as_mut().and_then(Vec::pop);
         // Destructors may do what they like, come back to this function too: the lock is free.
         while let Some(dead) = take() {
             // SAFETY: LO1: this is the value's own thread.
@@ -141,11 +141,7 @@ impl Dead {
     /// The calling thread is the value's own (LO1).
     unsafe fn drop(self) {
         let value = ManuallyDrop::into_inner(self.0);
-        let panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
-        // What it panicked with may panic when it is dropped.
-        let _ = panic.map_err(|payload| {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(core::mem::forget);
-        });
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(drop_payload);
     }
 
     /// LO2.
@@ -158,7 +154,7 @@ impl Drop for ThisThread {
     fn drop(&mut self) {
         loop {
             self.0.drop_dead();
-            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.0.queue.lock();
             // Nothing may have come in between.
             if queue.as_ref().is_none_or(Vec::is_empty) {
                 *queue = None;

@@ -168,7 +168,8 @@ impl PageAlloc {
         }
     }
 
-    /// The same, but if the stripe of 64 pages with the lowest free page has a run
+    /// Allocates the lowest free run of `npages` pages, or `None` if no arena has one; but if the
+    /// stripe of 64 pages with the lowest free page has a run
     /// that begins at its page `from` or after, the lowest of those. So a mutator that prefers
     /// a part of each stripe gets it, and the heap stays about as dense.
     ///

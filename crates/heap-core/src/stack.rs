@@ -167,8 +167,8 @@ impl core::fmt::Debug for StackBlock {
 
 /// One mutator's free blocks (SK6).
 ///
-/// Taking blocks from the heap may sweep, and so run destructors that come back to
-/// this cache. Hence there is no function that does both: the caller takes a list
+/// Taking blocks from the heap may run code of the program's (the system that it gave the heap),
+/// which may come back to this cache. Hence there is no function that does both: the caller takes a list
 /// with [`StackCache::take_all`], fills it with [`HeapOwner::stack_blocks`], and returns
 /// it with [`StackCache::put_all`].
 #[derive(Debug, Default)]
@@ -188,7 +188,7 @@ impl StackCache {
         core::mem::take(&mut self.free[order.index()])
     }
 
-    /// Takes a list back. Destructors may have returned blocks since the list was taken out;
+    /// Takes a list back. Blocks may have come back to the cache since the list was taken out;
     /// blocks for which there is no room now go back to the heap.
     pub fn put_all(&mut self, order: Order, mut blocks: Vec<StackBlock>) {
         blocks.retain(|block| block.bytes() == order.block_bytes());

@@ -65,7 +65,7 @@ pub(crate) unsafe fn drop_object(drop: DropFn, object: NonNull<u8>) -> bool {
 
 /// Drops the payload of a destructor's panic. If that panics too, the second payload is
 /// leaked, so that there is no third.
-fn drop_payload(payload: Box<dyn Any + Send>) {
+pub fn drop_payload(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(core::mem::forget);
 }
 

@@ -16,21 +16,16 @@ use support::Toy;
 /// Tells the process started by a test which misuse is wanted.
 const WANTED: &str = "HEAP_TEST_MISUSE";
 
-/// Runs `misuse` in a process of its own; returns what it reports. `name` is the
-/// name of the calling test.
+/// Runs `misuse`, of the test that calls this, in a process of its own; returns what it reports.
 #[track_caller]
-fn report_of(name: &str, misuse: impl FnOnce()) -> String {
+fn report_of(misuse: impl FnOnce()) -> String {
     if std::env::var_os(WANTED).is_some() {
         misuse();
         std::process::exit(0);
     }
-    let output = std::process::Command::new(std::env::current_exe().expect("a test binary"))
-        .args(["--exact", "--nocapture", "--test-threads=1", name])
-        .env(WANTED, name)
-        .output()
-        .expect("the process starts");
+    let output = processes::this_test().env(WANTED, "1").output().expect("the process starts");
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{name} went unnoticed: {report}");
+    assert!(!output.status.success(), "it went unnoticed: {report}");
     report
 }
 
@@ -58,7 +53,7 @@ mod address {
 
     #[test]
     fn a_read_of_a_freed_slot_is_reported() {
-        let report = report_of("address::a_read_of_a_freed_slot_is_reported", || {
+        let report = report_of(|| {
             let (_toy, live, dead) = live_and_freed(48);
             read(live, 47);
             read(dead, 0);
@@ -68,17 +63,16 @@ mod address {
 
     #[test]
     fn a_read_of_a_slot_that_was_never_handed_out_is_reported() {
-        let report =
-            report_of("address::a_read_of_a_slot_that_was_never_handed_out_is_reported", || {
-                let (_toy, live, _) = live_and_freed(48);
-                read(live, 48);
-            });
+        let report = report_of(|| {
+            let (_toy, live, _) = live_and_freed(48);
+            read(live, 48);
+        });
         assert!(report.contains("use-after-poison"), "{report}");
     }
 
     #[test]
     fn a_read_behind_a_large_object_is_reported() {
-        let report = report_of("address::a_read_behind_a_large_object_is_reported", || {
+        let report = report_of(|| {
             let (_toy, live, _) = live_and_freed(5 * PAGE_SIZE + 8);
             read(live, 5 * PAGE_SIZE + 7);
             read(live, 5 * PAGE_SIZE + 8);
@@ -88,7 +82,7 @@ mod address {
 
     #[test]
     fn a_read_of_a_freed_large_object_is_reported() {
-        let report = report_of("address::a_read_of_a_freed_large_object_is_reported", || {
+        let report = report_of(|| {
             let (_toy, _, dead) = live_and_freed(5 * PAGE_SIZE);
             read(dead, 3 * PAGE_SIZE);
         });
@@ -99,7 +93,7 @@ mod address {
     /// a heap that never ends.
     #[test]
     fn a_leak_is_what_only_a_freed_slot_leads_to() {
-        let report = report_of("address::a_leak_is_what_only_a_freed_slot_leads_to", || {
+        let report = report_of(|| {
             let mut toy = Toy::plain();
             for bytes in [1234, 4321] {
                 let object = toy.alloc(0, 1, 64).expect("memory");
@@ -152,7 +146,7 @@ mod thread {
 
     #[test]
     fn unordered_writes_to_an_object_are_reported() {
-        let report = report_of("thread::unordered_writes_to_an_object_are_reported", || {
+        let report = report_of(|| {
             add_twice(|object| object.add());
         });
         assert!(report.contains("data race"), "{report}");
@@ -161,7 +155,7 @@ mod thread {
     /// The lock that is taken is not the lock that is meant.
     #[test]
     fn writes_under_two_locks_are_reported() {
-        let report = report_of("thread::writes_under_two_locks_are_reported", || {
+        let report = report_of(|| {
             let locks = [Mutex::new(()), Mutex::new(())];
             let turn = std::sync::atomic::AtomicUsize::new(0);
             add_twice(|object| {

@@ -5,11 +5,12 @@
 //!
 //! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that an
 //!   incremental mark phase is under way (B2) and new objects are kept (M4).
-//! * CY3: user code runs here and on the background sweeper's thread only: the destructors of the
-//!   dead. A whole collection has run them when it returns, unless there is a background sweeper;
-//!   one in steps runs them in further steps, before the next begins.
 //! * CY2: a request for a whole collection that is seen before the world stands makes the
 //!   step whole. If the collection had begun before, the request stays for the next (GA6).
+//! * CY3: destructors of the dead are user code, and run here, on the background sweeper's thread,
+//!   and where a thread outside gives memory back. A whole collection has run them when it returns,
+//!   unless there is a background sweeper; one in steps runs them in further steps, before the next
+//!   begins.
 //!
 //! The caller has the collector lock, and is outside.
 
@@ -17,8 +18,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heap_core::mheap::Destructors;
 use heap_core::partition::Partition;
-use heap_core::stats::SweepBy;
+use heap_core::stats::{SweepBy, Tally};
 use heap_sync::atomic::Ordering;
 use heap_sync::mutant;
 use heap_sync::thread::yield_now;
@@ -66,15 +68,12 @@ impl HeapState {
     pub(crate) fn collect_step(self: &Arc<Self>) -> bool {
         let collector = self.world.gate.claim();
         let slice = self.config.mark_slice.unwrap_or(SLICE_DEFAULT);
-        if self.world.requests().gc_requested() {
-            // It will be whole (CY2).
-            return self.step(&collector, MarkBudget::Step(slice)) != Outcome::Suspended;
-        }
-        match self.sweep_step(&collector, slice) {
-            // An instant of this step is left for marking.
-            Some(left) => self.step(&collector, MarkBudget::Step(left)) != Outcome::Suspended,
-            None => false,
-        }
+        // A whole collection, if one is requested (CY2), is not put off by sweeping.
+        let left = match self.world.requests().gc_requested() {
+            true => Some(slice),
+            false => self.sweep_step(&collector, slice),
+        };
+        left.is_some_and(|left| self.step(&collector, MarkBudget::Step(left)) != Outcome::Suspended)
     }
 
     /// A collection, or a step of one, if it is still wanted once the collector lock
@@ -107,7 +106,7 @@ impl HeapState {
                 if self.heap.undropped_pages() > 0 {
                     // The background sweeper has not come to them. What they own elsewhere may be
                     // why a collection is due.
-                    self.world.requests().clear_sweep_step(collector);
+                    self.world.requests().clear_step(collector);
                     self.run_destructors();
                     if !self.is_gc_due() {
                         return;
@@ -130,7 +129,7 @@ impl HeapState {
 
     /// Whether a request for a step asks for a collection, and not only for sweeping.
     fn is_gc_due(&self) -> bool {
-        self.config.stress || self.budget.is_due() || self.is_near_limit()
+        self.config.stress || self.budget.is_due(&*self.heap) || self.is_near_limit()
     }
 
     /// Sweeps what is left of the last collection, destructors included, for the time of a
@@ -140,22 +139,23 @@ impl HeapState {
         if self.mark_cycle_id().is_some() || self.heap.sweep_is_over() {
             return Some(slice);
         }
-        self.world.requests().clear_sweep_step(collector);
+        self.world.requests().clear_step(collector);
         let time = self.budget.sweep_time(slice);
         let start = Instant::now();
         let before = self.heap.undropped_pages();
-        let is_swept = self.sweep_while(SweepBy::Collector, |tally| {
+        let is_swept = self.sweep_while(Destructors::Run, SweepBy::Collector, |tally| {
             tally.spans_swept == 0 || start.elapsed() < time
         });
-        self.budget.suspend_sweep(before, self.heap.undropped_pages(), is_swept);
+        self.budget.suspend_sweep(before, self.heap.undropped_pages());
         is_swept.then(|| slice.saturating_sub(start.elapsed()))
     }
 
     /// Runs the destructors of all that the last collection has found dead. The world runs.
     fn run_destructors(&self) {
-        let _ = self.sweep_while(SweepBy::Collector, |_| self.heap.undropped_pages() > 0);
+        let any_are_left = |_: &Tally| self.heap.undropped_pages() > 0;
+        let _ = self.sweep_while(Destructors::Run, SweepBy::Collector, any_are_left);
         // Also if there were none, and allocation has swept everything already.
-        self.budget.settle_external();
+        self.budget.all_are_dropped();
     }
 
     /// A collection that begins now, after the one that is under way.
@@ -215,7 +215,7 @@ impl HeapState {
         let mark_time = marking.elapsed();
         suspended.mark_time += mark_time;
         let outcome = if suspended.marking.is_done() {
-            self.complete(&world, &mutators, suspended);
+            self.complete(collector, &world, &mutators, suspended);
             Outcome::Complete
         } else {
             self.suspend_marking(&world, suspended, before);
@@ -237,7 +237,7 @@ impl HeapState {
                 self.run_destructors();
             } else {
                 let left = self.heap.undropped_pages();
-                self.budget.suspend_sweep(left, left, left == 0);
+                self.budget.suspend_sweep(left, left);
             }
         }
         outcome
@@ -317,6 +317,7 @@ impl HeapState {
     /// Everything that is reachable is marked: the sweep begins.
     fn complete(
         self: &Arc<Self>,
+        collector: &CollectorLock<'_>,
         world: &WorldStopped<'_>,
         mutators: &[Arc<MutatorRecord>],
         suspended: IncrementalMark,
@@ -331,18 +332,18 @@ impl HeapState {
             allocated_black = bytes;
             self.marking.store(0, Ordering::Relaxed);
             // What the caches held is of this collection, and counting it may make a request.
-            self.world.requests().clear_step(world);
+            self.world.requests().clear_step(collector);
         }
         // Weak tables forget the dead.
         self.weak.after_mark(world);
         mutators.iter().for_each(|mutator| mutator.trim_shadow_stopped(world));
         // Every span needs sweeping; set the price of allocation, which sweeps no spans whose
-        // objects have destructors. Stacks may come and go between the loads.
-        let others = self.heap.stack_pages() + self.heap.pages_with_destructors();
-        let pages = self.heap.pages_in_use().saturating_sub(others);
+        // objects have destructors. Stacks may come and go between the two loads.
+        let pages = self.heap.pages_in_use().saturating_sub(self.heap.stack_pages());
         // SAFETY: the world is stopped, the caches are flushed, by `begin` or just now; everything
         // that can be reached is marked and traced, and weak tables have forgotten the rest (I1).
-        unsafe { self.heap.start_sweep() };
+        let undropped = unsafe { self.heap.start_sweep() };
+        let pages = pages.saturating_sub(undropped);
         self.heap.settle_stacks();
         let in_steps = self.config.mark_slice.is_some_and(|slice| suspended.mark_time > slice);
         self.budget.complete(counts.bytes, allocated_black, pages, in_steps, &*self.heap);
@@ -389,7 +390,7 @@ impl HeapState {
 
     /// Sweeps what is left and waits for other sweepers.
     pub(crate) fn finish_sweep(&self) {
-        let _ = self.sweep_while(SweepBy::Collector, |_| true);
+        let _ = self.sweep_while(Destructors::Run, SweepBy::Collector, |_| true);
         mutant!("does not wait for sweepers" => return);
         while !self.heap.sweep_is_over() {
             yield_now();

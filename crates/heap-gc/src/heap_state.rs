@@ -211,21 +211,26 @@ impl HeapState {
         }
     }
 
-    /// Sweeps spans of all kinds, on behalf of `by`, as long as `goes_on` says so of what it has
-    /// swept. Says whether nothing is left to sweep.
-    pub(crate) fn sweep_while(&self, by: SweepBy, goes_on: impl Fn(&Tally) -> bool) -> bool {
+    /// Sweeps, on behalf of `by`, as long as `goes_on` says so of what it has swept. Says whether
+    /// nothing is left that it may sweep.
+    pub(crate) fn sweep_while(
+        &self,
+        destructors: Destructors,
+        by: SweepBy,
+        goes_on: impl Fn(&Tally) -> bool,
+    ) -> bool {
         // The ticket is returned after the sweep is accounted for, so that a thread that finds
         // sweeping over finds the counters complete.
         let Some(ticket) = self.heap.sweep_ticket() else { return true };
         let mut tally = Tally::default();
         let mut is_swept = false;
         while !is_swept && goes_on(&tally) {
-            is_swept = self.heap.sweep_one(Destructors::Run, &mut tally).is_none();
+            is_swept = self.heap.sweep_one(destructors, &mut tally).is_none();
         }
         self.heap.stats.add(&mut tally, by);
         if self.heap.undropped_pages() == 0 {
             // No collection completes before the ticket is back.
-            self.budget.settle_external();
+            self.budget.all_are_dropped();
         }
         drop(ticket);
         is_swept
@@ -236,12 +241,7 @@ impl HeapState {
     /// mutator.
     pub fn release_idle(&self, destructors: Destructors) -> usize {
         if !heap_core::sweep::is_in_destructor() {
-            // The ticket is returned after the sweep is accounted for: a thread that finds sweeping
-            // over finds the counters complete, and we are no mutator that a verifier would wait
-            // for.
-            let ticket = self.heap.sweep_ticket();
-            self.heap.sweep_all_of(destructors, SweepBy::Collector);
-            drop(ticket);
+            let _ = self.sweep_while(destructors, SweepBy::Collector, |_| true);
         }
         self.heap.release_idle()
     }
@@ -309,8 +309,9 @@ impl Sweep for HeapState {
         if self.heap.sweep_is_over() {
             return false;
         }
-        let is_swept =
-            self.sweep_while(SweepBy::Background, |tally| tally.spans_swept < spans as u64);
+        let is_swept = self.sweep_while(Destructors::Run, SweepBy::Background, |tally| {
+            tally.spans_swept < spans as u64
+        });
         if is_swept {
             // Nothing is left to sweep: what is idle now will stay so.
             self.trim();

@@ -252,10 +252,9 @@ impl Mutator {
     }
 
     /// Refuses an allocation: asks for a collection, and keeps the reason aside.
-    fn refuse<T>(&self, reason: OutOfMemory) -> Option<T> {
+    fn refuse(&self, reason: OutOfMemory) {
         self.shared.refuse(reason);
         self.refused.set(reason);
-        None
     }
 
     /// Why the last allocation was refused.
@@ -322,9 +321,7 @@ impl Mutator {
                     return None;
                 }
             };
-            if let Err(reason) = shared.budget.admit() {
-                return self.refuse(reason);
-            }
+            shared.budget.admit().inspect_err(|reason| self.refuse(*reason)).ok()?;
             let span_bytes = class.span_pages() * PAGE_SIZE;
             request.wanted = shared.affordable(request.wanted, span_bytes);
             // No borrow of the cache is alive in here.
@@ -334,9 +331,7 @@ impl Mutator {
             let acquired = unsafe { shared.heap.acquire_spans(request, &mut spans, &mut tally) };
             // SAFETY: MU1, as in `alloc_small`.
             unsafe { &mut *self.cache.as_ptr() }.count(&tally);
-            if let Err(reason) = acquired {
-                return self.refuse(reason);
-            }
+            acquired.inspect_err(|reason| self.refuse(*reason)).ok()?;
             // Not before: spans that were swept just now are a part of the payment, and
             // those that are swept for nothing else are likely to lose their pages. These spans are
             // in no cache until then; the clock stands, as we are inside (C1).
@@ -433,7 +428,7 @@ impl Mutator {
             let charged = shared.budget.admit().and_then(|()| shared.heap.charge_elsewhere(bytes));
             charged.inspect_err(|reason| shared.refuse(*reason))?;
         }
-        if shared.budget.charge_external(bytes) {
+        if shared.budget.charge_external(bytes, &*shared.heap) {
             shared.world.requests().request_step();
         }
         Ok(())
@@ -471,12 +466,8 @@ impl Mutator {
         if bytes <= isize::MAX as usize {
             shared.pay_credit(bytes);
         }
-        let refused = |reason: &OutOfMemory| {
-            let _ = self.refuse::<()>(*reason);
-        };
-        if let Err(reason) = shared.budget.admit() {
-            return self.refuse(reason);
-        }
+        let refused = |reason: &OutOfMemory| self.refuse(*reason);
+        shared.budget.admit().inspect_err(refused).ok()?;
         let Some(order) = order else {
             let block = shared.heap.large_stack_block(bytes).inspect_err(refused).ok()?;
             shared.grant_stack(block.bytes());

@@ -119,16 +119,10 @@ impl<'g> Requests<'g> {
         gc
     }
 
-    /// Withdraws the requests for a step. Those for a whole collection stay: one that
-    /// has begun before them does not answer them (GA6).
-    pub(crate) fn clear_step(self, _world: &WorldStopped<'_>) {
-        // ORDERING: Relaxed: a hint.
-        self.0.word().fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
-    }
-
-    /// Withdraws the requests for a step before sweeping for a while. If a collection is due as well
-    /// the next grant requests it again.
-    pub(crate) fn clear_sweep_step(self, _collector: &CollectorLock<'_>) {
+    /// Withdraws the requests for a step, with the world stopped or before sweeping for a while:
+    /// what is still due then is requested again by the next grant. Those for a whole collection
+    /// stay: one that has begun before them does not answer them (GA6).
+    pub(crate) fn clear_step(self, _collector: &CollectorLock<'_>) {
         // ORDERING: Relaxed: a hint.
         self.0.word().fetch_and(!STEP_REQUESTED, Ordering::Relaxed);
     }
@@ -307,7 +301,7 @@ mod tests {
         let world = unsafe { collector.raise().wait(std::iter::empty()) }.unwrap();
         requests.request_gc_from_now();
         requests.request_step();
-        requests.clear_step(&world);
+        requests.clear_step(&collector);
         drop(world);
         assert!(requests.gc_requested() && gate.poll(), "GA6: a step answers no request");
         assert!(requests.take());

@@ -1,8 +1,6 @@
 //! How a model is run, how a mutant is shown to be caught, and a [`Witness`] of mutual
 //! exclusion. For the tests of the crates above; there only under `--cfg heap_loom`.
 
-use std::process::Command;
-
 pub use crate::witness::Witness;
 
 /// Set in the process that runs a mutant.
@@ -38,17 +36,14 @@ pub fn caught(complaint: &str, model: impl Fn()) {
         model();
         return;
     }
-    let thread = std::thread::current();
-    let name = thread.name().expect("the harness names a test's thread after the test");
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "--nocapture", "--test-threads=1", name])
+    let output = processes::this_test()
         .env(INNER, "1")
         .env("RUST_BACKTRACE", "0")
         .output()
         .expect("this program runs");
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("running 1 test"), "no such test: {name}");
+    assert!(said.contains("running 1 test"), "no such test");
     assert!(!output.status.success(), "the mutant lives");
     assert!(said.contains(complaint), "caught, but not by `{complaint}`:\n{said}");
 }

@@ -46,13 +46,14 @@ impl MHeap {
         self.allocate_black.end()
     }
 
-    /// Starts the sweep phase after marking: every span needs sweeping.
+    /// Starts the sweep phase after marking: every span needs sweeping. Returns how many pages
+    /// have objects with destructors (DT2).
     ///
     /// # Safety
     ///
     /// As [`MHeap::before_mark`], which was called for this marking. Everything that is
     /// reachable is marked and traced; what is not is never used again.
-    pub unsafe fn start_sweep(&self) {
+    pub unsafe fn start_sweep(&self) -> usize {
         debug_assert!(!self.allocate_black.is_on(), "M4: marking is under way");
         self.set_retain_goal();
         let next = self.now().next();
@@ -60,9 +61,11 @@ impl MHeap {
         // ORDERING: Relaxed: published by leaving the safepoint.
         self.clock.store(next.raw(), Ordering::Relaxed);
         self.cursors.iter().for_each(|cursor| cursor.store(0, Ordering::Relaxed));
-        self.undropped_pages.store(self.pages_with_destructors(), Ordering::Relaxed);
+        let undropped = self.pages_with_destructors();
+        self.undropped_pages.store(undropped, Ordering::Relaxed);
         self.pages_swept_in_cycle.store(0, Ordering::Relaxed);
         self.active.reopen();
+        undropped
     }
 
     fn unswept_lists_are_empty(&self) -> bool {

@@ -56,8 +56,7 @@ impl MHeap {
             cached_at: 0,
             needs_zero,
         };
-        // SAFETY: `base` is inside an arena that this heap has mapped.
-        let location = unsafe { Location::of(base) };
+        let location = Location::of_span(&body);
         // SAFETY: a record fresh from the allocator, and pages that are in no other span.
         let cached = unsafe { CachedSpan::set_up(span, self.now(), body) };
         if allocated == 0 {
@@ -133,11 +132,8 @@ impl MHeap {
         let bytes = npages * PAGE_SIZE;
         // ORDERING: Relaxed: the page lock orders all changes.
         let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
-        let after = in_use.checked_add(bytes).ok_or(OutOfMemory::TooLarge)?;
-        let elsewhere = self.elsewhere.load(Ordering::Relaxed);
-        if self.config.max_bytes.is_some_and(|max| after.saturating_add(elsewhere) > max) {
-            return Err(OutOfMemory::Limit);
-        }
+        in_use.checked_add(bytes).ok_or(OutOfMemory::TooLarge)?;
+        self.check_limit(bytes)?;
         let after = self.stats.in_use_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.stats.in_use_bytes_max.fetch_max(after, Ordering::Relaxed);
         Ok(())
@@ -150,15 +146,21 @@ impl MHeap {
     /// If they exceed it.
     pub fn charge_elsewhere(&self, bytes: usize) -> Result<(), OutOfMemory> {
         let _pages = self.pages.lock();
+        self.check_limit(bytes)?;
+        self.elsewhere.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether there is room for `more` bytes below the limit (Y2). The caller has the page lock.
+    fn check_limit(&self, more: usize) -> Result<(), OutOfMemory> {
         // ORDERING: Relaxed: the page lock orders all that is added.
         let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
         let elsewhere = self.elsewhere.load(Ordering::Relaxed);
-        let after = in_use.saturating_add(elsewhere).saturating_add(bytes);
-        if self.config.max_bytes.is_some_and(|max| after > max) {
-            return Err(OutOfMemory::Limit);
+        let after = in_use.saturating_add(elsewhere).saturating_add(more);
+        match self.config.max_bytes {
+            Some(max) if after > max => Err(OutOfMemory::Limit),
+            _ => Ok(()),
         }
-        self.elsewhere.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The bytes that [`MHeap::charge_elsewhere`] has charged: whoever has charged some subtracts

@@ -73,8 +73,8 @@ impl MHeap {
     pub fn sweep_one(&self, destructors: Destructors, tally: &mut Tally) -> Option<usize> {
         let ticket = self.active.begin()?;
         let with_destructors = match destructors {
-            Destructors::Run => self.sweep_next(&ticket, true, tally),
-            Destructors::Leave => None,
+            Destructors::Run if self.undropped_pages() > 0 => self.sweep_next(&ticket, true, tally),
+            Destructors::Run | Destructors::Leave => None,
         };
         let swept = with_destructors.or_else(|| self.sweep_next(&ticket, false, tally));
         // All lists are empty that we have looked at; if we have not looked at all of them, the
@@ -93,15 +93,10 @@ impl MHeap {
         loop {
             let index = cursor.load(Ordering::Relaxed);
             let central = self.central_at(index / PARTITIONS_MAX)?;
-            if central.kind().drops() != drops {
-                let next = (index / PARTITIONS_MAX + 1) * PARTITIONS_MAX;
-                // ORDERING: as below.
-                let _ = cursor.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
-                continue;
-            }
             let partition = Partition::of_mutator(index % PARTITIONS_MAX);
             let full = central.full_unswept(now).at(partition);
-            let popped = full.pop().or_else(|| central.partial_unswept(now).at(partition).pop());
+            let pop = || full.pop().or_else(|| central.partial_unswept(now).at(partition).pop());
+            let popped = if central.kind().drops() == drops { pop() } else { None };
             let Some(span) = popped else {
                 // ORDERING: Relaxed: a hint; only ever moves on.
                 let _ =
@@ -151,7 +146,7 @@ impl MHeap {
     }
 
     /// Sweeps every span that this sweeper may, and counts them.
-    pub fn sweep_all_of(&self, destructors: Destructors, by: SweepBy) {
+    pub(super) fn sweep_all_of(&self, destructors: Destructors, by: SweepBy) {
         let mut tally = Tally::default();
         while self.sweep_one(destructors, &mut tally).is_some() {}
         self.stats.add(&mut tally, by);
@@ -164,10 +159,11 @@ impl MHeap {
     }
 
     /// Pages of spans of kinds with destructors.
-    #[must_use]
-    pub fn pages_with_destructors(&self) -> usize {
-        let with = self.centrals().filter(|central| central.kind().drops());
-        with.map(|central| central.counts().pages()).sum()
+    pub(super) fn pages_with_destructors(&self) -> usize {
+        let centrals = self.centrals.read();
+        // SAFETY: Y3.
+        let all = centrals.all.iter().map(|central| unsafe { central.as_ref() });
+        all.filter(|central| central.kind().drops()).map(|central| central.counts().pages()).sum()
     }
 
     /// A ticket for a sweeper that sweeps several spans and then accounts for them:

@@ -52,8 +52,6 @@ impl NeighbourCount {
 #[derive(Debug)]
 pub(super) struct Scanner {
     isa: Isa,
-    /// Lines asked for of every page, as [`NeighbourCount`] said last.
-    more_lines: u64,
     neighbours: NeighbourCount,
     /// Batches to use again.
     spare: Vec<Batch>,
@@ -61,8 +59,7 @@ pub(super) struct Scanner {
 
 impl Scanner {
     pub(super) fn new(isa: Isa) -> Scanner {
-        let neighbours = NeighbourCount::default();
-        Scanner { isa, more_lines: 0, neighbours, spare: Vec::new() }
+        Scanner { isa, neighbours: NeighbourCount::default(), spare: Vec::new() }
     }
 
     /// First half of a page's scan: takes its grey objects and asks for their
@@ -80,6 +77,7 @@ impl Scanner {
         let marks = location.page_marks();
         let masks = grey_masks(self.isa, marks);
         let start = location.pointer().as_ptr();
+        let more_lines = self.neighbours.lines();
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.clear();
         for (block, mask) in masks.into_iter().enumerate() {
@@ -95,7 +93,7 @@ impl Scanner {
             // of prefetches when the whole page is wanted: they come too fast, and
             // some are lost.)
             let ends = mask | mask << tail;
-            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & LINES | self.more_lines;
+            let mut lines = (ends | ends >> 1 | ends >> 2 | ends >> 3) & LINES | more_lines;
             while lines != 0 {
                 let granule = block * 64 + lines.trailing_zeros() as usize;
                 lines &= lines - 1;
@@ -125,7 +123,6 @@ impl Scanner {
         }
         counts.count(batch.count(), slot_bytes);
         self.neighbours.add(batch.count() - greys);
-        self.more_lines = self.neighbours.lines();
         self.spare.push(batch);
     }
 }

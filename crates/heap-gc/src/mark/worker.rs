@@ -183,7 +183,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             let batch = &mut self.chain;
             batch.clear();
             batch.push(object.granule());
-            // SAFETY: as in `finish_page`, for this one object.
+            // SAFETY: as in `Scanner::finish`, for this one object.
             unsafe {
                 let neighbours = Neighbours::Trace(object.page_marks());
                 self.buffer.trace(trace, page, batch, neighbours);
@@ -256,7 +256,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             done += 1;
             if let Some(object) = self.direct.pop() {
-                // SAFETY: `direct` has what `grey` gave this worker to trace.
+                // SAFETY: `direct` has what `flush` gave this worker to trace.
                 done += unsafe { self.scan_chain(object) } - 1;
             } else if limit == DrainLimit::Serial && self.job.pieces.any() {
                 return Drained::Partly;

@@ -215,28 +215,28 @@ impl Budget {
     /// Counts bytes granted to a mutator.
     pub(crate) fn grant(&self, bytes: usize, pages: &impl Pages) -> Granted {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let is_due = self.is_due_at(live);
-        let step_is_due = is_due
-            || live >= self.sweep_step_bytes.load(Ordering::Relaxed)
-            || (live >= self.trigger_floor.load(Ordering::Relaxed)
-                && pages.in_use() > self.trigger_pages.load(Ordering::Relaxed)
-                // Until then many of the pages are garbage's, and a heap at its
-                // limit sweeps them before it refuses.
-                && pages.are_swept());
+        let step_is_due =
+            self.is_due_at(live, pages) || live >= self.sweep_step_bytes.load(Ordering::Relaxed);
         Granted { live, step_is_due }
     }
 
     /// Counts bytes that an object owns elsewhere from now on. Says whether a step is due.
-    pub(crate) fn charge_external(&self, bytes: usize) -> bool {
+    pub(crate) fn charge_external(&self, bytes: usize, pages: &impl Pages) -> bool {
         self.external.add(bytes);
-        self.is_due()
+        self.is_due(pages)
     }
 
-    fn is_due_at(&self, live: usize) -> bool {
+    /// Whether a collection, or a step of marking, is due when `live` bytes are.
+    fn is_due_at(&self, live: usize, pages: &impl Pages) -> bool {
         let external = self.external.bytes();
         live >= self.trigger_bytes()
             || (external > 0
                 && live.saturating_add(external) >= self.external_trigger.load(Ordering::Relaxed))
+            || (live >= self.trigger_floor.load(Ordering::Relaxed)
+                && pages.in_use() > self.trigger_pages.load(Ordering::Relaxed)
+                // Until then many of the pages are garbage's, and a heap at its
+                // limit sweeps them before it refuses.
+                && pages.are_swept())
     }
 
     /// Takes back bytes that a mutator was granted and did not use.
@@ -355,25 +355,28 @@ impl Budget {
 
     /// Mutators run before everything is swept that only safepoints may sweep: the next step is due
     /// when they have allocated their part of what is left, as in [`Budget::suspend`]. The last step
-    /// began with `before` pages and left `left`; unless everything `is_swept`.
-    pub(crate) fn suspend_sweep(&self, before: usize, left: usize, is_swept: bool) {
+    /// began with `before` pages and left `left`.
+    pub(crate) fn suspend_sweep(&self, before: usize, left: usize) {
         let (live, goal) = (self.live_bytes(), self.trigger_bytes());
         let step = before.saturating_sub(left);
         let progress = Progress { live, goal, marked: 0, expected: left, step };
-        let next = if is_swept { usize::MAX } else { live.saturating_add(progress.allowance()) };
+        let next = if left > 0 { live.saturating_add(progress.allowance()) } else { usize::MAX };
         // ORDERING: Relaxed: as good as a hint; the holder of the collector lock changes it.
         self.sweep_step_bytes.store(next, Ordering::Relaxed);
     }
 
     /// Whether a collection is due, and not only a step of sweeping.
-    pub(crate) fn is_due(&self) -> bool {
-        self.is_due_at(self.live_bytes())
+    pub(crate) fn is_due(&self, pages: &impl Pages) -> bool {
+        self.is_due_at(self.live_bytes(), pages)
     }
 
-    /// The dead are dropped, and their external bytes are gone: what is left may grow as the heap
-    /// does. Counts once for each collection.
-    pub(crate) fn settle_external(&self) {
-        // ORDERING: Relaxed: the caller has a ticket, so that no collection completes.
+    /// The dead of the last collection are dropped: no step of sweeping is due for them, and their
+    /// external bytes are gone. What is left of these may grow as the heap does; they are looked at
+    /// once for each collection.
+    pub(crate) fn all_are_dropped(&self) {
+        // ORDERING: Relaxed: the caller has a ticket or the collector lock, so that no collection
+        // completes.
+        self.sweep_step_bytes.store(usize::MAX, Ordering::Relaxed);
         if self.is_external_settled.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use heap_api::Gc;
 
-use crate::bytecode::{Const, Count, MULTI, Op, ProtoData};
+use crate::bytecode::{Const, Count, Op, ProtoData};
 use crate::function::{Closure, Proto, Upval};
 use crate::state::Ctx;
 use crate::string::Str;
@@ -95,9 +95,9 @@ impl<'gc> Running<'gc> {
         }
     }
 
-    /// End of a list of `count` values from `start` on, or of an open list.
+    /// Length of a list of `count` values from `start` on, or of an open list.
     #[inline(always)]
     pub(super) fn list_len(&self, start: usize, count: Count) -> usize {
-        if count == MULTI { self.thread.top.get() as usize - start } else { count.0 as usize }
+        count.fixed().unwrap_or_else(|| self.thread.top.get() as usize - start)
     }
 }
