@@ -440,6 +440,105 @@ fn what_a_weak_table_gives_out_during_a_marking_is_kept() {
     drop(ballast);
 }
 
+/// Roots are visited a few at a time. What a root held when marking began is marked, though it holds
+/// something else, or is gone, when its turn comes.
+#[test]
+fn what_a_root_held_when_marking_began_is_not_lost() {
+    let counter = Counter::new();
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    #[derive(Trace)]
+    struct Keeper<'gc>(GcCell<Option<Child<'gc>>>);
+    let count = 5000;
+    let mut roots: Vec<Root<Kid<'static>>> =
+        (0..count).map(|i| cx.root(kid(&cx, &counter, i))).collect();
+    assert!(!cx.collect_step());
+    let keepers: Vec<Root<Keeper<'static>>> = roots
+        .iter()
+        .map(|root| cx.root(cx.alloc(Keeper(GcCell::new(Some(root.get(&cx)))))))
+        .collect();
+    // Whose turn is when: some are dropped from the front, some from the back, some change.
+    let other = cx.root(kid(&cx, &counter, count));
+    let mut steps = 0;
+    while !roots.is_empty() {
+        drop(roots.pop());
+        drop((!roots.is_empty()).then(|| roots.remove(0)));
+        if let Some(root) = roots.first_mut() {
+            *root = other.clone();
+        }
+        if roots.len().is_multiple_of(1000) {
+            steps += u32::from(!cx.collect_step());
+        }
+    }
+    assert!(steps > 0, "marking was under way meanwhile");
+    finish(&mut cx);
+    cx.verify().unwrap();
+    assert_eq!(counter.dropped(), 0);
+    for (i, keeper) in keepers.iter().enumerate() {
+        let kid = keeper.get(&cx).0.get().unwrap();
+        assert_eq!((kid.counted.0.id(), kid.leaf.0.id()), (i as u64, i as u64));
+    }
+    drop((keepers, other));
+    cx.collect();
+    counter.assert_balanced();
+}
+
+/// A weak table is cleared a few entries at a time. In between it shows none that are dead; what is
+/// inserted stays, also if the table grows.
+#[test]
+fn a_weak_table_shows_nothing_dead_while_it_is_cleared() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let count = 10_000;
+    let text = |i: u32| format!("a long enough text {i}");
+    let find = |cx: &Cx, set: &InternSet<str>, i| {
+        set.find(cx, i, |found| *found == *text(i)).map(|found| cx.root(found))
+    };
+    for growth in [0, 3 * count] {
+        let mut set = InternSet::<str>::new(&heap);
+        let (mut kept, mut others) = (Vec::new(), Vec::new());
+        for i in 0..count {
+            let made = cx.alloc_str(&text(i));
+            set.insert(&cx, i, made);
+            if i % 100 == 0 {
+                kept.push(cx.root(made));
+            }
+        }
+        let mut steps_between = 0;
+        while !cx.collect_step() {
+            if set.len(&cx) < count as usize + others.len() {
+                // Dead entries are being removed.
+                steps_between += 1;
+                for i in 0..count {
+                    assert_eq!(find(&cx, &set, i).is_some(), i % 100 == 0, "{i}");
+                }
+                for i in count..count + growth {
+                    if steps_between == 1 {
+                        let made = cx.alloc_str(&text(i));
+                        set.insert(&cx, i, made);
+                        others.push(cx.root(made));
+                    }
+                    assert!(find(&cx, &set, i).is_some(), "{i}");
+                }
+                // A table that is made meanwhile.
+                let mut new = InternSet::<str>::new(&heap);
+                new.insert(&cx, 1, cx.alloc_str("new"));
+                assert!(new.find(&cx, 1, |found| found == "new").is_some());
+                if steps_between > 3 {
+                    break;
+                }
+            }
+        }
+        assert!(steps_between > 0, "the table was cleared in steps");
+        finish(&mut cx);
+        cx.verify().unwrap();
+        assert_eq!(set.len(&cx), kept.len() + others.len());
+        drop((kept, others));
+        cx.collect();
+        assert_eq!(set.len(&cx), 0);
+    }
+}
+
 /// For several threads: what the array leads to leads to an object of another type, and
 /// that to a third. So they share no pages: what is lost is not found by its neighbour.
 #[derive(Trace, Share)]

@@ -13,7 +13,9 @@ use core::ptr::NonNull;
 
 use heap_gc::WeakTable;
 
+use crate::alloc::out_of_memory;
 use crate::cx::Cx;
+use crate::error::OutOfMemory;
 use crate::gc::Gc;
 use crate::heap::Heap;
 use crate::payload::Payload;
@@ -89,18 +91,40 @@ impl<T: ?Sized + Payload> InternSet<T> {
     ///
     /// # Panics
     ///
+    /// If `cx` belongs to another heap, or if the system refuses the memory.
+    #[inline]
+    #[track_caller]
+    pub fn insert<'gc>(&mut self, cx: &'gc Cx, hash: u32, value: Gc<'gc, T::At<'gc>>) {
+        self.try_insert(cx, hash, value).unwrap_or_else(|reason| out_of_memory(reason));
+    }
+
+    /// As [`InternSet::insert`], for callers that can do without.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory; the set is then as it was. (It is not counted by the
+    /// heap's limit.)
+    ///
+    /// # Panics
+    ///
     /// If `cx` belongs to another heap.
     #[inline]
-    pub fn insert<'gc>(&mut self, cx: &'gc Cx, hash: u32, value: Gc<'gc, T::At<'gc>>) {
+    pub fn try_insert<'gc>(
+        &mut self,
+        cx: &'gc Cx,
+        hash: u32,
+        value: Gc<'gc, T::At<'gc>>,
+    ) -> Result<(), OutOfMemory> {
         // SAFETY: a handle of the region that `cx` is in leads to a live object of its heap.
-        unsafe { cx.mutator().insert_weak(&mut self.table, hash, value.object()) };
+        unsafe { cx.mutator().try_insert_weak(&mut self.table, hash, value.object()) }
     }
 
     /// Finds an object as [`InternSet::find`] does, or makes one and adds it.
     ///
     /// # Panics
     ///
-    /// If `cx` belongs to another heap; and if `make` panics.
+    /// If `cx` belongs to another heap, if the system refuses the memory, and if `make` panics.
+    #[track_caller]
     pub fn find_or_insert<'gc>(
         &mut self,
         cx: &'gc Cx,
@@ -116,8 +140,45 @@ impl<T: ?Sized + Payload> InternSet<T> {
         made
     }
 
-    /// The number of entries. An entry whose object has become unreachable counts until the
-    /// next collection.
+    /// As [`InternSet::find_or_insert`], for callers that handle refused memory.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap, InternSet};
+    ///
+    /// let heap = Heap::new(Config::new().max_heap_bytes(1 << 20));
+    /// let cx = heap.enter();
+    /// let mut names = InternSet::<str>::new(&heap);
+    /// let make = || cx.try_alloc_str("ada").map_err(|error| error.reason);
+    /// let name = names.try_find_or_insert(&cx, 42, |s| s == "ada", make)?;
+    /// assert_eq!(&*name, "ada");
+    /// # Ok::<(), heap_api::OutOfMemory>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of `make`; or if the system refuses the memory for the entry. The set is then as it
+    /// was.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap, and if `make` panics.
+    pub fn try_find_or_insert<'gc>(
+        &mut self,
+        cx: &'gc Cx,
+        hash: u32,
+        same: impl FnMut(&T::At<'gc>) -> bool,
+        make: impl FnOnce() -> Result<Gc<'gc, T::At<'gc>>, OutOfMemory>,
+    ) -> Result<Gc<'gc, T::At<'gc>>, OutOfMemory> {
+        if let Some(found) = self.find(cx, hash, same) {
+            return Ok(found);
+        }
+        let made = make()?;
+        self.try_insert(cx, hash, made)?;
+        Ok(made)
+    }
+
+    /// The number of entries. An entry whose object has become unreachable counts until a
+    /// collection has removed it, which is done in slices if marking is.
     ///
     /// # Panics
     ///

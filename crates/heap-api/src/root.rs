@@ -12,7 +12,9 @@ use core::ops::{Deref, DerefMut};
 
 use heap_gc::RootEntry;
 
+use crate::alloc::out_of_memory;
 use crate::cx::Cx;
+use crate::error::OutOfMemory;
 use crate::gc::Gc;
 use crate::payload::Payload;
 use crate::share::Share;
@@ -80,9 +82,24 @@ impl<T: ?Sized + Payload> Root<T> {
     }
 }
 
+impl<T: ?Sized> Root<T> {
+    /// As `clone`, for callers that handle refused memory.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory.
+    pub fn try_clone(&self) -> Result<Self, OutOfMemory> {
+        Ok(Root { entry: self.entry.try_clone()?, target: PhantomData })
+    }
+}
+
 impl<T: ?Sized> Clone for Root<T> {
+    /// # Panics
+    ///
+    /// If the system refuses the memory: see [`Root::try_clone`].
+    #[track_caller]
     fn clone(&self) -> Self {
-        Root { entry: self.entry.clone(), target: PhantomData }
+        self.try_clone().unwrap_or_else(|reason| out_of_memory(reason))
     }
 }
 
@@ -94,10 +111,27 @@ impl<T: ?Sized> fmt::Debug for Root<T> {
 
 impl Cx {
     /// Makes an owned root for an object.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses the memory for it: see [`Cx::try_root`].
+    #[track_caller]
     pub fn root<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Root<T::At<'static>> {
+        self.try_root(value).unwrap_or_else(|reason| out_of_memory(reason))
+    }
+
+    /// As [`Cx::root`], for callers that handle refused memory.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory for the root. (It is not counted by the heap's limit.)
+    pub fn try_root<T: ?Sized + Payload>(
+        &self,
+        value: Gc<'_, T>,
+    ) -> Result<Root<T::At<'static>>, OutOfMemory> {
         // SAFETY: a handle of the region that this thread is in leads to a live object of its
         // heap (X1).
-        Root::new(unsafe { self.mutator().root(value.object()) })
+        unsafe { self.mutator().try_root(value.object()) }.map(Root::new)
     }
 
     /// Runs `body` with a [`Scope`], which keeps objects alive at the cost of one store each.
@@ -140,18 +174,36 @@ impl<'c, 's> Scope<'c, 's> {
     }
 
     /// Keeps an object alive until the scope ends, at the cost of one store.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses the memory for a deeper stack: see [`Scope::try_keep`].
     #[inline]
+    #[track_caller]
     pub fn keep<T: ?Sized + Payload>(&self, value: Gc<'_, T>) -> Local<'s, T::At<'static>> {
+        self.try_keep(value).unwrap_or_else(|reason| out_of_memory(reason))
+    }
+
+    /// As [`Scope::keep`], for callers that handle refused memory.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory for a deeper stack.
+    #[inline]
+    pub fn try_keep<T: ?Sized + Payload>(
+        &self,
+        value: Gc<'_, T>,
+    ) -> Result<Local<'s, T::At<'static>>, OutOfMemory> {
         // SAFETY: a handle of the region that this thread is in leads to a live object of its
         // heap (X1).
-        let index = unsafe { self.cx.mutator().shadow_push(value.object()) };
-        Local {
+        let index = unsafe { self.cx.mutator().try_shadow_push(value.object()) }?;
+        Ok(Local {
             object: value.object(),
             mutator: self.cx.mutator().id(),
             index,
             brand: PhantomData,
             target: PhantomData,
-        }
+        })
     }
 }
 

@@ -144,7 +144,7 @@ pub(crate) const MARKS_OFFSET: usize =
 /// before the first of them is examined, more than the first-level cache has lines to wait
 /// for.
 #[inline(always)]
-pub(crate) fn prefetch_mark(object: NonNull<u8>) {
+pub fn prefetch_mark(object: NonNull<u8>) {
     let address = object.addr().get();
     let at = (address & !ARENA_MASK) + MARKS_OFFSET + ((address & ARENA_MASK) >> GRANULE_SHIFT);
     prefetch_later(object.as_ptr().with_addr(at));

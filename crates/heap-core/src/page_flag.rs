@@ -5,7 +5,7 @@
 //! flag; a scanner clears the flag, then (after a fence) reads the marks. So a
 //! fresh mark is either seen by the scan that is about to read the marks, or
 //! finds the flag clear and queues the page again. One fence serves a whole
-//! batch of marks. Called by the workers of a mark phase only.
+//! batch of marks. Called by the workers of a mark phase, and between its steps by mutators.
 //!
 //! * PF1: when a marker has announced a mark and asked the page's flag, the mark is scanned, or the
 //!   page is queued (by this marker or by another).
@@ -56,6 +56,18 @@ impl MarkMode for Parallel {
     const TURNS_ATOMICALLY: bool = true;
 }
 
+/// Mutators mark, in their write barriers, while no worker scans: a page that is queued stays so
+/// until the world is stopped, so that there is nothing to announce; but each flag is turned by one
+/// of them.
+#[derive(Debug)]
+pub struct Barrier;
+
+impl MarkMode for Barrier {
+    const MARKER_FENCES: bool = false;
+    const SCANNER_FENCES: bool = false;
+    const TURNS_ATOMICALLY: bool = true;
+}
+
 /// The queue flag of a page.
 #[derive(Debug, Default)]
 #[repr(transparent)]
@@ -82,7 +94,7 @@ impl PageFlag {
     }
 
     /// Whether the page is queued for certain, so that the mark just stored on it needs
-    /// no announcement. Only a single worker can tell without a fence.
+    /// no announcement. Only where no other worker scans can that be told without a fence.
     #[inline(always)]
     #[must_use]
     pub fn is_surely_queued<M: MarkMode>(&self) -> bool {

@@ -3,8 +3,8 @@
 //! The crate's documentation describes a cycle as a whole. A cycle is done in one stop of the
 //! world, or begins in one stop and continues in others ([`MarkBudget`]).
 //!
-//! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that an
-//!   incremental mark phase is under way (B2) and new objects are kept (M4).
+//! * CY1: between two stops there is an [`IncrementalMark`] exactly while mutators are told that a
+//!   collection is under way (B2) and new objects are kept (M4).
 //! * CY2: a request for a whole collection that is seen before the world stands makes the
 //!   step whole. If the collection had begun before, the request stays for the next (GA6).
 //! * CY3: destructors of the dead are user code, and run here, on the background sweeper's thread,
@@ -21,15 +21,14 @@ use std::time::Duration;
 use heap_core::mheap::Destructors;
 use heap_core::partition::Partition;
 use heap_core::stats::{SweepBy, Tally};
-use heap_sync::atomic::Ordering;
 use heap_sync::mutant;
 use heap_sync::thread::yield_now;
 use heap_sync::time::Instant;
 
-use crate::barrier::MarkCycleId;
 use crate::gate::{CollectorLock, WorldStopped};
 use crate::heap_state::HeapState;
-use crate::mark::{IncrementalMark, MarkCounts, Marking, Seed};
+use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking};
+use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request, Withdrawn};
 use crate::world::MutatorRecord;
 
@@ -116,7 +115,7 @@ impl HeapState {
             }
             Some(_) if self.is_near_limit() => MarkBudget::Whole,
             Some(slice) => {
-                let is_sweeping = self.mark_cycle_id().is_none() && !self.heap.sweep_is_over();
+                let is_sweeping = !self.is_collecting() && !self.heap.sweep_is_over();
                 match self.sweep_step(collector, slice) {
                     None => return,
                     Some(_) if is_sweeping && !self.is_gc_due() => return,
@@ -136,7 +135,7 @@ impl HeapState {
     /// slice. Says how much of that time is left when everything is swept; `None` if it is not.
     /// The unit that is not divided is a span.
     fn sweep_step(&self, collector: &CollectorLock<'_>, slice: Duration) -> Option<Duration> {
-        if self.mark_cycle_id().is_some() || self.heap.sweep_is_over() {
+        if self.is_collecting() || self.heap.sweep_is_over() {
             return Some(slice);
         }
         self.world.requests().clear_step(collector);
@@ -167,9 +166,9 @@ impl HeapState {
 
     /// Completes the collection that is under way, if there is one.
     pub(crate) fn finish_marking(self: &Arc<Self>, collector: &CollectorLock<'_>) -> Outcome {
-        match self.mark_cycle_id() {
-            Some(_) => self.step(collector, MarkBudget::Whole),
-            None => Outcome::Complete,
+        match self.is_collecting() {
+            true => self.step(collector, MarkBudget::Whole),
+            false => Outcome::Complete,
         }
     }
 
@@ -214,7 +213,7 @@ impl HeapState {
         self.mark(&world, &mutators, &mut suspended, budget);
         let mark_time = marking.elapsed();
         suspended.mark_time += mark_time;
-        let outcome = if suspended.marking.is_done() {
+        let outcome = if suspended.phase == MarkPhase::Done {
             self.complete(collector, &world, &mutators, suspended);
             Outcome::Complete
         } else {
@@ -261,8 +260,10 @@ impl HeapState {
         // is of this one, and counting it may make a request.
         let gc_requested = withdrawn.answer(world);
         let plan = self.budget.plan_mark(self.cycles.lock().traced_bytes);
+        self.roots.begin_visit();
         let marking = Marking::new(self.heap.isa());
-        (IncrementalMark { marking, plan, mark_time: Duration::ZERO }, gc_requested)
+        let phase = MarkPhase::Trace;
+        (IncrementalMark { marking, phase, plan, mark_time: Duration::ZERO }, gc_requested)
     }
 
     fn mark(
@@ -272,7 +273,7 @@ impl HeapState {
         suspended: &mut IncrementalMark,
         budget: MarkBudget,
     ) {
-        let IncrementalMark { marking, plan, .. } = suspended;
+        let IncrementalMark { marking, phase, plan, .. } = suspended;
         let deadline = match budget {
             MarkBudget::Whole => None,
             MarkBudget::Step(slice) => {
@@ -280,37 +281,56 @@ impl HeapState {
                 Instant::now().checked_add(self.budget.step_time(slice, plan))
             }
         };
-        let roots = |visit: &mut dyn FnMut(Seed)| {
-            if self.mark_cycle_id().is_some() {
-                return self.each_grey(world, mutators, visit);
+        let is_over = || deadline.is_some_and(|at| Instant::now() >= at);
+        if *phase == MarkPhase::Trace {
+            let found = self.grey.take(world);
+            marking.take_over(found.pages, found.counts);
+            // Shadow stacks have no barrier: all of them are visited in the first stop.
+            let mut stacks = (!self.is_collecting()).then_some(mutators);
+            let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| {
+                if let Some(mutators) = stacks.take() {
+                    shadow_stacks(world, mutators, visit);
+                }
+                self.roots.visit_some(visit)
+            };
+            // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
+            // unsafe functions were promised: live objects of this heap, which no thread frees
+            // before this mark phase ends (Y1).
+            unsafe { marking.advance(&self.pool, deadline, seeds) };
+            if !marking.is_done() {
+                return;
             }
-            self.each_root(world, mutators, &mut |object| visit(Seed::Root(object)));
-            MarkCounts::default()
-        };
-        // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
-        // unsafe functions were promised: live objects of this heap, which no thread frees before
-        // this mark phase ends (Y1).
-        unsafe { marking.advance(&self.pool, deadline, roots) };
+            *phase = MarkPhase::Clear;
+            self.weak.begin_clear(world);
+        }
+        while !self.weak.clear_some(world) {
+            if is_over() {
+                return;
+            }
+        }
+        *phase = MarkPhase::Done;
     }
 
     /// Lets mutators run before marking is over. They report what they change from here
     /// on (B2), and what they make counts as marked (M4); CY1.
-    fn suspend_marking(
-        &self,
-        _world: &WorldStopped<'_>,
-        suspended: IncrementalMark,
-        before: usize,
-    ) {
-        if self.mark_cycle_id().is_none() {
+    fn suspend_marking(&self, world: &WorldStopped<'_>, suspended: IncrementalMark, before: usize) {
+        let phase = self.phase.get();
+        if phase == Phase::Idle {
             // SAFETY: the world is stopped, and the first stop of a mark phase has flushed the
             // caches (`begin`).
             unsafe { self.heap.begin_allocate_black() };
-            // ORDERING: Relaxed: mutators look when they come inside, which synchronises
-            // with the end of the stop (GA3).
-            self.marking.store(MarkCycleId::next().get(), Ordering::Relaxed);
+        }
+        match suspended.phase {
+            MarkPhase::Trace if phase == Phase::Idle => {
+                self.phase.set(Phase::Marking(MarkCycleId::next()), world);
+            }
+            MarkPhase::Trace => {}
+            MarkPhase::Clear | MarkPhase::Done => self.phase.set(Phase::Clearing, world),
         }
         let marked = suspended.marking.counts().bytes;
-        self.budget.suspend(&suspended.plan, marked, marked - before);
+        // What clearing takes no part of the plan says.
+        let step = if suspended.phase == MarkPhase::Trace { marked - before } else { 0 };
+        self.budget.suspend(&suspended.plan, marked, step);
         *self.suspended.lock() = Some(suspended);
     }
 
@@ -324,18 +344,16 @@ impl HeapState {
     ) {
         let mut counts = suspended.marking.counts();
         let mut allocated_black = 0;
-        if self.mark_cycle_id().is_some() {
+        if self.is_collecting() {
             self.flush_caches(world, mutators);
             // SAFETY: the world is stopped, the caches were flushed just now, and marking is done.
             let (objects, bytes) = unsafe { self.heap.end_allocate_black() };
             counts += MarkCounts { objects, bytes };
             allocated_black = bytes;
-            self.marking.store(0, Ordering::Relaxed);
+            self.phase.set(Phase::Idle, world);
             // What the caches held is of this collection, and counting it may make a request.
             self.world.requests().clear_step(collector);
         }
-        // Weak tables forget the dead.
-        self.weak.after_mark(world);
         mutators.iter().for_each(|mutator| mutator.trim_shadow_stopped(world));
         // Every span needs sweeping; set the price of allocation, which sweeps no spans whose
         // objects have destructors. Stacks may come and go between the two loads.
@@ -372,22 +390,6 @@ impl HeapState {
         }
     }
 
-    /// Hands what mutators have made grey to the collector.
-    fn each_grey(
-        &self,
-        world: &WorldStopped<'_>,
-        mutators: &[Arc<MutatorRecord>],
-        visit: &mut dyn FnMut(Seed),
-    ) -> MarkCounts {
-        mutant!("takes no lists" => return MarkCounts::default());
-        let mut counts = self.orphaned.lock().take(visit);
-        for mutator in mutators {
-            // SAFETY: the world of this heap is stopped; `visit` marks, and touches no list.
-            counts += unsafe { mutator.satb_stopped(world) }.take(visit);
-        }
-        counts
-    }
-
     /// Sweeps what is left and waits for other sweepers.
     pub(crate) fn finish_sweep(&self) {
         let _ = self.sweep_while(Destructors::Run, SweepBy::Collector, |_| true);
@@ -405,11 +407,21 @@ impl HeapState {
         visit: &mut dyn FnMut(NonNull<u8>),
     ) {
         self.roots.each(&mut *visit);
-        mutant!("forgets shadow stacks" => return);
-        for mutator in mutators {
-            // SAFETY: the world of this heap is stopped; only mutators change a shadow stack.
-            unsafe { mutator.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
-        }
+        shadow_stacks(world, mutators, visit);
+    }
+}
+
+/// Calls `visit` with the objects on the shadow stacks of these mutators, which are of the heap
+/// whose world is stopped.
+fn shadow_stacks(
+    world: &WorldStopped<'_>,
+    mutators: &[Arc<MutatorRecord>],
+    visit: &mut dyn FnMut(NonNull<u8>),
+) {
+    mutant!("forgets shadow stacks" => return);
+    for mutator in mutators {
+        // SAFETY: the world of this heap is stopped; only mutators change a shadow stack.
+        unsafe { mutator.shadow_stopped(world) }.iter().for_each(|object| visit(*object));
     }
 }
 

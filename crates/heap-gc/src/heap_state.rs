@@ -10,17 +10,17 @@ use heap_core::mheap::{CoreConfig, Destructors, HeapUsage};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
-use heap_sync::atomic::{AtomicU64, Ordering};
+use heap_sync::atomic::Ordering;
 use heap_sync::lock::Mutex;
-use heap_sync::mutant;
 use heap_sync::time::Instant;
 
 use crate::background::{BackgroundSweeper, Sweep};
-use crate::barrier::{MarkCycleId, SatbBuffer};
+use crate::barrier::GreyPages;
 use crate::config::GcConfig;
 use crate::external::{Accounts, ExternalRow, ExternalTotal};
 use crate::mark::{IncrementalMark, MarkPool, Watch};
 use crate::pacing::{Budget, Pacer};
+use crate::phase::{Phase, PhaseWord};
 use crate::roots::RootSet;
 use crate::stats::{CycleStats, Stats};
 use crate::weak::{WeakTable, WeakTables};
@@ -48,13 +48,12 @@ pub struct HeapState {
     /// What objects own elsewhere.
     pub(crate) external: Accounts,
     pub(crate) cycles: Mutex<CycleStats>,
-    /// The incremental mark phase that is under way, if there is one: 0, or its [`MarkCycleId`].
-    /// Changes with the world stopped (B2).
-    pub(crate) marking: AtomicU64,
+    /// What mutators are told of the collection that is under way.
+    pub(crate) phase: PhaseWord,
     /// The state of the suspended mark phase; for the holder of the collector lock.
     pub(crate) suspended: Mutex<Option<IncrementalMark>>,
-    /// What mutators that have ended had made grey.
-    pub(crate) orphaned: Mutex<SatbBuffer>,
+    /// What mutators have made grey.
+    pub(crate) grey: GreyPages,
     /// When memory was last given back without being asked.
     last_trim: Mutex<Instant>,
     pub(crate) heap: HeapOwner,
@@ -92,9 +91,9 @@ impl HeapState {
             roots: Arc::new(RootSet::default()),
             weak: Arc::default(),
             cycles: Mutex::new(CycleStats::default()),
-            marking: AtomicU64::new(0),
+            phase: PhaseWord::default(),
             suspended: Mutex::new(None),
-            orphaned: Mutex::default(),
+            grey: GreyPages::default(),
             last_trim: Mutex::new(Instant::now()),
             budget: Budget::new(pacer, thrash_ratio, Arc::clone(&external.total), &*heap),
             external,
@@ -137,19 +136,9 @@ impl HeapState {
         }
     }
 
-    /// The incremental mark phase that is under way.
-    pub(crate) fn mark_cycle_id(&self) -> Option<MarkCycleId> {
-        // ORDERING: Relaxed: it changes with the world stopped, and coming inside synchronises with
-        // the thread that stopped it (B2, GA3).
-        MarkCycleId::from_word(self.marking.load(Ordering::Relaxed))
-    }
-
-    /// Keeps what a mutator that ends has made grey.
-    pub(crate) fn adopt(&self, satb: &mut SatbBuffer) {
-        mutant!("forgets who ended" => return);
-        if !satb.is_empty() {
-            self.orphaned.lock().append(satb);
-        }
+    /// Whether a collection is between two of its stops.
+    pub(crate) fn is_collecting(&self) -> bool {
+        self.phase.get() != Phase::Idle
     }
 
     /// Joins a mark phase whenever it could use another worker. The calling mutator is outside.
@@ -283,7 +272,7 @@ impl HeapState {
             idle_bytes: memory.idle as u64,
             released_bytes: memory.released as u64,
             returned_bytes: core.returned_bytes.get(),
-            metadata_bytes: memory.metadata() as u64,
+            metadata_bytes: (memory.metadata() + self.grey.metadata_bytes()) as u64,
             mark_time: cycles.mark_time.total,
             mark_time_max: cycles.mark_time.max,
             pause_time: cycles.pause_time.total,

@@ -14,9 +14,9 @@
 //! 5. Marking (`mark`), from the owned roots ([`roots`]) and the mutators'
 //!    shadow stacks, on the collecting thread and its helpers, waiting mutators among them.
 //!    If it is done in slices the world may resume before it is over, and stops again for the next
-//!    one; between slices mutators report what they overwrite (`barrier`), and what they make
-//!    counts as marked. The module `cycle` does all this.
-//! 6. Weak tables forget what was not reached ([`weak`]).
+//!    one; between slices mutators know (`phase`) that they have to report what they
+//!    overwrite (`barrier`), and what they make counts as marked. The module `cycle` does all this.
+//! 6. Weak tables forget what was not reached ([`weak`]); in slices too, if marking was.
 //! 7. The sweep clock advances: every span needs sweeping. The next
 //!    trigger and the price of allocation are set (`pacing`).
 //! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
@@ -28,8 +28,8 @@
 //! A module uses only modules to its left. A test checks it.
 //!
 //! ```text
-//! layers: error config external fork gate requests pacing roots stats mark barrier weak background
-//! layers: world heap_state cycle verify mutator
+//! layers: error config external fork gate requests pacing phase mark roots stats barrier weak
+//! layers: background world heap_state cycle verify mutator
 //! ```
 
 mod background;
@@ -50,6 +50,7 @@ mod mark;
 #[allow(unsafe_code, reason = "a mutator's own caches and shadow stack")]
 mod mutator;
 mod pacing;
+mod phase;
 mod requests;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
@@ -61,7 +62,6 @@ mod weak;
 #[allow(unsafe_code, reason = "what mutators own, and who may touch it")]
 mod world;
 
-pub use barrier::MarkCycleId;
 pub use config::GcConfig;
 pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use external::{ExternalCharge, ExternalRow};
@@ -72,6 +72,7 @@ pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;
 pub use heap_state::HeapState;
 pub use mutator::{Mutator, ThreadExitGuard};
+pub use phase::MarkCycleId;
 pub use roots::RootEntry;
 pub use stats::Stats;
 pub use weak::WeakTable;

@@ -24,10 +24,10 @@ use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::EdgeBuffer;
 use heap_sync::mutant;
 
-use crate::barrier::MarkCycleId;
 use crate::error::VerifyError;
 use crate::external::ExternalCharge;
 use crate::heap_state::HeapState;
+use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request};
 use crate::roots::RootEntry;
 use crate::world::MutatorRecord;
@@ -44,8 +44,8 @@ pub struct Mutator {
     cache: NonNull<Cache>,
     /// Why `alloc_slow` last returned nothing.
     refused: Cell<OutOfMemory>,
-    /// The incremental mark phase that is under way, as it was when we came inside (B2).
-    marking: Cell<Option<MarkCycleId>>,
+    /// The phase, as it was when we came inside (B2).
+    phase: Cell<Phase>,
     /// When this many bytes are opened they count as granted. Known here, so that opening a span
     /// reads nothing that other mutators write; and 0 after a stop, which sets it anew.
     count_at: Cell<usize>,
@@ -76,9 +76,9 @@ impl Mutator {
         let record = shared.world.attach();
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         let refused = Cell::new(OutOfMemory::System);
-        let marking = Cell::new(shared.mark_cycle_id());
+        let phase = Cell::new(shared.phase.get());
         let count_at = Cell::new(0);
-        Mutator { shared: Arc::clone(shared), record, cache, refused, marking, count_at }
+        Mutator { shared: Arc::clone(shared), record, cache, refused, phase, count_at }
     }
 
     /// The heap.
@@ -118,7 +118,18 @@ impl Mutator {
     /// [`Mutator::exit_guard`], [`Mutator::is_running`]), to cut its shadow stack, or to end (MU3).
     /// What no root leads to may be gone after this.
     pub unsafe fn leave(&self) {
+        self.hand_over_grey();
         self.shared.world.gate.leave(&self.record.state);
+    }
+
+    /// Hands what the write barrier has found to the collector: B4.
+    #[inline]
+    fn hand_over_grey(&self) {
+        mutant!("keeps its list" => return);
+        if self.marking().is_some() {
+            // SAFETY: MU1: inside, on the owner's thread (MU3), and no report is under way.
+            unsafe { &mut *self.record.satb.get() }.hand_over(&self.shared.grey);
+        }
     }
 
     /// Steps outside, to be back later.
@@ -153,7 +164,7 @@ impl Mutator {
     /// Learns what may have changed while we were outside.
     fn refresh_heap_state(&self) {
         mutant!("looks too early" => return);
-        self.marking.set(self.shared.mark_cycle_id());
+        self.phase.set(self.shared.phase.get());
         self.count_at.set(0);
     }
 
@@ -173,6 +184,7 @@ impl Mutator {
                 // As in `step_out`.
                 check_not_in_destructor();
                 let shared = &*self.shared;
+                self.hand_over_grey();
                 shared.world.gate.block_for_stop(&self.record.state, || shared.watch_marking());
                 self.refresh_heap_state();
                 Answer::ByAnother
@@ -508,7 +520,10 @@ impl Mutator {
     /// to [`Mutator::barrier_mark`]: once in each mark phase, or every time.
     #[inline(always)]
     pub fn marking(&self) -> Option<MarkCycleId> {
-        self.marking.get()
+        match self.phase.get() {
+            Phase::Marking(id) => Some(id),
+            Phase::Idle | Phase::Clearing => None,
+        }
     }
 
     /// Marks what `report` reports, and everything it leads to: the slow half of the
@@ -520,7 +535,7 @@ impl Mutator {
     /// this mutator.
     #[inline]
     pub unsafe fn barrier_mark(&self, report: impl FnOnce(&mut EdgeBuffer)) {
-        debug_assert!(self.is_running() && self.marking.get().is_some(), "B2");
+        debug_assert!(self.is_running() && self.marking().is_some(), "B2");
         // SAFETY: MU1: inside, on the owner's thread (MU3); `report` does not come back here, by
         // the contract.
         unsafe { &mut *self.record.satb.get() }.add(report);
@@ -531,7 +546,7 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// `object` is as for [`Mutator::root`].
+    /// `object` is as for [`Mutator::try_root`].
     #[inline]
     pub unsafe fn barrier_mark_object(&self, object: NonNull<u8>) {
         if self.marking().is_some() {
@@ -545,14 +560,17 @@ impl Mutator {
 
     /// Roots an object.
     ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory.
+    ///
     /// # Safety
     ///
     /// `object` is the start of a live object of this heap, or lies in a slot that objects
     /// share; with provenance over its arena.
-    #[must_use]
-    pub unsafe fn root(&self, object: NonNull<u8>) -> RootEntry {
+    pub unsafe fn try_root(&self, object: NonNull<u8>) -> Result<RootEntry, OutOfMemory> {
         // SAFETY: forwarded from the caller; inside (MU3).
-        unsafe { RootEntry::new(&self.shared.roots, object) }
+        unsafe { RootEntry::try_new(&self.shared.roots, object) }
     }
 
     /// Whether a root belongs to this mutator's heap.
@@ -564,28 +582,35 @@ impl Mutator {
 
     /// Pushes an object on the shadow stack; returns its index.
     ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory.
+    ///
     /// # Safety
     ///
-    /// `object` is as for [`Mutator::root`].
+    /// `object` is as for [`Mutator::try_root`].
     #[inline]
-    pub unsafe fn shadow_push(&self, object: NonNull<u8>) -> usize {
+    pub unsafe fn try_shadow_push(&self, object: NonNull<u8>) -> Result<usize, OutOfMemory> {
         // SAFETY: MU1: inside, on the owner's thread (MU3).
         let shadow = unsafe { &mut *self.record.shadow.get() };
+        if shadow.len() == shadow.capacity() {
+            shadow.try_reserve(1).map_err(|_| OutOfMemory::System)?;
+        }
         shadow.push(object);
-        shadow.len() - 1
+        Ok(shadow.len() - 1)
     }
 
     /// Objects on the shadow stack.
     #[must_use]
     pub fn shadow_height(&self) -> usize {
-        // SAFETY: MU1, as in `shadow_push`.
+        // SAFETY: MU1, as in `try_shadow_push`.
         unsafe { &*self.record.shadow.get() }.len()
     }
 
     /// Whether entry `index` is `object`.
     #[must_use]
     pub fn shadow_holds(&self, index: usize, object: NonNull<u8>) -> bool {
-        // SAFETY: MU1, as in `shadow_push`.
+        // SAFETY: MU1, as in `try_shadow_push`.
         unsafe { &*self.record.shadow.get() }.get(index) == Some(&object)
     }
 
@@ -611,13 +636,11 @@ impl Drop for Mutator {
         if !self.is_running() {
             self.enter();
         }
-        // SAFETY: MU1: inside, and `&mut self`; three cells.
-        let (cache, stacks, satb) = unsafe {
-            let record = &*self.record;
-            (&mut *self.cache.as_ptr(), &mut *record.stacks.get(), &mut *record.satb.get())
-        };
+        // SAFETY: MU1: inside, and `&mut self`; two cells.
+        let (cache, stacks) =
+            unsafe { (&mut *self.cache.as_ptr(), &mut *self.record.stacks.get()) };
         self.shared.flush(cache, stacks);
-        self.shared.adopt(satb);
+        self.hand_over_grey();
         self.shared.world.detach(&self.record);
     }
 }

@@ -7,16 +7,30 @@
 //! freed, and the list has no gaps, so a collection visits at most one block per root, however
 //! many there have been.
 //!
+//! A collection visits the blocks a few at a time, and mutators may run in between. The snapshot that
+//! it marks has the roots of its beginning (B1): before a block changes that was not visited, its
+//! roots are noted.
+//!
 //! * R1: an object is in the table from the creation of an entry until its drop.
 //! * RT1: an entry's block is in its table's list, or is the spare one, until the entry is
 //!   dropped; a block is touched under the table's lock only.
 //! * RT2: in the list full blocks come first; `Block::position` is the block's index in it.
 //! * RT3: a block in the list has a root.
+//! * RT4: while roots are visited, a root that was there at the beginning and was not visited is
+//!   noted, or stands in a block of the list from `next` on that was not visited. Such a block does
+//!   not move.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use heap_core::error::OutOfMemory;
 use heap_sync::lock::Mutex;
+
+use crate::mark::Seeds;
+
+/// Blocks that are visited at a time: some ten microseconds, without marking. In builds with
+/// assertions one, so that the few roots of tests are visited in several slices.
+const BLOCKS_VISITED: usize = if cfg!(debug_assertions) { 1 } else { 16 };
 
 /// Cells of a block.
 const CELLS: usize = u64::BITS as usize;
@@ -28,6 +42,8 @@ struct Block {
     used: u64,
     /// RT2.
     position: usize,
+    /// The last collection by which it was visited, or its roots noted.
+    visited: u64,
     cells: [NonNull<u8>; CELLS],
 }
 
@@ -64,6 +80,12 @@ struct Blocks {
     spare: Option<BlockPtr>,
     /// Roots.
     len: usize,
+    /// The number of the last collection.
+    collection: u64,
+    /// The first block that it has not come to, while it visits them.
+    next: Option<usize>,
+    /// Roots of blocks that have changed before they were visited.
+    noted: Vec<NonNull<u8>>,
 }
 
 // SAFETY: the blocks belong to the table, which is locked; the pointers in them are only data
@@ -82,11 +104,11 @@ impl Blocks {
         unsafe { &mut *block.as_ptr() }
     }
 
-    /// A cell for a new root.
-    fn add(&mut self, object: NonNull<u8>) -> (BlockPtr, u8) {
+    /// A cell for a new root; none if the system refuses the memory.
+    fn add(&mut self, object: NonNull<u8>) -> Option<(BlockPtr, u8)> {
         let ptr = match self.list.get(self.full) {
             Some(block) => *block,
-            None => self.grow(object),
+            None => self.grow(object)?,
         };
         // SAFETY: it is in the list, or was just made.
         let block = unsafe { self.block(ptr) };
@@ -97,21 +119,28 @@ impl Blocks {
         let became_full = block.is_full();
         self.full += usize::from(became_full);
         self.len += 1;
-        (ptr, cell as u8)
+        Some((ptr, cell as u8))
     }
 
     /// An empty block at the end of the list.
     #[cold]
-    fn grow(&mut self, fill: NonNull<u8>) -> BlockPtr {
+    fn grow(&mut self, fill: NonNull<u8>) -> Option<BlockPtr> {
+        self.list.try_reserve(1).ok()?;
         let position = self.list.len();
-        let ptr = self.spare.take().unwrap_or_else(|| {
-            let empty = Block { used: 0, position, cells: [fill; CELLS] };
-            NonNull::from(Box::leak(Box::new(empty)))
-        });
+        let ptr = match self.spare.take() {
+            Some(spare) => spare,
+            None => {
+                let mut place = Vec::new();
+                place.try_reserve_exact(1).ok()?;
+                place.push(Block { used: 0, position, visited: 0, cells: [fill; CELLS] });
+                // A vector of one is a box of a slice of one.
+                NonNull::from(Box::leak(place.into_boxed_slice())).cast()
+            }
+        };
         // SAFETY: it was the spare block, or was just made.
         unsafe { self.block(ptr) }.position = position;
         self.list.push(ptr);
-        ptr
+        Some(ptr)
     }
 
     /// Takes a root out.
@@ -121,7 +150,10 @@ impl Blocks {
     /// The cell is that of an entry of this table, which is being dropped.
     unsafe fn remove(&mut self, ptr: BlockPtr, cell: u8) {
         // SAFETY: RT1: the entry is not gone yet.
-        let block = unsafe { self.block(ptr) };
+        let block = unsafe {
+            self.note(ptr);
+            self.block(ptr)
+        };
         let was_full = block.is_full();
         block.used &= !(1 << cell);
         let (is_empty, position) = (block.used == 0, block.position);
@@ -143,15 +175,42 @@ impl Blocks {
             if self.spare.is_none() {
                 self.spare = Some(ptr);
             } else {
-                // SAFETY: made by `grow` from a box; it has no entry (RT1), and is neither in
-                // the list nor the spare one.
+                // SAFETY: made by `grow` from a box of a slice of one, which is laid out as a box of
+                // one; it has no entry (RT1), and is neither in the list nor the spare one.
                 drop(unsafe { Box::from_raw(ptr.as_ptr()) });
             }
         }
     }
 
+    /// Notes the roots of a block that is about to change or to move, if roots are visited and it
+    /// was not (RT4).
+    ///
+    /// # Safety
+    ///
+    /// As [`Blocks::block`].
+    unsafe fn note(&mut self, ptr: BlockPtr) {
+        if self.next.is_none() {
+            return;
+        }
+        let (collection, mut noted) = (self.collection, std::mem::take(&mut self.noted));
+        // SAFETY: forwarded from the caller.
+        let block = unsafe { self.block(ptr) };
+        if block.visited != collection {
+            block.visited = collection;
+            block.each(&mut |object| noted.push(object));
+        }
+        self.noted = noted;
+    }
+
     /// Swaps two blocks of the list (RT2).
     fn swap(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
+        for at in [a, b] {
+            // SAFETY: it is in the list.
+            unsafe { self.note(self.list[at]) };
+        }
         self.list.swap(a, b);
         for at in [a, b] {
             let ptr = self.list[at];
@@ -183,6 +242,40 @@ impl RootSet {
         }
     }
 
+    /// Begins to visit the roots of a collection.
+    pub(crate) fn begin_visit(&self) {
+        let mut blocks = self.blocks.lock();
+        debug_assert!(blocks.next.is_none() && blocks.noted.is_empty(), "RT4");
+        blocks.collection += 1;
+        blocks.next = Some(0);
+    }
+
+    /// Calls `visit` with some of the roots that were there when the visit began, perhaps with
+    /// others as well. Says whether there are more.
+    pub(crate) fn visit_some(&self, visit: &mut dyn FnMut(NonNull<u8>)) -> Seeds {
+        let mut blocks = self.blocks.lock();
+        let Some(next) = blocks.next else { return Seeds::Done };
+        let end = (next + BLOCKS_VISITED).min(blocks.list.len());
+        for at in next..end {
+            let (ptr, collection) = (blocks.list[at], blocks.collection);
+            // SAFETY: it is in the list.
+            let block = unsafe { blocks.block(ptr) };
+            if block.visited != collection {
+                block.visited = collection;
+                block.each(visit);
+            }
+        }
+        let rest = blocks.noted.len().saturating_sub(BLOCKS_VISITED * CELLS);
+        blocks.noted.drain(rest..).for_each(visit);
+        if end < blocks.list.len() || rest > 0 {
+            blocks.next = Some(end);
+            return Seeds::More;
+        }
+        blocks.next = None;
+        blocks.noted = Vec::new();
+        Seeds::Done
+    }
+
     /// Number of roots.
     pub(crate) fn len(&self) -> usize {
         self.blocks.lock().len
@@ -206,13 +299,30 @@ unsafe impl Sync for RootEntry {}
 impl RootEntry {
     /// Roots an object.
     ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory.
+    ///
     /// # Safety
     ///
     /// `object` is the start of a live object of the heap that has these roots, or lies in a slot
     /// that objects share; with provenance over its arena. The caller is inside.
-    pub(crate) unsafe fn new(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
-        let (block, cell) = set.blocks.lock().add(object);
-        RootEntry { set: Arc::clone(set), block, cell, object }
+    pub(crate) unsafe fn try_new(
+        set: &Arc<RootSet>,
+        object: NonNull<u8>,
+    ) -> Result<RootEntry, OutOfMemory> {
+        let (block, cell) = set.blocks.lock().add(object).ok_or(OutOfMemory::System)?;
+        Ok(RootEntry { set: Arc::clone(set), block, cell, object })
+    }
+
+    /// Another root for the object.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory.
+    pub fn try_clone(&self) -> Result<RootEntry, OutOfMemory> {
+        // SAFETY: an object that this entry keeps alive (R1), whether a mutator is inside or not.
+        unsafe { RootEntry::try_new(&self.set, self.object) }
     }
 
     /// The object.
@@ -226,13 +336,17 @@ impl RootEntry {
     ///
     /// # Safety
     ///
-    /// As [`Mutator::root`](crate::Mutator::root), with a mutator that
+    /// As [`Mutator::try_root`](crate::Mutator::try_root), with a mutator that
     /// [owns](crate::Mutator::owns) the entry.
     pub unsafe fn set(&mut self, object: NonNull<u8>) {
         self.object = object;
         let mut blocks = self.set.blocks.lock();
         // SAFETY: RT1: this entry is not dropped.
-        unsafe { blocks.block(self.block) }.cells[usize::from(self.cell)] = object;
+        let block = unsafe {
+            blocks.note(self.block);
+            blocks.block(self.block)
+        };
+        block.cells[usize::from(self.cell)] = object;
     }
 
     /// The table that the root is in.
@@ -240,13 +354,6 @@ impl RootEntry {
     #[must_use]
     pub(crate) fn table(&self) -> *const RootSet {
         Arc::as_ptr(&self.set)
-    }
-}
-
-impl Clone for RootEntry {
-    fn clone(&self) -> Self {
-        // SAFETY: an object that this entry keeps alive (R1), whether a mutator is inside or not.
-        unsafe { RootEntry::new(&self.set, self.object) }
     }
 }
 
@@ -268,7 +375,7 @@ mod tests {
 
     fn entry(set: &Arc<RootSet>, object: NonNull<u8>) -> RootEntry {
         // SAFETY: no heap has this table, so no collector follows what is in it.
-        unsafe { RootEntry::new(set, object) }
+        unsafe { RootEntry::try_new(set, object) }.expect("memory")
     }
 
     /// RT2 and RT3, and what the table holds.
@@ -305,7 +412,7 @@ mod tests {
                 let which = usize::from(which) % entries.len().max(1);
                 match what {
                     0..150 => entries.push(entry(&set, object(n))),
-                    150..170 if !entries.is_empty() => entries.push(entries[which].clone()),
+                    150..170 if !entries.is_empty() => entries.push(entries[which].try_clone().expect("memory")),
                     // SAFETY: as in `entry`.
                     170..190 if !entries.is_empty() => unsafe { entries[which].set(object(n)) },
                     190..=254 if !entries.is_empty() => drop(entries.swap_remove(which)),
@@ -319,6 +426,54 @@ mod tests {
             check(&set, &entries);
             entries.clear();
             check(&set, &entries);
+        }
+    }
+
+    proptest! {
+        /// Entries come, change and go while roots are visited: those of the beginning are seen.
+        #[test]
+        fn what_was_rooted_at_the_beginning_is_visited(
+            before in 0_usize..700,
+            dropped in prop::collection::vec(any::<u16>(), 0..10),
+            steps in prop::collection::vec(any::<(u8, u16)>(), 0..600),
+        ) {
+            let set = Arc::new(RootSet::default());
+            let mut entries: Vec<RootEntry> = (0..before).map(|n| entry(&set, object(n))).collect();
+            for which in dropped {
+                if !entries.is_empty() {
+                    entries.swap_remove(usize::from(which) % entries.len());
+                }
+            }
+            for collection in 1..=2_usize {
+                set.begin_visit();
+                let beginning: Vec<_> = entries.iter().map(RootEntry::object).collect();
+                let mut seen = std::collections::HashSet::new();
+                let visit_some = |seen: &mut std::collections::HashSet<_>| {
+                    set.visit_some(&mut |object| {
+                        seen.insert(object);
+                    })
+                };
+                let mut is_done = false;
+                for (n, (what, which)) in steps.iter().enumerate() {
+                    let new = object(1000 * collection + n);
+                    let which = usize::from(*which) % entries.len().max(1);
+                    match what {
+                        0..60 => entries.push(entry(&set, new)),
+                        60..90 if !entries.is_empty() => entries.push(entries[which].try_clone().expect("memory")),
+                        // SAFETY: as in `entry`.
+                        90..120 if !entries.is_empty() => unsafe { entries[which].set(new) },
+                        120..240 if !entries.is_empty() => drop(entries.swap_remove(which)),
+                        240..=255 if !is_done => is_done = visit_some(&mut seen) == Seeds::Done,
+                        _ => {}
+                    }
+                }
+                while !is_done {
+                    is_done = visit_some(&mut seen) == Seeds::Done;
+                }
+                prop_assert!(beginning.iter().all(|object| seen.contains(object)), "RT4");
+                prop_assert_eq!(visit_some(&mut seen), Seeds::Done);
+                check(&set, &entries);
+            }
         }
     }
 

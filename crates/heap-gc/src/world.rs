@@ -83,20 +83,6 @@ impl MutatorRecord {
         unsafe { &mut *self.stacks.get() }
     }
 
-    /// What the write barrier has found, with the world stopped.
-    ///
-    /// # Safety
-    ///
-    /// As [`MutatorRecord::cache_stopped`], for what is returned.
-    #[expect(clippy::mut_from_ref, reason = "exclusive by MU1: the world is stopped")]
-    pub(crate) unsafe fn satb_stopped<'w>(
-        &'w self,
-        _world: &'w WorldStopped<'_>,
-    ) -> &'w mut SatbBuffer {
-        // SAFETY: MU1, as in `cache_stopped`.
-        unsafe { &mut *self.satb.get() }
-    }
-
     /// The objects on the shadow stack, with the world stopped.
     ///
     /// # Safety

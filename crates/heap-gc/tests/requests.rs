@@ -26,7 +26,8 @@ fn a_request_made_while_marking_is_answered_by_another_collection() {
     let mut mutator = Mutator::attach(&shared);
     let class = SizeClass::for_size(64).expect("a small object");
     // SAFETY: the kind's function does not read the object.
-    let root = unsafe { mutator.root(mutator.alloc_small(&ASKING, class).expect("memory")) };
+    let root =
+        unsafe { mutator.try_root(mutator.alloc_small(&ASKING, class).expect("memory")) }.unwrap();
     MARKED.set(Some(Arc::clone(&shared)));
     shared.request_collection();
     mutator.safepoint();

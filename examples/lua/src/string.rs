@@ -73,7 +73,7 @@ impl<'gc> Str<'gc> {
         }
         let head = StrHead { hash: Cell::new(hash), form: Cell::new(Form::Short) };
         let made = cx.try_alloc_header_slice_copy(head, bytes)?;
-        strings.insert(cx, hash, made);
+        strings.try_insert(cx, hash, made)?;
         Ok(Str(made))
     }
 

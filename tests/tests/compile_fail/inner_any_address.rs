@@ -8,12 +8,12 @@ use std::ptr::NonNull;
 fn main() {
     let shared = HeapState::new(GcConfig::default());
     let mut mutator = Mutator::attach(&shared);
-    let mut root = mutator.root(NonNull::dangling());
+    let mut root = mutator.try_root(NonNull::dangling()).unwrap();
     root.set(NonNull::dangling());
-    mutator.shadow_push(NonNull::dangling());
+    mutator.try_shadow_push(NonNull::dangling()).unwrap();
     mutator.barrier_mark_object(NonNull::dangling());
     mutator.barrier_mark(|_| ());
-    mutator.insert_weak(&mut shared.weak_table(), 0, NonNull::dangling());
+    mutator.try_insert_weak(&mut shared.weak_table(), 0, NonNull::dangling()).unwrap();
     let _ = mutator.alloc_small(&NOSCAN, SizeClass::LARGE);
     let _ = mutator.alloc_large(&NOSCAN, 8);
     mutator.leave();

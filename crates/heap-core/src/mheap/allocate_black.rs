@@ -14,7 +14,7 @@
 //!   marked. They need not be traced: what they hold was reachable when marking began, or is
 //!   new as well.
 //!
-//! `mark` is called by the owner of the span, at any time; `begin` and `end` with the world
+//! `mark` is called by the owner of the span, and `mark_one` by any mutator, at any time; `begin` and `end` with the world
 //! stopped.
 
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -61,7 +61,19 @@ impl AllocateBlack {
             // that is grey already will be traced, which is sufficient.
             objects += usize::from(mark.try_mark_black());
         }
+        self.count(objects, body.slot_bytes);
+    }
+
+    /// Marks an object sooner.
+    #[cold]
+    pub(super) fn mark_one(&self, object: Location) {
+        if object.mark().try_mark_black() {
+            self.count(1, object.slot_bytes());
+        }
+    }
+
+    fn count(&self, objects: usize, slot_bytes: usize) {
         self.objects.fetch_add(objects, Ordering::Relaxed);
-        self.bytes.fetch_add(objects * body.slot_bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(objects * slot_bytes, Ordering::Relaxed);
     }
 }

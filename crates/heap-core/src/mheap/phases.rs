@@ -4,9 +4,12 @@
 //! * Y1: the clock changes, and the bitmaps rotate, only with the world stopped
 //!   and sweeping over.
 
+use core::ptr::NonNull;
+
 use heap_sync::atomic::Ordering;
 
 use super::MHeap;
+use crate::location::Location;
 use crate::span_set::SpanSet;
 
 impl MHeap {
@@ -34,6 +37,19 @@ impl MHeap {
     /// As [`MHeap::before_mark`]; marking is under way.
     pub unsafe fn begin_allocate_black(&self) {
         self.allocate_black.begin();
+    }
+
+    /// Marks an object that is marked already or was made since the mark phase began, before its
+    /// span leaves the cache.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the start of a live object of this heap, or lies in a slot that objects share;
+    /// with provenance over its arena. [`MHeap::begin_allocate_black`] was called for the collection
+    /// that is under way.
+    pub unsafe fn mark_new(&self, object: NonNull<u8>) {
+        // SAFETY: forwarded from the caller; what the object holds is marked, or new as well (M4).
+        self.allocate_black.mark_one(unsafe { Location::of(object) });
     }
 
     /// Ends an incremental mark phase. Returns how many objects were allocated black, and the

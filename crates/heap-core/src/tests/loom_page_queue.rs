@@ -19,7 +19,7 @@ use heap_sync::model::{check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
 use crate::mark_byte::{Color, MarkByte};
-use crate::page_flag::{MarkMode, PageFlag, Parallel, Serial, announce_marks};
+use crate::page_flag::{Barrier, MarkMode, PageFlag, Parallel, Serial, announce_marks};
 
 /// The steps of the protocol.
 trait Steps: 'static {
@@ -77,7 +77,7 @@ impl<S: Steps> Page<S> {
         for object in objects {
             if self.marks[*object].is_white() {
                 self.marks[*object].mark_grey();
-                fresh += 1;
+                fresh += usize::from(!self.flag.is_surely_queued::<S::MarkMode>());
             }
         }
         if fresh > 0 {
@@ -231,6 +231,18 @@ fn loom_two_markers_queue_a_page_once() {
     two_markers_queue_a_page_once::<Sound>();
 }
 
+/// Two mutators mark two objects of a page, between two steps of a mark phase.
+struct InBarriers;
+
+impl Steps for InBarriers {
+    type MarkMode = Barrier;
+}
+
+#[test]
+fn loom_two_barriers_queue_a_page_once() {
+    two_markers_queue_a_page_once::<InBarriers>();
+}
+
 #[test]
 fn loom_marks_of_one_object_may_race() {
     marks_of_one_object_may_race::<Sound>();
@@ -260,6 +272,13 @@ impl Steps for MarksUnfenced {
 #[should_panic(expected = "PF1: a mark is lost")]
 fn loom_mutant_marks_unfenced() {
     a_fresh_mark_is_scanned_or_queued::<MarksUnfenced>();
+}
+
+/// Mutators mark while a worker scans.
+#[test]
+#[should_panic(expected = "PF1: a mark is lost")]
+fn loom_mutant_barriers_while_scanning() {
+    a_fresh_mark_is_scanned_or_queued::<InBarriers>();
 }
 
 /// A scanner reads the marks without a fence after clearing the flag.

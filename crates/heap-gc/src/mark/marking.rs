@@ -4,8 +4,8 @@
 //! job with its workers; what they leave undone comes back here.
 //!
 //! * MK3: every step does something: traces a page, an object or a piece, if there is one.
-//! * MK4: between two steps what is grey is on a page in `pages`, in a piece, or in the
-//!   list of a mutator's write barrier.
+//! * MK4: between two steps what is grey is on a page in `pages` or `handed_over`, in a piece, or
+//!   in the list of a mutator's write barrier.
 //!
 //! Called by the thread that has stopped the world.
 
@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use crossbeam_deque::Worker as Deque;
-use heap_core::location::Location;
 use heap_core::marks::Isa;
 use heap_core::page_flag::Serial;
 use heap_sync::lock::Mutex;
@@ -32,15 +31,43 @@ use super::worker::{DrainLimit, Drained, Worker};
 #[derive(Debug)]
 pub(crate) struct Marking {
     isa: Isa,
+    /// Whether there are seeds that were not visited.
+    seeds: Seeds,
+    /// Pages that mutators have queued, and that no worker has yet: what each step took over.
+    handed_over: Vec<Vec<Page>>,
     pages: VecDeque<Page>,
     pieces: Vec<SharedPiece>,
     counts: MarkCounts,
 }
 
+/// Whether there are more objects from which to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seeds {
+    /// There may be.
+    More,
+    /// All were visited.
+    Done,
+}
+
 impl Marking {
     /// A mark phase that has found nothing yet.
     pub(crate) fn new(isa: Isa) -> Marking {
-        Marking { isa, pages: VecDeque::new(), pieces: Vec::new(), counts: MarkCounts::default() }
+        Marking {
+            isa,
+            seeds: Seeds::More,
+            handed_over: Vec::new(),
+            pages: VecDeque::new(),
+            pieces: Vec::new(),
+            counts: MarkCounts::default(),
+        }
+    }
+
+    /// Takes over what mutators have found between two steps.
+    pub(crate) fn take_over(&mut self, pages: Vec<Page>, counts: MarkCounts) {
+        self.counts += counts;
+        if !pages.is_empty() {
+            self.handed_over.push(pages);
+        }
     }
 
     /// What was found so far.
@@ -50,75 +77,93 @@ impl Marking {
 
     /// Whether everything that can be reached is marked.
     pub(crate) fn is_done(&self) -> bool {
-        self.pages.is_empty() && self.pieces.is_empty()
+        self.seeds == Seeds::Done
+            && self.handed_over.is_empty()
+            && self.pages.is_empty()
+            && self.pieces.is_empty()
     }
 
-    /// Marks everything reachable from `roots` and from what earlier steps have left, or
+    /// Marks everything reachable from the seeds and from what earlier steps have left, or
     /// as much of it as can be done until the deadline; some in any case (MK3).
     ///
-    /// `roots` returns the counts of what mutators have marked that needs no tracing.
+    /// `seeds` calls its argument with a few objects from which to begin, others each time, until
+    /// it says that there are no more.
     ///
     /// One worker begins. Others are called when there is work for them: a short marking
     /// is over before a sleeper is awake.
     ///
     /// # Safety
     ///
-    /// The world is stopped. `roots` are starts of live objects of one heap, or lie in slots
-    /// that objects share; with provenance over their arenas. Of one mark phase, all calls are
+    /// The world is stopped. Seeds are starts of live objects of one heap, or lie in slots
+    /// that objects share; with provenance over their arenas. What was [taken
+    /// over](Self::take_over) is of the same mark phase. Of one mark phase, all calls are
     /// for the same heap, and its objects live until the last one.
     pub(crate) unsafe fn advance(
         &mut self,
         pool: &MarkPool,
         deadline: Option<Instant>,
-        roots: impl FnOnce(&mut dyn FnMut(Seed)) -> MarkCounts,
+        mut seeds: impl FnMut(&mut dyn FnMut(NonNull<u8>)) -> Seeds,
     ) {
         let pieces = std::mem::take(&mut self.pieces);
         let job = MarkJob::new(self.isa, Vec::new(), pieces, Deadline::at(deadline));
         let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
         worker.counts = self.counts;
-        let marked = roots(&mut |seed| {
-            match seed {
-                Seed::Root(object) => {
-                    // SAFETY: forwarded from the caller.
-                    unsafe { mark_grey::<Serial>(object, &mut worker.fresh, &mut worker.counts) };
-                }
-                Seed::Grey(object) => worker.fresh.push(object),
+        while self.seeds == Seeds::More {
+            self.seeds = seeds(&mut |object| {
+                // SAFETY: forwarded from the caller.
+                unsafe { mark_grey::<Serial>(object, &mut worker.fresh, &mut worker.counts) };
+                worker.flush();
+            });
+            if job.deadline.is_over() && self.seeds == Seeds::More {
+                return self.suspend(worker);
             }
-            worker.flush();
-        });
-        worker.counts += marked;
+        }
         let alone = match pool.worker_slots() {
             0 => DrainLimit::until(&job.deadline, DrainLimit::Whole),
             _ => DrainLimit::Serial,
         };
         // MK3: this limit does not end before a piece.
         let mut limit = DrainLimit::until(&job.deadline, alone);
-        while worker.drain(limit) == Drained::Partly {
+        loop {
+            if worker.drain(limit) == Drained::Whole && self.feed(&mut worker) == 0 {
+                break;
+            }
             limit = alone;
             if job.deadline.is_over() {
-                worker.suspend();
                 break;
             }
             if pool.worker_slots() > 0 && worker.has_work_for_others() {
+                while self.feed(&mut worker) > 0 {}
                 *self = mark_in_parallel(worker, pool);
                 return;
             }
         }
+        self.suspend(worker);
+    }
+
+    /// Queues some of the pages that mutators have found. Returns how many.
+    fn feed(&mut self, worker: &mut Worker<'_, VecDeque<Page>>) -> usize {
+        let Some(last) = self.handed_over.last_mut() else { return 0 };
+        let pages = last.drain(last.len().saturating_sub(PAGES_FED)..);
+        let count = pages.len();
+        worker.queue.extend(pages);
+        if last.is_empty() {
+            self.handed_over.pop();
+        }
+        count
+    }
+
+    /// Keeps what is left for the next step (MK4).
+    fn suspend(&mut self, mut worker: Worker<'_, VecDeque<Page>>) {
+        worker.suspend();
         self.counts = worker.counts;
-        // MK4.
         self.pages = worker.queue;
-        self.pieces = job.pieces.take_all();
+        self.pieces = worker.job.pieces.take_all();
     }
 }
 
-/// Where marking begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Seed {
-    /// An object in any state.
-    Root(NonNull<u8>),
-    /// An object that a mutator has made grey, and whose page may not be queued.
-    Grey(Location),
-}
+/// Pages of mutators that a worker queues at a time.
+const PAGES_FED: usize = 256;
 
 /// Does the rest of what `alone` has begun, with the helpers.
 fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
@@ -148,5 +193,5 @@ fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marki
     counts += *total.lock();
     let pages = std::mem::take(&mut *job.left.lock());
     let pieces = job.pieces.take_all();
-    Marking { isa, pages, pieces, counts }
+    Marking { isa, seeds: Seeds::Done, handed_over: Vec::new(), pages, pieces, counts }
 }

@@ -19,6 +19,7 @@ mod termination;
 mod worker;
 
 pub(crate) use grey::{MarkCounts, mark_grey};
-pub(crate) use incremental::IncrementalMark;
-pub(crate) use marking::{Marking, Seed};
+pub(crate) use incremental::{IncrementalMark, MarkPhase};
+pub(crate) use marking::{Marking, Seeds};
 pub(crate) use pool::{MarkPool, Watch};
+pub(crate) use queue::Page;

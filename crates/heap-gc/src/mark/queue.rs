@@ -9,12 +9,12 @@ use heap_core::prefetch::prefetch_later;
 
 /// A page with grey objects: its first byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Page(Location);
+pub(crate) struct Page(Location);
 
 impl Page {
     /// The page that an object of the heap being marked lies on.
     #[inline(always)]
-    pub(super) fn of(object: Location) -> Page {
+    pub(crate) fn of(object: Location) -> Page {
         Page(object.page())
     }
 

@@ -3,8 +3,8 @@
 //!
 //! Every mutator has an object, a cell, which holds a handle to the one child. The
 //! collector begins in one stop: it marks what mutators have taken so far, and the
-//! cells' objects, which it does not trace yet. In a second stop it takes the lists of
-//! the barrier and traces the cells. In between, before or after, a mutator takes the
+//! cells' objects, which it does not trace yet. In a second stop it takes what mutators have handed
+//! over and traces the cells. In between, before or after, a mutator takes the
 //! child out of its cell and keeps it in a root of its own. If a mutator has the child in
 //! the end it must be marked, unless it took it after marking was over (B1).
 //!
@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use heap_core::mark_byte::{Color, MarkByte};
 use heap_sync::atomic::{AtomicU64, Ordering};
-use heap_sync::model::{UNORDERED, caught, check_bounded};
+use heap_sync::lock::Mutex;
+use heap_sync::model::{caught, check_bounded};
 use heap_sync::thread::spawn;
 use loom::cell::UnsafeCell;
 
@@ -38,6 +39,8 @@ trait Steps: Sized + 'static {
     const REPORTS: bool = true;
     /// Whether the barrier is done before the mutator leaves.
     const REPORTS_INSIDE: bool = true;
+    /// When the mutator hands its list over.
+    const HANDS_OVER: HandsOver = HandsOver::Inside;
     /// Whether the collector takes the lists of the barrier.
     const TAKES_LISTS: bool = true;
 
@@ -51,6 +54,17 @@ trait Steps: Sized + 'static {
         heap.marking.store(1, Ordering::Relaxed);
         drop(world);
     }
+}
+
+/// When a mutator hands its list over.
+#[derive(PartialEq)]
+enum HandsOver {
+    /// Before it leaves (B4).
+    Inside,
+    /// When it has left.
+    Outside,
+    /// Not at all.
+    Never,
 }
 
 /// The protocol as it is.
@@ -93,6 +107,8 @@ struct Heap<S> {
     marking: AtomicU64,
     /// The child's mark.
     mark: MarkByte,
+    /// Whether a mutator has handed the child over.
+    handed_over: Mutex<bool>,
     members: Vec<Member>,
     steps: PhantomData<fn() -> S>,
 }
@@ -108,6 +124,7 @@ impl<S: Steps> Heap<S> {
             gate: Gate::default(),
             marking: AtomicU64::new(0),
             mark: MarkByte::new(Color::White),
+            handed_over: Mutex::default(),
             members: (0..members).map(member).collect(),
             steps: PhantomData,
         })
@@ -125,14 +142,25 @@ impl<S: Steps> Heap<S> {
                 me.listed.set(true);
             }
         };
+        let hand_over = || {
+            if me.listed.get() {
+                *self.handed_over.lock() = true;
+            }
+        };
         if S::REPORTS_INSIDE {
             report();
         }
         me.root.set(me.cell.get());
         me.cell.set(false);
+        if S::HANDS_OVER == HandsOver::Inside {
+            hand_over();
+        }
         self.gate.leave(&me.state);
         if !S::REPORTS_INSIDE {
             report();
+        }
+        if S::HANDS_OVER == HandsOver::Outside {
+            hand_over();
         }
     }
 
@@ -153,10 +181,8 @@ impl<S: Steps> Heap<S> {
             S::resume(self, world);
         });
         self.stop(|world| {
-            for member in &self.members {
-                traced |= S::TAKES_LISTS && member.listed.get();
-                traced |= member.cell.get();
-            }
+            traced |= S::TAKES_LISTS && *self.handed_over.lock();
+            traced |= self.members.iter().any(|member| member.cell.get());
             let rooted = self.members.iter().any(|member| member.root.get());
             assert!(traced || !rooted, "B1: the child is lost");
             self.marking.store(0, Ordering::Relaxed);
@@ -228,7 +254,31 @@ impl Steps for ReportsLate {
 
 #[test]
 fn loom_mutant_reports_late() {
-    caught(UNORDERED, || what_a_cell_held_is_marked::<ReportsLate>(1));
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<ReportsLate>(1));
+}
+
+/// Keeps its list.
+struct KeepsItsList;
+
+impl Steps for KeepsItsList {
+    const HANDS_OVER: HandsOver = HandsOver::Never;
+}
+
+#[test]
+fn loom_mutant_keeps_its_list() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<KeepsItsList>(1));
+}
+
+/// Hands its list over when it has left.
+struct HandsOverLate;
+
+impl Steps for HandsOverLate {
+    const HANDS_OVER: HandsOver = HandsOver::Outside;
+}
+
+#[test]
+fn loom_mutant_hands_over_late() {
+    caught("B1: the child is lost", || what_a_cell_held_is_marked::<HandsOverLate>(1));
 }
 
 /// Says that an incremental mark phase is under way when the world runs.
@@ -247,7 +297,7 @@ fn loom_mutant_says_late() {
     caught("B1: the child is lost", || what_a_cell_held_is_marked::<SaysLate>(1));
 }
 
-/// Does not take the lists.
+/// Does not take what was handed over.
 struct NoLists;
 
 impl Steps for NoLists {

@@ -28,7 +28,7 @@ impl Sample {
         let alloc = || unsafe { mutator.alloc_small(&NOSCAN, class) }.expect("memory");
         let (live, dead) = (alloc(), alloc());
         // SAFETY: allocated just now.
-        let live = unsafe { mutator.root(live) };
+        let live = unsafe { mutator.try_root(live) }.unwrap();
         mutator.collect();
         mutator.verify().expect("sound before the damage");
         Sample { shared, mutator, live, dead }
@@ -48,14 +48,14 @@ fn broken<R>(invariant: &str, damage: impl FnOnce(&mut Sample) -> R) {
 #[test]
 fn a_root_that_leads_to_no_object_is_seen() {
     // SAFETY: breaks the contract on purpose; no thread collects.
-    let root = |s: &Sample, object| unsafe { s.mutator.root(object) };
+    let root = |s: &Sample, object| unsafe { s.mutator.try_root(object).unwrap() };
     broken("V1", |s| root(s, s.dead));
     // Into the middle of an object, and to where no heap is.
     // SAFETY: within the slot.
     broken("V1", |s| root(s, unsafe { s.live.object().add(8) }));
     broken("V1", |s| root(s, NonNull::from(&mut 0_u64).cast()));
     // SAFETY: as above.
-    broken("V1", |s| _ = unsafe { s.mutator.shadow_push(s.dead) });
+    broken("V1", |s| _ = unsafe { s.mutator.try_shadow_push(s.dead) });
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_weak_entry_of_a_dead_object_is_seen() {
     broken("I1", |s| {
         let mut table = s.shared.weak_table();
         // SAFETY: breaks the contract on purpose; no thread collects.
-        unsafe { s.mutator.insert_weak(&mut table, 7, s.dead) };
+        unsafe { s.mutator.try_insert_weak(&mut table, 7, s.dead) }.unwrap();
         table
     });
 }

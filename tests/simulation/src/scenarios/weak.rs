@@ -26,7 +26,8 @@ fn intern(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
         litter(&cx, random);
         safepoint(&mut cx, random);
         assert_eq!(kept.get(&cx).check(), id);
-        assert!(set.len(&cx) <= NAMES, "a name is there once");
+        // Once, and perhaps once more as the dead do until the table is cleared.
+        assert!(set.len(&cx) <= 2 * NAMES, "a name is there once");
     }
 }
 

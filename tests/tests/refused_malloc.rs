@@ -1,0 +1,160 @@
+//! What grows with the program outside the heap (roots, locals, weak tables) reports refused memory
+//! to its caller: an allocator refuses the n-th request, for every n of a workload.
+
+#![allow(unsafe_code, reason = "a test allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+
+use heap_api::{Config, Cx, Gc, Heap, InternSet, OutOfMemory, Root};
+
+thread_local! {
+    /// Requests of this thread until the one that is refused; the allocator refuses nothing if it
+    /// is zero.
+    static UNTIL_REFUSED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator; refuses a request when it is told to.
+struct Refusing;
+
+impl Refusing {
+    fn refuses(&self) -> bool {
+        let left = UNTIL_REFUSED.get();
+        UNTIL_REFUSED.set(left.saturating_sub(1));
+        left == 1
+    }
+}
+
+// SAFETY: as the system's allocator; a null pointer says that memory is refused.
+unsafe impl GlobalAlloc for Refusing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.refuses() {
+            return ptr::null_mut();
+        }
+        // SAFETY: forwarded from the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: forwarded from the caller.
+        unsafe { System.dealloc(at, layout) };
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if self.refuses() {
+            return ptr::null_mut();
+        }
+        // SAFETY: forwarded from the caller.
+        unsafe { System.realloc(at, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Refusing = Refusing;
+
+/// Runs `work` with the n-th request refused. Whether it came to that one.
+fn refusing<R>(nth: usize, work: impl FnOnce() -> R) -> (R, bool) {
+    UNTIL_REFUSED.set(nth);
+    let result = work();
+    (result, UNTIL_REFUSED.replace(0) == 0)
+}
+
+/// Repeats `work` with a later and later request refused, until it makes fewer. `work` does the
+/// same each time, and returns the first error it met.
+fn at_every_request(mut work: impl FnMut(usize) -> (Result<(), OutOfMemory>, bool)) {
+    let mut refused = 0;
+    for nth in 1.. {
+        let (result, came_to_it) = work(nth);
+        assert_eq!(result.is_err(), came_to_it, "request {nth}");
+        if !came_to_it {
+            break;
+        }
+        assert_eq!(result, Err(OutOfMemory::System));
+        refused += 1;
+    }
+    assert!(refused > 3, "{refused}");
+}
+
+const COUNT: usize = 3000;
+
+#[test]
+fn roots_report_refused_memory() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    at_every_request(|nth| {
+        let mut roots: Vec<Root<u64>> = Vec::with_capacity(2 * COUNT);
+        let object = cx.alloc(nth as u64);
+        let (result, came_to_it) = refusing(nth, || {
+            for _ in 0..COUNT {
+                let root = cx.try_root(object)?;
+                let copy = root.try_clone()?;
+                roots.extend([root, copy]);
+            }
+            Ok(())
+        });
+        cx.collect();
+        cx.verify().unwrap();
+        assert!(roots.iter().all(|root| *root.get(&cx) == nth as u64));
+        (result, came_to_it)
+    });
+}
+
+#[test]
+fn locals_report_refused_memory() {
+    let heap = Heap::new(Config::new());
+    at_every_request(|nth| {
+        // A new context, whose stack has not grown yet.
+        let mut cx = heap.enter();
+        cx.scope(|scope| {
+            let mut locals = Vec::with_capacity(COUNT);
+            let object = scope.keep(scope.alloc(7_u64));
+            let (result, came_to_it) = refusing(nth, || {
+                for _ in 0..COUNT {
+                    locals.push(scope.try_keep(object.get(scope))?);
+                }
+                Ok(())
+            });
+            scope.collect();
+            assert!(locals.iter().all(|local| *local.get(scope) == 7));
+            (result, came_to_it)
+        })
+    });
+}
+
+fn text(i: usize) -> String {
+    format!("a long enough text {i}")
+}
+
+fn intern<'gc>(
+    cx: &'gc Cx,
+    set: &mut InternSet<str>,
+    texts: &[Gc<'gc, str>],
+) -> Result<(), OutOfMemory> {
+    for (i, text) in texts.iter().enumerate() {
+        set.try_find_or_insert(cx, i as u32, |found| *found == **text, || Ok(*text))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn weak_tables_report_refused_memory() {
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    let texts: Vec<String> = (0..COUNT).map(text).collect();
+    at_every_request(|nth| {
+        let mut set = InternSet::<str>::new(&heap);
+        let objects: Vec<_> = texts.iter().map(|text| cx.alloc_str(text)).collect();
+        let (result, came_to_it) = refusing(nth, || intern(&cx, &mut set, &objects));
+        drop(objects);
+        let there = set.len(&cx);
+        assert_eq!(there == COUNT, result.is_ok());
+        for (i, text) in texts.iter().enumerate() {
+            let found = set.find(&cx, i as u32, |found| *found == **text);
+            assert_eq!(found.is_some(), i < there, "{i}");
+        }
+        cx.collect();
+        assert_eq!(set.len(&cx), 0);
+        (result, came_to_it)
+    });
+}
