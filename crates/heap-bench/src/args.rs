@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Times one processor, several on one heap, and several that share nothing
     Scale(CompareArgs),
+    /// Times the safepoints of a heap with a slice, in the cases that are hard to divide
+    Pauses(PausesArgs),
     #[command(flatten)]
     Run(Workload),
 }
@@ -79,6 +81,26 @@ pub(crate) struct RunArgs {
     /// Mark in slices of so many microseconds, when a collection is due
     #[arg(long)]
     pub(crate) slice_us: Option<u64>,
+}
+
+/// What `pauses` runs.
+#[derive(Args, Debug)]
+pub(crate) struct PausesArgs {
+    /// Cases by name. All if left out
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cases: Vec<String>,
+    /// The slice in microseconds
+    #[arg(long, default_value_t = 500)]
+    pub(crate) slice_us: u64,
+    /// Threads that mark, the collecting one included
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) workers: usize,
+    /// Do not ask the system for huge pages
+    #[arg(long)]
+    pub(crate) small_pages: bool,
+    /// Sizes, in percent of the usual ones
+    #[arg(long, default_value_t = 100)]
+    pub(crate) percent: usize,
 }
 
 /// What `compare` and `scale` run.

@@ -1,6 +1,7 @@
 //! heap-bench: workloads through the public API of the heap, one line of
 //! `key=value` pairs per run; `compare`, which runs the same work on the
-//! collectors that are installed here; and `scale`, which runs it on several processors.
+//! collectors that are installed here; `scale`, which runs it on several processors; and
+//! `pauses`, which times safepoints.
 //!
 //! * nothing in the heap knows of these workloads, and they use nothing but
 //!   `heap-api`.
@@ -10,12 +11,13 @@
 //! Layers, bottom-up (a test checks it):
 //!
 //! ```text
-//! layers: args measure rng session workloads compare
+//! layers: args measure rng session workloads pauses compare
 //! ```
 
 mod args;
 mod compare;
 mod measure;
+mod pauses;
 mod rng;
 mod session;
 mod workloads;
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Scale(args) => compare::scale::run(&args),
+        Command::Pauses(args) => {
+            pauses::run(&args);
+            ExitCode::SUCCESS
+        }
         Command::Run(workload) => {
             workloads::run(&workload);
             ExitCode::SUCCESS
