@@ -228,6 +228,7 @@ impl HeapState {
         cycles.pause_time.add(start.elapsed());
         drop(cycles);
         drop(world);
+        drop(mutators);
         if outcome == Outcome::Complete {
             // CY3.
             if self.sweeps_in_background() {
@@ -374,7 +375,7 @@ impl HeapState {
 
     pub(crate) fn flush_caches(&self, world: &WorldStopped<'_>, mutators: &[Arc<MutatorRecord>]) {
         let mut busy = 0;
-        for mutator in mutators {
+        for mutator in mutators.iter().filter(|mutator| mutator.caches_are_used()) {
             // SAFETY: the world of this heap is stopped, and the references end in this turn.
             let (cache, stacks) =
                 unsafe { (mutator.cache_stopped(world), mutator.stacks_stopped(world)) };
@@ -384,6 +385,7 @@ impl HeapState {
                 busy += 1;
             }
             self.flush(cache, stacks);
+            mutator.set_caches_are_used(cache.is_in_use());
         }
         if busy > 0 {
             self.heap.set_partitions(busy);

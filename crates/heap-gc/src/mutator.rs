@@ -309,6 +309,8 @@ impl Mutator {
         class: SizeClass,
     ) -> Option<NonNull<u8>> {
         let shared = &*self.shared;
+        // MU4: what a flush has left has no room for an object.
+        self.record.set_caches_are_used(true);
         let mut spans = SpanBatch::new();
         loop {
             // The borrow of the cache ends before anything that can run user code (the system that
@@ -473,6 +475,7 @@ impl Mutator {
     fn stack_block_slow(&self, bytes: usize, order: Option<Order>) -> Option<StackBlock> {
         let shared = &*self.shared;
         check_not_in_destructor();
+        self.record.set_caches_are_used(true);
         // Stacks are not swept, but their pages count against the trigger: a mutator that takes
         // them pays, and need not for what was returned.
         if bytes <= isize::MAX as usize {
@@ -508,6 +511,7 @@ impl Mutator {
             // which is user code.
             return;
         }
+        self.record.set_caches_are_used(true);
         // SAFETY: MU1: inside, on the owner's thread, and `put` calls no user code for a block of
         // this heap.
         unsafe { &mut *self.record.stacks.get() }.put(&self.shared.heap, block);

@@ -2,6 +2,8 @@
 //!
 //! * MU1: the caches, the shadow stack and the barrier's list are touched by the owner
 //!   while it is inside, or by a collector while the world is stopped; never both (GA1).
+//! * MU4: unless `caches_are_used`, a mutator's caches are as a flush leaves them, and it has taken no
+//!   spans since the flush before the last.
 //! * WO1: a mutator is in the list from before it enters for the first time until after it has
 //!   left for the last.
 
@@ -13,8 +15,8 @@ use crossbeam_utils::CachePadded;
 use heap_core::mcache::Cache;
 use heap_core::partition::Partition;
 use heap_core::stack::StackCache;
-use heap_sync::atomic::{AtomicUsize, Ordering};
-use heap_sync::lock::Mutex;
+use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use heap_sync::lock::{Mutex, MutexGuard};
 use heap_sync::mutant;
 
 use crate::barrier::SatbBuffer;
@@ -24,15 +26,18 @@ use crate::requests::Requests;
 /// A shadow stack keeps room for this many objects.
 const SHADOW_KEEP: usize = 1024;
 
-/// What the collector knows of a mutator.
+/// What the collector knows of a mutator. In this order: what a stop looks at of a mutator that does
+/// nothing is on one line, the count of the record's owners included.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct MutatorRecord {
     pub(crate) state: MutatorState,
+    caches_are_used: AtomicBool,
     // The owner's, by MU1.
-    pub(crate) cache: UnsafeCell<Cache>,
-    pub(crate) stacks: UnsafeCell<StackCache>,
     pub(crate) shadow: UnsafeCell<Vec<NonNull<u8>>>,
     pub(crate) satb: UnsafeCell<SatbBuffer>,
+    pub(crate) stacks: UnsafeCell<StackCache>,
+    pub(crate) cache: UnsafeCell<Cache>,
 }
 
 // SAFETY: what is in the cells is `Send`, or addresses of objects, which any thread that has
@@ -46,6 +51,7 @@ impl MutatorRecord {
     fn at(partition: Partition) -> MutatorRecord {
         MutatorRecord {
             state: MutatorState::default(),
+            caches_are_used: AtomicBool::new(false),
             // SAFETY: a record is of one heap, which each collection and the mutator's end
             // flush it to (C1); a mutator holds the heap.
             cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
@@ -53,6 +59,19 @@ impl MutatorRecord {
             shadow: UnsafeCell::default(),
             satb: UnsafeCell::default(),
         }
+    }
+
+    /// Whether there may be something in the caches, or the mutator has used them lately: if not,
+    /// a collector need not look at them (MU4).
+    pub(crate) fn caches_are_used(&self) -> bool {
+        // ORDERING: Relaxed, here and where it changes: as what it tells of (MU1).
+        self.caches_are_used.load(Ordering::Relaxed)
+    }
+
+    /// Says so: the owner, inside, before it puts anything into a cache that was flushed; a
+    /// collector, with the world stopped, when it has flushed them.
+    pub(crate) fn set_caches_are_used(&self, are_used: bool) {
+        self.caches_are_used.store(are_used, Ordering::Relaxed);
     }
 
     /// The cache, with the world stopped.
@@ -153,7 +172,7 @@ impl World {
     }
 
     /// Waits until the world stands. Returns the mutators there are, and proof that they
-    /// are outside: `None` if one was abandoned.
+    /// are outside: `None` if one was abandoned. No mutator comes or goes before the list is dropped.
     ///
     /// # Panics
     ///
@@ -161,10 +180,10 @@ impl World {
     pub(crate) fn wait<'c>(
         &self,
         stopping: Stopping<'c>,
-    ) -> (Vec<Arc<MutatorRecord>>, Option<WorldStopped<'c>>) {
+    ) -> (MutexGuard<'_, Vec<Arc<MutatorRecord>>>, Option<WorldStopped<'c>>) {
         assert!(stopping.is_of(&self.gate), "the gate is that of another heap");
         // Listed when the flag is up: a mutator that attaches later stays outside (GA1).
-        let mutators: Vec<Arc<MutatorRecord>> = self.list.lock().clone();
+        let mutators = self.list.lock();
         // SAFETY: the list has all mutators of this gate that may be inside (WO1), and was read
         // after the flag was raised.
         let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };
