@@ -35,6 +35,15 @@ fn sliced() -> Config {
     Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20)
 }
 
+/// Steps until marking is under way: before it come steps that prepare it.
+#[track_caller]
+fn begin_marking(cx: &mut Cx) {
+    let steps = cx.heap().stats().steps;
+    while cx.heap().stats().steps == steps {
+        assert!(!cx.collect_step(), "marked in one step");
+    }
+}
+
 fn finish(cx: &mut Cx) {
     while !cx.collect_step() {}
 }
@@ -205,7 +214,8 @@ fn what_a_cell_held_when_marking_began_is_not_lost() {
             let owners = cx.alloc_slice_fn(MANY, |i| make(&cx, kid(&cx, &counter, i as u64)));
             cx.root(owners)
         };
-        assert!(!cx.collect_step(), "{name}: marked in one step");
+        println!("{name}");
+        begin_marking(&mut cx);
         let taken: Root<[Child<'static>]> = {
             let owners = owners.get(&cx);
             let taken = cx.alloc_slice_fn(MANY, |i| take(&cx, &owners[i]).expect(name));
@@ -255,7 +265,7 @@ fn what_is_made_while_a_marking_is_under_way_lives_until_the_next() {
     // Sweeps what a step would begin with.
     heap.release_idle();
     let before = counter.made();
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     {
         let pair = |i, next| Pair { counted: Opaque(counter.value(i)), next: GcCell::new(next) };
         let mut list = None;
@@ -298,7 +308,7 @@ fn garbage_during_a_marking(config: Config, then: impl FnOnce(&mut Cx)) {
     let mut cx = heap.enter();
     let ballast = ballast(&cx);
     let root = cx.root(cx.alloc(Opaque(counter.value(1))));
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     drop(root);
     then(&mut cx);
     cx.verify().unwrap();
@@ -339,7 +349,9 @@ fn a_request_in_vain_is_withdrawn() {
         let heap = Heap::new(sliced());
         let mut cx = heap.enter();
         let _ballast = ballast(&cx);
-        assert!(!underway || !cx.collect_step());
+        if underway {
+            begin_marking(&mut cx);
+        }
         // A thread ends inside (X2).
         let leak = || std::mem::forget(heap.enter());
         cx.park(|| thread::scope(|scope| scope.spawn(leak).join().unwrap()));
@@ -356,7 +368,9 @@ fn who_is_refused_while_a_step_waits_finds_room_too() {
         let heap = Heap::new(Config::new().mark_slice(Duration::ZERO).max_heap_bytes(16 << 20));
         let mut cx = heap.enter();
         let _ballast = ballast(&cx);
-        assert!(!underway || !cx.collect_step());
+        if underway {
+            begin_marking(&mut cx);
+        }
         let block = vec![0_u8; 1 << 16];
         let room = thread::scope(|scope| {
             let other = scope.spawn(|| heap.enter().collect_step());
@@ -379,7 +393,7 @@ fn no_collection_is_due_below_the_minimum() {
     let heap = Heap::new(Config::new().mark_slice(Duration::ZERO).min_heap_bytes(8 << 20));
     let mut cx = heap.enter();
     let _ballast = ballast(&cx);
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     finish(&mut cx);
     assert!(heap.stats().trigger_bytes >= 8 << 20, "{:?}", heap.stats());
 }
@@ -424,7 +438,7 @@ fn what_a_weak_table_gives_out_during_a_marking_is_kept() {
     for i in 0..100 {
         set.insert(&cx, i, cx.alloc_str(&format!("text {i}")));
     }
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     let find =
         |cx: &Cx, i| set.find(cx, i, |text| *text == *format!("text {i}")).map(|t| cx.root(t));
     let kept: Vec<Root<str>> = (0..50).map(|i| find(&cx, i).unwrap()).collect();
@@ -452,7 +466,7 @@ fn what_a_root_held_when_marking_began_is_not_lost() {
     let count = 5000;
     let mut roots: Vec<Root<Kid<'static>>> =
         (0..count).map(|i| cx.root(kid(&cx, &counter, i))).collect();
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     let keepers: Vec<Root<Keeper<'static>>> = roots
         .iter()
         .map(|root| cx.root(cx.alloc(Keeper(GcCell::new(Some(root.get(&cx)))))))
@@ -590,7 +604,7 @@ fn what_a_weak_table_shows_during_a_marking_is_kept() {
     #[derive(Trace)]
     struct Holder<'gc>(GcCell<Option<Gc<'gc, Opaque<Counted>>>>);
     let holder: Root<Holder<'static>> = cx.root(cx.alloc(Holder(GcCell::new(None))));
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     let mut seen = None;
     let found = set.find(&cx, 1, |kid| {
         seen = Some(kid.leaf);
@@ -613,7 +627,7 @@ fn mutators_may_come_and_go_during_a_marking() {
     let heap = Heap::new(sliced());
     let mut cx = heap.enter();
     let holders = holders(&cx);
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     let taken: Vec<Nodes> = cx.park(|| {
         thread::scope(|scope| {
             let take = |part| {
@@ -645,7 +659,7 @@ fn a_mutator_that_stood_aside_knows_of_the_marking() {
             take(&cx, &holders, 0, 1)
         });
         begin.recv().unwrap();
-        assert!(!cx.collect_step());
+        begin_marking(&mut cx);
         cx.park(|| other.join().unwrap())
     });
     finish(&mut cx);
@@ -658,7 +672,7 @@ fn a_marking_that_can_never_end_harms_nobody() {
     let heap = Heap::new(sliced());
     let mut cx = heap.enter();
     let ballast = ballast(&cx);
-    assert!(!cx.collect_step());
+    begin_marking(&mut cx);
     // A thread ends inside (X2).
     cx.park(|| {
         thread::scope(|scope| scope.spawn(|| std::mem::forget(heap.enter())).join().unwrap())
@@ -717,7 +731,7 @@ fn a_heap_near_its_limit_is_marked_whole() {
     let heap = Heap::new(Config::new().mark_slice(Duration::ZERO).max_heap_bytes(16 << 20));
     let mut cx = heap.enter();
     let _ballast = ballast(&cx);
-    assert!(!cx.collect_step(), "there is room yet");
+    begin_marking(&mut cx);
     finish(&mut cx);
     let block = vec![0_u8; 1 << 20];
     let mut kept = Vec::new();
@@ -757,4 +771,29 @@ fn a_step_of_a_small_heap_is_a_collection() {
     assert!(cx.collect_step());
     assert_eq!((heap.stats().collections, heap.stats().steps), (1, 1));
     assert_eq!(*root.get(&cx), 1);
+}
+
+/// What comes before a mark phase is divided as well: memory is put behind mark bytes, a mebibyte of
+/// the heap at a time, and not again.
+#[test]
+fn mark_bytes_are_made_ready_in_steps() {
+    let heap = Heap::new(sliced());
+    let mut cx = heap.enter();
+    let mebibytes = 16;
+    let kept: Vec<Root<[u64]>> =
+        (0..mebibytes * 16).map(|_| cx.root(cx.alloc_slice_fn(8192, |i| i as u64))).collect();
+    let steps_before = |cx: &mut Cx| {
+        let steps = heap.stats().steps;
+        let before =
+            (0..).take_while(|_| !cx.collect_step() && heap.stats().steps == steps).count();
+        while heap.stats().steps == steps || !cx.collect_step() {}
+        before
+    };
+    let first = steps_before(&mut cx);
+    assert!((mebibytes - 2..=mebibytes + 2).contains(&first), "{first}");
+    // Sweeps what a step would begin with.
+    heap.release_idle();
+    assert!(steps_before(&mut cx) <= 1);
+    assert_eq!(kept[7].get(&cx)[8191], 8191);
+    cx.verify().unwrap();
 }

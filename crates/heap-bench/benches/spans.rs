@@ -17,7 +17,7 @@ use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::kind::NOSCAN;
 use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, Destructors, MHeap, SpanBatch};
+use heap_core::mheap::{CoreConfig, Destructors, HugePages, MHeap, SpanBatch};
 use heap_core::os::SystemOs;
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
@@ -62,7 +62,8 @@ impl Spans {
     fn new(bytes: usize, live: Live) -> Spans {
         let Slot::Small(class) = for_sized(bytes, 8) else { panic!("{bytes} bytes are small") };
         assert_eq!(class.span_pages(), 1, "SB1: spans of 8 KiB");
-        let config = CoreConfig { max_bytes: None, huge_pages: true, poison: false };
+        let config =
+            CoreConfig { max_bytes: None, huge_pages: HugePages::ObjectsAndMarks, poison: false };
         let heap = MHeap::new(config, Box::new(SystemOs));
         // SAFETY: the cache is of `heap`, and `mark` flushes it; the kind has no destructor.
         let cache = unsafe { Cache::at(Partition::default()) };

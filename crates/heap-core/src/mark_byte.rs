@@ -91,6 +91,15 @@ impl MarkByte {
         self.byte() == Color::White as u8
     }
 
+    /// Has the system put memory behind the byte, which stays as it is.
+    pub(crate) fn touch(&self) {
+        // A write, for which the system cannot use its page of zeros; compilers turn the `or` of
+        // nothing into a read.
+        let byte = self.byte();
+        // ORDERING: Relaxed: nothing changes.
+        let _ = self.0.compare_exchange(byte, byte, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// From white to grey: the object is found, and will be traced.
     #[inline(always)]
     pub fn mark_grey(&self) {

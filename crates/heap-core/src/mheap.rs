@@ -63,13 +63,26 @@ use crate::ticket::ActiveSweep;
 use allocate_black::AllocateBlack;
 use pages::Pages;
 
+/// For what the system is asked for huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// For nothing.
+    Never,
+    /// For the memory of objects. Mark bytes get small pages: to touch one of them for the first time
+    /// takes a microsecond, where it may take milliseconds until a huge page is cleared.
+    Objects,
+    /// For mark bytes as well. Marking objects in random order is 15 to 30 % faster (`heap-bench
+    /// graph`).
+    ObjectsAndMarks,
+}
+
 /// How the memory layer behaves.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
     /// Limit on the bytes of pages that spans cover.
     pub max_bytes: Option<usize>,
     /// Whether to advise huge pages.
-    pub huge_pages: bool,
+    pub huge_pages: HugePages,
     /// Whether to overwrite freed slots.
     pub poison: bool,
 }

@@ -168,6 +168,20 @@ impl PageAlloc {
         }
     }
 
+    /// Pages in a row, `most` of them at most, that were allocated some time, and were not returned
+    /// by this before: the address of the first, and how many.
+    pub(crate) fn take_unprepared(&mut self, most: usize) -> Option<(usize, usize)> {
+        self.arenas.iter_mut().find_map(|arena| {
+            let pages = arena.take_unprepared(most)?;
+            Some((arena.address(pages.start), pages.len()))
+        })
+    }
+
+    /// Whether [`PageAlloc::take_unprepared`] would return pages.
+    pub(crate) fn has_unprepared(&self) -> bool {
+        self.arenas.iter().any(|arena| arena.has_unprepared())
+    }
+
     /// Allocates the lowest free run of `npages` pages, or `None` if no arena has one; but if the
     /// stripe of 64 pages with the lowest free page has a run
     /// that begins at its page `from` or after, the lowest of those. So a mutator that prefers

@@ -19,7 +19,7 @@ use heap_core::gcbits::PartitionBits;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
 use heap_core::kind::NOSCAN;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{MHeap, SpanBatch};
+use heap_core::mheap::{HugePages, MHeap, SpanBatch};
 use heap_core::os::{Failure, Reservation, SimOs, SystemOs};
 use heap_core::page_alloc::PageAlloc;
 use heap_core::partition::Partition;
@@ -180,7 +180,8 @@ fn after_the_failure(mut toy: Toy) {
 }
 
 fn new_toy(os: &SimOs) -> Toy {
-    let config = heap_core::mheap::CoreConfig { huge_pages: true, ..config() };
+    let config =
+        heap_core::mheap::CoreConfig { huge_pages: HugePages::ObjectsAndMarks, ..config() };
     Toy::new(config, Box::new(os.clone()), 1)
 }
 

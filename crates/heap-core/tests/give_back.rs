@@ -6,7 +6,7 @@
 mod support;
 
 use heap_core::geometry::PAGE_SIZE;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CoreConfig, HugePages, MHeap};
 use heap_core::os::SystemOs;
 use support::{Toy, alloc_zeroed, config, resident, touch};
 
@@ -31,7 +31,7 @@ fn with_config(config: CoreConfig) -> Toy {
 fn memory_goes_back_to_the_system() {
     empty_heaps_leave_nothing_behind();
     small_heaps_leave_nothing_behind();
-    for huge_pages in [false, true] {
+    for huge_pages in [HugePages::Never, HugePages::Objects, HugePages::ObjectsAndMarks] {
         idle_memory_is_released_on_request(huge_pages);
         a_heap_that_shrank_is_trimmed_after_two_collections(huge_pages);
     }
@@ -64,7 +64,7 @@ fn small_heaps_leave_nothing_behind() {
     assert_about("small heaps", resident() as isize - before as isize, 0, 1 << 20);
 }
 
-fn idle_memory_is_released_on_request(huge_pages: bool) {
+fn idle_memory_is_released_on_request(huge_pages: HugePages) {
     let mut toy = with_config(CoreConfig { huge_pages, ..config() });
     let before = resident() as isize;
     let mut first = Vec::new();
@@ -106,7 +106,7 @@ fn idle_memory_is_released_on_request(huge_pages: bool) {
     toy.verify_flushed();
 }
 
-fn a_heap_that_shrank_is_trimmed_after_two_collections(huge_pages: bool) {
+fn a_heap_that_shrank_is_trimmed_after_two_collections(huge_pages: HugePages) {
     let mut toy = with_config(CoreConfig { huge_pages, ..config() });
     let fill = |toy: &mut Toy, bytes: usize| {
         for _ in 0..bytes / 8192 {

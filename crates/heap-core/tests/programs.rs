@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::ARENA_SIZE;
-use heap_core::mheap::CoreConfig;
+use heap_core::mheap::{CoreConfig, HugePages};
 use heap_core::os::{Failure, Os, SimOs};
 use heap_core::specials::{AddError, SpecialKind};
 use proptest::prelude::*;
@@ -309,6 +309,9 @@ fn run(ops: &[Op], config: CoreConfig, may_fail: impl Fn(OutOfMemory) -> bool + 
     world.toy.finish();
 }
 
+const HUGE_PAGES: [HugePages; 3] =
+    [HugePages::Never, HugePages::Objects, HugePages::ObjectsAndMarks];
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: match std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()) {
@@ -323,7 +326,7 @@ proptest! {
     fn any_program_keeps_the_heap_sound(
         ops in ops(false),
         poison in any::<bool>(),
-        huge_pages in any::<bool>(),
+        huge_pages in prop::sample::select(HUGE_PAGES.as_slice()),
     ) {
         let config = CoreConfig { poison, huge_pages, ..config() };
         run(&ops, config, |_| false);

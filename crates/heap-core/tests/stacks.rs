@@ -8,7 +8,7 @@ mod support;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{ARENA_SIZE, PAGE_SIZE};
-use heap_core::mheap::{CoreConfig, ORDERS, Order};
+use heap_core::mheap::{CoreConfig, HugePages, ORDERS, Order};
 use heap_core::os::{Failure, SimOs, SystemOs};
 use heap_core::stack::{CACHE_BYTES, HeapOwner, StackBlock, StackCache};
 use proptest::prelude::*;
@@ -278,7 +278,8 @@ fn any_one_call_to_the_system_may_fail() {
     let run = |failure| {
         let os = SimOs::new();
         os.set_failure(failure);
-        let mut stacks = Stacks::new(CoreConfig { huge_pages: true, ..config() }, &os);
+        let mut stacks =
+            Stacks::new(CoreConfig { huge_pages: HugePages::ObjectsAndMarks, ..config() }, &os);
         let refused = workload(&mut stacks);
         let calls = os.calls();
         for bytes in [0, KIB, 20 * KIB, 100 * KIB, ARENA_SIZE] {

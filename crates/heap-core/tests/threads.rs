@@ -13,7 +13,7 @@ use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CoreConfig, HugePages, MHeap};
 use heap_core::os::SimOs;
 use heap_core::partition::Partition;
 use heap_core::stats::SweepBy;
@@ -87,7 +87,7 @@ impl Mutator {
 #[test]
 fn mutators_sweepers_and_scavengers_do_not_meet() {
     let os = SimOs::new();
-    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
+    let config = CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: true };
     let heap = MHeap::new(config, Box::new(os.clone()));
     heap.set_partitions(MUTATORS);
     let mut mutators: Vec<Mutator> = (1..=MUTATORS as u64)

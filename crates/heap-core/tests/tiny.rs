@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use heap_core::kind::{ObjectKind, TINY};
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, MHeap};
+use heap_core::mheap::{CoreConfig, HugePages, MHeap};
 use heap_core::os::SystemOs;
 use heap_core::partition::Partition;
 use heap_core::specials::SpecialKind;
@@ -18,7 +18,7 @@ use heap_core::tiny::{TINY_CLASS, TinyLayout};
 use support::{before_mark, cache_at, mark, refill, slot, start_sweep, verify_at_rest};
 
 fn heap() -> MHeap {
-    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: true };
+    let config = CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: true };
     MHeap::new(config, Box::new(SystemOs))
 }
 

@@ -70,7 +70,9 @@ impl HeapState {
         // A whole collection, if one is requested (CY2), is not put off by sweeping.
         let left = match self.world.requests().gc_requested() {
             true => Some(slice),
-            false => self.sweep_step(&collector, slice),
+            false => self
+                .sweep_step(&collector, slice)
+                .and_then(|left| self.prepare_step(&collector, left)),
         };
         left.is_some_and(|left| self.step(&collector, MarkBudget::Step(left)) != Outcome::Suspended)
     }
@@ -119,7 +121,10 @@ impl HeapState {
                 match self.sweep_step(collector, slice) {
                     None => return,
                     Some(_) if is_sweeping && !self.is_gc_due() => return,
-                    Some(left) => MarkBudget::Step(left),
+                    Some(left) => match self.prepare_step(collector, left) {
+                        Some(left) => MarkBudget::Step(left),
+                        None => return,
+                    },
                 }
             }
         };
@@ -147,6 +152,35 @@ impl HeapState {
         });
         self.budget.suspend_sweep(before, self.heap.undropped_pages());
         is_swept.then(|| slice.saturating_sub(start.elapsed()))
+    }
+
+    /// What comes before a collection that is about to begin, for the time of a slice: gives memory
+    /// back that the last one has found unused, and makes the mark bytes ready. Says how much of that
+    /// time is left.
+    fn prepare_step(&self, collector: &CollectorLock<'_>, slice: Duration) -> Option<Duration> {
+        if self.is_collecting() || !self.heap.sweep_is_over() {
+            return Some(slice);
+        }
+        let start = Instant::now();
+        let time = self.budget.sweep_time(slice);
+        let has_time = || start.elapsed() < time;
+        if !self.sweeps_in_background() {
+            self.trim_while(has_time);
+        }
+        // SAFETY: sweeping is over, and this thread has the collector lock: only a collection that
+        // it completes begins the next sweep, or marks.
+        while unsafe { self.heap.prepare_marking() } {
+            if !has_time() {
+                if self.budget.is_overdue() {
+                    // The program outruns this; marking can do it as well.
+                    break;
+                }
+                // What is due is requested again.
+                self.world.requests().clear_step(collector);
+                return None;
+            }
+        }
+        Some(slice.saturating_sub(start.elapsed()))
     }
 
     /// Runs the destructors of all that the last collection has found dead. The world runs.
@@ -179,10 +213,10 @@ impl HeapState {
         if suspended.is_none() {
             // Finish the previous sweep, while mutators run.
             self.finish_sweep();
-            if !self.sweeps_in_background() {
-                // Everything is swept: what is idle now is beyond what this cycle
-                // needed. With a background sweeper it has done so already.
-                self.trim();
+            if budget == MarkBudget::Whole && !self.sweeps_in_background() {
+                // Everything is swept: what is idle now is beyond what this cycle needed. The
+                // background sweeper or `prepare_step` would have done it already.
+                self.trim_while(|| true);
             }
         }
         let start = Instant::now();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::PAGE_SIZE;
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, Destructors, HeapUsage};
+use heap_core::mheap::{CoreConfig, Destructors, HeapUsage, HugePages};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
@@ -30,6 +30,8 @@ use crate::world::World;
 /// from collection to collection it takes them again; at a tenth of a millisecond
 /// per megabyte that is less than a hundredth of its time.
 const TRIM_RATE: f64 = (64 << 20) as f64;
+/// What is given back between two looks at the clock: some hundred microseconds.
+const TRIM_UNIT: usize = 1 << 20;
 /// Less than this is not worth a look.
 const TRIM_LEAST: usize = 4 << 20;
 
@@ -71,7 +73,11 @@ impl HeapState {
     pub fn with_os(config: GcConfig, os: Box<dyn Os>) -> Arc<HeapState> {
         let core = CoreConfig {
             max_bytes: config.max_heap_bytes,
-            huge_pages: config.huge_pages,
+            huge_pages: match (config.huge_pages, config.mark_slice) {
+                (false, _) => HugePages::Never,
+                (true, Some(_)) => HugePages::Objects,
+                (true, None) => HugePages::ObjectsAndMarks,
+            },
             poison: config.stress,
         };
         let heap = HeapOwner::new(core, os);
@@ -191,11 +197,23 @@ impl HeapState {
         stacks.flush(&self.heap);
     }
 
-    /// Gives back memory that the program has ceased to need. Everything is swept.
-    pub(crate) fn trim(&self) {
+    /// Gives back memory that the program has ceased to need, as long as `goes_on` says so. Everything
+    /// is swept.
+    pub(crate) fn trim_while(&self, goes_on: impl Fn() -> bool) {
         let mut last = self.last_trim.lock();
         let most = (TRIM_RATE * last.elapsed().as_secs_f64()) as usize;
-        if most >= TRIM_LEAST && self.heap.trim(most) > 0 {
+        if most < TRIM_LEAST {
+            return;
+        }
+        let mut total = 0;
+        while total < most {
+            let trimmed = self.heap.trim(TRIM_UNIT.min(most - total));
+            total += trimmed;
+            if trimmed == 0 || !goes_on() {
+                break;
+            }
+        }
+        if total > 0 {
             *last = Instant::now();
         }
     }
@@ -303,7 +321,7 @@ impl Sweep for HeapState {
         });
         if is_swept {
             // Nothing is left to sweep: what is idle now will stay so.
-            self.trim();
+            self.trim_while(|| true);
         }
         !is_swept
     }

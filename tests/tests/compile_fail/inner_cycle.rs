@@ -8,7 +8,7 @@ use heap_core::os::SystemOs;
 use heap_core::partition::Partition;
 
 fn main() {
-    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
+    let config = CoreConfig { max_bytes: None, huge_pages: heap_core::mheap::HugePages::Never, poison: false };
     let heap = MHeap::new(config, Box::new(SystemOs));
     let _ = Cache::at(Partition::default());
     let _ = heap.alloc_large(&NOSCAN, 8);

@@ -11,6 +11,7 @@ use core::ptr::NonNull;
 
 use heap_sync::lock::Arc;
 
+use super::HugePages;
 use super::regions::Regions;
 use crate::arena::HEADER_PAGES;
 use crate::corrupt;
@@ -70,7 +71,7 @@ impl Pages {
     pub(super) fn take(
         &mut self,
         os: &dyn Os,
-        huge_pages: bool,
+        huge_pages: HugePages,
         npages: usize,
         from: usize,
     ) -> Option<Run> {
@@ -91,6 +92,11 @@ impl Pages {
         run.needs_zero || self.released_may_be_dirty
     }
 
+    /// The region of an address, which stays mapped as long as it is held.
+    pub(super) fn region(&self, address: usize) -> Option<Arc<Reservation>> {
+        self.regions.find(address).map(Arc::clone)
+    }
+
     /// A pointer to an address in a region.
     pub(super) fn pointer(&self, address: usize) -> NonNull<u8> {
         let Some(region) = self.regions.find(address) else {
@@ -102,12 +108,16 @@ impl Pages {
 
     /// Adds an arena in which a run of `npages` pages fits.
     #[cold]
-    fn add_arena(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<()> {
+    fn add_arena(&mut self, os: &dyn Os, huge_pages: HugePages, npages: usize) -> Option<()> {
         let wanted = (HEADER_PAGES + npages) * PAGE_SIZE;
         let mut sizes = ARENA_SIZES.into_iter().filter(|&bytes| bytes >= wanted);
         let arena = sizes.find_map(|bytes| os.reserve(bytes, ARENA_SIZE))?;
-        if huge_pages {
-            let small = if self.regions.bytes() == 0 { SMALL_HEAP } else { 0 };
+        if huge_pages != HugePages::Never {
+            let head = match huge_pages {
+                HugePages::ObjectsAndMarks => 0,
+                HugePages::Never | HugePages::Objects => HEADER_PAGES * PAGE_SIZE,
+            };
+            let small = if self.regions.bytes() == 0 { SMALL_HEAP } else { head };
             if small < arena.bytes() {
                 // SAFETY: within the reservation.
                 let from = unsafe { arena.base().add(small) };
@@ -124,14 +134,14 @@ impl Pages {
     }
 
     #[cold]
-    fn take_huge(&mut self, os: &dyn Os, huge_pages: bool, npages: usize) -> Option<Run> {
+    fn take_huge(&mut self, os: &dyn Os, huge_pages: HugePages, npages: usize) -> Option<Run> {
         // The head and the object's start are within one arena size, so that the head
         // is found from the object like any other.
         let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
         let region = os.reserve(bytes, ARENA_SIZE)?;
         // SAFETY: within the reservation.
         let base = unsafe { region.base().add(HEADER_PAGES * PAGE_SIZE) };
-        if huge_pages {
+        if huge_pages != HugePages::Never {
             // Of the head only a few pages are used.
             os.advise_huge(&region, base, npages * PAGE_SIZE);
         }

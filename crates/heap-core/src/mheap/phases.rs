@@ -9,10 +9,38 @@ use core::ptr::NonNull;
 use heap_sync::atomic::Ordering;
 
 use super::MHeap;
+use crate::geometry::PAGE_SIZE;
 use crate::location::Location;
+use crate::mark_byte::PageMarks;
 use crate::span_set::SpanSet;
 
 impl MHeap {
+    /// Has the system put memory behind the mark bytes of some pages that were not marked before, so
+    /// that marking does not wait for it. Says whether there are more. The world runs.
+    ///
+    /// The unit is a mebibyte of the heap: 64 KiB of mark bytes, sixteen pages of most systems.
+    ///
+    /// # Safety
+    ///
+    /// No mark phase is under way, and no thread sweeps (Y1): mark bytes have no writers.
+    pub unsafe fn prepare_marking(&self) -> bool {
+        const PAGES: usize = (1 << 20) / PAGE_SIZE;
+        /// Pages of the heap whose mark bytes fill a page of the system, at least.
+        const STEP: usize = 4096 / size_of::<PageMarks>();
+        let mut pages = self.pages.lock();
+        let Some((first, count)) = pages.alloc.take_unprepared(PAGES) else { return false };
+        let (base, region) = (pages.pointer(first), pages.region(first));
+        let more = pages.alloc.has_unprepared();
+        drop(pages);
+        for page in (0..count).step_by(STEP) {
+            // SAFETY: within the run, in a region that stays mapped until `region` is dropped.
+            let page = unsafe { Location::of(base.add(page * PAGE_SIZE)) };
+            page.mark().touch();
+        }
+        drop(region);
+        more
+    }
+
     /// Prepares for marking: recycles bitmaps.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use std::mem::forget;
 
 use heap_sync::atomic::Ordering;
 
-use super::{CoreConfig, MHeap, SpanBatch, SpanRequest};
+use super::{CoreConfig, HugePages, MHeap, SpanBatch, SpanRequest};
 use crate::arena::Arena;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, PAGE_SIZE};
@@ -62,7 +62,7 @@ struct Sample {
 
 impl Sample {
     fn new(state: State) -> Sample {
-        let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
+        let config = CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: false };
         let heap = MHeap::new(config, Box::new(SystemOs));
         let mut cache = cache();
         let mut objects: Vec<_> =
@@ -520,7 +520,7 @@ fn a_dirty_slot_that_passes_for_clean_is_seen() {
 #[test]
 fn a_charge_beyond_all_numbers_is_refused() {
     let heap = MHeap::new(
-        CoreConfig { max_bytes: None, huge_pages: false, poison: false },
+        CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: false },
         Box::new(SystemOs),
     );
     let in_use = &heap.stats.in_use_bytes;

@@ -40,6 +40,10 @@ pub(super) struct Arena {
     pub(super) root: Summary,
     pub(super) free_pages: usize,
     pub(super) scavenged_pages: usize,
+    /// No page from here on was ever allocated.
+    pub(super) used_end: usize,
+    /// Pages below this were given out by [`Arena::take_unprepared`].
+    pub(super) prepared_end: usize,
 }
 
 impl Arena {
@@ -56,6 +60,8 @@ impl Arena {
             root: Summary::NONE,
             free_pages: 0,
             scavenged_pages: 0,
+            used_end: 0,
+            prepared_end: 0,
         };
         if !usable.is_empty() {
             arena.put(usable.start, usable.len(), Backing::Scavenged);
@@ -106,6 +112,7 @@ impl Arena {
         }
         self.free_pages -= npages;
         self.scavenged_pages -= scavenged;
+        self.used_end = self.used_end.max(page + npages);
         self.refresh(page / WORD, (page + npages - 1) / WORD);
         PageRun {
             base: self.address(page),
@@ -134,6 +141,21 @@ impl Arena {
             self.scavenged_pages += npages;
         }
         self.refresh(page / WORD, (page + npages - 1) / WORD);
+    }
+
+    /// Whether [`Arena::take_unprepared`] would return pages.
+    pub(super) fn has_unprepared(&self) -> bool {
+        self.prepared_end.max(self.usable.start) < self.used_end
+    }
+
+    /// The next `most` pages that were allocated some time and were not returned by this before.
+    pub(super) fn take_unprepared(&mut self, most: usize) -> Option<Range<usize>> {
+        let start = self.prepared_end.max(self.usable.start);
+        let end = self.used_end.min(start + most);
+        (start < end).then(|| {
+            self.prepared_end = end;
+            start..end
+        })
     }
 
     #[cold]

@@ -16,7 +16,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::kind::{NOSCAN, ObjectKind};
 use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, Destructors, MHeap, SpanBatch, SpanRequest};
+use heap_core::mheap::{CoreConfig, Destructors, HugePages, MHeap, SpanBatch, SpanRequest};
 use heap_core::os::{Os, SystemOs};
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
@@ -108,7 +108,7 @@ pub(crate) struct Toy {
 }
 
 pub(crate) fn config() -> CoreConfig {
-    CoreConfig { max_bytes: None, huge_pages: false, poison: false }
+    CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: false }
 }
 
 // ---- what a test promises ------------------------------------------------------

@@ -21,6 +21,8 @@ fn intern(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
             let (same, make) =
                 (|item: &Item<'_>| item.check() == id, || Item::list(&cx, lives, id, 1));
             let found = set.find_or_insert(&cx, hash, same, make);
+            let again = set.find(&cx, hash, same).expect("what is there is found");
+            assert!(again.ptr_eq(found), "a name is there once");
             cx.root(found)
         };
         litter(&cx, random);

@@ -10,7 +10,7 @@ use super::{MHeap, ORDERS, Order, SLAB_PAGES, StackPool};
 use crate::arena::Arena;
 use crate::geometry::PAGE_SIZE;
 use crate::location::Location;
-use crate::mheap::CoreConfig;
+use crate::mheap::{CoreConfig, HugePages};
 use crate::os::SystemOs;
 use crate::stack::{HeapOwner, StackBlock};
 use crate::verify::verify;
@@ -33,7 +33,7 @@ fn orders_are_the_smallest_that_fit() {
 /// A heap with blocks out: of slabs that are partly free and of one that is not, a
 /// large one, and a vacant place in the table.
 fn sample() -> (HeapOwner, Vec<StackBlock>) {
-    let config = CoreConfig { max_bytes: None, huge_pages: false, poison: false };
+    let config = CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: false };
     let heap = HeapOwner::new(config, Box::new(SystemOs));
     let large = |bytes| heap.large_stack_block(bytes).expect("memory");
     let gone = large(50_000);
