@@ -156,3 +156,44 @@ fn who_allocates_something_else_pays_for_it_by_sweeping() {
     let swept = heap.stats().pages_swept_by_credit - before.pages_swept_by_credit;
     assert!(swept >= pages * 2 / 5, "{swept} of {pages} pages");
 }
+
+/// What a program waits for at a safepoint is counted, whatever it is.
+#[test]
+fn safepoints_are_timed() {
+    #[derive(heap_api::Trace)]
+    #[trace(leaf)]
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let heap = Heap::new(Config::new());
+    let mut cx = heap.enter();
+    assert_eq!((heap.safepoint_times().count(), heap.safepoint_times().max()), (0, Duration::ZERO));
+    cx.safepoint();
+    assert_eq!(heap.safepoint_times().count(), 0, "nothing was to be done");
+    cx.collect();
+    while !cx.collect_step() {}
+    let before = heap.safepoint_times();
+    assert!(before.count() >= 2);
+    cx.alloc(Slow);
+    heap.request_collection();
+    cx.safepoint();
+    let after = heap.safepoint_times();
+    assert_eq!(after.count(), before.count() + 1);
+    assert!(after.max() >= Duration::from_millis(20), "a destructor counts: {:?}", after.max());
+    assert!(after.quantile(1.0) == after.max() && after.total() >= after.max());
+    // Those of other threads count as well.
+    let waited = cx.park(|| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut cx = heap.enter();
+                (0..5).for_each(|_| _ = cx.alloc(Slow));
+                cx.collect();
+            });
+        });
+        heap.safepoint_times().max()
+    });
+    assert!(waited >= Duration::from_millis(100));
+}

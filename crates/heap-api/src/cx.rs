@@ -23,6 +23,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use heap_gc::{Mutator, ThreadExitGuard, VerifyError};
+use heap_sync::time::Instant;
 
 use crate::heap::Heap;
 use crate::local;
@@ -119,8 +120,7 @@ impl Cx {
     #[inline]
     pub fn safepoint(&mut self) {
         if self.mutator.poll() {
-            self.mutator.safepoint();
-            local::drop_dead();
+            self.timed(Mutator::safepoint);
         }
     }
 
@@ -153,9 +153,7 @@ impl Cx {
     ///
     /// As [`Cx::collect`].
     pub fn collect_step(&mut self) -> bool {
-        let is_complete = self.mutator.collect_step();
-        local::drop_dead();
-        is_complete
+        self.timed(Mutator::collect_step)
     }
 
     /// A full collection, now. Returns once unreachable objects are known;
@@ -166,8 +164,17 @@ impl Cx {
     /// If a destructor of a heap object calls it, with a context that it found in a
     /// thread-local.
     pub fn collect(&mut self) {
-        self.mutator.collect();
+        self.timed(Mutator::collect);
+    }
+
+    /// Does what a safepoint is for, and drops what waits for this thread. Counts the time.
+    #[cold]
+    fn timed<R>(&mut self, work: impl FnOnce(&mut Mutator) -> R) -> R {
+        let start = Instant::now();
+        let result = work(&mut self.mutator);
         local::drop_dead();
+        self.mutator.shared().count_safepoint(start.elapsed());
+        result
     }
 
     /// Runs `blocking` outside the heap, so that this thread delays no collection while it
@@ -291,7 +298,9 @@ impl Drop for Reenter<'_> {
         let mutator = &self.0.mutator;
         // While outside: the new exit guard replaces one of this very mutator.
         let untied = tie(mutator);
-        mutator.enter();
+        if let Some(blocked) = mutator.enter() {
+            mutator.shared().count_safepoint(blocked);
+        }
         drop(untied);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heap_core::os::Os;
 pub use heap_gc::{ClassRow, ExternalRow, HeapUsage, HistogramRow, MemoryStats, Stats};
-use heap_gc::{ContextLeaked, Destructors, GcConfig, HeapState, VerifyError};
+use heap_gc::{ContextLeaked, Destructors, GcConfig, HeapState, SafepointTimes, VerifyError};
 
 use crate::cx::{Cx, is_inside};
 
@@ -212,6 +212,26 @@ impl Heap {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// How long safepoints have kept mutators from their work since the heap was made: all that a
+    /// thread does or waits for in [`Cx::safepoint`], [`Cx::collect`], [`Cx::collect_step`] and when
+    /// it comes back from [`Cx::park`], destructors included. A safepoint at which nothing was to be
+    /// done does not count.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let mut cx = heap.enter();
+    /// (0..10).for_each(|_| cx.collect());
+    /// let times = heap.safepoint_times();
+    /// assert_eq!(times.count(), 10);
+    /// println!("median {:?}, longest {:?}", times.quantile(0.5), times.max());
+    /// ```
+    #[must_use]
+    pub fn safepoint_times(&self) -> SafepointTimes {
+        self.shared.safepoint_times()
     }
 
     /// The objects in the heap by type and slot size, the row with the most bytes first.

@@ -84,6 +84,7 @@ pub use external::{External, ExternalBytes, ExternalSize};
 pub use gc::Gc;
 pub use heap::{ClassRow, Config, ExternalRow, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
+pub use heap_gc::SafepointTimes;
 pub use impls::Opaque;
 pub use intern::InternSet;
 pub use local::LocalOpaque;

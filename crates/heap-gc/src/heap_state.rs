@@ -2,6 +2,7 @@
 //! does with it is in `cycle`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::PAGE_SIZE;
@@ -22,6 +23,7 @@ use crate::mark::{IncrementalMark, MarkPool, Watch};
 use crate::pacing::{Budget, Pacer};
 use crate::phase::{Phase, PhaseWord};
 use crate::roots::RootSet;
+use crate::safepoint_times::{Recorder, SafepointTimes};
 use crate::stats::{CycleStats, Stats};
 use crate::weak::{WeakTable, WeakTables};
 use crate::world::World;
@@ -50,6 +52,7 @@ pub struct HeapState {
     /// What objects own elsewhere.
     pub(crate) external: Accounts,
     pub(crate) cycles: Mutex<CycleStats>,
+    safepoints: Recorder,
     /// What mutators are told of the collection that is under way.
     pub(crate) phase: PhaseWord,
     /// The state of the suspended mark phase; for the holder of the collector lock.
@@ -97,6 +100,7 @@ impl HeapState {
             roots: Arc::new(RootSet::default()),
             weak: Arc::default(),
             cycles: Mutex::new(CycleStats::default()),
+            safepoints: Recorder::default(),
             phase: PhaseWord::default(),
             suspended: Mutex::new(None),
             grey: GreyPages::default(),
@@ -175,6 +179,17 @@ impl HeapState {
             self.heap.sweep_one(Destructors::Leave, &mut tally).is_some()
         });
         self.heap.stats.add(&mut tally, SweepBy::Credit);
+    }
+
+    /// Counts a safepoint that has kept a mutator from its work for this time.
+    pub fn count_safepoint(&self, time: Duration) {
+        self.safepoints.add(time);
+    }
+
+    /// How long safepoints have kept mutators from their work.
+    #[must_use]
+    pub fn safepoint_times(&self) -> SafepointTimes {
+        self.safepoints.read()
     }
 
     /// An empty weak table.

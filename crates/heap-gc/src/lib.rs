@@ -28,8 +28,8 @@
 //! A module uses only modules to its left. A test checks it.
 //!
 //! ```text
-//! layers: error config external fork gate requests pacing phase mark roots stats barrier weak
-//! layers: background world heap_state cycle verify mutator
+//! layers: error config external fork gate requests pacing phase mark roots safepoint_times stats
+//! layers: barrier weak background world heap_state cycle verify mutator
 //! ```
 
 mod background;
@@ -54,6 +54,7 @@ mod phase;
 mod requests;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
+mod safepoint_times;
 mod stats;
 #[allow(unsafe_code, reason = "looks into caches, and traces objects through their kinds")]
 mod verify;
@@ -74,6 +75,7 @@ pub use heap_state::HeapState;
 pub use mutator::{Mutator, ThreadExitGuard};
 pub use phase::MarkCycleId;
 pub use roots::RootEntry;
+pub use safepoint_times::SafepointTimes;
 pub use stats::Stats;
 pub use weak::WeakTable;
 

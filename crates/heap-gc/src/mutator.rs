@@ -11,6 +11,7 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
@@ -23,6 +24,7 @@ use heap_core::stats::Tally;
 use heap_core::sweep::is_in_destructor;
 use heap_core::tracer::EdgeBuffer;
 use heap_sync::mutant;
+use heap_sync::time::Instant;
 
 use crate::error::VerifyError;
 use crate::external::ExternalCharge;
@@ -149,16 +151,18 @@ impl Mutator {
     }
 
     /// Steps inside, when no collector has stopped the world. If the mutator is inside, nothing
-    /// happens: this is no safepoint.
-    pub fn enter(&self) {
+    /// happens: this is no safepoint. Says how long it was blocked, if it was.
+    pub fn enter(&self) -> Option<Duration> {
         if self.is_running() {
-            return;
+            return None;
         }
-        self.shared
-            .world
-            .gate
-            .enter_while_blocked(&self.record.state, || self.shared.watch_marking());
+        let mut blocked = None;
+        self.shared.world.gate.enter_while_blocked(&self.record.state, || {
+            blocked = Some(Instant::now());
+            self.shared.watch_marking()
+        });
         self.refresh_heap_state();
+        blocked.map(|since| since.elapsed())
     }
 
     /// Learns what may have changed while we were outside.
@@ -214,7 +218,7 @@ impl Mutator {
         struct Reenter<'a>(&'a mut Mutator);
         impl Drop for Reenter<'_> {
             fn drop(&mut self) {
-                self.0.enter();
+                let _ = self.0.enter();
             }
         }
         // SAFETY: we have the mutator to ourselves until it is inside again; `work` gets the heap.
@@ -623,7 +627,7 @@ impl Mutator {
     pub fn shadow_truncate(&self, height: usize) {
         let outside = !self.is_running();
         if outside {
-            self.enter();
+            let _ = self.enter();
         }
         // SAFETY: MU1: inside now.
         unsafe { &mut *self.record.shadow.get() }.truncate(height);
@@ -638,7 +642,7 @@ impl Drop for Mutator {
     fn drop(&mut self) {
         // Flush while inside, where the clock stands still.
         if !self.is_running() {
-            self.enter();
+            let _ = self.enter();
         }
         // SAFETY: MU1: inside, and `&mut self`; two cells.
         let (cache, stacks) =
@@ -698,7 +702,7 @@ mod tests {
             let partitions = busy.each_ref().map(|one| unsafe { one.cache.as_ref() }.partition());
             assert_eq!(partitions, [0, 1].map(Partition::of_mutator));
         }
-        busy[1].enter();
+        let _ = busy[1].enter();
         alloc(&busy[1]);
         // SAFETY: as above.
         unsafe { busy[1].leave() };
