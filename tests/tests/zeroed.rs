@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use heap_api::{
     AtomicGcCell, Config, Cx, Gc, GcCell, Heap, Opaque, OutOfMemory, Root, Trace, Zeroable,
 };
-use heap_tests::catch;
+use heap_tests::{catch, few_under_miri, verify};
 
 const MIB: usize = 1 << 20;
 
 /// Fills memory with something else than zero, and lets it die.
 fn dirty(cx: &mut Cx) {
     for bytes in [1, 8, 16, 24, 100, 1000, 4000, 30_000, 50_000, MIB] {
-        let count = if bytes > 1000 { 20 } else { 3000 };
+        let count = few_under_miri(if bytes > 1000 { 20 } else { 3000 }, 2);
         for _ in 0..count {
             cx.alloc_slice_copy(&vec![0xFF_u8; bytes]);
         }
     }
-    for _ in 0..3000 {
+    for _ in 0..few_under_miri(3000, 20) {
         let _ = (cx.alloc(u8::MAX), cx.alloc(u64::MAX), cx.alloc([u64::MAX; 2]));
     }
     cx.collect();
@@ -40,11 +40,11 @@ unsafe impl Zeroable for Cells {}
 fn check(cx: &Cx) {
     macro_rules! sized {
         ($($t:ty),*) => {$(
-            (0..200).for_each(|_| assert_eq!(*cx.alloc_zeroed::<$t>().as_ref(), <$t>::zeroed()));
+            (0..few_under_miri(200, 4)).for_each(|_| assert_eq!(*cx.alloc_zeroed::<$t>().as_ref(), <$t>::zeroed()));
         )*};
     }
     sized!(u8, u32, f64, (), [u8; 3], [u64; 2], [u64; 3], [u8; 100], [u32; 400]);
-    for _ in 0..40 {
+    for _ in 0..few_under_miri(40, 1) {
         assert!(cx.alloc_zeroed::<[u64; 200]>().iter().all(|word| *word == 0));
         assert!(cx.alloc_zeroed::<[u8; 20_000]>().iter().all(|byte| *byte == 0));
         let cells = cx.alloc_zeroed::<Cells>();
@@ -67,15 +67,33 @@ fn new_and_dirty_memory_reads_as_zero() {
         let heap = Heap::new(Config::new().stress(stress).huge_pages(false));
         let mut cx = heap.enter();
         check(&cx);
-        for _ in 0..3 {
+        for _ in 0..few_under_miri(3, 1) {
             dirty(&mut cx);
             check(&cx);
-            cx.verify().unwrap();
+            verify(&mut cx);
         }
-        if stress {
+        if stress && !cfg!(miri) {
             assert!(heap.stats().freed_objects > 10_000, "there was dirty memory");
         }
     }
+}
+
+/// A system that claims to have taken memory, and has not, fails this.
+#[test]
+fn memory_that_went_back_reads_as_zero() {
+    let heap = Heap::new(Config::new().huge_pages(false));
+    let mut cx = heap.enter();
+    // An arena with objects in it stays mapped: its idle pages go back, not the whole of it.
+    let mut kept = Vec::new();
+    for round in 0..3 {
+        kept.push(cx.root(cx.alloc(round)));
+        dirty(&mut cx);
+        let released = heap.release_idle();
+        assert!(released > MIB || !cfg!(target_os = "linux"), "{released}");
+        check(&cx);
+        cx.verify().unwrap();
+    }
+    assert!(kept.iter().map(|number| *number.get(&cx)).eq(0..3));
 }
 
 #[test]
@@ -109,7 +127,7 @@ fn slots_of_no_handles_can_be_filled() {
 fn absurd_lengths_are_refused() {
     let heap = Heap::new(Config::new().max_heap_bytes(64 * MIB));
     let mut cx = heap.enter();
-    for len in [usize::MAX, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 2, 1 << 61] {
+    for len in [usize::MAX, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 2] {
         let Err(error) = cx.try_alloc_slice_zeroed::<u64>(len) else { panic!("{len} words") };
         assert!(matches!(error.reason, OutOfMemory::TooLarge), "{len}: {error}");
         let error = cx.try_alloc_header_slice_zeroed::<_, u64>(Opaque(5_u8), len).err().unwrap();
@@ -119,7 +137,7 @@ fn absurd_lengths_are_refused() {
         let reason = cx.try_alloc_slice_zeroed::<u8>(len).err().unwrap().reason;
         assert!(matches!(reason, OutOfMemory::TooLarge), "{len}: {reason}");
     }
-    for len in [isize::MAX as usize - 8, 1 << 50, 65 * MIB] {
+    for len in [isize::MAX as usize - 8, isize::MAX as usize / 16, 65 * MIB] {
         assert!(cx.try_alloc_slice_zeroed::<u8>(len).is_err(), "{len}");
     }
     assert!(cx.try_alloc_zeroed::<[u8; 65 * MIB]>().is_err());
