@@ -5,6 +5,7 @@
 #   scripts/miri.sh long     more of the existing tests
 #   scripts/miri.sh TEST...  arguments for `cargo miri test -p heap-tests`
 #
+# Threads take turns often, so that races show. Tests panic on purpose, and a backtrace takes seconds.
 # Tree Borrows, and integers may be cast to pointers: crossbeam-epoch, which frees blocks of span
 # sets, needs both, and leaks by design. Files and clocks are the real ones. Where Miri cannot be
 # had the script says so and ends with status 0.
@@ -20,7 +21,7 @@ if ! cargo +$toolchain miri setup >/dev/null 2>&1; then
   exit 0
 fi
 
-export MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-provenance-gc=100000 ${MIRIFLAGS:-}"
+export MIRIFLAGS="-Zmiri-tree-borrows -Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-provenance-gc=100000 -Zmiri-preemption-rate=0.1 -Zmiri-env-set=RUST_BACKTRACE=0 ${MIRIFLAGS:-}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/miri"
 
 miri() {
@@ -28,8 +29,22 @@ miri() {
   cargo +$toolchain miri test --quiet --locked "$@"
 }
 
+# Tests by file: those that find most, and are short here or have few rounds under Miri
+# (`heap_tests::few_under_miri`).
+smoke() {
+  miri -p heap-tests --test miri_smoke --test derive
+  miri -p heap-tests --test handles -- roots_and_sets roots_outlive locals_are a_root_inside unwinding_leaves payload_panics inside_itself
+  miri -p heap-tests --test stacks -- under_a_window above_the_height its_stack may_own_stacks
+  miri -p heap-tests --test tiny -- as_many_as_fit a_large_tiny what_holds after_a_collection
+  miri -p heap-tests --test external -- a_buffer charges_are_counted
+  miri -p heap-tests --test destructors -- local_value
+}
+
 case "${1:-}" in
-"") miri -p heap-tests --test miri_smoke --test derive ;;
-long) miri -p heap-tests --test miri_smoke --test derive --test handles --test layouts ;;
+"") smoke ;;
+long)
+  smoke
+  miri -p heap-tests --test handles --test layouts
+  ;;
 *) miri -p heap-tests "$@" ;;
 esac

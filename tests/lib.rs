@@ -7,7 +7,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use heap_api::Trace;
+use heap_api::{Cx, Trace};
+
+/// `usual`, or `few` under Miri, which is some thousand times slower.
+#[must_use]
+pub const fn few_under_miri(usual: usize, few: usize) -> usize {
+    if cfg!(miri) { few } else { usual }
+}
+
+/// Runs the verifier, but not under Miri: it looks at every page of every arena, which takes minutes
+/// there.
+///
+/// # Panics
+///
+/// If an invariant is broken.
+#[track_caller]
+pub fn verify(cx: &mut Cx) {
+    if !cfg!(miri) {
+        cx.verify().unwrap();
+    }
+}
 
 /// How many [`Counted`] values were made and dropped.
 #[derive(Debug, Default)]

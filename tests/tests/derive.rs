@@ -7,16 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedL
 use std::sync::atomic::AtomicU64;
 
 use heap_api::{AtomicGcCell, Config, Gc, GcCell, GcRefCell, Heap, Opaque, Share, Trace};
+use heap_tests::{few_under_miri, verify};
 
 /// Objects that take the place of those that were freed.
-const CHURN: usize = if cfg!(miri) { 20 } else { 2000 };
-
-/// The verifier looks at every mark byte of an arena, which takes Miri minutes.
-fn verify(cx: &mut heap_api::Cx) {
-    if !cfg!(miri) {
-        cx.verify().unwrap();
-    }
-}
+const CHURN: usize = few_under_miri(2000, 20);
 
 /// Names that a careless macro would pick up from its surroundings.
 mod shadows {

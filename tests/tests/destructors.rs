@@ -9,6 +9,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use heap_api::{Config, Cx, Heap, LocalOpaque, OutOfMemory, Trace};
+use heap_tests::{few_under_miri, verify};
 
 /// What destructors have met.
 #[derive(Default)]
@@ -173,8 +174,11 @@ impl Drop for Note {
     }
 }
 
+/// Local values that [`make`] makes.
+const LOCALS: usize = few_under_miri(1000, 20);
+
 fn make(cx: &Cx, notes: &Rc<RefCell<Vec<ThreadId>>>, count: &Arc<AtomicUsize>) {
-    for _ in 0..1000 {
+    for _ in 0..LOCALS {
         cx.alloc(LocalOpaque::new(Note(Rc::clone(notes), Arc::clone(count))));
     }
 }
@@ -191,7 +195,7 @@ fn a_local_value_is_dropped_on_its_own_thread() {
             std::thread::scope(|scope| scope.spawn(|| heap.enter().collect()).join().unwrap());
         });
         for _ in 0..1000 {
-            if count.load(Ordering::Relaxed) == 1000 {
+            if count.load(Ordering::Relaxed) == LOCALS {
                 break;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -199,7 +203,7 @@ fn a_local_value_is_dropped_on_its_own_thread() {
             cx.safepoint();
         }
         let me = std::thread::current().id();
-        assert_eq!(*notes.borrow(), vec![me; 1000], "LO1");
+        assert_eq!(*notes.borrow(), vec![me; LOCALS], "LO1");
     }
 }
 
@@ -216,14 +220,14 @@ fn local_values_of_a_thread_that_ends() {
             receive.recv().unwrap();
         }
     });
-    while heap.stats().allocated_objects < 1000 {
+    while heap.stats().allocated_objects < LOCALS as u64 {
         std::thread::yield_now();
     }
     heap.enter().collect();
     let before = count.load(Ordering::Relaxed);
     send.send(()).unwrap();
     owner.join().unwrap();
-    assert_eq!((before, count.load(Ordering::Relaxed)), (0, 1000), "LO1");
+    assert_eq!((before, count.load(Ordering::Relaxed)), (0, LOCALS), "LO1");
     // Those that are found dead later are leaked (LO2), also when the heap goes.
     std::thread::scope(|scope| {
         scope.spawn(|| make(&heap.enter(), &Rc::default(), &count)).join().unwrap();
@@ -233,7 +237,7 @@ fn local_values_of_a_thread_that_ends() {
         scope.spawn(|| make(&heap.enter(), &Rc::default(), &count)).join().unwrap();
     });
     drop(heap);
-    assert_eq!(count.load(Ordering::Relaxed), 1000);
+    assert_eq!(count.load(Ordering::Relaxed), LOCALS);
 }
 
 #[test]
@@ -262,5 +266,5 @@ fn a_local_value_whose_destructor_panics_or_collects_does_no_harm() {
     });
     cx.collect();
     assert_eq!(*count.borrow(), 20);
-    cx.verify().unwrap();
+    verify(&mut cx);
 }

@@ -12,7 +12,7 @@ use heap_api::{
     AtomicGcCell, Config, ContextLeaked, Cx, Gc, GcCell, GcRefMut, Heap, InternSet, Local, Opaque,
     Root, Scope, Share, Trace, VerifyError,
 };
-use heap_tests::{Counted, Counter, catch, unwind};
+use heap_tests::{Counted, Counter, catch, few_under_miri, unwind, verify};
 
 /// Long enough for a thread to get stuck in what it must get stuck in.
 const A_WHILE: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ fn stress_heap() -> Heap {
 
 /// Makes garbage, so that whoever reads freed memory finds something else.
 fn churn(cx: &Cx) {
-    for i in 0..2000_u64 {
+    for i in 0..few_under_miri(2000, 20) {
         let _ = cx.alloc([i, i]);
         let _ = cx.alloc_str("something else");
     }
@@ -172,7 +172,7 @@ fn roots_and_sets_of_another_heap_are_refused() {
 #[test]
 fn no_new_heap_is_taken_for_a_dropped_one() {
     // An allocator likes to give a new heap the place of the old one.
-    for _ in 0..50 {
+    for _ in 0..few_under_miri(50, 3) {
         let old = heap();
         let mut set = InternSet::<str>::new(&old);
         let root = {
@@ -451,7 +451,7 @@ fn a_root_inside_an_object_keeps_its_target() {
     for _ in 0..4 {
         cx.collect();
     }
-    cx.verify().unwrap();
+    verify(&mut cx);
     counter.assert_balanced();
 }
 
@@ -459,12 +459,14 @@ fn a_root_inside_an_object_keeps_its_target() {
 
 #[test]
 fn unwinding_leaves_everything_as_it_was() {
+    /// Of a large object.
+    const LONG: usize = few_under_miri(5000, 1500);
     let heap = stress_heap();
     let counter = Counter::new();
     let mut set = InternSet::<str>::new(&heap);
     let mut cx = heap.enter();
     let root = cx.root(cx.alloc(counter.value(0)));
-    for round in 0..20 {
+    for round in 0..few_under_miri(20, 2) {
         assert!(catch(|| cx.park(|| unwind())).is_err());
         assert!(
             catch(|| cx.park(|| {
@@ -486,7 +488,7 @@ fn unwinding_leaves_everything_as_it_was() {
         let make = |i| if i == round { unwind() } else { counter.value(i as u64) };
         assert!(catch(|| cx.alloc_slice_fn(round + 1, make)).is_err());
         assert!(
-            catch(|| cx.alloc_slice_fn(5000, |i| if i == 4999 {
+            catch(|| cx.alloc_slice_fn(LONG, |i| if i == LONG - 1 {
                 unwind()
             } else {
                 counter.value(7)
@@ -502,7 +504,7 @@ fn unwinding_leaves_everything_as_it_was() {
         assert!(catch(|| set.find_or_insert(&cx, 2, |_| false, || unwind())).is_err());
         cx.safepoint();
         churn(&cx);
-        cx.verify().unwrap();
+        verify(&mut cx);
     }
     assert_eq!(root.get(&cx).id(), 0);
     drop(root);
@@ -826,7 +828,7 @@ fn a_panic_whose_payload_panics_is_survived() {
     let mut cx = heap.enter();
     let _ = cx.alloc(on_drop(|| std::panic::resume_unwind(Box::new(Worse))));
     cx.collect();
-    cx.verify().unwrap();
+    verify(&mut cx);
     assert_eq!(heap.stats().drop_panics, 1);
 }
 

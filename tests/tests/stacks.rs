@@ -10,7 +10,7 @@ use std::time::Duration;
 use heap_api::{
     Config, Cx, Gc, GcCell, GcRefCell, GcStack, Heap, Opaque, OutOfMemory, Root, StackBlock, Trace,
 };
-use heap_tests::{Counted, Counter, catch};
+use heap_tests::{Counted, Counter, catch, few_under_miri, verify};
 use proptest::prelude::*;
 
 const KIB: usize = 1 << 10;
@@ -278,7 +278,9 @@ fn a_stack_does_not_move_under_a_window() {
         (0..10).for_each(|i| stack.push(&cx, Value::Number(i)));
         let window = stack.window(&cx);
         let second = stack.window(&cx);
-        let fill = || (0..10_000).for_each(|i| stack.push(&cx, Value::Number(i)));
+        let fill = || {
+            (0..few_under_miri(10_000, 200) as u64).for_each(|i| stack.push(&cx, Value::Number(i)))
+        };
         assert!(catch(fill).unwrap_err().contains("a window"));
         assert_eq!(stack.len(), stack.capacity());
         drop(window);
@@ -298,7 +300,7 @@ fn a_stack_does_not_move_under_a_window() {
         stack.push(&cx, Value::Object(object));
     }
     cx.collect();
-    cx.verify().unwrap();
+    verify(&mut cx);
     let stack = &root.get(&cx).as_ref().stack;
     assert_eq!(stack.last().map(Value::id), Some(1));
     assert!(catch(|| stack.try_reserve(&cx, 1 << 20)).is_err());
@@ -316,7 +318,7 @@ fn values_above_the_height_keep_nothing_alive() {
         stack.truncate(&cx, 30);
     }
     cx.collect();
-    cx.verify().unwrap();
+    verify(&mut cx);
     assert_eq!(counter.dropped(), 70);
     let stack = &root.get(&cx).as_ref().stack;
     assert!((0..30).all(|i| stack.get(i as usize).map(Value::id) == Some(i)));
@@ -333,7 +335,7 @@ fn a_stack_of_plain_values_may_be_local_and_outlive_safepoints_and_the_heap() {
     (0..5000).for_each(|i| stack.push(&cx, (i, 0.5)));
     cx.collect();
     assert_eq!(stack.get(4999), Some((4999, 0.5)));
-    assert!(heap.stats().stack_bytes >= 5000 * 16);
+    assert!(heap.stats().stack_bytes as usize >= 5000 * size_of::<(u64, f32)>());
     assert_eq!(
         format!("{:?}", {
             stack.truncate(&cx, 2);
@@ -369,7 +371,7 @@ fn a_refused_stack_is_as_it_was() {
         assert_eq!((error.value, error.reason), (height, OutOfMemory::Limit));
         assert_eq!(stack.len(), height);
         assert_eq!(stack.try_resize(&cx, usize::MAX, 0), Err(OutOfMemory::TooLarge));
-        assert_eq!(stack.try_resize(&cx, 1 << 30, 0), Err(OutOfMemory::Limit));
+        assert_eq!(stack.try_resize(&cx, 1 << 27, 0), Err(OutOfMemory::Limit));
         assert_eq!(stack.try_reserve(&cx, usize::MAX), Err(OutOfMemory::TooLarge));
         assert!(catch(|| stack.push(&cx, 0)).unwrap_err().contains("memory limit"));
         assert!((0..height).all(|i| stack.get(i) == Some(i)));
@@ -422,7 +424,7 @@ impl std::fmt::Debug for Growing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let pair = PRINTED.with_borrow(Clone::clone).unwrap();
         let (cx, stack) = &*pair;
-        if stack.len() < 2000 {
+        if stack.len() < few_under_miri(2000, 200) {
             let fill = Growing(self.0 + 1);
             let _ = catch(|| stack.try_resize(cx, stack.len() + 100, fill));
         }
@@ -499,7 +501,7 @@ fn objects_may_own_stacks_of_their_own_heap() {
         let heap = Heap::new(Config::new());
         let counter = Counter::new();
         let cx = heap.enter();
-        for i in 0..300 {
+        for i in 0..few_under_miri(300, 12) {
             let block = cx.try_stack_block(i * 100).unwrap();
             let _ = cx.alloc((Opaque(block), counter.value(i as u64)));
             let owner = cx.alloc(Coroutine::new());

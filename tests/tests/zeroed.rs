@@ -78,6 +78,24 @@ fn new_and_dirty_memory_reads_as_zero() {
     }
 }
 
+/// A system that claims to have taken memory, and has not, fails this.
+#[test]
+fn memory_that_went_back_reads_as_zero() {
+    let heap = Heap::new(Config::new().huge_pages(false));
+    let mut cx = heap.enter();
+    // An arena with objects in it stays mapped: its idle pages go back, not the whole of it.
+    let mut kept = Vec::new();
+    for round in 0..3 {
+        kept.push(cx.root(cx.alloc(round)));
+        dirty(&mut cx);
+        let released = heap.release_idle();
+        assert!(released > MIB || !cfg!(target_os = "linux"), "{released}");
+        check(&cx);
+        cx.verify().unwrap();
+    }
+    assert!(kept.iter().map(|number| *number.get(&cx)).eq(0..3));
+}
+
 #[test]
 fn slots_of_no_handles_can_be_filled() {
     type Names<'gc> = [GcCell<Option<Gc<'gc, str>>>];
@@ -109,7 +127,7 @@ fn slots_of_no_handles_can_be_filled() {
 fn absurd_lengths_are_refused() {
     let heap = Heap::new(Config::new().max_heap_bytes(64 * MIB));
     let mut cx = heap.enter();
-    for len in [usize::MAX, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 2, 1 << 61] {
+    for len in [usize::MAX, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 2] {
         let Err(error) = cx.try_alloc_slice_zeroed::<u64>(len) else { panic!("{len} words") };
         assert!(matches!(error.reason, OutOfMemory::TooLarge), "{len}: {error}");
         let error = cx.try_alloc_header_slice_zeroed::<_, u64>(Opaque(5_u8), len).err().unwrap();
@@ -119,7 +137,7 @@ fn absurd_lengths_are_refused() {
         let reason = cx.try_alloc_slice_zeroed::<u8>(len).err().unwrap().reason;
         assert!(matches!(reason, OutOfMemory::TooLarge), "{len}: {reason}");
     }
-    for len in [isize::MAX as usize - 8, 1 << 50, 65 * MIB] {
+    for len in [isize::MAX as usize - 8, isize::MAX as usize / 16, 65 * MIB] {
         assert!(cx.try_alloc_slice_zeroed::<u8>(len).is_err(), "{len}");
     }
     assert!(cx.try_alloc_zeroed::<[u8; 65 * MIB]>().is_err());

@@ -308,11 +308,12 @@ mod tests {
     #[test]
     fn every_kernel_agrees_with_the_portable_one() {
         for seed in 0..200usize {
-            let marks = page(|i| match (((i * 2_654_435_761) ^ (seed * 40_503)) >> 7) & 7 {
-                0 | 1 => Color::Grey,
-                2 | 3 => Color::Black,
-                _ => Color::White,
-            });
+            let marks =
+                page(|i| match ((i.wrapping_mul(2_654_435_761) ^ (seed * 40_503)) >> 7) & 7 {
+                    0 | 1 => Color::Grey,
+                    2 | 3 => Color::Black,
+                    _ => Color::White,
+                });
             for isa in Isa::available() {
                 assert_eq!(grey_masks(isa, &marks), grey_masks(Isa::Portable, &marks), "{isa:?}");
                 assert_eq!(
@@ -331,7 +332,8 @@ mod tests {
         for class in one_page.filter(|c| c.span_pages() == 1) {
             let size = class.object_size();
             for seed in 0..50usize {
-                let live = |slot: usize| (((slot * 2_654_435_761) ^ (seed * 97)) >> 5) & 3 == 0;
+                let live =
+                    |slot: usize| ((slot.wrapping_mul(2_654_435_761) ^ (seed * 97)) >> 5) & 3 == 0;
                 let mut masks = PageMasks::default();
                 for slot in (0..class.objects_per_span()).filter(|s| live(*s)) {
                     let granule = slot * size / GRANULE;

@@ -378,7 +378,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// An object of one granule.
-    #[repr(C)]
+    #[repr(C, align(16))]
     struct Object([Option<NonNull<u8>>; 2]);
     const _: () = assert!(size_of::<Object>() == GRANULE);
 

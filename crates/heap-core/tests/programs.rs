@@ -270,7 +270,7 @@ fn find(toy: &mut Toy, seeds: &[u64]) {
             base - 1,
             base & !(ARENA_SIZE - 1),
             (base & !(ARENA_SIZE - 1)) + inside % ARENA_SIZE,
-            base.wrapping_add(1 << 40),
+            base.wrapping_add(1 << (usize::BITS * 5 / 8)),
         ] {
             toy.check_find(address);
         }

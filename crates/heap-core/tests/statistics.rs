@@ -97,7 +97,7 @@ fn nothing(_object: NonNull<u8>) {}
 struct Mutator {
     cache: Cache,
     kept: Vec<NonNull<u8>>,
-    seed: usize,
+    seed: u64,
 }
 
 // SAFETY: the objects are this mutator's own.
@@ -106,9 +106,10 @@ unsafe impl Send for Mutator {}
 impl Mutator {
     fn alloc(&mut self, heap: &MHeap) {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let random = self.seed >> 33;
+        let random = (self.seed >> 33) as usize;
         let bytes = match random % 1000 {
-            0 => ARENA_SIZE,
+            // With 32-bit addresses there would soon be no room.
+            0 if cfg!(not(target_pointer_width = "32")) => ARENA_SIZE,
             1..30 => 33_000 + random % 300_000,
             _ => 16 << (random % 9),
         };

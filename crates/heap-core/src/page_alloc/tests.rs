@@ -9,7 +9,8 @@ use super::check::{count_runs, pages};
 use super::*;
 use crate::geometry::ARENA_SIZE;
 
-const BASE: usize = 0x40_0000_0000;
+/// Beyond 4 GiB, where there is such a thing.
+const BASE: usize = ARENA_SIZE << if cfg!(target_pointer_width = "32") { 2 } else { 12 };
 
 fn at(page: usize) -> usize {
     BASE + page * PAGE_SIZE
@@ -265,10 +266,11 @@ fn check_finds_what_is_wrong() {
     }
 }
 
-/// First fit among thousands of arenas, whose index has several levels.
+/// First fit among thousands of arenas, whose index has several levels; 32-bit addresses are
+/// enough for some sixty.
 #[test]
 fn many_arenas_are_searched_in_order() {
-    const ARENAS: usize = 2100;
+    const ARENAS: usize = if cfg!(target_pointer_width = "32") { 55 } else { 2100 };
     let arena = |i: usize| BASE + i * ARENA_SIZE;
     let mut pages = PageAlloc::new();
     // Every seventh is long; the order of adding is not that of the addresses.
@@ -287,10 +289,11 @@ fn many_arenas_are_searched_in_order() {
         }
     }
     assert_eq!((pages.alloc(1), pages.free_pages()), (None, 0));
-    pages.free(arena(2000) + PAGE_SIZE, 1);
-    pages.free(arena(1999) + PAGE_SIZE, 2);
-    assert_eq!(pages.alloc(2).unwrap().base, arena(1999) + PAGE_SIZE);
-    assert_eq!(pages.alloc(1).unwrap().base, arena(2000) + PAGE_SIZE);
+    let late = ARENAS - ARENAS / 21;
+    pages.free(arena(late) + PAGE_SIZE, 1);
+    pages.free(arena(late - 1) + PAGE_SIZE, 2);
+    assert_eq!(pages.alloc(2).unwrap().base, arena(late - 1) + PAGE_SIZE);
+    assert_eq!(pages.alloc(1).unwrap().base, arena(late) + PAGE_SIZE);
     check(&pages);
 }
 

@@ -148,6 +148,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// More bytes than a heap has.
+    const MOST: usize = 1 << if cfg!(target_pointer_width = "32") { 30 } else { 40 };
+
     #[test]
     fn the_heap_doubles_by_default_and_small_heaps_wait_for_the_minimum() {
         let pacer = Pacer { growth_percent: 100, min_heap_bytes: 4 << 20, max_heap_bytes: None };
@@ -191,11 +194,11 @@ mod tests {
     proptest! {
         #[test]
         fn triggers_leave_room_and_respect_the_limit(
-            marked in 0usize..1 << 40,
-            allocated_black in 0usize..1 << 40,
+            marked in 0usize..MOST,
+            allocated_black in 0usize..MOST,
             growth in 0u32..=u32::MAX,
             min in 0usize..1 << 30,
-            limit in proptest::option::of(1usize..1 << 40),
+            limit in proptest::option::of(1usize..MOST),
         ) {
             let pacer = Pacer { growth_percent: growth, min_heap_bytes: min, max_heap_bytes: limit };
             let goal = pacer.goal(marked, allocated_black.min(marked));
@@ -244,11 +247,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_step_leaves_room_for_some_allocation(
-            live in 0usize..1 << 40,
-            goal in 0usize..1 << 40,
-            marked in 0usize..1 << 40,
-            expected in 0usize..1 << 40,
-            step in 0usize..1 << 40,
+            live in 0usize..MOST,
+            goal in 0usize..MOST,
+            marked in 0usize..MOST,
+            expected in 0usize..MOST,
+            step in 0usize..MOST,
         ) {
             let progress = Progress { live, goal, marked, expected, step };
             prop_assert!(progress.allowance() >= STEP_BYTES_MIN, "PA3");
