@@ -8,6 +8,7 @@ use std::io::Write;
 
 use heap_api::{Cx, Gc, GcCell, Heap, InternSet, Trace};
 
+use crate::descriptors::Descriptors;
 use crate::error::NoMemory;
 use crate::hash::HashSeed;
 use crate::interrupt::Interrupt;
@@ -230,6 +231,8 @@ pub struct Host {
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
     pub files: OpenFiles,
+    /// Whether more can be opened.
+    pub descriptors: Descriptors,
     /// Whether the script is to stop.
     pub interrupt: Interrupt,
     /// Slots and nodes that resizing tables has looked at or made (LT7 of [`crate::table`]).
@@ -260,6 +263,7 @@ impl Host {
             gc_generational: Cell::new(false),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
+            descriptors: Descriptors::default(),
             interrupt: Interrupt::default(),
             #[cfg(test)]
             table_work: Cell::new(0),

@@ -272,6 +272,71 @@ fn a_program_ends_when_nobody_reads_what_it_writes() {
     assert_ends_with_its_pipe("while true do io.stderr:write('1\\n') end", true);
 }
 
+/// Runs a chunk of source in a process that may have `limit` files open.
+#[cfg(unix)]
+fn with_descriptors(limit: u32, options: &[&str], source: &str) -> Output {
+    processes::program("sh")
+        .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", &limit.to_string()])
+        .arg(env!("CARGO_BIN_EXE_lua"))
+        .args(options)
+        .args(["-e", source])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the shell starts")
+}
+
+/// Files that a script has forgotten are in the way of those that it opens until a collection finds
+/// them. Too few are open for what they cost to make one due.
+#[test]
+#[cfg(unix)]
+fn forgotten_files_make_room_for_others() {
+    let source = r#"
+        local name = os.tmpname()
+        local writer <const> = assert(io.open(name, "w"))
+        writer:write("return 1")
+        writer:close()
+        for _, open in ipairs {
+          function() return io.open(name) end,
+          function() return io.lines(name) end,
+          function() return io.input(name) end,
+          function() return io.output("/dev/null") end,
+          io.tmpfile,
+          -- Those that close what they open find no descriptor either.
+          function() return io.open(name) and loadfile(name) end,
+          function() return io.open(name) and dofile(name) end,
+          function() local file = io.open(name) local temporary = os.tmpname() return file and os.remove(temporary) end,
+        } do
+          for i = 1, 200 do assert(open()) end
+        end
+        os.remove(name)
+        io.stdout:write("done\n")
+    "#;
+    for options in [&[][..], &["--background-sweep"], &["--gc-slice", "50"]] {
+        let output = with_descriptors(40, options, source);
+        assert_eq!(output.stdout, b"done\n", "{options:?}: {}", errors(&output));
+    }
+    // Files that are in use stay open, and the system's error is reported.
+    let source = r#"
+        local files, file, message, code = {}, nil, nil, nil
+        repeat
+          file, message, code = io.open("/dev/null")
+          files[#files + 1] = file
+        until not file
+        local loaded, reason = loadfile("/dev/null")
+        local ok, lines = pcall(io.lines, "/dev/null")
+        assert(#files > 20 and io.type(files[1]) == "file")
+        files[1]:close()
+        assert(io.open("/dev/null")):close()
+        print(message, code, loaded, reason, ok, lines)
+    "#;
+    let output = with_descriptors(40, &["--background-sweep"], source);
+    assert_prints(
+        &output,
+        "/dev/null: Too many open files\t24\tnil\tcannot open /dev/null: Too many open files\t\
+         false\tcannot open file '/dev/null' (Too many open files)\n",
+    );
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_device_is_an_error_value_not_a_panic() {

@@ -245,7 +245,7 @@ fn rename<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn tmpname<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match create_temporary() {
+    match call.ctx.host.descriptors.opened(create_temporary())? {
         Ok((_, name)) => call.ret(call.ctx.str(name.into_os_string().as_encoded_bytes())?),
         Err(_) => Err(fail("unable to generate a unique filename")),
     }

@@ -1,5 +1,7 @@
 //! Chunks and modules: `load`, `loadfile`, `dofile`, `require` and the table `package`.
 
+use std::io::{self, Read};
+
 use heap_api::Gc;
 
 use crate::compiler::{chunk_id, compile};
@@ -12,6 +14,7 @@ use crate::thread::MAX_NESTING;
 use crate::value::{Type, Value};
 use crate::vm::{Task, append_number};
 
+use super::io::error_text;
 use super::set_field;
 use super::string::buffer::Buffer;
 use super::table::no_retry;
@@ -167,23 +170,36 @@ fn not_loaded(task: &mut Task<'_>) -> Result<usize, Raised> {
 ///
 /// If the file cannot be read.
 pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
-    match path {
-        Some(path) => match std::fs::read(path) {
-            Ok(source) => Ok((without_header(source), format!("@{path}"))),
-            Err(error) => {
-                // Rust adds the number of the error, C does not.
-                let reason = error.to_string();
-                let reason = reason.split(" (os error").next().unwrap_or_default();
-                Err(format!("cannot open {path}: {reason}"))
-            }
-        },
-        None => {
-            let mut source = Vec::new();
-            match std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut source) {
-                Ok(_) => Ok((without_header(source), "=stdin".to_owned())),
-                Err(error) => Err(format!("cannot read stdin: {error}")),
-            }
-        }
+    script(path, read(path))
+}
+
+/// As [`read_script`], for a script that runs.
+///
+/// # Errors
+///
+/// If files that are garbage may be in the way. `Ok(Err(message))`: the file cannot be read.
+fn read_next_script(
+    ctx: Ctx<'_>,
+    path: Option<&str>,
+) -> Result<Result<(Vec<u8>, String), String>, NoMemory> {
+    Ok(script(path, ctx.host.descriptors.opened(read(path))?))
+}
+
+fn read(path: Option<&str>) -> io::Result<Vec<u8>> {
+    if let Some(path) = path {
+        return std::fs::read(path);
+    }
+    let mut source = Vec::new();
+    io::stdin().lock().read_to_end(&mut source)?;
+    Ok(source)
+}
+
+fn script(path: Option<&str>, read: io::Result<Vec<u8>>) -> Result<(Vec<u8>, String), String> {
+    match (path, read) {
+        (Some(path), Ok(source)) => Ok((without_header(source), format!("@{path}"))),
+        (Some(path), Err(error)) => Err(format!("cannot open {path}: {}", error_text(&error))),
+        (None, Ok(source)) => Ok((without_header(source), "=stdin".to_owned())),
+        (None, Err(error)) => Err(format!("cannot read stdin: {}", error_text(&error))),
     }
 }
 
@@ -201,7 +217,7 @@ fn without_header(mut source: Vec<u8>) -> Vec<u8> {
 
 pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let path = call.opt_string(0)?.map(|path| path.to_text());
-    match read_script(path.as_deref()) {
+    match read_next_script(call.ctx, path.as_deref())? {
         Ok((source, name)) => finish_load(call, &source, &name, 1, 2).map(Done::Results),
         Err(message) => {
             let message = call.ctx.str(message)?;
@@ -213,7 +229,7 @@ pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 /// Pushes the function of a script file.
 fn push_script<'gc>(call: &Call<'gc>, path: Option<&str>) -> Result<(), Failure<'gc>> {
     let environment = Value::Table(call.ctx.state.globals);
-    let loaded = match read_script(path) {
+    let loaded = match read_next_script(call.ctx, path)? {
         Ok((source, name)) => load_chunk(call.ctx, &source, &name, environment)?,
         Err(message) => Err(message),
     };
@@ -293,7 +309,7 @@ fn push_loader<'gc>(call: &Call<'gc>, name: &str) -> Result<(), Failure<'gc>> {
     };
     for template in path.to_text().split(';').filter(|template| !template.is_empty()) {
         let file = template.replace('?', &name.replace('.', "/"));
-        let Ok((source, chunk)) = read_script(Some(&file)) else {
+        let Ok((source, chunk)) = read_next_script(ctx, Some(&file))? else {
             message.push_str(&format!("\n\tno file '{file}'"));
             continue;
         };

@@ -63,11 +63,11 @@ pub(super) fn new_file<'gc>(
     metatable: Gc<'gc, Table<'gc>>,
     stream: Stream,
 ) -> Result<FileHandle<'gc>, NoMemory> {
+    let external = ctx.cx.try_external_bytes::<LuaFile>(stream.owned_bytes())?;
     let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
     ctx.host.files.add(&file);
-    Ok(ctx
-        .cx
-        .try_alloc(UserData { metatable: GcCell::new(Some(metatable)), content: Opaque(file) })?)
+    let metatable = GcCell::new(Some(metatable));
+    Ok(ctx.cx.try_alloc(UserData { metatable, content: Opaque(file), external })?)
 }
 
 // ---- opening ----
@@ -132,17 +132,34 @@ pub(in crate::stdlib) fn create_temporary() -> io::Result<(File, PathBuf)> {
 
 // ---- use ----
 
+/// Runs `body` with the stream of a file, `None` if that is closed, and charges what the file owns
+/// then.
+pub(super) fn with_stream<'gc, R>(
+    ctx: Ctx<'gc>,
+    file: FileHandle<'gc>,
+    body: impl FnOnce(&mut Option<Stream>) -> R,
+) -> R {
+    let mut stream = file.content.0.lock();
+    let result = body(&mut stream);
+    let bytes = stream.as_ref().map_or(0, Stream::owned_bytes);
+    if bytes != file.external.get() {
+        file.external.set(ctx.cx, bytes);
+    }
+    result
+}
+
 /// Closes a file unless it is one of the process's own.
-pub(super) fn close_stream(file: &LuaFile) -> io::Result<Option<()>> {
-    let mut guard = file.lock();
-    match &mut *guard {
-        Some(Stream { device: Device::File(_), .. }) => {}
-        _ => return Ok(None),
-    }
-    match guard.take() {
-        Some(mut stream) => stream.write_out().map(Some),
-        None => Ok(None),
-    }
+pub(super) fn close_stream<'gc>(ctx: Ctx<'gc>, file: FileHandle<'gc>) -> io::Result<Option<()>> {
+    with_stream(ctx, file, |stream| {
+        match stream {
+            Some(Stream { device: Device::File(_), .. }) => {}
+            _ => return Ok(None),
+        }
+        match stream.take() {
+            Some(mut stream) => stream.write_out().map(Some),
+            None => Ok(None),
+        }
+    })
 }
 
 /// Passes on what has been written; the interpreter's output is its own stream's.

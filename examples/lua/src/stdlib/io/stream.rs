@@ -26,6 +26,10 @@ const BAD_FILE: i32 = 9;
 const INVALID_ARGUMENT: i32 = 22;
 const ILLEGAL_SEEK: i32 = 29;
 
+/// What an open file costs outside of the heap, as a round number: the system's part of it, and this
+/// process's without the buffers.
+const COST: usize = 4 << 10;
+
 /// What a stream is connected to.
 #[derive(Debug)]
 pub(super) enum Device {
@@ -82,6 +86,12 @@ impl Stream {
         };
         let (input, output) = (Vec::new(), Vec::new());
         Stream { device, buffering, direction, input, unread: 0, output }
+    }
+
+    /// The bytes that the stream owns outside of the heap.
+    pub(super) fn owned_bytes(&self) -> usize {
+        let own = if matches!(self.device, Device::File(_)) { COST } else { 0 };
+        own + self.input.capacity() + self.output.capacity()
     }
 
     // ---- input ----
