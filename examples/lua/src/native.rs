@@ -97,6 +97,8 @@ pub enum Control {
     /// The function that `coroutine.wrap` made; the coroutine is its only upvalue.
     Wrapped,
     Yield,
+    /// `coroutine.close`
+    Close,
 }
 
 /// The body of a native function.

@@ -56,6 +56,7 @@ events! {
     Eq "__eq",
     Len "__len",
     Call "__call",
+    Close "__close",
     Add "__add",
     Sub "__sub",
     Mul "__mul",
@@ -78,6 +79,9 @@ events! {
     Pairs "__pairs",
     Metatable "__metatable",
 }
+
+/// The error of a script that needs more memory than there is.
+pub const NO_MEMORY: &str = "not enough memory";
 
 const EVENTS: usize = Event::NAMES.len();
 
@@ -126,7 +130,7 @@ impl<'gc> State<'gc> {
         let no_frames = new_frames(cx, 0)?;
         let main_thread = Thread::main(cx, no_stack)?;
         main_thread.status.set(Status::Running);
-        let out_of_memory = Str::intern(cx, host, b"not enough memory")?;
+        let out_of_memory = Str::intern(cx, host, NO_MEMORY.as_bytes())?;
         let mut event_keys = [out_of_memory; EVENTS];
         for (key, text) in event_keys.iter_mut().zip(Event::NAMES) {
             *key = Str::intern(cx, host, text.as_bytes())?;

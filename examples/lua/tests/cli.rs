@@ -272,6 +272,36 @@ fn a_program_ends_when_nobody_reads_what_it_writes() {
     assert_ends_with_its_pipe("while true do io.stderr:write('1\\n') end", true);
 }
 
+/// CL1: memory that runs out closes each variable once, with the error.
+#[test]
+fn variables_are_closed_at_the_limit() {
+    let source = r#"
+        local closed = 0
+        local function fill(depth)
+          local x <close> = setmetatable({}, {__close = function(_, message)
+            assert(message == "not enough memory")
+            closed = closed + 1
+            local list = {}
+            for i = 1, 100 do list[i] = {} end
+          end})
+          if depth > 0 then return (fill(depth - 1)) end
+          local list = {}
+          for i = 1, 1e9 do list[i] = {i} end
+        end
+        for _ = 1, 10 do assert(not pcall(fill, 20)) end
+        local co = coroutine.create(fill)
+        assert(not coroutine.resume(co, 20))
+        assert(closed == 210)
+        collectgarbage()
+        assert(not coroutine.close(co))
+        print(closed)
+    "#;
+    for options in [&[][..], &["--background-sweep"], &["--gc-slice", "50"]] {
+        let output = chunk(&[options, &["--max-heap", "3M", "--verify-heap"]].concat(), source);
+        assert_eq!(output.stdout, b"231\n", "{options:?}: {}", errors(&output));
+    }
+}
+
 /// Runs a chunk of source in a process that may have `limit` files open.
 #[cfg(unix)]
 fn with_descriptors(limit: u32, options: &[&str], source: &str) -> Output {

@@ -13,7 +13,7 @@ use crate::value::Value;
 
 use super::describe::proto_of;
 use super::raise::{handled, raise};
-use super::{Action, Exit, concat, coroutine, describe};
+use super::{Action, Exit, close, concat, coroutine, describe};
 
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
 pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
@@ -320,7 +320,10 @@ pub(super) fn call_native<'gc>(
         Body::Slow(_) => wait_for_driver(ctx, thread, func, count, on_return),
         Body::Control(control) => {
             let result = call_control(ctx, thread, native, control, func, count, on_return);
-            let is_switch = matches!(control, Control::Resume | Control::Wrapped | Control::Yield);
+            let is_switch = matches!(
+                control,
+                Control::Resume | Control::Wrapped | Control::Yield | Control::Close
+            );
             if is_switch && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory)) {
                 // CO1: the driver collects and tries again.
                 let action = wait_for_driver(ctx, thread, func, count, on_return)?;
@@ -443,6 +446,10 @@ fn call_control<'gc>(
             Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(Count(3)) })
         }
         Control::Yield => coroutine::suspend(ctx, func, count, on_return),
+        Control::Close => match call.arg(0) {
+            Value::Thread(target) => coroutine::close(ctx, target, func, on_return),
+            _ => Err(call.type_error(0, "thread")),
+        },
     }
 }
 
@@ -508,6 +515,13 @@ fn finish_call<'gc>(
             let (func, on_return) = (caller.func.get() as usize, caller.on_return.get());
             Ok(Action::Return { from, count, func, on_return })
         }
+        OnReturn::Repeat => {
+            let (frame, _) = lua_frame(thread);
+            frame.pc.set(frame.pc.get() - 1);
+            Ok(Action::Go)
+        }
+        OnReturn::Close => Ok(close::return_or_close(ctx, thread, func)),
+        OnReturn::Unwind => Ok(close::go_on_unwinding(ctx, thread, func)),
     }
 }
 
@@ -542,8 +556,15 @@ fn return_to_frame<'gc>(
             Ok(Action::Leave(Exit::Returned))
         }
         FrameKind::Handler => Ok(handled(ctx, thread, func)),
-        FrameKind::Native | FrameKind::Resume | FrameKind::Wrap | FrameKind::Yield => {
+        FrameKind::Native
+        | FrameKind::Resume
+        | FrameKind::Wrap
+        | FrameKind::Close
+        | FrameKind::Yield => {
             unreachable!("these frames wait for the driver or for another thread")
+        }
+        FrameKind::Closing | FrameKind::ClosingFailed => {
+            unreachable!("what these frames call has results that no frame gets")
         }
         FrameKind::Failed => unreachable!("TH6: nothing returns to these frames"),
     }

@@ -3,7 +3,7 @@
 use heap_api::Gc;
 
 use crate::bytecode::{Op, Operand, Reg, Up};
-use crate::compiler::{describe_register, upvalue_name};
+use crate::compiler::{NameKind, describe_register, upvalue_name};
 use crate::error::{Failure, fail};
 use crate::function::Proto;
 use crate::state::{Ctx, Event};
@@ -45,6 +45,15 @@ pub(super) fn current_pc(frame: &Frame) -> usize {
 #[must_use]
 pub fn current_line<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<u32> {
     proto_of(thread, frame)?.data.0.line_info.get(current_pc(frame)).copied()
+}
+
+/// The name of the local variable at stack index `index` of the running Lua function.
+pub(super) fn local_variable<'gc>(thread: Gc<'gc, Thread<'gc>>, index: usize) -> Option<String> {
+    let frame = thread.top_frame()?;
+    let proto = proto_of(thread, frame)?;
+    let register = Reg((index - frame.base.get() as usize) as u8);
+    let (kind, name) = describe_register(&proto.data.0, current_pc(frame), register)?;
+    (kind == NameKind::Local).then_some(name)
 }
 
 /// The type's name for messages; a metatable's `__name` goes first.

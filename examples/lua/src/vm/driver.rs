@@ -5,12 +5,13 @@ use heap_api::{Cx, Gc, Root};
 use crate::bytecode::MULTI;
 use crate::error::{Fail, Failure, Raised, fail, operation_failed};
 use crate::native::{Body, Call, Done, SlowFn};
-use crate::state::{Ctx, Event, Host, State};
+use crate::state::{Ctx, Event, Host, NO_MEMORY, State};
 use crate::stdlib::base::append_text;
 use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::call::perform;
+use super::close::give_up;
 use super::index::{Indexed, index};
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, execute};
@@ -138,6 +139,7 @@ impl Runner<'_> {
                 Exit::Safepoint => pending = self.safepoint(),
                 Exit::Memory => pending = self.out_of_memory(),
                 Exit::Native => pending = self.native(),
+                Exit::Unwind => pending = self.unwind_again(),
                 Exit::Returned => return Ok(()),
                 Exit::Raised => return Err(Raised::Handled),
             }
@@ -172,6 +174,17 @@ impl Runner<'_> {
             return None;
         }
         self.fail_next(Fail::MemoryFinal)
+    }
+
+    /// An error was stopped by lack of memory, see [`Exit::Unwind`].
+    fn unwind_again(&mut self) -> Option<Exit> {
+        let is_worth_a_retry = self.is_worth_a_retry();
+        if is_worth_a_retry {
+            self.collect();
+        }
+        let ctx = self.ctx();
+        let action = if is_worth_a_retry { unwind(ctx) } else { give_up(ctx, NO_MEMORY) };
+        perform(ctx, action)
     }
 
     /// Raises an error in place of the instruction that would be next. Messages take the place of
