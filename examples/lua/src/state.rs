@@ -12,7 +12,7 @@ use crate::descriptors::Descriptors;
 use crate::error::NoMemory;
 use crate::hash::HashSeed;
 use crate::interrupt::Interrupt;
-use crate::stdlib::io::OpenFiles;
+use crate::stdlib::io::{Children, OpenFiles};
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
 use crate::thread::{
@@ -235,6 +235,8 @@ pub struct Host {
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
     pub files: OpenFiles,
+    /// The programs that they have started and do not wait for.
+    pub children: Children,
     /// Whether more can be opened.
     pub descriptors: Descriptors,
     /// Whether the script is to stop.
@@ -245,6 +247,13 @@ pub struct Host {
 }
 
 impl Host {
+    /// Passes on what the script has written to its output and files and is still in a buffer.
+    pub fn flush_all(&self) {
+        self.files.flush_all();
+        // A reader of the output that has gone cannot be told.
+        let _ = self.output.borrow_mut().flush();
+    }
+
     /// The host part of an interpreter for `heap`.
     #[must_use]
     pub fn new(
@@ -267,6 +276,7 @@ impl Host {
             gc_generational: Cell::new(false),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
+            children: Children::default(),
             descriptors: Descriptors::default(),
             interrupt: Interrupt::default(),
             #[cfg(test)]

@@ -7,14 +7,17 @@
 //!   output and the files' metatable. The methods of files need none.
 //! * a file is locked only while one native body runs, and such a body never calls Lua: the
 //!   lock is free whenever it is wanted.
+//! * a program that the shell runs is a file with a [`process`] behind it.
 //! * everything a script has written is passed on when the file is closed, collected, or the
 //!   process ends through `os.exit` ([`OpenFiles`]).
 
 mod file;
+mod process;
 mod read;
 mod stream;
 
 use std::io::{self, SeekFrom};
+use std::process::ExitStatus;
 
 use heap_api::Gc;
 
@@ -27,9 +30,15 @@ use crate::state::{Ctx, Event};
 use crate::table::Table;
 use crate::value::Value;
 use crate::vm::append_number;
-use file::{FileHandle, close_stream, flush_stream, new_file, open_mode, with_stream, write_bytes};
+use file::{
+    Closed, FileHandle, close_stream, flush_stream, new_closed_file, new_file, open_mode,
+    with_stream, write_bytes,
+};
 pub use file::{LuaFile, OpenFiles};
 pub(super) use file::{create_temporary, path};
+pub use process::Children;
+use process::{PipeMode, Process};
+pub(super) use process::{ending, shell};
 use read::{lines_iterator, read_arguments};
 use stream::{Buffering, Device, Direction, Stream, from_start};
 
@@ -178,6 +187,13 @@ pub(super) fn ret_error<'gc>(
     call.ret_all(&[Value::Nil, Value::Str(call.ctx.str(message)?), Value::Int(number)])
 }
 
+/// What functions return for a process that has ended.
+pub(super) fn ret_status<'gc>(call: &Call<'gc>, status: ExitStatus) -> NativeResult<'gc> {
+    let success = if status.success() { Value::True } else { Value::Nil };
+    let (how, number) = ending(status);
+    call.ret_all(&[success, Value::Str(call.ctx.str(how)?), Value::Int(number)])
+}
+
 /// What functions return that only succeed or fail.
 pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> NativeResult<'gc> {
     match result {
@@ -242,8 +258,25 @@ fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn popen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    call.string(0)?;
-    Err(fail("'popen' not supported"))
+    let command = call.string(0)?.as_bytes();
+    let (mode, direction) = match call.opt_string(1)?.map_or(&b"r"[..], |mode| mode.as_bytes()) {
+        b"r" => (PipeMode::Read, Direction::Input),
+        b"w" => (PipeMode::Write, Direction::Output),
+        _ => return Err(call.bad_argument(1, "invalid mode")),
+    };
+    // The program may write where the script has written, and it is started once: what may find no
+    // memory comes first.
+    call.ctx.host.flush_all();
+    let file = new_closed_file(call.ctx, shared_metatable(call))?;
+    let started = Process::start(command, mode, &call.ctx.host.children);
+    match call.ctx.host.descriptors.opened(started)? {
+        Ok(process) => {
+            let opened = Stream::new(Device::Process(process), direction);
+            with_stream(call.ctx, file, |stream| *stream = Some(opened));
+            call.ret(Value::UserData(file))
+        }
+        Err(error) => ret_error(call, Some(command), &error),
+    }
 }
 
 // ---- defaults ----
@@ -290,8 +323,9 @@ fn io_close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
     match close_stream(call.ctx, file) {
-        Ok(Some(())) => call.ret(true),
-        Ok(None) => {
+        Ok(Closed::File) => call.ret(true),
+        Ok(Closed::Process(status)) => ret_status(call, status),
+        Ok(Closed::Standard) => {
             let message = call.ctx.str("cannot close standard file")?;
             call.ret_all(&[Value::Nil, Value::Str(message)])
         }

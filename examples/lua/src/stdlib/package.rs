@@ -1,4 +1,6 @@
-//! Chunks and modules: `load`, `loadfile`, `dofile`, `require` and the table `package`.
+//! Chunks: `load`, `loadfile`, `dofile`. Modules, which are found by name: [`modules`].
+
+mod modules;
 
 use std::io::{self, Read};
 
@@ -6,40 +8,18 @@ use heap_api::Gc;
 
 use crate::compiler::{chunk_id, compile};
 use crate::error::{Fail, Failure, NoMemory, fail};
-use crate::function::{Closure, ClosureHead, Proto, Upval, new_native};
-use crate::native::{Call, Done, NativeDef, NativeResult, Raised};
+use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::native::{Call, Done, NativeResult, Raised};
 use crate::state::Ctx;
-use crate::table::Table;
 use crate::thread::MAX_NESTING;
 use crate::value::{Type, Value};
 use crate::vm::{Task, append_number};
 
 use super::io::error_text;
-use super::set_field;
 use super::string::buffer::Buffer;
 use super::table::no_retry;
 
-static REQUIRE: NativeDef = NativeDef::slow("require", require);
-
-/// Where `require` looks, unless the script changes `package.path`.
-const PATH: &str = "./?.lua;./?/init.lua";
-
-/// Opens the library.
-///
-/// # Errors
-///
-/// If the heap has no memory for it.
-pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
-    let package = Table::new(ctx)?;
-    set_field(ctx, package, "loaded", ctx.state.loaded)?;
-    set_field(ctx, package, "preload", Table::new(ctx)?)?;
-    set_field(ctx, package, "path", ctx.str(PATH)?)?;
-    set_field(ctx, package, "cpath", ctx.str("")?)?;
-    set_field(ctx, package, "config", ctx.str("/\n;\n?\n!\n-\n")?)?;
-    let require = new_native(ctx, &REQUIRE, &[Value::Table(package)])?;
-    set_field(ctx, ctx.state.globals, "require", Value::Native(require))?;
-    Ok(package)
-}
+pub use modules::open;
 
 // ---- chunks ----
 
@@ -246,83 +226,4 @@ pub(super) fn dofile(task: &mut Task<'_>) -> Result<usize, Raised> {
     })?;
     let results = task.call(0)?;
     task.return_pushed(results)
-}
-
-// ---- modules ----
-
-/// What `require` found.
-enum Module {
-    Loaded,
-    /// A loader is pushed, and what it gets as its second argument.
-    Loader,
-}
-
-fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let found = task.enter(|call| {
-        let name = call.string(0)?;
-        let loaded = call.ctx.state.loaded.get_str(name);
-        if !loaded.is_falsy() {
-            call.place(&[loaded]);
-            return Ok(Module::Loaded);
-        }
-        push_loader(call, &name.to_text())?;
-        Ok(Module::Loader)
-    })?;
-    if matches!(found, Module::Loaded) {
-        return Ok(1);
-    }
-    // Stack: loader, extra value; the call wants loader, name, extra value.
-    task.enter(|call| {
-        let extra = call.pushed(1);
-        call.push(call.pushed(0))?;
-        call.push(call.arg(0))?;
-        call.push(extra)
-    })?;
-    task.call_for(2, 1)?;
-    task.enter(|call| {
-        let (name, extra, result) = (call.string(0)?, call.pushed(1), call.pushed(2));
-        let loaded = call.ctx.state.loaded;
-        if !result.is_nil() {
-            loaded.set_str(call.ctx, name, result)?;
-        } else if loaded.get_str(name).is_nil() {
-            loaded.set_str(call.ctx, name, Value::True)?;
-        }
-        Ok(call.place(&[loaded.get_str(name), extra]))
-    })
-}
-
-/// Pushes the loader of a module and the value that goes with it.
-fn push_loader<'gc>(call: &Call<'gc>, name: &str) -> Result<(), Failure<'gc>> {
-    let ctx = call.ctx;
-    let Value::Table(package) = call.upvalue(0) else { unreachable!("set by `open`") };
-    let field = |field: &str| Ok::<_, Failure<'gc>>(package.get_str(ctx.str(field)?));
-    if let Value::Table(preload) = field("preload")? {
-        let loader = preload.get_str(ctx.str(name)?);
-        if !loader.is_nil() {
-            call.push(loader)?;
-            return call.push(Value::Str(ctx.str(":preload:")?));
-        }
-    }
-    let mut message = format!("module '{name}' not found:\n\tno field package.preload['{name}']");
-    let Value::Str(path) = field("path")? else {
-        return Err(fail("'package.path' must be a string"));
-    };
-    for template in path.to_text().split(';').filter(|template| !template.is_empty()) {
-        let file = template.replace('?', &name.replace('.', "/"));
-        let Ok((source, chunk)) = read_next_script(ctx, Some(&file))? else {
-            message.push_str(&format!("\n\tno file '{file}'"));
-            continue;
-        };
-        let environment = Value::Table(ctx.state.globals);
-        return match load_chunk(ctx, &source, &chunk, environment)? {
-            Ok(closure) => {
-                call.push(Value::Function(closure))?;
-                call.push(Value::Str(ctx.str(&file)?))
-            }
-            Err(error) => {
-                Err(fail(format!("error loading module '{name}' from file '{file}':\n\t{error}")))
-            }
-        };
-    }
-    Err(fail(message))
 }

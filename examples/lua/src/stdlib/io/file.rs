@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use heap_api::{Gc, GcCell, Opaque};
@@ -63,8 +64,18 @@ pub(super) fn new_file<'gc>(
     metatable: Gc<'gc, Table<'gc>>,
     stream: Stream,
 ) -> Result<FileHandle<'gc>, NoMemory> {
-    let external = ctx.cx.try_external_bytes::<LuaFile>(stream.owned_bytes())?;
-    let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
+    let file = new_closed_file(ctx, metatable)?;
+    with_stream(ctx, file, |place| *place = Some(stream));
+    Ok(file)
+}
+
+/// A file that is going to be opened.
+pub(super) fn new_closed_file<'gc>(
+    ctx: Ctx<'gc>,
+    metatable: Gc<'gc, Table<'gc>>,
+) -> Result<FileHandle<'gc>, NoMemory> {
+    let external = ctx.cx.try_external_bytes::<LuaFile>(0)?;
+    let file = LuaFile { stream: Arc::new(Mutex::new(None)) };
     ctx.host.files.add(&file);
     let metatable = GcCell::new(Some(metatable));
     Ok(ctx.cx.try_alloc(UserData { metatable, content: Opaque(file), external })?)
@@ -148,16 +159,25 @@ pub(super) fn with_stream<'gc, R>(
     result
 }
 
-/// Closes a file unless it is one of the process's own.
-pub(super) fn close_stream<'gc>(ctx: Ctx<'gc>, file: FileHandle<'gc>) -> io::Result<Option<()>> {
+/// What has been closed.
+pub(super) enum Closed {
+    File,
+    /// A process, which has ended.
+    Process(ExitStatus),
+    /// Nothing: one of the interpreter's own files, or one that is closed.
+    Standard,
+}
+
+/// Closes a file unless it is one of the interpreter's own.
+pub(super) fn close_stream<'gc>(ctx: Ctx<'gc>, file: FileHandle<'gc>) -> io::Result<Closed> {
     with_stream(ctx, file, |stream| {
         match stream {
-            Some(Stream { device: Device::File(_), .. }) => {}
-            _ => return Ok(None),
+            Some(Stream { device: Device::File(_) | Device::Process(_), .. }) => {}
+            _ => return Ok(Closed::Standard),
         }
         match stream.take() {
-            Some(mut stream) => stream.write_out().map(Some),
-            None => Ok(None),
+            Some(stream) => Ok(stream.close()?.map_or(Closed::File, Closed::Process)),
+            None => Ok(Closed::Standard),
         }
     })
 }
