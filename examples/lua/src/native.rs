@@ -212,6 +212,12 @@ impl<'gc> Call<'gc> {
         (!self.thread.top_frame().is_some_and(is_own)).then(|| self.thread.slot(self.func).get())
     }
 
+    /// Stack index of argument 0.
+    #[must_use]
+    pub fn first(&self) -> usize {
+        self.func + 1
+    }
+
     fn native(&self) -> Gc<'gc, NativeFn<'gc>> {
         match self.thread.slot(self.func).get() {
             Value::Native(native) => native,

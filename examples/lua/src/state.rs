@@ -100,6 +100,8 @@ pub struct State<'gc> {
     pub unfolded_threads: UnfoldedThreads<'gc>,
     /// The table of global variables.
     pub globals: Gc<'gc, Table<'gc>>,
+    /// What `debug.getregistry` shows: the main thread, the globals, the tables of modules.
+    pub registry: Gc<'gc, Table<'gc>>,
     /// The loaded modules, by name.
     pub loaded: Gc<'gc, Table<'gc>>,
     /// The thread that runs.
@@ -125,6 +127,7 @@ impl<'gc> State<'gc> {
     pub fn new(cx: &'gc Cx, host: &Host) -> Result<Gc<'gc, State<'gc>>, NoMemory> {
         let no_parts = EmptyParts::new(cx)?;
         let globals = Table::from_parts(cx, &no_parts)?;
+        let registry = Table::from_parts(cx, &no_parts)?;
         let loaded = Table::from_parts(cx, &no_parts)?;
         let no_stack = new_stack(cx, 0, |_| Value::Nil)?;
         let no_frames = new_frames(cx, 0)?;
@@ -146,6 +149,7 @@ impl<'gc> State<'gc> {
             spare_stacks: SpareStacks::new(),
             unfolded_threads: UnfoldedThreads::new(),
             globals,
+            registry,
             loaded,
             thread: GcCell::new(main_thread),
             main_thread,

@@ -360,6 +360,12 @@ impl Frame {
         self.nesting.set(nesting);
     }
 
+    /// Whether the function has taken the place of its caller.
+    #[must_use]
+    pub fn is_tail_call(&self) -> bool {
+        self.kind.get() == FrameKind::LuaTail
+    }
+
     /// Turns the frame into that of a function called in tail position.
     pub fn refill_for_tail_call(&self, base: usize) {
         self.base.set(base as u32);

@@ -8,7 +8,7 @@ use heap_api::Gc;
 
 use crate::compiler::{chunk_id, compile};
 use crate::error::{Fail, Failure, NoMemory, fail};
-use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::function::{Closure, Proto, Upval, new_closure};
 use crate::native::{Call, Done, NativeResult, Raised};
 use crate::state::Ctx;
 use crate::thread::MAX_NESTING;
@@ -41,7 +41,7 @@ pub fn load_chunk<'gc>(
     };
     let proto = Proto::load(ctx, data)?;
     let upvalue = ctx.cx.try_alloc(Upval::closed(environment))?;
-    Ok(Ok(ctx.cx.try_alloc_header_slice_copy(ClosureHead { proto }, &[upvalue])?))
+    Ok(Ok(new_closure(ctx, proto, &[upvalue])?))
 }
 
 /// What `load` and `loadfile` return: the function, or nil and a message. `mode` and `environment`

@@ -50,10 +50,10 @@ mod traceback;
 pub use arith::{Arith, arith};
 pub use compare::{less_equal, less_than};
 pub use concat::append_number;
-pub use describe::current_line;
+pub use describe::{current_line, current_pc, name_of_call};
 pub use driver::{Runner, Task};
 pub use index::{Indexed, assign, index};
-pub use raise::function_frames;
+pub use raise::function_levels;
 pub use traceback::traceback;
 
 use crate::thread::OnReturn;

@@ -15,13 +15,18 @@ use super::describe::{current_pc, proto_of};
 use super::traceback::{global_name, traceback};
 use super::{Action, Exit};
 
-/// The frames of functions, innermost first.
+/// The indices of the frames of functions, innermost first.
 #[must_use = "an iterator"]
-pub fn function_frames<'gc>(thread: Gc<'gc, Thread<'gc>>) -> impl Iterator<Item = &'gc Frame> {
-    (0..thread.depth())
-        .rev()
-        .map(move |index| thread.frame(index))
-        .filter(|frame| frame.kind.get().is_function())
+pub fn function_levels<'gc>(thread: Gc<'gc, Thread<'gc>>) -> impl Iterator<Item = usize> {
+    let is_function = move |index: &usize| thread.frame(*index).kind.get().is_function();
+    (0..thread.depth()).rev().filter(is_function)
+}
+
+/// The frames of functions, innermost first.
+pub(super) fn function_frames<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+) -> impl Iterator<Item = &'gc Frame> {
+    function_levels(thread).map(move |index| thread.frame(index))
 }
 
 /// "file:line:" of the function at `level` (0 is the innermost), or nothing.

@@ -46,6 +46,8 @@ const NO_LIBRARIES: &str = "dynamic libraries not enabled; check your Lua instal
 pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
     let package = Table::new(ctx)?;
     let preload = Table::new(ctx)?;
+    set_field(ctx, ctx.state.registry, "_LOADED", ctx.state.loaded)?;
+    set_field(ctx, ctx.state.registry, "_PRELOAD", preload)?;
     set_field(ctx, package, "loaded", ctx.state.loaded)?;
     set_field(ctx, package, "preload", preload)?;
     set_field(ctx, package, "path", ctx.str(PATH)?)?;

@@ -410,14 +410,18 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
 
             // ---- upvalues and globals ----
-            Op::GetUpval { dst, upval } => set!(dst, running.upvalues[upval.0 as usize].get()),
-            Op::SetUpval { upval, src } => running.upvalues[upval.0 as usize].set(ctx, reg!(src)),
+            Op::GetUpval { dst, upval } => {
+                set!(dst, running.upvalues[upval.0 as usize].get().get())
+            }
+            Op::SetUpval { upval, src } => {
+                running.upvalues[upval.0 as usize].get().set(ctx, reg!(src))
+            }
             Op::GetTabUp { dst, upval, key } => {
-                let object = running.upvalues[upval.0 as usize].get();
+                let object = running.upvalues[upval.0 as usize].get().get();
                 get_field!(dst, object, key, Origin::Upvalue(upval));
             }
             Op::SetTabUp { upval, value, key } => {
-                let object = running.upvalues[upval.0 as usize].get();
+                let object = running.upvalues[upval.0 as usize].get().get();
                 set_field!(object, key, reg!(value), Origin::Upvalue(upval));
             }
 

@@ -1,11 +1,11 @@
 //! Slow paths: what an instruction does where its fast path in the loop does not apply. Metamethods,
 //! conversions, errors, and whatever is too long to be worth a place in the loop.
 
-use heap_api::Gc;
+use heap_api::{Gc, GcCell};
 
 use crate::bytecode::{Count, Jump, Reg, UpvalSource};
 use crate::error::{Failure, NoMemory};
-use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::function::{Closure, Proto, Upval, new_closure};
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::table::Table;
@@ -297,28 +297,27 @@ pub(super) fn make_closure<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     base: usize,
-    parent: &'gc [Gc<'gc, Upval<'gc>>],
+    parent: &'gc [GcCell<Gc<'gc, Upval<'gc>>>],
     proto: Gc<'gc, Proto<'gc>>,
 ) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
     let captures = &proto.as_ref().data.0.upvalues;
-    let head = ClosureHead { proto };
     let capture = |i: usize| match captures[i].source {
         UpvalSource::ParentRegister(register) => open_upval(ctx, thread, base + register.index()),
-        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue.0 as usize]),
+        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue.0 as usize].get()),
     };
     // Few upvalues are gathered on Rust's stack.
     match captures.len() {
-        0 => Ok(ctx.cx.try_alloc_header_slice_copy(head, &[])?),
+        0 => new_closure(ctx, proto, &[]),
         count @ 1..=8 => {
             let mut upvalues = [capture(0)?; 8];
             for (i, upvalue) in upvalues.iter_mut().enumerate().take(count).skip(1) {
                 *upvalue = capture(i)?;
             }
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues[..count])?)
+            new_closure(ctx, proto, &upvalues[..count])
         }
         count => {
             let upvalues: Vec<_> = (0..count).map(capture).collect::<Result<_, _>>()?;
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues)?)
+            new_closure(ctx, proto, &upvalues)
         }
     }
 }
