@@ -552,6 +552,116 @@ fn coroutines_give_back_what_deep_calls_took() {
     }
 }
 
+/// A script in a file of its own, for as long as this lives.
+struct Script(std::path::PathBuf);
+
+impl Script {
+    fn new(name: &str, source: &str) -> Script {
+        let name = format!("lua-{name}-{}.lua", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, source).unwrap();
+        Script(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a readable path")
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        // The directory is one for temporary files.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn arguments_before_the_script_have_negative_indices() {
+    let source = "print(arg[-4] ~= nil, arg[-3], arg[-2], arg[-1], #arg, arg[1], arg[2], ...)";
+    let script = Script::new("arguments", source);
+    let output = lua(".", &["-W", "-e", "print(#arg, arg[2], ...)", script.path(), "-x", "b"]);
+    let expected = "2\tb\ntrue\t-W\t-e\tprint(#arg, arg[2], ...)\t2\t-x\tb\t-x\tb\n";
+    assert_prints(&output, expected);
+    let source = b"print(arg[0], arg[1], arg[-1] ~= nil, ...)";
+    assert_prints(&with_input(&["-", "a"], Duration::ZERO, source), "-\ta\ttrue\ta\n");
+    let output = with_input(&[], Duration::ZERO, b"print(arg[0] ~= nil, arg[1], ...)");
+    assert_prints(&output, "true\tnil\n");
+}
+
+#[test]
+fn chunks_modules_and_warnings_take_effect_in_order() {
+    let script = Script::new("module", "print('loading', ...) return {answer = 42}");
+    let path = format!("package.path = [=[{}]=]", script.path());
+    let output = lua(
+        ".",
+        &[
+            "-e",
+            "warn('early')",
+            "-W",
+            "-e",
+            &path,
+            "-l",
+            "name=a.module",
+            "-l",
+            "other",
+            "-e",
+            "warn('late') print(name.answer, other.answer)",
+        ],
+    );
+    let file = script.path();
+    let loading = format!("loading\ta.module\t{file}\nloading\tother\t{file}\n");
+    assert_prints(&output, &format!("{loading}42\t42\n"));
+    assert_eq!(errors(&output), "Lua warning: late\n");
+    assert_fails(&lua(".", &["-l", "no-such-module"]), "lua: module 'no-such-module' not found:");
+}
+
+/// Runs `lua OPTIONS...` with these environment variables.
+fn with_environment(variables: &[(&str, &str)], options: &[&str]) -> Output {
+    processes::program(env!("CARGO_BIN_EXE_lua"))
+        .args(options)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the interpreter starts")
+}
+
+#[test]
+fn environment_variables_are_read_unless_told_otherwise() {
+    let script = Script::new("init", "print('file', ...)");
+    let file = format!("@{}", script.path());
+    let run = ["-e", "print('chunk')"];
+    let init = ("LUA_INIT", "print('init', ...)");
+    assert_prints(&with_environment(&[init], &run), "init\nchunk\n");
+    assert_prints(&with_environment(&[init], &["-E", run[0], run[1]]), "chunk\n");
+    let newer = ("LUA_INIT_5_4", file.as_str());
+    assert_prints(&with_environment(&[init, newer], &run), "file\nchunk\n");
+    let output = with_environment(&[("LUA_INIT", "error('bad')")], &run);
+    assert_fails(&output, "lua: LUA_INIT:1: bad");
+    assert_eq!(output.stdout, b"");
+    let path = ("LUA_PATH", "/a/?.lua;;");
+    let show = "print(package.path:match('^/a/%?%.lua;%./') ~= nil)";
+    assert_prints(&with_environment(&[path], &["-e", show]), "true\n");
+    assert_prints(&with_environment(&[path], &["-E", "-e", show]), "false\n");
+}
+
+#[test]
+fn chunks_can_be_typed() {
+    let input = b"1 + 1, 'x'\nlocal a = 5\n=a\nfor i = 1, 2 do\nprint(i)\nend\nx = 7 print(x)\n\
+        error('wrong')\nnil\nio.read()\na line\n= =\nprint = nil\n1\n";
+    let output = with_input(&["-i", "-e", "print('first')"], Duration::ZERO, input);
+    assert_prints(
+        &output,
+        "Lua 5.4 (managed heap)\nfirst\n> 2\tx\n> > nil\n> >> >> 1\n2\n> 7\n> > nil\n\
+         > a line\n> > > > \n",
+    );
+    assert_eq!(
+        errors(&output),
+        "stdin:1: wrong\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n\
+         \t[C]: in ?\nstdin:1: unexpected symbol near '='\n\
+         error calling 'print' (attempt to call a nil value)\n"
+    );
+}
+
 #[test]
 fn bad_options_are_explained() {
     assert_fails(&lua(".", &["--max-heap", "lots", "x.lua"]), "lots");

@@ -19,7 +19,7 @@ use super::io::error_text;
 use super::string::buffer::Buffer;
 use super::table::no_retry;
 
-pub use modules::open;
+pub use modules::{open, read_environment};
 
 // ---- chunks ----
 

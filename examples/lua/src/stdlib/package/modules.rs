@@ -66,6 +66,33 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
     Ok(package)
 }
 
+/// Takes the paths that the environment has, if it has some.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+pub fn read_environment<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+    let Value::Table(package) = ctx.state.loaded.get_str(ctx.str("package")?) else {
+        unreachable!("made by `open`")
+    };
+    for (field, name, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", C_PATH)] {
+        let variable = std::env::var_os(format!("{name}_5_4")).or_else(|| std::env::var_os(name));
+        if let Some(path) = variable {
+            let path = with_default(path.as_encoded_bytes(), default);
+            set_field(ctx, package, field, ctx.str(path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A path with the default one in the place of two semicolons.
+fn with_default(path: &[u8], default: &[u8]) -> Vec<u8> {
+    let Some(at) = memchr::memmem::find(path, b";;") else { return path.to_vec() };
+    let (before, after) = (&path[..at], &path[at + 2..]);
+    let parts = [before, default, after];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b';')
+}
+
 // ---- require ----
 
 /// The function's table (PK1).
@@ -311,4 +338,30 @@ fn load_library<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.string(1)?;
     let (message, what) = (call.ctx.str(NO_LIBRARIES)?, call.ctx.str("absent")?);
     call.ret_all(&[Value::Nil, Value::Str(message), Value::Str(what)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_semicolons_stand_for_the_default() {
+        for (path, expected) in [
+            ("a;b", "a;b"),
+            (";;", "D"),
+            ("a;;", "a;D"),
+            (";;b", "D;b"),
+            ("a;;b", "a;D;b"),
+            ("a;;b;;c", "a;D;b;;c"),
+        ] {
+            assert_eq!(with_default(path.as_bytes(), b"D"), expected.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn replacements() {
+        assert_eq!(replaced(b"a.b.c", b".", b"/"), b"a/b/c");
+        assert_eq!(replaced(b"a.b", b"", b"/"), b"a.b");
+        assert_eq!(replaced(b"a..b", b"..", b""), b"ab");
+    }
 }
