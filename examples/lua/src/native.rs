@@ -93,6 +93,7 @@ pub enum Control {
     Pcall,
     Xpcall,
     Pairs,
+    DoFile,
     Resume,
     /// The function that `coroutine.wrap` made; the coroutine is its only upvalue.
     Wrapped,

@@ -225,8 +225,8 @@ pub struct Host {
     pub traceback: RefCell<Option<String>>,
     /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
     pub exhausted_at: Cell<Option<u64>>,
-    /// How often a switch to another thread has found no memory.
-    pub failed_switches: Cell<u64>,
+    /// How often a function that the loop carries out and that can be tried again has found no memory.
+    pub failed_attempts: Cell<u64>,
     /// A buffer for building strings, kept to be reused.
     pub scratch: RefCell<Vec<u8>>,
     /// Most bytes that a native function may gather outside the heap.
@@ -273,7 +273,7 @@ impl Host {
             random: Cell::new([1, 2, 3, 4]),
             traceback: RefCell::new(None),
             exhausted_at: Cell::new(None),
-            failed_switches: Cell::new(0),
+            failed_attempts: Cell::new(0),
             scratch: RefCell::new(Vec::new()),
             buffer_limit,
             gc_stopped: Cell::new(false),

@@ -214,8 +214,9 @@ pub enum FrameKind {
     Pcall,
     /// `xpcall`: the handler is at `func + 1`, the callee's results come to `func + 2`.
     Xpcall,
-    /// `pairs`: waits for a `__pairs` metamethod, whose three results come to `func + 1`.
-    Pairs,
+    /// `pairs` with a `__pairs` metamethod, and `dofile`: returns what it has called returns. The callee's
+    /// results come to `func + 1`.
+    Passing,
     /// `coroutine.resume`: waits for another thread.
     Resume,
     /// A function made by `coroutine.wrap`: waits for another thread.
@@ -263,7 +264,7 @@ impl FrameKind {
     #[inline(always)]
     fn is_nested(self) -> bool {
         self.is_protected()
-            || matches!(self, FrameKind::Pairs | FrameKind::Entry | FrameKind::Handler)
+            || matches!(self, FrameKind::Passing | FrameKind::Entry | FrameKind::Handler)
     }
 
     /// Whether it catches errors.

@@ -206,24 +206,16 @@ pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-/// Pushes the function of a script file.
-fn push_script<'gc>(call: &Call<'gc>, path: Option<&str>) -> Result<(), Failure<'gc>> {
+/// The function that `dofile` calls, of the file that its argument names.
+pub fn script_to_do<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Closure<'gc>>, Failure<'gc>> {
+    let path = call.opt_string(0)?.map(|path| path.to_text());
     let environment = Value::Table(call.ctx.state.globals);
-    let loaded = match read_next_script(call.ctx, path)? {
+    let loaded = match read_next_script(call.ctx, path.as_deref())? {
         Ok((source, name)) => load_chunk(call.ctx, &source, &name, environment)?,
         Err(message) => Err(message),
     };
     match loaded {
-        Ok(closure) => call.push(Value::Function(closure)),
+        Ok(closure) => Ok(closure),
         Err(message) => Err(Box::new(Fail::Value(Value::Str(call.ctx.str(message)?)))),
     }
-}
-
-pub(super) fn dofile(task: &mut Task<'_>) -> Result<usize, Raised> {
-    task.enter(|call| {
-        let path = call.opt_string(0)?.map(|path| path.to_text());
-        push_script(call, path.as_deref())
-    })?;
-    let results = task.call(0)?;
-    task.return_pushed(results)
 }

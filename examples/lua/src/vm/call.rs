@@ -8,6 +8,7 @@ use crate::error::{Fail, Failure, operation_failed};
 use crate::function::{Closure, NativeFn, Proto};
 use crate::native::{Body, Call, Control, Done};
 use crate::state::{Ctx, Event};
+use crate::stdlib::package::script_to_do;
 use crate::thread::{Frame, FrameKind, OnReturn, STACK_LIMIT, Thread};
 use crate::value::Value;
 
@@ -320,14 +321,19 @@ pub(super) fn call_native<'gc>(
         Body::Slow(_) => wait_for_driver(ctx, thread, func, count, on_return),
         Body::Control(control) => {
             let result = call_control(ctx, thread, native, control, func, count, on_return);
-            let is_switch = matches!(
+            let is_repeatable = matches!(
                 control,
-                Control::Resume | Control::Wrapped | Control::Yield | Control::Close
+                Control::Resume
+                    | Control::Wrapped
+                    | Control::Yield
+                    | Control::Close
+                    | Control::DoFile
             );
-            if is_switch && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory)) {
-                // CO1: the driver collects and tries again.
+            if is_repeatable && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory))
+            {
+                // The driver collects and tries again.
                 let action = wait_for_driver(ctx, thread, func, count, on_return)?;
-                ctx.host.failed_switches.set(ctx.host.failed_switches.get() + 1);
+                ctx.host.failed_attempts.set(ctx.host.failed_attempts.get() + 1);
                 return Ok(action);
             }
             // The failed function belongs to the traceback.
@@ -442,8 +448,16 @@ fn call_control<'gc>(
             }
             thread.slot(func + 2).set(ctx.cx, object);
             thread.slot(func + 1).set(ctx.cx, handler);
-            thread.push_frame(ctx, FrameKind::Pairs, func, func + 3, on_return)?;
+            thread.push_frame(ctx, FrameKind::Passing, func, func + 3, on_return)?;
             Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(Count(3)) })
+        }
+        Control::DoFile => {
+            let script = script_to_do(&call)?;
+            thread.reserve(ctx, func + 1)?;
+            thread.slot(func + 1).set(ctx.cx, Value::Function(script));
+            thread.push_frame(ctx, FrameKind::Passing, func, func + 2, on_return)?;
+            let on_return = OnReturn::Store(MULTI);
+            Ok(Action::Call { func: func + 1, count: 0, on_return })
         }
         Control::Yield => coroutine::suspend(ctx, func, count, on_return),
         Control::Close => match call.arg(0) {
@@ -546,7 +560,7 @@ fn return_to_frame<'gc>(
             thread.slot(from).set(ctx.cx, Value::True);
             Ok(Action::Return { from, count: count + 1, func: place, on_return })
         }
-        FrameKind::Pairs => {
+        FrameKind::Passing => {
             thread.pop_frame();
             Ok(Action::Return { from: func, count, func: place, on_return })
         }

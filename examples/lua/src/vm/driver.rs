@@ -228,7 +228,7 @@ impl Runner<'_> {
                     }
                 })
             }
-            Body::Control(_) => return self.switch_again(func, count),
+            Body::Control(_) => return self.try_again(func, count),
         };
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
@@ -248,9 +248,9 @@ impl Runner<'_> {
         perform(ctx, action)
     }
 
-    /// A switch to another thread found no memory; its native frame is the last. Collects and tries
-    /// again (CO1); one that fails even then is given up.
-    fn switch_again(&mut self, func: usize, count: usize) -> Option<Exit> {
+    /// A function that the loop carries out found no memory, such as a switch to another thread (CO1);
+    /// its native frame is the last. Collects and tries again; one that fails even then is given up.
+    fn try_again(&mut self, func: usize, count: usize) -> Option<Exit> {
         self.collect();
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
@@ -258,9 +258,9 @@ impl Runner<'_> {
         let on_return = frame.on_return.get();
         thread.pop_frame();
         thread.top.set(0);
-        let failed = ctx.host.failed_switches.get();
+        let failed = ctx.host.failed_attempts.get();
         let exit = perform(ctx, Action::Call { func, count, on_return });
-        if ctx.host.failed_switches.get() == failed {
+        if ctx.host.failed_attempts.get() == failed {
             return exit;
         }
         perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))
