@@ -86,3 +86,22 @@ do
   collectgarbage()
   print((coroutine.close(co)))
 end
+
+-- Variables that are to be closed, of very many calls.
+do
+  local count, depth = 0, 0
+  local closing = {__close = function() count = count + 1 end}
+  local function recurse()
+    local x <close> = setmetatable({}, closing)
+    depth = depth + 1
+    recurse()
+  end
+  local ok, message = pcall(recurse)
+  print(ok, (message:gsub("^.-:%d+: ", ""):gsub("%(.*", "")), count == depth, count > 1000)
+  local function fails(n)
+    local x <close> = setmetatable({}, {__close = function(_, e) error(n, 0) end})
+    if n < 150 then fails(n + 1) end
+    error("first")
+  end
+  print(pcall(fails, 1))
+end

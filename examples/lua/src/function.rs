@@ -62,8 +62,23 @@ pub struct ClosureHead<'gc> {
     pub proto: Gc<'gc, Proto<'gc>>,
 }
 
-/// A Lua function with its upvalues.
-pub type Closure<'gc> = HeaderSlice<ClosureHead<'gc>, Gc<'gc, Upval<'gc>>>;
+/// A Lua function with its upvalues, which only `debug.upvaluejoin` changes.
+pub type Closure<'gc> = HeaderSlice<ClosureHead<'gc>, GcCell<Gc<'gc, Upval<'gc>>>>;
+
+/// Makes a Lua function with these upvalues.
+///
+/// # Errors
+///
+/// If the heap has no memory for it.
+#[inline(always)]
+pub fn new_closure<'gc>(
+    ctx: Ctx<'gc>,
+    proto: Gc<'gc, Proto<'gc>>,
+    upvalues: &[Gc<'gc, Upval<'gc>>],
+) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
+    let upvalue = |i: usize| GcCell::new(upvalues[i]);
+    Ok(ctx.cx.try_alloc_header_slice_fn(ClosureHead { proto }, upvalues.len(), upvalue)?)
+}
 
 /// Where the variable behind an upvalue is.
 #[derive(Clone, Copy, Trace)]

@@ -22,6 +22,7 @@ pub struct Config {
     max_heap_bytes: Option<usize>,
     output: Option<Box<dyn Write + Send>>,
     hash_seed: Option<u64>,
+    reads_environment: bool,
 }
 
 impl Config {
@@ -84,6 +85,14 @@ impl Config {
         self
     }
 
+    /// Whether the environment variables `LUA_PATH` and `LUA_CPATH`, or those with `_5_4` behind their
+    /// names, say where modules are. `os.getenv` sees all variables anyway.
+    #[must_use]
+    pub fn read_environment(mut self, on: bool) -> Config {
+        self.reads_environment = on;
+        self
+    }
+
     /// Where `print` and `io.write` go. What is written is not buffered further.
     #[must_use]
     pub fn output(mut self, output: Box<dyn Write + Send>) -> Config {
@@ -133,6 +142,7 @@ pub struct Interpreter {
     root: Root<State<'static>>,
     host: Host,
     heap: Heap,
+    has_arguments: bool,
 }
 
 impl Interpreter {
@@ -158,8 +168,11 @@ impl Interpreter {
         };
         let runner = Runner { cx: &mut cx, root: &root, host: &host };
         crate::stdlib::open_all(runner.ctx())?;
+        if config.reads_environment {
+            crate::stdlib::package::read_environment(runner.ctx())?;
+        }
         drop(cx);
-        Ok(Interpreter { root, host, heap })
+        Ok(Interpreter { root, host, heap, has_arguments: false })
     }
 
     /// The heap, for statistics and verification.
@@ -184,6 +197,54 @@ impl Interpreter {
     #[must_use]
     pub fn interrupter(&self) -> Interrupter {
         self.host.interrupt.interrupter(&self.heap)
+    }
+
+    /// Makes the table `arg`: argument `script` is at index 0 there, those before it at negative ones.
+    /// [`Interpreter::run_file`] and [`Interpreter::run_source`] leave it as it is from now on.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub fn set_arguments(
+        &mut self,
+        arguments: &[String],
+        script: usize,
+    ) -> Result<(), ScriptError> {
+        self.has_arguments = true;
+        self.make_arg(|i| i as i64 - script as i64, arguments)
+    }
+
+    /// Requires a module and makes it a global variable.
+    ///
+    /// # Errors
+    ///
+    /// If `require` fails.
+    pub fn require(&mut self, module: &str, global: &str) -> Result<(), ScriptError> {
+        let result = self.with(|runner| {
+            let mut required = runner.enter(|ctx| {
+                let require = ctx.state.globals.get_str(ctx.str("require")?);
+                ctx.state.main_thread.slot(0).set(ctx.cx, require);
+                ctx.state.main_thread.slot(1).set(ctx.cx, Value::Str(ctx.str(module)?));
+                Ok(())
+            });
+            if required.is_ok() {
+                required = runner.call(0, 1).map(drop);
+            }
+            required = required.and_then(|()| {
+                runner.enter(|ctx| {
+                    let module = ctx.state.main_thread.slot(0).get();
+                    Ok(ctx.state.globals.set_str(ctx, ctx.str(global)?, module)?)
+                })
+            });
+            required.map_err(|raised| uncaught(runner, raised))
+        });
+        self.flush();
+        result
+    }
+
+    /// As `warn("@on")`.
+    pub fn turn_warnings_on(&mut self) {
+        self.host.warnings.set(true);
     }
 
     /// Runs a script file; `None` is the standard input. `arg` and the chunk's `...` get the
@@ -224,15 +285,26 @@ impl Interpreter {
         body(&mut runner)
     }
 
+    /// The table `arg` for a script, unless there is one.
     fn set_arg(&mut self, script: Option<&str>, args: &[String]) -> Result<(), ScriptError> {
+        if self.has_arguments {
+            return Ok(());
+        }
+        let script: Vec<String> = script.into_iter().map(str::to_owned).collect();
+        let first = 1 - script.len() as i64;
+        self.make_arg(|i| first + i as i64, &[&script, args].concat())
+    }
+
+    fn make_arg(
+        &mut self,
+        index: impl Fn(usize) -> i64,
+        arguments: &[String],
+    ) -> Result<(), ScriptError> {
         self.with(|runner| {
             let ctx = runner.ctx();
             let table = crate::table::Table::new(ctx)?;
-            if let Some(script) = script {
-                table.set_int(ctx, 0, Value::Str(ctx.str(script)?))?;
-            }
-            for (i, arg) in args.iter().enumerate() {
-                table.set_int(ctx, i as i64 + 1, Value::Str(ctx.str(arg)?))?;
+            for (i, argument) in arguments.iter().enumerate() {
+                table.set_int(ctx, index(i), Value::Str(ctx.str(argument)?))?;
             }
             ctx.state.globals.set_str(ctx, ctx.str("arg")?, Value::Table(table))?;
             Ok(())

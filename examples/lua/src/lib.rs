@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! layers: bytecode number interrupt hash lstr ldate
-//! layers: (compiler error function native state stdlib string syntax table thread userdata value vm)
+//! layers: (compiler descriptors error function native state stdlib string syntax table thread userdata value vm)
 //! layers: gc_stats interpreter
 //! ```
 
@@ -20,6 +20,7 @@
 
 pub mod bytecode;
 pub mod compiler;
+pub mod descriptors;
 pub mod error;
 pub mod function;
 pub mod hash;

@@ -2,99 +2,32 @@
 
 #![forbid(unsafe_code)]
 
+mod command_line;
 mod gc_stats;
 
 use core::fmt::Display;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
-use lua::{Config, Interpreter, ScriptError};
+use command_line::{CommandLine, Step, is_help};
+use lua::{Interpreter, ScriptError};
 
-/// A Lua 5.4 interpreter on a managed heap.
-#[derive(Parser, Debug)]
-#[command(name = "lua", disable_version_flag = true)]
-struct Options {
-    /// Execute a chunk of source text
-    #[arg(short = 'e', value_name = "CHUNK", allow_hyphen_values = true)]
-    execute: Vec<String>,
-
-    /// Show version information
-    #[arg(short = 'v')]
-    version: bool,
-
-    /// Print what the collector did, to the standard error, after the script's output
-    #[arg(long)]
-    gc_stats: bool,
-
-    /// Collect at every safepoint and overwrite freed memory
-    #[arg(long)]
-    gc_stress: bool,
-
-    /// Hard limit on the heap, such as 64M
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    max_heap: Option<usize>,
-
-    /// Threads that help marking
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_mark_threads)]
-    mark_threads: usize,
-
-    /// Stop for the collection for at most about this many microseconds at a time
-    #[arg(long, value_name = "MICROSECONDS")]
-    gc_slice: Option<u64>,
-
-    /// Sweep on a background thread
-    #[arg(long)]
-    background_sweep: bool,
-
-    /// Seed of the hash functions, for runs that are to repeat exactly; random by default
-    #[arg(long, value_name = "N")]
-    hash_seed: Option<u64>,
-
-    /// Check every invariant of the heap at the end
-    #[arg(long)]
-    verify_heap: bool,
-
-    /// The script; `-` or nothing reads the standard input
-    script: Option<PathBuf>,
-
-    /// Arguments of the script
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
-}
-
-/// "64M": a number with an optional unit of K, M or G.
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let (digits, unit) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        _ => (text, 1),
-    };
-    let count: usize = digits.parse().map_err(|_| format!("'{text}' is not a number of bytes"))?;
-    count.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
-}
-
-fn parse_mark_threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count <= 256 => Ok(count),
-        _ => Err(format!("'{text}' is not a number of threads from 0 to 256")),
-    }
-}
+/// The interactive mode, in Lua: it reads through the same buffer as the chunks that it runs.
+const REPL: &str = include_str!("repl.lua");
 
 fn main() -> ExitCode {
     #[cfg(unix)]
     end_with_closed_pipes();
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let line = match CommandLine::parse(arguments.collect()) {
+        Ok(line) => line,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return if is_help(&error) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    run(&options)
+    run(&line)
 }
 
 /// Makes a write to a pipe without a reader end the process, which is the system's default. Rust's
@@ -119,31 +52,22 @@ fn complain(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(options: &Options) -> ExitCode {
-    if options.version {
-        // As for the output of scripts, a full device is no failure.
-        let _ = writeln!(std::io::stdout(), "Lua 5.4 (managed heap)");
+fn show_version() {
+    // As for the output of scripts, a full device is no failure.
+    let _ = writeln!(std::io::stdout(), "Lua 5.4 (managed heap)");
+}
+
+fn run(line: &CommandLine) -> ExitCode {
+    let options = &line.options;
+    if options.version || options.interactive {
+        show_version();
     }
     let output = BufWriter::with_capacity(64 << 10, std::io::stdout());
-    let mut config = Config::new()
-        .mark_threads(options.mark_threads)
-        .background_sweep(options.background_sweep)
-        .stress(options.gc_stress)
-        .output(Box::new(output));
-    if let Some(bytes) = options.max_heap {
-        config = config.max_heap_bytes(bytes);
-    }
-    if let Some(microseconds) = options.gc_slice {
-        config = config.mark_slice(Duration::from_micros(microseconds));
-    }
-    if let Some(seed) = options.hash_seed {
-        config = config.hash_seed(seed);
-    }
-    let mut interpreter = match Interpreter::new(config) {
+    let mut interpreter = match Interpreter::new(line.config().output(Box::new(output))) {
         Ok(interpreter) => interpreter,
         Err(error) => return complain(&error.to_string()),
     };
-    let mut code = match run_chunks(options, &mut interpreter) {
+    let mut code = match run_chunks(line, &mut interpreter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string()),
     };
@@ -160,14 +84,47 @@ fn run(options: &Options) -> ExitCode {
     code
 }
 
-fn run_chunks(options: &Options, interpreter: &mut Interpreter) -> Result<(), ScriptError> {
-    for chunk in &options.execute {
-        interpreter.run_source(chunk, "=(command line)", &options.args)?;
+fn run_chunks(line: &CommandLine, interpreter: &mut Interpreter) -> Result<(), ScriptError> {
+    let options = &line.options;
+    interpreter.set_arguments(&line.arguments, line.script.unwrap_or(0))?;
+    if !options.no_environment {
+        run_initial_chunk(interpreter)?;
     }
-    let script = options.script.as_deref().filter(|path| path.as_os_str() != "-");
-    let has_work = !options.execute.is_empty() || options.version;
-    if options.script.is_none() && has_work {
+    for step in &line.steps {
+        match step {
+            Step::Execute(chunk) => interpreter.run_source(chunk, "=(command line)", &[])?,
+            Step::Require { global, module } => interpreter.require(module, global)?,
+            Step::WarningsOn => interpreter.turn_warnings_on(),
+        }
+    }
+    if let Some(script) = line.script {
+        let script = &line.arguments[script];
+        let path = (script != "-").then(|| Path::new(script));
+        interpreter.run_file(path, line.script_arguments())?;
+    }
+    let has_work = line.script.is_some() || line.has_chunk() || options.version;
+    if options.interactive {
+        return interpreter.run_source(REPL, "=(interactive mode)", &[]);
+    }
+    if has_work {
         return Ok(());
     }
-    interpreter.run_file(script, &options.args)
+    if std::io::stdin().is_terminal() {
+        show_version();
+        return interpreter.run_source(REPL, "=(interactive mode)", &[]);
+    }
+    interpreter.run_file(None, &[])
+}
+
+/// What the environment wants to be run first: a chunk, or a file if it begins with `@`.
+fn run_initial_chunk(interpreter: &mut Interpreter) -> Result<(), ScriptError> {
+    for name in ["LUA_INIT_5_4", "LUA_INIT"] {
+        let Some(value) = std::env::var_os(name) else { continue };
+        let value = value.to_string_lossy();
+        return match value.strip_prefix('@') {
+            Some(file) => interpreter.run_file(Some(Path::new(file)), &[]),
+            None => interpreter.run_source(&value, &format!("={name}"), &[]),
+        };
+    }
+    Ok(())
 }

@@ -93,10 +93,13 @@ pub enum Control {
     Pcall,
     Xpcall,
     Pairs,
+    DoFile,
     Resume,
     /// The function that `coroutine.wrap` made; the coroutine is its only upvalue.
     Wrapped,
     Yield,
+    /// `coroutine.close`
+    Close,
 }
 
 /// The body of a native function.
@@ -208,6 +211,12 @@ impl<'gc> Call<'gc> {
             frame.kind.get() == FrameKind::Native && frame.func.get() as usize == self.func
         };
         (!self.thread.top_frame().is_some_and(is_own)).then(|| self.thread.slot(self.func).get())
+    }
+
+    /// Stack index of argument 0.
+    #[must_use]
+    pub fn first(&self) -> usize {
+        self.func + 1
     }
 
     fn native(&self) -> Gc<'gc, NativeFn<'gc>> {

@@ -8,10 +8,11 @@ use std::io::Write;
 
 use heap_api::{Cx, Gc, GcCell, Heap, InternSet, Trace};
 
+use crate::descriptors::Descriptors;
 use crate::error::NoMemory;
 use crate::hash::HashSeed;
 use crate::interrupt::Interrupt;
-use crate::stdlib::io::OpenFiles;
+use crate::stdlib::io::{Children, OpenFiles};
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
 use crate::thread::{
@@ -55,6 +56,7 @@ events! {
     Eq "__eq",
     Len "__len",
     Call "__call",
+    Close "__close",
     Add "__add",
     Sub "__sub",
     Mul "__mul",
@@ -78,6 +80,9 @@ events! {
     Metatable "__metatable",
 }
 
+/// The error of a script that needs more memory than there is.
+pub const NO_MEMORY: &str = "not enough memory";
+
 const EVENTS: usize = Event::NAMES.len();
 
 /// The objects of an interpreter that everything else is reached from.
@@ -95,6 +100,8 @@ pub struct State<'gc> {
     pub unfolded_threads: UnfoldedThreads<'gc>,
     /// The table of global variables.
     pub globals: Gc<'gc, Table<'gc>>,
+    /// What `debug.getregistry` shows: the main thread, the globals, the tables of modules.
+    pub registry: Gc<'gc, Table<'gc>>,
     /// The loaded modules, by name.
     pub loaded: Gc<'gc, Table<'gc>>,
     /// The thread that runs.
@@ -120,12 +127,13 @@ impl<'gc> State<'gc> {
     pub fn new(cx: &'gc Cx, host: &Host) -> Result<Gc<'gc, State<'gc>>, NoMemory> {
         let no_parts = EmptyParts::new(cx)?;
         let globals = Table::from_parts(cx, &no_parts)?;
+        let registry = Table::from_parts(cx, &no_parts)?;
         let loaded = Table::from_parts(cx, &no_parts)?;
         let no_stack = new_stack(cx, 0, |_| Value::Nil)?;
         let no_frames = new_frames(cx, 0)?;
         let main_thread = Thread::main(cx, no_stack)?;
         main_thread.status.set(Status::Running);
-        let out_of_memory = Str::intern(cx, host, b"not enough memory")?;
+        let out_of_memory = Str::intern(cx, host, NO_MEMORY.as_bytes())?;
         let mut event_keys = [out_of_memory; EVENTS];
         for (key, text) in event_keys.iter_mut().zip(Event::NAMES) {
             *key = Str::intern(cx, host, text.as_bytes())?;
@@ -141,6 +149,7 @@ impl<'gc> State<'gc> {
             spare_stacks: SpareStacks::new(),
             unfolded_threads: UnfoldedThreads::new(),
             globals,
+            registry,
             loaded,
             thread: GcCell::new(main_thread),
             main_thread,
@@ -216,8 +225,8 @@ pub struct Host {
     pub traceback: RefCell<Option<String>>,
     /// Bytes allocated when memory last ran out, to tell a retry from a hopeless case.
     pub exhausted_at: Cell<Option<u64>>,
-    /// How often a switch to another thread has found no memory.
-    pub failed_switches: Cell<u64>,
+    /// How often a function that the loop carries out and that can be tried again has found no memory.
+    pub failed_attempts: Cell<u64>,
     /// A buffer for building strings, kept to be reused.
     pub scratch: RefCell<Vec<u8>>,
     /// Most bytes that a native function may gather outside the heap.
@@ -230,6 +239,10 @@ pub struct Host {
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
     pub files: OpenFiles,
+    /// The programs that they have started and do not wait for.
+    pub children: Children,
+    /// Whether more can be opened.
+    pub descriptors: Descriptors,
     /// Whether the script is to stop.
     pub interrupt: Interrupt,
     /// Slots and nodes that resizing tables has looked at or made (LT7 of [`crate::table`]).
@@ -238,6 +251,13 @@ pub struct Host {
 }
 
 impl Host {
+    /// Passes on what the script has written to its output and files and is still in a buffer.
+    pub fn flush_all(&self) {
+        self.files.flush_all();
+        // A reader of the output that has gone cannot be told.
+        let _ = self.output.borrow_mut().flush();
+    }
+
     /// The host part of an interpreter for `heap`.
     #[must_use]
     pub fn new(
@@ -253,13 +273,15 @@ impl Host {
             random: Cell::new([1, 2, 3, 4]),
             traceback: RefCell::new(None),
             exhausted_at: Cell::new(None),
-            failed_switches: Cell::new(0),
+            failed_attempts: Cell::new(0),
             scratch: RefCell::new(Vec::new()),
             buffer_limit,
             gc_stopped: Cell::new(false),
             gc_generational: Cell::new(false),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
+            children: Children::default(),
+            descriptors: Descriptors::default(),
             interrupt: Interrupt::default(),
             #[cfg(test)]
             table_work: Cell::new(0),

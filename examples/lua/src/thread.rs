@@ -22,6 +22,9 @@
 //! * TH8: what a thread no longer uses keeps nothing alive after the next collection, and memory that
 //!   deep calls took is given back: by a thread that dies, then; by any other that has run since the
 //!   last collection, before the next ([`Thread::trim`], [`UnfoldedThreads`]).
+//! * TH9: the slots of variables that are to be closed are listed as open upvalues are (TH4); they are in
+//!   use until they are taken off the list, also where the functions whose variables they are have ended
+//!   with an error. A thread that died of an error and has such slots keeps its stack (TH6).
 
 use core::cell::Cell;
 
@@ -186,6 +189,15 @@ impl Default for UnfoldedThreads<'_> {
     }
 }
 
+/// A variable that is to be closed.
+#[derive(Trace)]
+pub struct ToClose<'gc> {
+    /// Its slot.
+    at: u32,
+    /// The next one, further down the stack.
+    next: Option<Gc<'gc, ToClose<'gc>>>,
+}
+
 /// The registers of a frame. Indexing with a byte needs no bounds check.
 pub type Window<'gc> = [Cell<Value<'gc>>; WINDOW];
 
@@ -202,14 +214,21 @@ pub enum FrameKind {
     Pcall,
     /// `xpcall`: the handler is at `func + 1`, the callee's results come to `func + 2`.
     Xpcall,
-    /// `pairs`: waits for a `__pairs` metamethod, whose three results come to `func + 1`.
-    Pairs,
+    /// `pairs` with a `__pairs` metamethod, and `dofile`: returns what it has called returns. The callee's
+    /// results come to `func + 1`.
+    Passing,
     /// `coroutine.resume`: waits for another thread.
     Resume,
     /// A function made by `coroutine.wrap`: waits for another thread.
     Wrap,
     /// `coroutine.yield`: waits for its own thread to be resumed.
     Yield,
+    /// `coroutine.close`: waits for another thread, whose variables are being closed.
+    Close,
+    /// The bottom of a coroutine that is being closed, see [`crate::vm`]. No error so far.
+    Closing,
+    /// As `Closing`, with the error in the state.
+    ClosingFailed,
     /// A call from Rust; the driver gets the results.
     Entry,
     /// An `Entry` whose call failed in a coroutine that nothing keeps from dying of it: the frames
@@ -231,14 +250,21 @@ impl FrameKind {
     /// Whether it is the call of a function, for levels of errors and tracebacks.
     #[must_use]
     pub fn is_function(self) -> bool {
-        !matches!(self, FrameKind::Entry | FrameKind::Failed | FrameKind::Handler)
+        !matches!(
+            self,
+            FrameKind::Entry
+                | FrameKind::Failed
+                | FrameKind::Handler
+                | FrameKind::Closing
+                | FrameKind::ClosingFailed
+        )
     }
 
     /// Whether its call is a nested one, see [`Frame::nesting`].
     #[inline(always)]
     fn is_nested(self) -> bool {
         self.is_protected()
-            || matches!(self, FrameKind::Pairs | FrameKind::Entry | FrameKind::Handler)
+            || matches!(self, FrameKind::Passing | FrameKind::Entry | FrameKind::Handler)
     }
 
     /// Whether it catches errors.
@@ -263,13 +289,19 @@ pub enum OnReturn {
     Concat(u8),
     /// The results of a native function called in tail position: the caller returns them.
     Tail,
+    /// The call was that of a `__close`: run the caller's instruction again.
+    Repeat,
+    /// The call was that of a `__close` for a `return`, which is to go on.
+    Close,
+    /// The call was that of a `__close` for an error, or for a coroutine that is being closed.
+    Unwind,
 }
 
 impl OnReturn {
     /// Whether the call is that of a metamethod.
     #[inline(always)]
     fn is_metamethod(self) -> bool {
-        matches!(self, OnReturn::Finish | OnReturn::FinishNegated | OnReturn::Concat(_))
+        !matches!(self, OnReturn::Store(_) | OnReturn::Tail)
     }
 }
 
@@ -329,6 +361,12 @@ impl Frame {
         self.nesting.set(nesting);
     }
 
+    /// Whether the function has taken the place of its caller.
+    #[must_use]
+    pub fn is_tail_call(&self) -> bool {
+        self.kind.get() == FrameKind::LuaTail
+    }
+
     /// Turns the frame into that of a function called in tail position.
     pub fn refill_for_tail_call(&self, base: usize) {
         self.base.set(base as u32);
@@ -381,6 +419,7 @@ pub struct Thread<'gc> {
     short_stack: GcCell<Gc<'gc, Stack<'gc>>>,
     frames: GcCell<Gc<'gc, [Frame]>>,
     open_upvals: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
+    to_close: GcCell<Option<Gc<'gc, ToClose<'gc>>>>,
     /// The thread that resumed this one and waits for it.
     pub resumer: GcCell<Option<Gc<'gc, Thread<'gc>>>>,
     /// The error that the thread died of, until it is closed.
@@ -438,6 +477,7 @@ impl<'gc> Thread<'gc> {
             short_stack: GcCell::new(short_stack),
             frames: GcCell::new(frames),
             open_upvals: GcCell::new(None),
+            to_close: GcCell::new(None),
             resumer: GcCell::new(None),
             death: GcCell::new(None),
             folded: Cell::new(folded),
@@ -737,6 +777,15 @@ impl<'gc> Thread<'gc> {
         }
     }
 
+    /// Makes sure that another frame can be pushed without memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Thread::push_frame`] for lack of memory.
+    pub fn reserve_frame(&self, ctx: Ctx<'gc>) -> Result<(), Failure<'gc>> {
+        if self.depth() < self.frames.get().as_ref().len() { Ok(()) } else { self.grow_frames(ctx) }
+    }
+
     #[cold]
     #[inline(never)]
     fn grow_frames(&self, ctx: Ctx<'gc>) -> Result<(), Failure<'gc>> {
@@ -831,12 +880,46 @@ impl<'gc> Thread<'gc> {
         }
     }
 
+    // ---- variables that are to be closed (TH9) ----
+
+    /// The variable in a slot is to be closed. It is the topmost one.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for that.
+    pub fn mark_to_close(&self, ctx: Ctx<'gc>, index: usize) -> Result<(), NoMemory> {
+        let entry = ToClose { at: index as u32, next: self.to_close.get() };
+        self.to_close.set(ctx.cx, Some(ctx.cx.try_alloc(entry)?));
+        Ok(())
+    }
+
+    /// The topmost slot of a variable that is to be closed, if that is `from` or above it.
+    #[inline]
+    #[must_use]
+    pub fn to_close_from(&self, from: usize) -> Option<usize> {
+        let at = self.to_close.get()?.at as usize;
+        (at >= from).then_some(at)
+    }
+
+    /// Takes the topmost variable off the list.
+    pub fn unmark_to_close(&self, ctx: Ctx<'gc>) {
+        let first = self.to_close.get();
+        self.to_close.set(ctx.cx, first.and_then(|first| first.next));
+    }
+
+    // ---- the end ----
+
     /// An error has ended the thread (TH6). Without memory for a shorter stack it keeps the one that it
     /// has.
     pub fn fail(&self, ctx: Ctx<'gc>, error: Value<'gc>) {
         self.close_upvals(ctx, 0);
         self.status.set(Status::Dead);
         self.death.set(ctx.cx, Some(error));
+        if let Some(last) = self.to_close_from(0) {
+            let used = (0..self.depth()).map(|i| self.frame(i).func.get() as usize).max();
+            self.trim(ctx, used.unwrap_or(0).max(last) + 1);
+            return;
+        }
         let (depth, stack) = (self.depth(), self.stack.get());
         let function = |i: usize| {
             if i < depth { self.slot(self.frame(i).func.get() as usize).get() } else { Value::Nil }
@@ -863,6 +946,11 @@ impl<'gc> Thread<'gc> {
     /// Ends a suspended or dead coroutine; returns the error that had killed it, if one had.
     pub fn kill(&self, ctx: Ctx<'gc>) -> Option<Value<'gc>> {
         self.retire(ctx);
+        self.take_death(ctx)
+    }
+
+    /// The error that the thread died of, which nothing asks for again.
+    pub fn take_death(&self, ctx: Ctx<'gc>) -> Option<Value<'gc>> {
         self.death.replace(ctx.cx, None)
     }
 
@@ -870,6 +958,8 @@ impl<'gc> Thread<'gc> {
     pub fn retire(&self, ctx: Ctx<'gc>) {
         self.close_upvals(ctx, 0);
         self.cut_frames(0);
+        self.entries.set(0);
+        self.to_close.set(ctx.cx, None);
         self.frames.set(ctx.cx, ctx.state.no_frames);
         self.status.set(Status::Dead);
         let stack = self.stack.replace(ctx.cx, ctx.state.no_stack);

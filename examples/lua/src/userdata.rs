@@ -1,6 +1,6 @@
 //! Userdata: foreign objects that scripts hold, such as files.
 
-use heap_api::{Gc, GcCell, Opaque, Trace};
+use heap_api::{ExternalBytes, Gc, GcCell, Opaque, Trace};
 
 use crate::stdlib::io::LuaFile;
 use crate::table::Table;
@@ -12,4 +12,6 @@ pub struct UserData<'gc> {
     pub metatable: GcCell<Option<Gc<'gc, Table<'gc>>>>,
     /// The foreign object. A destructor of its own may run when the heap is swept.
     pub content: Opaque<LuaFile>,
+    /// What the foreign object owns outside of the heap.
+    pub external: ExternalBytes,
 }

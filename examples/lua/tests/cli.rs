@@ -272,6 +272,101 @@ fn a_program_ends_when_nobody_reads_what_it_writes() {
     assert_ends_with_its_pipe("while true do io.stderr:write('1\\n') end", true);
 }
 
+/// CL1: memory that runs out closes each variable once, with the error.
+#[test]
+fn variables_are_closed_at_the_limit() {
+    let source = r#"
+        local closed = 0
+        local function fill(depth)
+          local x <close> = setmetatable({}, {__close = function(_, message)
+            assert(message == "not enough memory")
+            closed = closed + 1
+            local list = {}
+            for i = 1, 100 do list[i] = {} end
+          end})
+          if depth > 0 then return (fill(depth - 1)) end
+          local list = {}
+          for i = 1, 1e9 do list[i] = {i} end
+        end
+        for _ = 1, 10 do assert(not pcall(fill, 20)) end
+        local co = coroutine.create(fill)
+        assert(not coroutine.resume(co, 20))
+        assert(closed == 210)
+        collectgarbage()
+        assert(not coroutine.close(co))
+        print(closed)
+    "#;
+    for options in [&[][..], &["--background-sweep"], &["--gc-slice", "50"]] {
+        let output = chunk(&[options, &["--max-heap", "3M", "--verify-heap"]].concat(), source);
+        assert_eq!(output.stdout, b"231\n", "{options:?}: {}", errors(&output));
+    }
+}
+
+/// Runs a chunk of source in a process that may have `limit` files open.
+#[cfg(unix)]
+fn with_descriptors(limit: u32, options: &[&str], source: &str) -> Output {
+    processes::program("sh")
+        .args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", &limit.to_string()])
+        .arg(env!("CARGO_BIN_EXE_lua"))
+        .args(options)
+        .args(["-e", source])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the shell starts")
+}
+
+/// Files that a script has forgotten are in the way of those that it opens until a collection finds
+/// them. Too few are open for what they cost to make one due.
+#[test]
+#[cfg(unix)]
+fn forgotten_files_make_room_for_others() {
+    let source = r#"
+        local name = os.tmpname()
+        local writer <const> = assert(io.open(name, "w"))
+        writer:write("return 1")
+        writer:close()
+        for _, open in ipairs {
+          function() return io.open(name) end,
+          function() return io.lines(name) end,
+          function() return io.input(name) end,
+          function() return io.output("/dev/null") end,
+          io.tmpfile,
+          -- Those that close what they open find no descriptor either.
+          function() return io.open(name) and loadfile(name) end,
+          function() return io.open(name) and dofile(name) end,
+          function() local file = io.open(name) local temporary = os.tmpname() return file and os.remove(temporary) end,
+        } do
+          for i = 1, 200 do assert(open()) end
+        end
+        os.remove(name)
+        io.stdout:write("done\n")
+    "#;
+    for options in [&[][..], &["--background-sweep"], &["--gc-slice", "50"]] {
+        let output = with_descriptors(40, options, source);
+        assert_eq!(output.stdout, b"done\n", "{options:?}: {}", errors(&output));
+    }
+    // Files that are in use stay open, and the system's error is reported.
+    let source = r#"
+        local files, file, message, code = {}, nil, nil, nil
+        repeat
+          file, message, code = io.open("/dev/null")
+          files[#files + 1] = file
+        until not file
+        local loaded, reason = loadfile("/dev/null")
+        local ok, lines = pcall(io.lines, "/dev/null")
+        assert(#files > 20 and io.type(files[1]) == "file")
+        files[1]:close()
+        assert(io.open("/dev/null")):close()
+        print(message, code, loaded, reason, ok, lines)
+    "#;
+    let output = with_descriptors(40, &["--background-sweep"], source);
+    assert_prints(
+        &output,
+        "/dev/null: Too many open files\t24\tnil\tcannot open /dev/null: Too many open files\t\
+         false\tcannot open file '/dev/null' (Too many open files)\n",
+    );
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_device_is_an_error_value_not_a_panic() {
@@ -455,6 +550,116 @@ fn coroutines_give_back_what_deep_calls_took() {
         let output = chunk(options, source);
         assert_eq!(output.stdout, b"done\n", "{options:?}: {}", errors(&output));
     }
+}
+
+/// A script in a file of its own, for as long as this lives.
+struct Script(std::path::PathBuf);
+
+impl Script {
+    fn new(name: &str, source: &str) -> Script {
+        let name = format!("lua-{name}-{}.lua", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, source).unwrap();
+        Script(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a readable path")
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        // The directory is one for temporary files.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn arguments_before_the_script_have_negative_indices() {
+    let source = "print(arg[-4] ~= nil, arg[-3], arg[-2], arg[-1], #arg, arg[1], arg[2], ...)";
+    let script = Script::new("arguments", source);
+    let output = lua(".", &["-W", "-e", "print(#arg, arg[2], ...)", script.path(), "-x", "b"]);
+    let expected = "2\tb\ntrue\t-W\t-e\tprint(#arg, arg[2], ...)\t2\t-x\tb\t-x\tb\n";
+    assert_prints(&output, expected);
+    let source = b"print(arg[0], arg[1], arg[-1] ~= nil, ...)";
+    assert_prints(&with_input(&["-", "a"], Duration::ZERO, source), "-\ta\ttrue\ta\n");
+    let output = with_input(&[], Duration::ZERO, b"print(arg[0] ~= nil, arg[1], ...)");
+    assert_prints(&output, "true\tnil\n");
+}
+
+#[test]
+fn chunks_modules_and_warnings_take_effect_in_order() {
+    let script = Script::new("module", "print('loading', ...) return {answer = 42}");
+    let path = format!("package.path = [=[{}]=]", script.path());
+    let output = lua(
+        ".",
+        &[
+            "-e",
+            "warn('early')",
+            "-W",
+            "-e",
+            &path,
+            "-l",
+            "name=a.module",
+            "-l",
+            "other",
+            "-e",
+            "warn('late') print(name.answer, other.answer)",
+        ],
+    );
+    let file = script.path();
+    let loading = format!("loading\ta.module\t{file}\nloading\tother\t{file}\n");
+    assert_prints(&output, &format!("{loading}42\t42\n"));
+    assert_eq!(errors(&output), "Lua warning: late\n");
+    assert_fails(&lua(".", &["-l", "no-such-module"]), "lua: module 'no-such-module' not found:");
+}
+
+/// Runs `lua OPTIONS...` with these environment variables.
+fn with_environment(variables: &[(&str, &str)], options: &[&str]) -> Output {
+    processes::program(env!("CARGO_BIN_EXE_lua"))
+        .args(options)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the interpreter starts")
+}
+
+#[test]
+fn environment_variables_are_read_unless_told_otherwise() {
+    let script = Script::new("init", "print('file', ...)");
+    let file = format!("@{}", script.path());
+    let run = ["-e", "print('chunk')"];
+    let init = ("LUA_INIT", "print('init', ...)");
+    assert_prints(&with_environment(&[init], &run), "init\nchunk\n");
+    assert_prints(&with_environment(&[init], &["-E", run[0], run[1]]), "chunk\n");
+    let newer = ("LUA_INIT_5_4", file.as_str());
+    assert_prints(&with_environment(&[init, newer], &run), "file\nchunk\n");
+    let output = with_environment(&[("LUA_INIT", "error('bad')")], &run);
+    assert_fails(&output, "lua: LUA_INIT:1: bad");
+    assert_eq!(output.stdout, b"");
+    let path = ("LUA_PATH", "/a/?.lua;;");
+    let show = "print(package.path:match('^/a/%?%.lua;%./') ~= nil)";
+    assert_prints(&with_environment(&[path], &["-e", show]), "true\n");
+    assert_prints(&with_environment(&[path], &["-E", "-e", show]), "false\n");
+}
+
+#[test]
+fn chunks_can_be_typed() {
+    let input = b"1 + 1, 'x'\nlocal a = 5\n=a\nfor i = 1, 2 do\nprint(i)\nend\nx = 7 print(x)\n\
+        error('wrong')\nnil\nio.read()\na line\n= =\nprint = nil\n1\n";
+    let output = with_input(&["-i", "-e", "print('first')"], Duration::ZERO, input);
+    assert_prints(
+        &output,
+        "Lua 5.4 (managed heap)\nfirst\n> 2\tx\n> > nil\n> >> >> 1\n2\n> 7\n> > nil\n\
+         > a line\n> > > > \n",
+    );
+    assert_eq!(
+        errors(&output),
+        "stdin:1: wrong\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n\
+         \t[C]: in ?\nstdin:1: unexpected symbol near '='\n\
+         error calling 'print' (attempt to call a nil value)\n"
+    );
 }
 
 #[test]

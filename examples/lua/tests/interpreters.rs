@@ -150,3 +150,23 @@ fn calls_back_from_the_library_nest_within_the_stack_of_a_thread() {
     let mut interpreter = Interpreter::new(Config::new()).unwrap();
     interpreter.run_source(source, "=script", &[]).unwrap();
 }
+
+/// Files bring collections nearer by what they own outside of the heap, as long as they are open.
+#[test]
+fn files_are_charged() {
+    let mut lua = Interpreter::new(Config::new()).unwrap();
+    let mut charged_after = |source: &str| {
+        lua.run_source(source, "=files", &[]).unwrap();
+        lua.heap().stats().external_bytes
+    };
+    let before = charged_after("");
+    let open = charged_after("file = io.tmpfile()") - before;
+    assert!(open >= 1024, "{open}");
+    let written = charged_after("file:write(('x'):rep(10000))") - before;
+    assert!(written >= open + 10_000, "{written}");
+    let read = charged_after("file:seek('set') assert(#file:read('a') == 10000)") - before;
+    assert!(read >= written + 10_000, "{read}");
+    assert_eq!(charged_after("file:close()"), before);
+    charged_after("file = io.tmpfile()");
+    assert_eq!(charged_after("file = nil collectgarbage()"), before);
+}

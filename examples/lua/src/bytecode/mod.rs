@@ -27,6 +27,9 @@
 //!   It reads all its operands before it writes, so `dst` may equal an operand.
 //! * BC8: In a vararg function the first instruction is [`Op::VarArgPrep`], and neither `Return0`
 //!   nor `Return1` occurs. They also never occur where upvalues may be open.
+//! * BC9: Where a variable that is to be closed may be in scope, the closing value of a generic `for`
+//!   included, blocks are left by `CloseAll` (or the end of the `for`) and functions by
+//!   `ReturnCloseAll`; no `TailCall` occurs there.
 //! * Parameters arrive in `R[0..num_params]`; missing ones are nil. A register above the live
 //!   locals has no defined content before the compiler writes it, but a collector may see it: the VM
 //!   should fill a new frame with nil.

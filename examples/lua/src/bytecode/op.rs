@@ -322,6 +322,14 @@ ops! {
     Closure { dst: Dst, proto: Child };
     /// close every open upvalue of this frame that refers to `R[from]` or above
     Close { from: Reg };
+    /// `R[src]` is to be closed, unless it is nil or false; an error if it has no `__close`
+    MarkToClose { src: Reg };
+    /// as `Close`, then close the variables from `R[from]` on that are to be closed, from the last to
+    /// the first
+    CloseAll { from: Reg } => calls "close", then Discard;
+    /// as `Return` with `close`, and close all variables of this frame that are to be closed before
+    /// the caller gets the results
+    ReturnCloseAll { first: Reg, count: Count } => calls "close", then Discard;
 
     // ---- loops ----
     /// Numeric `for`, entry. In: `R[base]` initial value, `R[base + 1]` limit, `R[base + 2]` step.
@@ -340,13 +348,15 @@ ops! {
     /// `>=` otherwise) copy to `R[base + 3]` and `pc += offset`. The body's first instruction is
     /// the one after `ForPrep`.
     ForLoop { base: Reg, offset: Jump };
+    /// Generic `for`, entry: as `MarkToClose` of the closing value `R[base + 3]`, then `pc += offset`,
+    /// which leads to the `TForCall`
+    TForPrep { base: Reg, offset: Jump };
     /// Generic `for`: `R[base + 4 .. base + 4 + count] = R[base](R[base + 1], R[base + 2])`,
-    /// `count >= 1`. `R[base + 3]` is the (unsupported) closing value. The registers
-    /// `base + 4 .. base + 7` are free for setting up the call.
+    /// `count >= 1`. The registers `base + 4 .. base + 7` are free for setting up the call.
     TForCall { base: Reg, count: u8 };
     /// Generic `for`, back edge: if `R[base + 4]` is not nil then `{ R[base + 2] = R[base + 4]; pc +=
-    /// offset }`
-    TForLoop { base: Reg, offset: Jump };
+    /// offset }`, else `CloseAll` from `base` on
+    TForLoop { base: Reg, offset: Jump } => calls "close", then Discard;
 }
 
 const _: () = assert!(size_of::<Op>() == 8);

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::bytecode::{Const, Constant, Dst, Op, ProtoData, Reg, Up};
+use crate::bytecode::{Const, Constant, Dst, LocalVar, Op, ProtoData, Reg, Up};
 
 /// What a name in a message is the name of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,16 @@ pub fn describe_call(proto: &ProtoData, pc: usize) -> Option<Named> {
     Some((NameKind::Metamethod, event.to_owned()))
 }
 
+/// Local variable number `number`, counted from 0, of those in scope at `pc`.
+pub fn local_variable(proto: &ProtoData, pc: usize, number: usize) -> Option<(&[u8], Reg)> {
+    let local = proto.local_vars.iter().filter(|local| is_alive(local, pc)).nth(number)?;
+    Some((&local.name, local.register))
+}
+
+fn is_alive(local: &LocalVar, pc: usize) -> bool {
+    (local.start_pc as usize..local.end_pc as usize).contains(&pc)
+}
+
 /// The name of an upvalue.
 pub fn upvalue_name(proto: &ProtoData, upvalue: Up) -> &[u8] {
     &proto.upvalues[usize::from(upvalue.0)].name
@@ -117,11 +127,8 @@ fn string_constant(proto: &ProtoData, k: Const) -> Option<String> {
 }
 
 fn local_name(proto: &ProtoData, pc: usize, register: Reg) -> Option<&[u8]> {
-    let alive = |start: u32, end: u32| (start as usize..end as usize).contains(&pc);
-    let local = proto
-        .local_vars
-        .iter()
-        .rfind(|local| local.register == register && alive(local.start_pc, local.end_pc))?;
+    let local =
+        proto.local_vars.iter().rfind(|local| local.register == register && is_alive(local, pc))?;
     Some(&local.name)
 }
 

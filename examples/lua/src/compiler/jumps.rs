@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use super::exp::JumpList;
+use super::scope::Closing;
 
 /// The name under which `break` looks for the end of its loop; no source label can have it.
 pub(super) const BREAK: &[u8] = b"break";
@@ -60,7 +61,8 @@ pub(super) struct PendingGoto<'s> {
     pub(super) line: u32,
     pub(super) jumps: JumpList,
     pub(super) locals: usize,
-    pub(super) needs_close: bool,
+    /// What the blocks that it leaves want closed at its label.
+    pub(super) closing: Closing,
 }
 
 /// The gotos that wait, in the order of the source.

@@ -30,12 +30,12 @@ mod tests;
 use std::mem;
 use std::sync::Arc;
 
-pub use self::debug::{NameKind, describe_call, describe_register, upvalue_name};
+pub use self::debug::{NameKind, describe_call, describe_register, local_variable, upvalue_name};
 pub use crate::syntax::{SyntaxError, chunk_id};
 
 use self::function::FunctionState;
 use self::scope::{BlockKind, UpvalueScope, VariableKind};
-use crate::bytecode::{Child, Op, ProtoData, Reg, Up, UpvalSource};
+use crate::bytecode::{Child, Count, Op, ProtoData, Reg, Up, UpvalSource};
 use crate::syntax::ast::{Function, Name};
 use crate::syntax::lexer::{Lexer, Token};
 use crate::syntax::parser::{parse, too_many};
@@ -158,7 +158,11 @@ impl<'s> Compiler<'s> {
         self.statements(&function.body)?;
         let state = &mut self.current;
         state.line = function.last_line;
-        state.emit(Op::Return0);
+        state.emit(if state.is_inside_to_close() {
+            Op::ReturnCloseAll { first: Reg(0), count: Count(0) }
+        } else {
+            Op::Return0
+        });
         state.leave_block(function.next_line)
     }
 

@@ -63,6 +63,46 @@ pub(super) struct BlockScope {
     first_goto: usize,
     /// Whether a closure captured one of its variables.
     has_captured: bool,
+    /// What of it is to be closed.
+    to_close: ToClose,
+    /// Whether something of it or of a block around it is to be closed.
+    is_inside_to_close: bool,
+}
+
+/// What of a block is to be closed when it is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ToClose {
+    Nothing,
+    /// The closing value of a generic `for`, which its last instruction closes. Only who leaves the
+    /// loop another way has to.
+    ForState,
+    /// A variable that is declared `<close>`.
+    Variable,
+}
+
+/// What an instruction that leaves blocks has to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    Nothing,
+    Upvalues,
+    /// Variables that are to be closed, too.
+    All,
+}
+
+impl BlockScope {
+    /// What to close at the block's end.
+    fn closing(&self) -> Closing {
+        match self.to_close {
+            ToClose::Variable => Closing::All,
+            ToClose::Nothing | ToClose::ForState if self.has_captured => Closing::Upvalues,
+            ToClose::Nothing | ToClose::ForState => Closing::Nothing,
+        }
+    }
+
+    /// What to close where a `goto` or `break` leaves the block.
+    fn closing_early(&self) -> Closing {
+        if self.to_close == ToClose::Nothing { self.closing() } else { Closing::All }
+    }
 }
 
 impl<'s> FunctionState<'s> {
@@ -136,13 +176,49 @@ impl<'s> FunctionState<'s> {
             first_label: self.labels.len(),
             first_goto: self.gotos.len(),
             has_captured: false,
+            to_close: ToClose::Nothing,
+            is_inside_to_close: self.is_inside_to_close(),
         });
     }
 
-    /// If a closure captured variables of the innermost block, the first register to close.
-    pub(super) fn captured_from(&self) -> Option<Reg> {
+    /// A variable of the innermost block is to be closed.
+    pub(super) fn mark_to_close(&mut self) {
+        self.mark(ToClose::Variable);
+    }
+
+    /// The innermost block is a generic `for`, whose fourth value is to be closed.
+    pub(super) fn mark_for_state_to_close(&mut self) {
+        self.mark(ToClose::ForState);
+    }
+
+    fn mark(&mut self, what: ToClose) {
+        let block = self.blocks.last_mut().expect("a block is open");
+        block.to_close = what;
+        block.is_inside_to_close = true;
+    }
+
+    /// Whether something may have to be closed where a function returns from here.
+    pub(super) fn is_inside_to_close(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.is_inside_to_close)
+    }
+
+    /// Closes what of the innermost block is to be closed at its end.
+    pub(super) fn close_block(&mut self) {
         let block = self.blocks.last().expect("a block is open");
-        block.has_captured.then(|| self.register_level(block.outer_locals))
+        let (closing, level) = (block.closing(), self.register_level(block.outer_locals));
+        self.emit_close(closing, level);
+    }
+
+    fn emit_close(&mut self, closing: Closing, from: Reg) {
+        match closing {
+            Closing::Nothing => {}
+            Closing::Upvalues => {
+                self.emit(Op::Close { from });
+            }
+            Closing::All => {
+                self.emit(Op::CloseAll { from });
+            }
+        }
     }
 
     /// Ends the innermost block; `line` is the one to report for its unresolved gotos.
@@ -156,8 +232,8 @@ impl<'s> FunctionState<'s> {
         self.labels.truncate(block.first_label);
         let has_closed = block.kind == BlockKind::Loop
             && self.define_label(BREAK, 0, block.outer_locals, block.first_goto, line)?;
-        if !has_closed && !is_function && block.has_captured {
-            self.emit(Op::Close { from: level });
+        if !has_closed && !is_function {
+            self.emit_close(block.closing(), level);
         }
         self.labels.truncate(block.first_label);
         self.free_register = level;
@@ -171,7 +247,9 @@ impl<'s> FunctionState<'s> {
         let mut gotos = core::mem::take(&mut self.gotos);
         for goto in gotos.since_mut(block.first_goto) {
             let leaves_variables = self.register_level(goto.locals) > level;
-            goto.needs_close |= leaves_variables && block.has_captured;
+            if leaves_variables {
+                goto.closing = goto.closing.max(block.closing_early());
+            }
             goto.locals = goto.locals.min(block.outer_locals);
         }
         self.gotos = gotos;
@@ -222,7 +300,7 @@ impl<'s> FunctionState<'s> {
     ) -> Result<bool, SyntaxError> {
         let pc = self.here();
         self.labels.push(Label { name, line: label_line, pc, locals });
-        let mut needs_close = false;
+        let mut closing = Closing::Nothing;
         for goto in self.gotos.take(name, first_goto) {
             if goto.locals < locals {
                 let variable = String::from_utf8_lossy(self.locals[goto.locals].name);
@@ -233,14 +311,11 @@ impl<'s> FunctionState<'s> {
                 );
                 return Err(SyntaxError::new(&self.source, line, &message));
             }
-            needs_close |= goto.needs_close;
+            closing = closing.max(goto.closing);
             self.patch(goto.jumps, pc);
         }
-        if needs_close {
-            let from = self.local_registers();
-            self.emit(Op::Close { from });
-        }
-        Ok(needs_close)
+        self.emit_close(closing, self.local_registers());
+        Ok(closing != Closing::Nothing)
     }
 
     /// `goto name`
@@ -253,7 +328,8 @@ impl<'s> FunctionState<'s> {
         let (pc, level) = (label.pc, self.register_level(label.locals));
         // Whether a closure captures a variable may become known only later in the source.
         if self.local_registers() > level {
-            self.emit(Op::Close { from: level });
+            let closing = if self.is_inside_to_close() { Closing::All } else { Closing::Upvalues };
+            self.emit_close(closing, level);
         }
         self.jump_back(pc);
     }
@@ -265,6 +341,6 @@ impl<'s> FunctionState<'s> {
 
     fn add_goto(&mut self, name: &'s [u8], line: u32, jumps: JumpList) {
         let locals = self.locals.len();
-        self.gotos.push(PendingGoto { name, line, jumps, locals, needs_close: false });
+        self.gotos.push(PendingGoto { name, line, jumps, locals, closing: Closing::Nothing });
     }
 }

@@ -30,7 +30,10 @@ impl<'s> Compiler<'s> {
     fn block(&mut self, block: &Block<'s>) -> Compiled {
         self.current.enter_block(BlockKind::Plain);
         self.statements(block)?;
-        self.leave_block()
+        let line = core::mem::replace(&mut self.current.line, block.last_line);
+        self.leave_block()?;
+        self.current.line = line;
+        Ok(())
     }
 
     /// Ends a block that is not a function's, where gotos cannot fail.
@@ -108,15 +111,23 @@ impl<'s> Compiler<'s> {
         if constant.is_none() {
             self.adjust(names.len(), values.len(), &mut last)?;
         }
+        let mut to_close = None;
         for LocalName { name, attribute } in names {
             let kind = match attribute {
                 Attribute::None => VariableKind::Regular,
-                Attribute::Const => VariableKind::ReadOnly,
+                Attribute::Const | Attribute::Close => VariableKind::ReadOnly,
             };
+            if *attribute == Attribute::Close {
+                to_close = Some(self.current.local_registers());
+            }
             self.current.activate(name.text, kind);
         }
         if let Some((name, kind)) = constant {
             self.current.activate(name, kind);
+        }
+        if let Some(src) = to_close {
+            self.current.mark_to_close();
+            self.current.emit(Op::MarkToClose { src });
         }
         Ok(())
     }
@@ -334,9 +345,7 @@ impl<'s> Compiler<'s> {
         self.statements(body)?;
         let mut exp = self.expression(condition)?;
         self.current.branch_on(&mut exp, Sense::True)?;
-        if let Some(from) = self.current.captured_from() {
-            self.current.emit(Op::Close { from });
-        }
+        self.current.close_block();
         self.current.jump_back(start);
         self.current.patch_here(exp.when_true);
         self.leave_block()?;
@@ -390,9 +399,10 @@ impl<'s> Compiler<'s> {
         for _ in 0..4 {
             self.current.activate(LOOP_STATE, VariableKind::Regular);
         }
+        self.current.mark_for_state_to_close();
         // The iterator call needs three registers, however few variables there are.
         self.current.check_stack(3)?;
-        let entry = self.current.jump();
+        let entry = self.current.emit_branch(Op::TForPrep { base, offset: Jump::OPEN });
         let body_start = self.current.here();
         self.loop_body(names, body)?;
         self.current.patch_here(entry);
@@ -420,8 +430,13 @@ impl<'s> Compiler<'s> {
         let first = self.current.local_registers();
         let mut last = self.expression_list(values)?;
         let state = &mut self.current;
+        let closes = state.is_inside_to_close();
         if last.is_multi() {
             state.set_open_results(&last)?;
+            if closes {
+                state.emit(Op::ReturnCloseAll { first, count: MULTI });
+                return Ok(());
+            }
             if let (Place::Call(pc), 1) = (last.place, values.len())
                 && let Op::Call { func, args, .. } = state.code[pc]
             {
@@ -432,6 +447,12 @@ impl<'s> Compiler<'s> {
             return Ok(());
         }
         let op = match values.len() {
+            0 if closes => Op::ReturnCloseAll { first, count: Count(0) },
+            1 if closes => Op::ReturnCloseAll { first: state.put_any(&mut last)?, count: Count(1) },
+            count if closes => {
+                state.put_next(&mut last)?;
+                Op::ReturnCloseAll { first, count: Count(count as u8) }
+            }
             0 => Op::Return0,
             1 => Op::Return1 { src: state.put_any(&mut last)? },
             count => {

@@ -39,7 +39,10 @@ fn check_invariants(proto: &ProtoData) {
     let code = &proto.code;
     assert!((2..=MAX_REGISTERS).contains(&proto.max_stack.into()));
     assert_eq!(code.len(), proto.line_info.len());
-    assert!(matches!(code.last(), Some(Op::Return { .. } | Op::Return0 | Op::Return1 { .. })));
+    assert!(matches!(
+        code.last(),
+        Some(Op::Return { .. } | Op::ReturnCloseAll { .. } | Op::Return0 | Op::Return1 { .. })
+    ));
     assert_eq!(proto.is_vararg, matches!(code[0], Op::VarArgPrep { .. }));
     let limit = Reg(proto.max_stack);
     let mut sets_top = false;
@@ -73,7 +76,7 @@ fn check_invariants(proto: &ProtoData) {
                 assert!(args == MULTI || func + args.0 < limit, "{}", context());
                 args == MULTI
             }
-            Op::Return { first, count, .. } => {
+            Op::Return { first, count, .. } | Op::ReturnCloseAll { first, count } => {
                 assert!(
                     count == MULTI || count == Count(0) || first + count.0 <= limit,
                     "{}",
@@ -93,6 +96,10 @@ fn check_invariants(proto: &ProtoData) {
             Op::SelfField { dst: Dst(dst), key, .. } => {
                 assert!(dst + 1 < limit, "{}", context());
                 assert!(matches!(proto.constants[key.0 as usize], Constant::Str(_)));
+            }
+            Op::TForPrep { base, offset } => {
+                let call = code[offset.target(pc)];
+                assert!(matches!(call, Op::TForCall { base: b, .. } if b == base), "{}", context());
             }
             Op::ForPrep { base, .. } | Op::ForLoop { base, .. } => {
                 assert!(base + 3 < limit, "{}", context());
@@ -328,6 +335,29 @@ fn captured_variables_are_closed_and_fresh() {
     let desc = |source| UpvalDesc { name: (*b"x").into(), source };
     assert_eq!(inner.upvalues, [desc(UpvalSource::ParentRegister(Reg(0)))]);
     assert_eq!(inner.protos[0].upvalues, [desc(UpvalSource::ParentUpvalue(Up(0)))]);
+}
+
+/// BC9, and that functions without such variables have none of it.
+#[test]
+fn variables_are_closed_where_their_scope_is_left() {
+    let count =
+        |source: &str, wanted: fn(&Op) -> bool| body(source).iter().filter(|op| wanted(op)).count();
+    let leaves = |op: &Op| matches!(op, Op::CloseAll { .. });
+    let returns = |op: &Op| matches!(op, Op::ReturnCloseAll { .. });
+    let calls_in_place = |op: &Op| matches!(op, Op::TailCall { .. });
+    assert_eq!(count("do local x <close> = a end", leaves), 1);
+    assert_eq!(count("do local x <const> = a end", leaves), 0);
+    // A loop ends where `break` lands, and closes for both.
+    assert_eq!(count("while a do local x <close> = b if c then break end end", leaves), 2);
+    assert_eq!(count("for i in a do if b then break end end", leaves), 1);
+    assert_eq!(count("for i in a do end", leaves), 0);
+    assert_eq!(count("::l:: local x <close> = a goto l", leaves), 1);
+    assert_eq!(count("local x <close> = a return 1, 2", returns), 1);
+    assert_eq!(count("do local x <close> = a end return 1", returns), 0);
+    assert_eq!(count("for i in a do return i end return 1", returns), 1);
+    assert_eq!(count("local x <close> = a return b()", calls_in_place), 0);
+    assert_eq!(count("for i in a do return b() end", calls_in_place), 0);
+    assert_eq!(count("do local x <close> = a end return b()", calls_in_place), 1);
 }
 
 #[test]

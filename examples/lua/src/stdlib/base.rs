@@ -11,7 +11,7 @@ use crate::table::SetError;
 use crate::value::Value;
 use crate::vm::{Task, append_number};
 
-use super::package::{dofile, load, load_slow, loadfile};
+use super::package::{load, load_slow, loadfile};
 use super::string::buffer::Buffer;
 use super::table::no_retry;
 use super::{install, set_field};
@@ -26,7 +26,7 @@ static IPAIRS_STEP: NativeDef = NativeDef::either("ipairs_step", ipairs_step, ip
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("assert", assert),
     NativeDef::slow("collectgarbage", collectgarbage),
-    NativeDef::slow("dofile", dofile),
+    NativeDef::control("dofile", Control::DoFile),
     NativeDef::fast("error", error),
     NativeDef::fast("getmetatable", getmetatable),
     NativeDef::either("load", load, load_slow),

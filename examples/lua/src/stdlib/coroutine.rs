@@ -1,14 +1,14 @@
-//! The `coroutine` library. Resuming and yielding are the interpreter loop's business
+//! The `coroutine` library. Resuming, yielding and closing are the interpreter loop's business
 //! ([`Control`]); the rest is here.
 
 use heap_api::Gc;
 
-use crate::error::{Failure, NoMemory, fail};
+use crate::error::{Failure, NoMemory};
 use crate::function::new_native;
 use crate::native::{Call, Control, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
-use crate::thread::{Status, Thread};
+use crate::thread::Thread;
 use crate::value::{Type, Value};
 
 use super::install;
@@ -16,7 +16,7 @@ use super::install;
 static WRAPPED: NativeDef = NativeDef::control("wrap", Control::Wrapped);
 
 static FUNCTIONS: &[NativeDef] = &[
-    NativeDef::fast("close", close),
+    NativeDef::control("close", Control::Close),
     NativeDef::fast("create", create),
     NativeDef::fast("isyieldable", is_yieldable),
     NativeDef::control("resume", Control::Resume),
@@ -82,15 +82,4 @@ fn is_yieldable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     };
     let is_main = thread.ptr_eq(call.ctx.state.main_thread);
     call.ret(!is_main && thread.entries.get() == 0)
-}
-
-fn close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let thread = thread_argument(call)?;
-    match thread.status.get() {
-        Status::Suspended | Status::Dead => match thread.kill(call.ctx) {
-            None => call.ret(true),
-            Some(error) => call.ret_all(&[Value::False, error]),
-        },
-        status => Err(fail(format!("cannot close a {} coroutine", status.name()))),
-    }
 }

@@ -1,23 +1,39 @@
-//! The part of the `debug` library that only looks: `traceback`, `getinfo`, metatables.
+//! The `debug` library, without hooks: what is on the stack and in functions, metatables.
+
+mod info;
+mod level;
+mod variables;
 
 use heap_api::Gc;
 
-use crate::compiler::chunk_id;
 use crate::error::NoMemory;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
 use crate::value::Value;
-use crate::vm::{self, traceback as describe};
+use crate::vm::traceback as describe;
 
+use super::install;
 use super::string::buffer::Buffer;
-use super::{install, set_field};
+use info::getinfo;
+use level::thread_argument;
+use variables::{getlocal, getupvalue, setlocal, setupvalue, upvalueid, upvaluejoin};
 
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("getinfo", getinfo),
+    NativeDef::fast("getlocal", getlocal),
     NativeDef::fast("getmetatable", getmetatable),
+    NativeDef::fast("getregistry", |call| call.ret(call.ctx.state.registry)),
+    NativeDef::fast("getupvalue", getupvalue),
+    NativeDef::fast("getuservalue", getuservalue),
+    NativeDef::fast("setcstacklimit", setcstacklimit),
+    NativeDef::fast("setlocal", setlocal),
     NativeDef::fast("setmetatable", setmetatable),
+    NativeDef::fast("setupvalue", setupvalue),
+    NativeDef::fast("setuservalue", setuservalue),
     NativeDef::fast("traceback", traceback),
+    NativeDef::fast("upvalueid", upvalueid),
+    NativeDef::fast("upvaluejoin", upvaluejoin),
 ];
 
 /// Opens the library.
@@ -32,10 +48,7 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 }
 
 fn traceback<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let (thread, first) = match call.arg(0) {
-        Value::Thread(thread) => (thread, 1),
-        _ => (call.thread, 0),
-    };
+    let (thread, first) = thread_argument(call);
     let message = call.arg(first);
     if !matches!(message, Value::Nil | Value::Str(_) | Value::Int(_) | Value::Float(_)) {
         return call.ret(message);
@@ -51,52 +64,6 @@ fn traceback<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     text.append(describe(call.ctx, thread, running, level).as_bytes())?;
     call.ret(text.finish(call.ctx)?)
-}
-
-fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let ctx = call.ctx;
-    let (function, line) = match call.arg(0) {
-        function @ (Value::Function(_) | Value::Native(_)) => (function, None),
-        _ => {
-            // A C `int`, as in real Lua. Level 0 is `getinfo` itself.
-            let level = i64::from(call.int(0)? as i32);
-            match call.frameless() {
-                Some(function) if level == 0 => (function, None),
-                frameless => {
-                    let level = usize::try_from(level - i64::from(frameless.is_some())).ok();
-                    let mut frames = vm::function_frames(call.thread);
-                    let Some(frame) = level.and_then(|level| frames.nth(level)) else {
-                        return call.ret(Value::Nil);
-                    };
-                    let function = call.thread.slot(frame.func.get() as usize).get();
-                    (function, vm::current_line(call.thread, frame))
-                }
-            }
-        }
-    };
-    let info = Table::new(ctx)?;
-    set_field(ctx, info, "func", function)?;
-    set_field(ctx, info, "currentline", line.map_or(-1, i64::from))?;
-    if let Value::Function(closure) = function {
-        let data = &closure.as_ref().header.proto.as_ref().data.0;
-        let what = if data.line_defined == 0 { "main" } else { "Lua" };
-        set_field(ctx, info, "what", ctx.str(what)?)?;
-        set_field(ctx, info, "source", ctx.str(data.source.as_bytes())?)?;
-        set_field(ctx, info, "short_src", ctx.str(chunk_id(&data.source))?)?;
-        set_field(ctx, info, "linedefined", i64::from(data.line_defined))?;
-        set_field(ctx, info, "lastlinedefined", i64::from(data.last_line))?;
-        set_field(ctx, info, "nups", closure.tail.len() as i64)?;
-        set_field(ctx, info, "nparams", i64::from(data.num_params))?;
-        set_field(ctx, info, "isvararg", data.is_vararg)?;
-    } else {
-        set_field(ctx, info, "what", ctx.str("C")?)?;
-        set_field(ctx, info, "source", ctx.str("=[C]")?)?;
-        set_field(ctx, info, "short_src", ctx.str("[C]")?)?;
-        set_field(ctx, info, "linedefined", -1_i64)?;
-        set_field(ctx, info, "lastlinedefined", -1_i64)?;
-        set_field(ctx, info, "isvararg", true)?;
-    }
-    call.ret(info)
 }
 
 fn getmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -117,4 +84,26 @@ fn setmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         other => call.ctx.state.set_type_metatable(call.ctx.cx, other.ty(), metatable),
     }
     call.ret(value)
+}
+
+/// Files, the only userdata, have no values of the user's.
+fn getuservalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.opt_int(1, 1)?;
+    call.ret(Value::Nil)
+}
+
+fn setuservalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.opt_int(2, 1)?;
+    match call.arg(0) {
+        Value::UserData(_) => {}
+        _ => return Err(call.type_error(0, "userdata")),
+    }
+    call.any(1)?;
+    call.ret(Value::Nil)
+}
+
+/// The limit is what it is, as in real Lua since 5.4.3.
+fn setcstacklimit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    call.int(0)?;
+    call.ret(200_i64)
 }

@@ -7,14 +7,17 @@
 //!   output and the files' metatable. The methods of files need none.
 //! * a file is locked only while one native body runs, and such a body never calls Lua: the
 //!   lock is free whenever it is wanted.
+//! * a program that the shell runs is a file with a [`process`] behind it.
 //! * everything a script has written is passed on when the file is closed, collected, or the
 //!   process ends through `os.exit` ([`OpenFiles`]).
 
 mod file;
+mod process;
 mod read;
 mod stream;
 
 use std::io::{self, SeekFrom};
+use std::process::ExitStatus;
 
 use heap_api::Gc;
 
@@ -27,9 +30,15 @@ use crate::state::{Ctx, Event};
 use crate::table::Table;
 use crate::value::Value;
 use crate::vm::append_number;
-use file::{FileHandle, close_stream, flush_stream, new_file, open_mode, write_bytes};
+use file::{
+    Closed, FileHandle, close_stream, flush_stream, new_closed_file, new_file, open_mode,
+    with_stream, write_bytes,
+};
 pub use file::{LuaFile, OpenFiles};
 pub(super) use file::{create_temporary, path};
+pub use process::Children;
+use process::{PipeMode, Process};
+pub(super) use process::{ending, shell};
 use read::{lines_iterator, read_arguments};
 use stream::{Buffering, Device, Direction, Stream, from_start};
 
@@ -178,6 +187,13 @@ pub(super) fn ret_error<'gc>(
     call.ret_all(&[Value::Nil, Value::Str(call.ctx.str(message)?), Value::Int(number)])
 }
 
+/// What functions return for a process that has ended.
+pub(super) fn ret_status<'gc>(call: &Call<'gc>, status: ExitStatus) -> NativeResult<'gc> {
+    let success = if status.success() { Value::True } else { Value::Nil };
+    let (how, number) = ending(status);
+    call.ret_all(&[success, Value::Str(call.ctx.str(how)?), Value::Int(number)])
+}
+
 /// What functions return that only succeed or fail.
 pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> NativeResult<'gc> {
     match result {
@@ -201,7 +217,7 @@ fn io_open<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Some((options, direction)) = open_mode(mode) else {
         return Err(call.bad_argument(1, "invalid mode"));
     };
-    match options.open(path(name)) {
+    match call.ctx.host.descriptors.opened(options.open(path(name)))? {
         Ok(file) => {
             let stream = Stream::new(Device::File(file), direction);
             call.ret(Value::UserData(new_file(call.ctx, shared_metatable(call), stream)?))
@@ -216,12 +232,9 @@ fn open_or_fail<'gc>(
     name: &[u8],
     mode: &[u8],
 ) -> Result<FileHandle<'gc>, Failure<'gc>> {
-    let opened = match open_mode(mode) {
-        Some((options, direction)) => options.open(path(name)).map(|file| (file, direction)),
-        None => unreachable!("callers give a mode"),
-    };
-    match opened {
-        Ok((file, direction)) => {
+    let Some((options, direction)) = open_mode(mode) else { unreachable!("callers give a mode") };
+    match call.ctx.host.descriptors.opened(options.open(path(name)))? {
+        Ok(file) => {
             let stream = Stream::new(Device::File(file), direction);
             Ok(new_file(call.ctx, shared_metatable(call), stream)?)
         }
@@ -233,7 +246,7 @@ fn open_or_fail<'gc>(
 }
 
 fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match create_temporary() {
+    match call.ctx.host.descriptors.opened(create_temporary())? {
         Ok((file, name)) => {
             // The file lives on without its name; where that is impossible, the name stays.
             let _ = std::fs::remove_file(name);
@@ -245,8 +258,25 @@ fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn popen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    call.string(0)?;
-    Err(fail("'popen' not supported"))
+    let command = call.string(0)?.as_bytes();
+    let (mode, direction) = match call.opt_string(1)?.map_or(&b"r"[..], |mode| mode.as_bytes()) {
+        b"r" => (PipeMode::Read, Direction::Input),
+        b"w" => (PipeMode::Write, Direction::Output),
+        _ => return Err(call.bad_argument(1, "invalid mode")),
+    };
+    // The program may write where the script has written, and it is started once: what may find no
+    // memory comes first.
+    call.ctx.host.flush_all();
+    let file = new_closed_file(call.ctx, shared_metatable(call))?;
+    let started = Process::start(command, mode, &call.ctx.host.children);
+    match call.ctx.host.descriptors.opened(started)? {
+        Ok(process) => {
+            let opened = Stream::new(Device::Process(process), direction);
+            with_stream(call.ctx, file, |stream| *stream = Some(opened));
+            call.ret(Value::UserData(file))
+        }
+        Err(error) => ret_error(call, Some(command), &error),
+    }
 }
 
 // ---- defaults ----
@@ -292,9 +322,10 @@ fn io_close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 // ---- methods ----
 
 fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
-    match close_stream(&file.content.0) {
-        Ok(Some(())) => call.ret(true),
-        Ok(None) => {
+    match close_stream(call.ctx, file) {
+        Ok(Closed::File) => call.ret(true),
+        Ok(Closed::Process(status)) => ret_status(call, status),
+        Ok(Closed::Standard) => {
             let message = call.ctx.str("cannot close standard file")?;
             call.ret_all(&[Value::Nil, Value::Str(message)])
         }
@@ -306,7 +337,7 @@ fn close<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
 fn finish<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = any_file_argument(call)?;
     // No caller is left to report an error to.
-    let _ = close_stream(&file.content.0);
+    let _ = close_stream(call.ctx, file);
     call.ret_none()
 }
 
@@ -331,39 +362,49 @@ fn to_string<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn flush<'gc>(call: &Call<'gc>, file: FileHandle<'gc>) -> NativeResult<'gc> {
-    let result = match &mut *file.content.0.lock() {
+    let result = with_stream(call.ctx, file, |stream| match stream {
         Some(stream) => flush_stream(call.ctx.host, stream),
         None => Ok(()),
-    };
+    });
     ret_success(call, result)
 }
 
 /// Writes the arguments from `first` on.
 fn write<'gc>(call: &Call<'gc>, file: FileHandle<'gc>, first: usize) -> NativeResult<'gc> {
-    let host = call.ctx.host;
-    let mut guard = file.content.0.lock();
-    let Some(stream) = &mut *guard else { return Err(fail("attempt to use a closed file")) };
-    let mut result = Ok(());
-    for i in first..call.count() {
-        let written = match call.arg(i) {
-            Value::Str(text) => write_bytes(host, stream, text.as_bytes()),
-            // Without the ".0" that tells floats from integers elsewhere.
-            Value::Float(f) => {
-                write_bytes(host, stream, number::format_general(f.get(), 14).as_bytes())
-            }
-            value @ Value::Int(_) => {
-                let mut digits = Vec::new();
-                append_number(&mut digits, value);
-                write_bytes(host, stream, &digits)
-            }
-            _ => return Err(call.type_error(i, "string")),
-        };
-        result = result.and(written);
-    }
-    match result {
+    let result = with_stream(call.ctx, file, |stream| {
+        let Some(stream) = stream else { return Err(fail("attempt to use a closed file")) };
+        let mut result = Ok(());
+        for i in first..call.count() {
+            result = result.and(write_value(call, stream, i)?);
+        }
+        Ok(result)
+    });
+    match result? {
         Ok(()) => call.ret(Value::UserData(file)),
         Err(error) => ret_error(call, None, &error),
     }
+}
+
+/// Writes argument `i`.
+fn write_value<'gc>(
+    call: &Call<'gc>,
+    stream: &mut Stream,
+    i: usize,
+) -> Result<io::Result<()>, Failure<'gc>> {
+    let host = call.ctx.host;
+    Ok(match call.arg(i) {
+        Value::Str(text) => write_bytes(host, stream, text.as_bytes()),
+        // Without the ".0" that tells floats from integers elsewhere.
+        Value::Float(f) => {
+            write_bytes(host, stream, number::format_general(f.get(), 14).as_bytes())
+        }
+        value @ Value::Int(_) => {
+            let mut digits = Vec::new();
+            append_number(&mut digits, value);
+            write_bytes(host, stream, &digits)
+        }
+        _ => return Err(call.type_error(i, "string")),
+    })
 }
 
 /// Which of the named options argument `i` is.
@@ -394,10 +435,10 @@ fn seek<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         ],
     )?;
     let offset = call.opt_int(2, 0)?;
-    let result = match &mut *file.content.0.lock() {
+    let result = with_stream(call.ctx, file, |stream| match stream {
         Some(stream) => whence(offset).and_then(|target| stream.seek(target)),
         None => Ok(0),
-    };
+    });
     match result {
         Ok(position) => call.ret(position as i64),
         Err(error) => ret_error(call, None, &error),
@@ -411,12 +452,12 @@ fn setvbuf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let modes = [("no", Buffering::None), ("full", Buffering::Full), ("line", Buffering::Line)];
     let buffering = option(call, 1, "", &modes)?;
     call.opt_int(2, 0)?;
-    let result = match &mut *file.content.0.lock() {
+    let result = with_stream(call.ctx, file, |stream| match stream {
         Some(stream) => {
             stream.buffering = buffering;
             flush_stream(call.ctx.host, stream)
         }
         None => Ok(()),
-    };
+    });
     ret_success(call, result)
 }

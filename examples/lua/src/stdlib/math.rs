@@ -27,20 +27,27 @@ static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("atan", atan),
     NativeDef::fast("ceil", |call| rounded(call, f64::ceil)),
     NativeDef::fast("cos", |call| call.ret(call.float(0)?.cos())),
+    NativeDef::fast("cosh", |call| call.ret(call.float(0)?.cosh())),
     NativeDef::fast("deg", |call| call.ret(call.float(0)? * (180.0 / PI))),
     NativeDef::fast("exp", |call| call.ret(call.float(0)?.exp())),
     NativeDef::fast("floor", |call| rounded(call, f64::floor)),
     NativeDef::fast("fmod", fmod),
+    NativeDef::fast("frexp", frexp),
+    NativeDef::fast("ldexp", ldexp),
     NativeDef::fast("log", log),
+    NativeDef::fast("log10", |call| call.ret(call.float(0)?.log10())),
     NativeDef::fast("max", |call| extreme(call, Extreme::Greatest)),
     NativeDef::fast("min", |call| extreme(call, Extreme::Least)),
     NativeDef::fast("modf", modf),
+    NativeDef::fast("pow", |call| call.ret(call.float(0)?.powf(call.float(1)?))),
     NativeDef::fast("rad", |call| call.ret(call.float(0)? * (PI / 180.0))),
     NativeDef::fast("random", random),
     NativeDef::fast("randomseed", randomseed),
     NativeDef::fast("sin", |call| call.ret(call.float(0)?.sin())),
+    NativeDef::fast("sinh", |call| call.ret(call.float(0)?.sinh())),
     NativeDef::fast("sqrt", |call| call.ret(call.float(0)?.sqrt())),
     NativeDef::fast("tan", |call| call.ret(call.float(0)?.tan())),
+    NativeDef::fast("tanh", |call| call.ret(call.float(0)?.tanh())),
     NativeDef::fast("tointeger", tointeger),
     NativeDef::fast("type", type_),
     NativeDef::fast("ult", |call| call.ret((call.int(0)? as u64) < call.int(1)? as u64)),
@@ -147,6 +154,48 @@ fn log<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     } else {
         x.ln() / base.ln()
     })
+}
+
+const EXPONENT_BITS: u64 = 0x7ff;
+const EXPONENT_SHIFT: u32 = f64::MANTISSA_DIGITS - 1;
+
+/// The power of two for a normal exponent.
+fn power_of_two(exponent: i64) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64 & EXPONENT_BITS) << EXPONENT_SHIFT)
+}
+
+/// `x` as `m * 2^e`, where `m` is 0 or from 0.5 to 1 without its sign. Infinities and NaN are as they
+/// are.
+fn frexp<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let x = call.float(0)?;
+    if x == 0.0 || !x.is_finite() {
+        return call.ret_all(&[Value::float(x), Value::Int(0)]);
+    }
+    // Subnormal numbers have no exponent of their own.
+    let (x, scale) = if x.abs() < f64::MIN_POSITIVE { (x * power_of_two(64), 64) } else { (x, 0) };
+    let exponent = (x.to_bits() >> EXPONENT_SHIFT & EXPONENT_BITS) as i64 - 1022;
+    let bits = x.to_bits() & !(EXPONENT_BITS << EXPONENT_SHIFT) | 1022 << EXPONENT_SHIFT;
+    call.ret_all(&[Value::float(f64::from_bits(bits)), Value::Int(exponent - scale)])
+}
+
+/// `x * 2^e`, rounded once.
+fn ldexp<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let mut x = call.float(0)?;
+    // A C `int`, as in real Lua.
+    let mut exponent = i64::from(call.int(1)? as i32);
+    // No number needs a larger exponent to become infinite or zero.
+    exponent = exponent.clamp(-2200, 2200);
+    while exponent > 1023 {
+        x *= power_of_two(1023);
+        exponent -= 1023;
+    }
+    // The last factor is to be so small that no step before it is rounded where the result is not zero.
+    const STEP: i64 = 1022 - f64::MANTISSA_DIGITS as i64;
+    while exponent < -1022 {
+        x *= power_of_two(-STEP);
+        exponent += STEP;
+    }
+    call.ret(x * power_of_two(exponent))
 }
 
 /// Which argument `max` and `min` look for.

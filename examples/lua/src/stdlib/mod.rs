@@ -1,8 +1,8 @@
 //! The standard library: one file per library.
 //!
 //! Each has its functions in `static` slices of [`NativeDef`] and an `open` that makes the library's
-//! table; [`open_all`] calls them once per interpreter. What is missing: the parts of `debug` that
-//! change running functions, and loading of C modules.
+//! table; [`open_all`] calls them once per interpreter. What is missing: hooks, and
+//! loading of C modules.
 
 pub mod base;
 pub mod coroutine;
@@ -30,6 +30,8 @@ use crate::value::Value;
 ///
 /// If the heap has no memory for them.
 pub fn open_all<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+    ctx.state.registry.set_int(ctx, 1, Value::Thread(ctx.state.main_thread))?;
+    ctx.state.registry.set_int(ctx, 2, Value::Table(ctx.state.globals))?;
     base::open(ctx)?;
     let libraries = [
         ("coroutine", coroutine::open(ctx)?),

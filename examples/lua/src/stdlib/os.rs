@@ -1,17 +1,16 @@
 //! The `os` library.
 //!
 //! Called by the interpreter only, through [`open`]. Calendar arithmetic is in [`crate::ldate`].
-//! There are no subprocesses: `os.execute` says that there is no shell.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cpu_time::ProcessTime;
 use heap_api::Gc;
 
 use super::install;
-use super::io::{create_temporary, option, path, ret_error, ret_success};
+use super::io::{create_temporary, option, path, ret_error, ret_status, ret_success, shell};
 use super::string::buffer::Buffer;
 use crate::error::{Failure, NoMemory, fail};
 use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields};
@@ -183,9 +182,15 @@ fn difftime<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 // ---- the process ----
 
 fn execute<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match call.opt_string(0)? {
-        None => call.ret(false),
-        Some(_) => Err(fail("'execute' not supported")),
+    let Some(command) = call.opt_string(0)? else {
+        // Whether there is a shell.
+        return call.ret(shell(b"exit 0").status().is_ok_and(|status| status.success()));
+    };
+    // The command may write where the script has written.
+    call.ctx.host.flush_all();
+    match shell(command.as_bytes()).status() {
+        Ok(status) => ret_status(call, status),
+        Err(error) => ret_error(call, None, &error),
     }
 }
 
@@ -195,9 +200,7 @@ fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         Value::False => 1,
         _ => call.int(0)? as i32,
     };
-    call.ctx.host.files.flush_all();
-    // The process ends: a reader of the output that has gone cannot be told.
-    let _ = call.ctx.host.output.borrow_mut().flush();
+    call.ctx.host.flush_all();
     std::process::exit(code)
 }
 
@@ -245,7 +248,7 @@ fn rename<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn tmpname<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match create_temporary() {
+    match call.ctx.host.descriptors.opened(create_temporary())? {
         Ok((_, name)) => call.ret(call.ctx.str(name.into_os_string().as_encoded_bytes())?),
         Err(_) => Err(fail("unable to generate a unique filename")),
     }

@@ -1,42 +1,25 @@
-//! Chunks and modules: `load`, `loadfile`, `dofile`, `require` and the table `package`.
+//! Chunks: `load`, `loadfile`, `dofile`. Modules, which are found by name: [`modules`].
+
+mod modules;
+
+use std::io::{self, Read};
 
 use heap_api::Gc;
 
 use crate::compiler::{chunk_id, compile};
 use crate::error::{Fail, Failure, NoMemory, fail};
-use crate::function::{Closure, ClosureHead, Proto, Upval, new_native};
-use crate::native::{Call, Done, NativeDef, NativeResult, Raised};
+use crate::function::{Closure, Proto, Upval, new_closure};
+use crate::native::{Call, Done, NativeResult, Raised};
 use crate::state::Ctx;
-use crate::table::Table;
 use crate::thread::MAX_NESTING;
 use crate::value::{Type, Value};
 use crate::vm::{Task, append_number};
 
-use super::set_field;
+use super::io::error_text;
 use super::string::buffer::Buffer;
 use super::table::no_retry;
 
-static REQUIRE: NativeDef = NativeDef::slow("require", require);
-
-/// Where `require` looks, unless the script changes `package.path`.
-const PATH: &str = "./?.lua;./?/init.lua";
-
-/// Opens the library.
-///
-/// # Errors
-///
-/// If the heap has no memory for it.
-pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
-    let package = Table::new(ctx)?;
-    set_field(ctx, package, "loaded", ctx.state.loaded)?;
-    set_field(ctx, package, "preload", Table::new(ctx)?)?;
-    set_field(ctx, package, "path", ctx.str(PATH)?)?;
-    set_field(ctx, package, "cpath", ctx.str("")?)?;
-    set_field(ctx, package, "config", ctx.str("/\n;\n?\n!\n-\n")?)?;
-    let require = new_native(ctx, &REQUIRE, &[Value::Table(package)])?;
-    set_field(ctx, ctx.state.globals, "require", Value::Native(require))?;
-    Ok(package)
-}
+pub use modules::{open, read_environment};
 
 // ---- chunks ----
 
@@ -58,7 +41,7 @@ pub fn load_chunk<'gc>(
     };
     let proto = Proto::load(ctx, data)?;
     let upvalue = ctx.cx.try_alloc(Upval::closed(environment))?;
-    Ok(Ok(ctx.cx.try_alloc_header_slice_copy(ClosureHead { proto }, &[upvalue])?))
+    Ok(Ok(new_closure(ctx, proto, &[upvalue])?))
 }
 
 /// What `load` and `loadfile` return: the function, or nil and a message. `mode` and `environment`
@@ -167,23 +150,36 @@ fn not_loaded(task: &mut Task<'_>) -> Result<usize, Raised> {
 ///
 /// If the file cannot be read.
 pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
-    match path {
-        Some(path) => match std::fs::read(path) {
-            Ok(source) => Ok((without_header(source), format!("@{path}"))),
-            Err(error) => {
-                // Rust adds the number of the error, C does not.
-                let reason = error.to_string();
-                let reason = reason.split(" (os error").next().unwrap_or_default();
-                Err(format!("cannot open {path}: {reason}"))
-            }
-        },
-        None => {
-            let mut source = Vec::new();
-            match std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut source) {
-                Ok(_) => Ok((without_header(source), "=stdin".to_owned())),
-                Err(error) => Err(format!("cannot read stdin: {error}")),
-            }
-        }
+    script(path, read(path))
+}
+
+/// As [`read_script`], for a script that runs.
+///
+/// # Errors
+///
+/// If files that are garbage may be in the way. `Ok(Err(message))`: the file cannot be read.
+fn read_next_script(
+    ctx: Ctx<'_>,
+    path: Option<&str>,
+) -> Result<Result<(Vec<u8>, String), String>, NoMemory> {
+    Ok(script(path, ctx.host.descriptors.opened(read(path))?))
+}
+
+fn read(path: Option<&str>) -> io::Result<Vec<u8>> {
+    if let Some(path) = path {
+        return std::fs::read(path);
+    }
+    let mut source = Vec::new();
+    io::stdin().lock().read_to_end(&mut source)?;
+    Ok(source)
+}
+
+fn script(path: Option<&str>, read: io::Result<Vec<u8>>) -> Result<(Vec<u8>, String), String> {
+    match (path, read) {
+        (Some(path), Ok(source)) => Ok((without_header(source), format!("@{path}"))),
+        (Some(path), Err(error)) => Err(format!("cannot open {path}: {}", error_text(&error))),
+        (None, Ok(source)) => Ok((without_header(source), "=stdin".to_owned())),
+        (None, Err(error)) => Err(format!("cannot read stdin: {}", error_text(&error))),
     }
 }
 
@@ -201,7 +197,7 @@ fn without_header(mut source: Vec<u8>) -> Vec<u8> {
 
 pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let path = call.opt_string(0)?.map(|path| path.to_text());
-    match read_script(path.as_deref()) {
+    match read_next_script(call.ctx, path.as_deref())? {
         Ok((source, name)) => finish_load(call, &source, &name, 1, 2).map(Done::Results),
         Err(message) => {
             let message = call.ctx.str(message)?;
@@ -210,103 +206,16 @@ pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-/// Pushes the function of a script file.
-fn push_script<'gc>(call: &Call<'gc>, path: Option<&str>) -> Result<(), Failure<'gc>> {
+/// The function that `dofile` calls, of the file that its argument names.
+pub fn script_to_do<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Closure<'gc>>, Failure<'gc>> {
+    let path = call.opt_string(0)?.map(|path| path.to_text());
     let environment = Value::Table(call.ctx.state.globals);
-    let loaded = match read_script(path) {
+    let loaded = match read_next_script(call.ctx, path.as_deref())? {
         Ok((source, name)) => load_chunk(call.ctx, &source, &name, environment)?,
         Err(message) => Err(message),
     };
     match loaded {
-        Ok(closure) => call.push(Value::Function(closure)),
+        Ok(closure) => Ok(closure),
         Err(message) => Err(Box::new(Fail::Value(Value::Str(call.ctx.str(message)?)))),
     }
-}
-
-pub(super) fn dofile(task: &mut Task<'_>) -> Result<usize, Raised> {
-    task.enter(|call| {
-        let path = call.opt_string(0)?.map(|path| path.to_text());
-        push_script(call, path.as_deref())
-    })?;
-    let results = task.call(0)?;
-    task.return_pushed(results)
-}
-
-// ---- modules ----
-
-/// What `require` found.
-enum Module {
-    Loaded,
-    /// A loader is pushed, and what it gets as its second argument.
-    Loader,
-}
-
-fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let found = task.enter(|call| {
-        let name = call.string(0)?;
-        let loaded = call.ctx.state.loaded.get_str(name);
-        if !loaded.is_falsy() {
-            call.place(&[loaded]);
-            return Ok(Module::Loaded);
-        }
-        push_loader(call, &name.to_text())?;
-        Ok(Module::Loader)
-    })?;
-    if matches!(found, Module::Loaded) {
-        return Ok(1);
-    }
-    // Stack: loader, extra value; the call wants loader, name, extra value.
-    task.enter(|call| {
-        let extra = call.pushed(1);
-        call.push(call.pushed(0))?;
-        call.push(call.arg(0))?;
-        call.push(extra)
-    })?;
-    task.call_for(2, 1)?;
-    task.enter(|call| {
-        let (name, extra, result) = (call.string(0)?, call.pushed(1), call.pushed(2));
-        let loaded = call.ctx.state.loaded;
-        if !result.is_nil() {
-            loaded.set_str(call.ctx, name, result)?;
-        } else if loaded.get_str(name).is_nil() {
-            loaded.set_str(call.ctx, name, Value::True)?;
-        }
-        Ok(call.place(&[loaded.get_str(name), extra]))
-    })
-}
-
-/// Pushes the loader of a module and the value that goes with it.
-fn push_loader<'gc>(call: &Call<'gc>, name: &str) -> Result<(), Failure<'gc>> {
-    let ctx = call.ctx;
-    let Value::Table(package) = call.upvalue(0) else { unreachable!("set by `open`") };
-    let field = |field: &str| Ok::<_, Failure<'gc>>(package.get_str(ctx.str(field)?));
-    if let Value::Table(preload) = field("preload")? {
-        let loader = preload.get_str(ctx.str(name)?);
-        if !loader.is_nil() {
-            call.push(loader)?;
-            return call.push(Value::Str(ctx.str(":preload:")?));
-        }
-    }
-    let mut message = format!("module '{name}' not found:\n\tno field package.preload['{name}']");
-    let Value::Str(path) = field("path")? else {
-        return Err(fail("'package.path' must be a string"));
-    };
-    for template in path.to_text().split(';').filter(|template| !template.is_empty()) {
-        let file = template.replace('?', &name.replace('.', "/"));
-        let Ok((source, chunk)) = read_script(Some(&file)) else {
-            message.push_str(&format!("\n\tno file '{file}'"));
-            continue;
-        };
-        let environment = Value::Table(ctx.state.globals);
-        return match load_chunk(ctx, &source, &chunk, environment)? {
-            Ok(closure) => {
-                call.push(Value::Function(closure))?;
-                call.push(Value::Str(ctx.str(&file)?))
-            }
-            Err(error) => {
-                Err(fail(format!("error loading module '{name}' from file '{file}':\n\t{error}")))
-            }
-        };
-    }
-    Err(fail(message))
 }

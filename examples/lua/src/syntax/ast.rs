@@ -25,6 +25,8 @@ pub struct Name<'s> {
 pub struct Block<'s> {
     /// In source order; a `Return` can only be the last.
     pub stats: Vec<Stat<'s>>,
+    /// Line of its last token, or of the one before an empty block.
+    pub last_line: u32,
 }
 
 /// A statement.
@@ -142,6 +144,8 @@ pub enum Attribute {
     None,
     /// `<const>`
     Const,
+    /// `<close>`
+    Close,
 }
 
 /// A variable in a `local` statement.

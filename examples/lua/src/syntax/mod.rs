@@ -69,7 +69,7 @@ pub fn chunk_id(chunk_name: &str) -> String {
             let (open, dots, close) = ("[string \"", "...", "\"]");
             let first_line = chunk_name.split('\n').next().unwrap_or_default();
             let room = MAX_CHUNK_ID - open.len() - dots.len() - close.len();
-            if first_line.len() == chunk_name.len() && chunk_name.len() <= room {
+            if first_line.len() == chunk_name.len() && chunk_name.len() < room {
                 return format!("{open}{chunk_name}{close}");
             }
             format!("{open}{}{dots}{close}", prefix(first_line, room))

@@ -212,7 +212,7 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
-        Ok(Block { stats })
+        Ok(Block { stats, last_line: self.last_line })
     }
 
     /// Parses one statement and adds it to `stats`; an empty one adds nothing, a run of labels is
@@ -396,10 +396,17 @@ impl<'s> Parser<'s> {
     }
 
     fn local_statement(&mut self) -> Parsed<StatKind<'s>> {
-        let mut names = Vec::new();
+        let mut names = Vec::<LocalName<'s>>::new();
         loop {
             let name = self.new_local()?;
-            names.push(LocalName { name, attribute: self.attribute()? });
+            let attribute = self.attribute()?;
+            if attribute == Attribute::Close
+                && names.iter().any(|local| local.attribute == Attribute::Close)
+            {
+                let message = "multiple to-be-closed variables in local list";
+                return Err(self.error_without_token(message));
+            }
+            names.push(LocalName { name, attribute });
             if !self.accept(&Token::Comma)? {
                 break;
             }
@@ -417,9 +424,7 @@ impl<'s> Parser<'s> {
         self.expect(&Token::Greater)?;
         match name.text {
             b"const" => Ok(Attribute::Const),
-            b"close" => {
-                Err(self.error_without_token("to-be-closed variables are not supported yet"))
-            }
+            b"close" => Ok(Attribute::Close),
             other => {
                 let other = String::from_utf8_lossy(other);
                 Err(self.error_without_token(&format!("unknown attribute '{other}'")))

@@ -8,12 +8,13 @@ use crate::error::{Fail, Failure, operation_failed};
 use crate::function::{Closure, NativeFn, Proto};
 use crate::native::{Body, Call, Control, Done};
 use crate::state::{Ctx, Event};
+use crate::stdlib::package::script_to_do;
 use crate::thread::{Frame, FrameKind, OnReturn, STACK_LIMIT, Thread};
 use crate::value::Value;
 
 use super::describe::proto_of;
 use super::raise::{handled, raise};
-use super::{Action, Exit, concat, coroutine, describe};
+use super::{Action, Exit, close, concat, coroutine, describe};
 
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
 pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
@@ -320,11 +321,19 @@ pub(super) fn call_native<'gc>(
         Body::Slow(_) => wait_for_driver(ctx, thread, func, count, on_return),
         Body::Control(control) => {
             let result = call_control(ctx, thread, native, control, func, count, on_return);
-            let is_switch = matches!(control, Control::Resume | Control::Wrapped | Control::Yield);
-            if is_switch && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory)) {
-                // CO1: the driver collects and tries again.
+            let is_repeatable = matches!(
+                control,
+                Control::Resume
+                    | Control::Wrapped
+                    | Control::Yield
+                    | Control::Close
+                    | Control::DoFile
+            );
+            if is_repeatable && matches!(&result, Err(failure) if matches!(**failure, Fail::Memory))
+            {
+                // The driver collects and tries again.
                 let action = wait_for_driver(ctx, thread, func, count, on_return)?;
-                ctx.host.failed_switches.set(ctx.host.failed_switches.get() + 1);
+                ctx.host.failed_attempts.set(ctx.host.failed_attempts.get() + 1);
                 return Ok(action);
             }
             // The failed function belongs to the traceback.
@@ -439,10 +448,22 @@ fn call_control<'gc>(
             }
             thread.slot(func + 2).set(ctx.cx, object);
             thread.slot(func + 1).set(ctx.cx, handler);
-            thread.push_frame(ctx, FrameKind::Pairs, func, func + 3, on_return)?;
+            thread.push_frame(ctx, FrameKind::Passing, func, func + 3, on_return)?;
             Ok(Action::Call { func: func + 1, count: 1, on_return: OnReturn::Store(Count(3)) })
         }
+        Control::DoFile => {
+            let script = script_to_do(&call)?;
+            thread.reserve(ctx, func + 1)?;
+            thread.slot(func + 1).set(ctx.cx, Value::Function(script));
+            thread.push_frame(ctx, FrameKind::Passing, func, func + 2, on_return)?;
+            let on_return = OnReturn::Store(MULTI);
+            Ok(Action::Call { func: func + 1, count: 0, on_return })
+        }
         Control::Yield => coroutine::suspend(ctx, func, count, on_return),
+        Control::Close => match call.arg(0) {
+            Value::Thread(target) => coroutine::close(ctx, target, func, on_return),
+            _ => Err(call.type_error(0, "thread")),
+        },
     }
 }
 
@@ -508,6 +529,13 @@ fn finish_call<'gc>(
             let (func, on_return) = (caller.func.get() as usize, caller.on_return.get());
             Ok(Action::Return { from, count, func, on_return })
         }
+        OnReturn::Repeat => {
+            let (frame, _) = lua_frame(thread);
+            frame.pc.set(frame.pc.get() - 1);
+            Ok(Action::Go)
+        }
+        OnReturn::Close => Ok(close::return_or_close(ctx, thread, func)),
+        OnReturn::Unwind => Ok(close::go_on_unwinding(ctx, thread, func)),
     }
 }
 
@@ -532,7 +560,7 @@ fn return_to_frame<'gc>(
             thread.slot(from).set(ctx.cx, Value::True);
             Ok(Action::Return { from, count: count + 1, func: place, on_return })
         }
-        FrameKind::Pairs => {
+        FrameKind::Passing => {
             thread.pop_frame();
             Ok(Action::Return { from: func, count, func: place, on_return })
         }
@@ -542,8 +570,15 @@ fn return_to_frame<'gc>(
             Ok(Action::Leave(Exit::Returned))
         }
         FrameKind::Handler => Ok(handled(ctx, thread, func)),
-        FrameKind::Native | FrameKind::Resume | FrameKind::Wrap | FrameKind::Yield => {
+        FrameKind::Native
+        | FrameKind::Resume
+        | FrameKind::Wrap
+        | FrameKind::Close
+        | FrameKind::Yield => {
             unreachable!("these frames wait for the driver or for another thread")
+        }
+        FrameKind::Closing | FrameKind::ClosingFailed => {
+            unreachable!("what these frames call has results that no frame gets")
         }
         FrameKind::Failed => unreachable!("TH6: nothing returns to these frames"),
     }

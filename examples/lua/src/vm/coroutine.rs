@@ -16,7 +16,8 @@ use crate::thread::{FrameKind, MAX_NESTING, NESTING_OVERFLOW, OnReturn, Status, 
 use crate::value::Value;
 
 use super::Action;
-use super::raise::raise;
+use super::close::close_next;
+use super::raise::{fail_wrapped, raise};
 
 /// Why a thread cannot be resumed with values that fill its stack up to `end`, in the words of
 /// `coroutine.resume`.
@@ -82,6 +83,90 @@ pub(super) fn resume<'gc>(
             Ok(Action::Return { from: place, count, func: place, on_return })
         }
     }
+}
+
+/// `coroutine.close(target)` at `func`.
+pub(super) fn close<'gc>(
+    ctx: Ctx<'gc>,
+    target: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    on_return: OnReturn,
+) -> Result<Action, Failure<'gc>> {
+    let status = target.status.get();
+    if !matches!(status, Status::Suspended | Status::Dead) {
+        return Err(fail(format!("cannot close a {} coroutine", status.name())));
+    }
+    let thread = ctx.state.thread.get();
+    let Some(last) = target.to_close_from(0) else {
+        let error = target.kill(ctx);
+        return Ok(close_returns(ctx, thread, func, on_return, error));
+    };
+    if thread.nesting() > MAX_NESTING {
+        return Err(operation_failed(NESTING_OVERFLOW));
+    }
+    thread.push_frame(ctx, FrameKind::Close, func, func + 2, on_return)?;
+    if let Err(failure) = target.unfold(ctx, last + 1) {
+        thread.pop_frame();
+        return Err(failure);
+    }
+    target.outer_nesting.set(thread.nesting() + 1);
+    thread.status.set(Status::Normal);
+    target.status.set(Status::Running);
+    target.resumer.set(ctx.cx, Some(thread));
+    ctx.state.thread.set(ctx.cx, target);
+    let death = target.take_death(ctx);
+    ctx.state.error.set(ctx.cx, death.unwrap_or(Value::Nil));
+    Ok(begin_closing(ctx, target, death.is_some()))
+}
+
+/// Closes the variables of the running coroutine, which has ended.
+pub(super) fn begin_closing<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    has_failed: bool,
+) -> Action {
+    let kind = if has_failed { FrameKind::ClosingFailed } else { FrameKind::Closing };
+    thread.cut_frames(0);
+    if let Err(failure) = thread.push_frame(ctx, kind, 0, 1, OnReturn::Store(MULTI)) {
+        // Not for lack of memory: there are frames enough for one.
+        return raise(ctx, failure);
+    }
+    thread.entries.set(1);
+    close_next(ctx, thread, 0).unwrap_or_else(|| closed(ctx, thread, None))
+}
+
+/// All variables of the running coroutine are closed. `error`: it or one of their metamethods failed.
+pub(super) fn closed<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    error: Option<Value<'gc>>,
+) -> Action {
+    let Some(resumer) = thread.resumer.get() else {
+        unreachable!("the main thread is never closed")
+    };
+    let (func, on_return, kind) = waiting_call(resumer);
+    if kind == FrameKind::Wrap {
+        return fail_wrapped(ctx, thread, resumer);
+    }
+    thread.retire(ctx);
+    back_to(ctx, thread, resumer);
+    close_returns(ctx, resumer, func, on_return, error)
+}
+
+/// The results of `coroutine.close` at `func`.
+fn close_returns<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    func: usize,
+    on_return: OnReturn,
+    error: Option<Value<'gc>>,
+) -> Action {
+    thread.slot(func).set(ctx.cx, Value::from(error.is_none()));
+    if let Some(error) = error {
+        thread.slot(func + 1).set(ctx.cx, error);
+    }
+    let count = 1 + usize::from(error.is_some());
+    Action::Return { from: func, count, func, on_return }
 }
 
 /// `coroutine.yield` at `func` with `count` arguments.

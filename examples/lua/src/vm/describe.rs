@@ -3,7 +3,7 @@
 use heap_api::Gc;
 
 use crate::bytecode::{Op, Operand, Reg, Up};
-use crate::compiler::{describe_register, upvalue_name};
+use crate::compiler::{NameKind, describe_call, describe_register, upvalue_name};
 use crate::error::{Failure, fail};
 use crate::function::Proto;
 use crate::state::{Ctx, Event};
@@ -37,7 +37,8 @@ pub(super) fn proto_of<'gc>(
 }
 
 /// The instruction that a Lua frame is at.
-pub(super) fn current_pc(frame: &Frame) -> usize {
+#[must_use]
+pub fn current_pc(frame: &Frame) -> usize {
     frame.pc.get().saturating_sub(1) as usize
 }
 
@@ -45,6 +46,23 @@ pub(super) fn current_pc(frame: &Frame) -> usize {
 #[must_use]
 pub fn current_line<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<u32> {
     proto_of(thread, frame)?.data.0.line_info.get(current_pc(frame)).copied()
+}
+
+/// What the running call of a frame is called there: what that is the name of, and the name.
+#[must_use]
+pub fn name_of_call<'gc>(thread: Gc<'gc, Thread<'gc>>, caller: &Frame) -> Option<(String, String)> {
+    let proto = proto_of(thread, caller)?;
+    let (kind, name) = describe_call(&proto.data.0, current_pc(caller))?;
+    Some((kind.to_string(), name))
+}
+
+/// The name of the local variable at stack index `index` of the running Lua function.
+pub(super) fn local_variable<'gc>(thread: Gc<'gc, Thread<'gc>>, index: usize) -> Option<String> {
+    let frame = thread.top_frame()?;
+    let proto = proto_of(thread, frame)?;
+    let register = Reg((index - frame.base.get() as usize) as u8);
+    let (kind, name) = describe_register(&proto.data.0, current_pc(frame), register)?;
+    (kind == NameKind::Local).then_some(name)
 }
 
 /// The type's name for messages; a metatable's `__name` goes first.

@@ -5,12 +5,13 @@ use heap_api::{Cx, Gc, Root};
 use crate::bytecode::MULTI;
 use crate::error::{Fail, Failure, Raised, fail, operation_failed};
 use crate::native::{Body, Call, Done, SlowFn};
-use crate::state::{Ctx, Event, Host, State};
+use crate::state::{Ctx, Event, Host, NO_MEMORY, State};
 use crate::stdlib::base::append_text;
 use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
 use super::call::perform;
+use super::close::give_up;
 use super::index::{Indexed, index};
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, execute};
@@ -59,6 +60,12 @@ impl Runner<'_> {
     pub fn collect(&mut self) {
         self.trim();
         self.cx.collect();
+        if self.host.descriptors.are_short() {
+            // DE2: those who wait need what destructors give back. A background sweeper may be about
+            // to run them, or further steps; the next collection waits until they have run.
+            self.cx.collect();
+            self.host.descriptors.have_been_collected();
+        }
         self.renew_wish();
     }
 
@@ -132,6 +139,7 @@ impl Runner<'_> {
                 Exit::Safepoint => pending = self.safepoint(),
                 Exit::Memory => pending = self.out_of_memory(),
                 Exit::Native => pending = self.native(),
+                Exit::Unwind => pending = self.unwind_again(),
                 Exit::Returned => return Ok(()),
                 Exit::Raised => return Err(Raised::Handled),
             }
@@ -166,6 +174,17 @@ impl Runner<'_> {
             return None;
         }
         self.fail_next(Fail::MemoryFinal)
+    }
+
+    /// An error was stopped by lack of memory, see [`Exit::Unwind`].
+    fn unwind_again(&mut self) -> Option<Exit> {
+        let is_worth_a_retry = self.is_worth_a_retry();
+        if is_worth_a_retry {
+            self.collect();
+        }
+        let ctx = self.ctx();
+        let action = if is_worth_a_retry { unwind(ctx) } else { give_up(ctx, NO_MEMORY) };
+        perform(ctx, action)
     }
 
     /// Raises an error in place of the instruction that would be next. Messages take the place of
@@ -209,7 +228,7 @@ impl Runner<'_> {
                     }
                 })
             }
-            Body::Control(_) => return self.switch_again(func, count),
+            Body::Control(_) => return self.try_again(func, count),
         };
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
@@ -229,9 +248,9 @@ impl Runner<'_> {
         perform(ctx, action)
     }
 
-    /// A switch to another thread found no memory; its native frame is the last. Collects and tries
-    /// again (CO1); one that fails even then is given up.
-    fn switch_again(&mut self, func: usize, count: usize) -> Option<Exit> {
+    /// A function that the loop carries out found no memory, such as a switch to another thread (CO1);
+    /// its native frame is the last. Collects and tries again; one that fails even then is given up.
+    fn try_again(&mut self, func: usize, count: usize) -> Option<Exit> {
         self.collect();
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
@@ -239,9 +258,9 @@ impl Runner<'_> {
         let on_return = frame.on_return.get();
         thread.pop_frame();
         thread.top.set(0);
-        let failed = ctx.host.failed_switches.get();
+        let failed = ctx.host.failed_attempts.get();
         let exit = perform(ctx, Action::Call { func, count, on_return });
-        if ctx.host.failed_switches.get() == failed {
+        if ctx.host.failed_attempts.get() == failed {
             return exit;
         }
         perform(ctx, raise(ctx, Box::new(Fail::MemoryFinal)))

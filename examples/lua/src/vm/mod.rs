@@ -24,8 +24,8 @@
 //! inside a region; [`Task`], a native call outside of one; [`Runner`], the interpreter outside of one.
 //!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
-//! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors),
-//! `coroutine`, `call` (frames), `execute` (instructions), `driver`.
+//! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors), `close`
+//! (variables that are to be closed), `coroutine`, `call` (frames), `execute` (instructions), `driver`.
 //!
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
 //! * VM2: the running thread's last frame says everything that is needed to go on; the loop's local
@@ -35,6 +35,7 @@
 
 mod arith;
 mod call;
+mod close;
 mod compare;
 mod concat;
 mod coroutine;
@@ -49,10 +50,10 @@ mod traceback;
 pub use arith::{Arith, arith};
 pub use compare::{less_equal, less_than};
 pub use concat::append_number;
-pub use describe::current_line;
+pub use describe::{current_line, current_pc, name_of_call};
 pub use driver::{Runner, Task};
 pub use index::{Indexed, assign, index};
-pub use raise::function_frames;
+pub use raise::function_levels;
 pub use traceback::traceback;
 
 use crate::thread::OnReturn;
@@ -66,6 +67,8 @@ pub(crate) enum Exit {
     Memory,
     /// The last frame is a native function that needs the driver.
     Native,
+    /// An error is on its way, and there is no memory to call what it has to call.
+    Unwind,
     /// A call from Rust is done: its results are at the end of the stack.
     Returned,
     /// A call from Rust failed: the value is in the state.

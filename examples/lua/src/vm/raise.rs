@@ -9,18 +9,24 @@ use crate::state::Ctx;
 use crate::thread::{Frame, FrameKind, MAX_NESTING, NESTING_OVERFLOW, OnReturn, Thread};
 use crate::value::Value;
 
-use super::coroutine::{back_to, waiting_call};
+use super::close::close_next;
+use super::coroutine::{back_to, begin_closing, closed, waiting_call};
 use super::describe::{current_pc, proto_of};
 use super::traceback::{global_name, traceback};
 use super::{Action, Exit};
 
-/// The frames of functions, innermost first.
+/// The indices of the frames of functions, innermost first.
 #[must_use = "an iterator"]
-pub fn function_frames<'gc>(thread: Gc<'gc, Thread<'gc>>) -> impl Iterator<Item = &'gc Frame> {
-    (0..thread.depth())
-        .rev()
-        .map(move |index| thread.frame(index))
-        .filter(|frame| frame.kind.get().is_function())
+pub fn function_levels<'gc>(thread: Gc<'gc, Thread<'gc>>) -> impl Iterator<Item = usize> {
+    let is_function = move |index: &usize| thread.frame(*index).kind.get().is_function();
+    (0..thread.depth()).rev().filter(is_function)
+}
+
+/// The frames of functions, innermost first.
+pub(super) fn function_frames<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+) -> impl Iterator<Item = &'gc Frame> {
+    function_levels(thread).map(move |index| thread.frame(index))
 }
 
 /// "file:line:" of the function at `level` (0 is the innermost), or nothing.
@@ -173,7 +179,8 @@ pub(super) fn free_slot<'gc>(thread: Gc<'gc, Thread<'gc>>) -> usize {
         Some(proto) => base + proto.data.0.max_stack as usize,
         None => base,
     };
-    end.max(thread.top.get() as usize)
+    let last_to_close = thread.to_close_from(0).map_or(0, |at| at + 1);
+    end.max(thread.top.get() as usize).max(last_to_close)
 }
 
 /// Throws the error in the state: calls a message handler if there is one, else unwinds.
@@ -219,13 +226,30 @@ pub(super) fn handled<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, func: us
     unwind(ctx)
 }
 
-/// Drops frames up to the one that catches the error in the state.
+/// Drops frames up to the one that catches the error in the state, and closes variables that are to be
+/// closed.
 pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
     let thread = ctx.state.thread.get();
     for index in (0..thread.depth()).rev() {
         let frame = thread.frame(index);
         let func = frame.func.get() as usize;
-        match frame.kind.get() {
+        let kind = frame.kind.get();
+        let catches = kind.is_protected()
+            || matches!(kind, FrameKind::Entry | FrameKind::Closing | FrameKind::ClosingFailed);
+        if catches && thread.to_close_from(func).is_some() {
+            // The frame stays the last one, and what it calls ends here again.
+            thread.cut_frames(index + 1);
+            if kind == FrameKind::Closing {
+                frame.kind.set(FrameKind::ClosingFailed);
+            }
+            if let Some(action) = close_next(ctx, thread, func) {
+                return action;
+            }
+        }
+        match kind {
+            FrameKind::Closing | FrameKind::ClosingFailed => {
+                return closed(ctx, thread, Some(ctx.state.error.get()));
+            }
             FrameKind::Pcall | FrameKind::Xpcall => {
                 thread.cut_frames(index);
                 thread.close_upvals(ctx, func + 1);
@@ -275,7 +299,20 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
         resumer.slot(func + 1).set(ctx.cx, error);
         return Action::Return { from: func, count: 2, func, on_return };
     }
-    // A wrapped coroutine is closed and passes its error on; text gets the position of the call.
+    if thread.to_close_from(0).is_some() {
+        return begin_closing(ctx, thread, true);
+    }
+    fail_wrapped(ctx, thread, resumer)
+}
+
+/// A wrapped coroutine that failed is closed and passes its error on; text gets the position of the
+/// call.
+pub(super) fn fail_wrapped<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    resumer: Gc<'gc, Thread<'gc>>,
+) -> Action {
+    let error = ctx.state.error.get();
     thread.retire(ctx);
     if let Value::Str(text) = error {
         let bytes = joined(position(resumer, 1), text.as_bytes());

@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use heap_api::{Gc, GcCell, Opaque};
@@ -63,11 +64,21 @@ pub(super) fn new_file<'gc>(
     metatable: Gc<'gc, Table<'gc>>,
     stream: Stream,
 ) -> Result<FileHandle<'gc>, NoMemory> {
-    let file = LuaFile { stream: Arc::new(Mutex::new(Some(stream))) };
+    let file = new_closed_file(ctx, metatable)?;
+    with_stream(ctx, file, |place| *place = Some(stream));
+    Ok(file)
+}
+
+/// A file that is going to be opened.
+pub(super) fn new_closed_file<'gc>(
+    ctx: Ctx<'gc>,
+    metatable: Gc<'gc, Table<'gc>>,
+) -> Result<FileHandle<'gc>, NoMemory> {
+    let external = ctx.cx.try_external_bytes::<LuaFile>(0)?;
+    let file = LuaFile { stream: Arc::new(Mutex::new(None)) };
     ctx.host.files.add(&file);
-    Ok(ctx
-        .cx
-        .try_alloc(UserData { metatable: GcCell::new(Some(metatable)), content: Opaque(file) })?)
+    let metatable = GcCell::new(Some(metatable));
+    Ok(ctx.cx.try_alloc(UserData { metatable, content: Opaque(file), external })?)
 }
 
 // ---- opening ----
@@ -132,17 +143,43 @@ pub(in crate::stdlib) fn create_temporary() -> io::Result<(File, PathBuf)> {
 
 // ---- use ----
 
-/// Closes a file unless it is one of the process's own.
-pub(super) fn close_stream(file: &LuaFile) -> io::Result<Option<()>> {
-    let mut guard = file.lock();
-    match &mut *guard {
-        Some(Stream { device: Device::File(_), .. }) => {}
-        _ => return Ok(None),
+/// Runs `body` with the stream of a file, `None` if that is closed, and charges what the file owns
+/// then.
+pub(super) fn with_stream<'gc, R>(
+    ctx: Ctx<'gc>,
+    file: FileHandle<'gc>,
+    body: impl FnOnce(&mut Option<Stream>) -> R,
+) -> R {
+    let mut stream = file.content.0.lock();
+    let result = body(&mut stream);
+    let bytes = stream.as_ref().map_or(0, Stream::owned_bytes);
+    if bytes != file.external.get() {
+        file.external.set(ctx.cx, bytes);
     }
-    match guard.take() {
-        Some(mut stream) => stream.write_out().map(Some),
-        None => Ok(None),
-    }
+    result
+}
+
+/// What has been closed.
+pub(super) enum Closed {
+    File,
+    /// A process, which has ended.
+    Process(ExitStatus),
+    /// Nothing: one of the interpreter's own files, or one that is closed.
+    Standard,
+}
+
+/// Closes a file unless it is one of the interpreter's own.
+pub(super) fn close_stream<'gc>(ctx: Ctx<'gc>, file: FileHandle<'gc>) -> io::Result<Closed> {
+    with_stream(ctx, file, |stream| {
+        match stream {
+            Some(Stream { device: Device::File(_) | Device::Process(_), .. }) => {}
+            _ => return Ok(Closed::Standard),
+        }
+        match stream.take() {
+            Some(stream) => Ok(stream.close()?.map_or(Closed::File, Closed::Process)),
+            None => Ok(Closed::Standard),
+        }
+    })
 }
 
 /// Passes on what has been written; the interpreter's output is its own stream's.

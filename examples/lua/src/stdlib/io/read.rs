@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::stream::{Cursor, Device, LineEnd, Stream};
-use super::{FileHandle, close_stream, error_text, ret_error};
+use super::{FileHandle, close_stream, error_text, ret_error, with_stream};
 use crate::error::{Fail, Failure, fail};
 use crate::function::new_native;
 use crate::native::{Call, Done, NativeDef, NativeResult};
@@ -156,11 +156,13 @@ pub(super) fn read_arguments<'gc>(
     file: FileHandle<'gc>,
     first: usize,
 ) -> NativeResult<'gc> {
-    let mut guard = file.content.0.lock();
-    let Some(stream) = &mut *guard else { return Err(fail("attempt to use a closed file")) };
     let count = call.count().saturating_sub(first);
     let format = |i| Format::from_value(call, call.arg(first + i), first + i);
-    match read_values(call, stream, count, format) {
+    let read = with_stream(call.ctx, file, |stream| match stream {
+        Some(stream) => read_values(call, stream, count, format),
+        None => Err(Stop::Failed(fail("attempt to use a closed file"))),
+    });
+    match read {
         Ok(values) => ret_values(call, &values),
         Err(Stop::Device(error)) => ret_error(call, None, &error),
         Err(Stop::Failed(failure)) => Err(failure),
@@ -190,23 +192,27 @@ fn next_line<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let (Value::UserData(file), Value::Int(count)) = (call.upvalue(0), call.upvalue(2)) else {
         unreachable!("lines gives its iterator these upvalues")
     };
-    let mut guard = file.content.0.lock();
-    let Some(stream) = &mut *guard else { return Err(fail("file is already closed")) };
+    if file.content.0.lock().is_none() {
+        return Err(fail("file is already closed"));
+    }
     // As if the formats were arguments after the file.
     let format = |i| Format::from_value(call, call.upvalue(3 + i), 1 + i);
     let count = count as usize;
     reserve_results(call, count, "too many results")?;
-    let values = match read_values(call, stream, count, format) {
+    let read = with_stream(call.ctx, file, |stream| match stream {
+        Some(stream) => read_values(call, stream, count, format),
+        None => Ok(Vec::new()),
+    });
+    let values = match read {
         Ok(values) => values,
         Err(Stop::Device(error)) => return Err(fail(error_text(&error))),
         Err(Stop::Failed(failure)) => return Err(failure),
     };
-    drop(guard);
     if !values.first().is_some_and(|value| value.is_nil()) {
         return ret_values(call, &values);
     }
     if !call.upvalue(1).is_falsy() {
-        close_stream(&file.content.0).map_err(|error| fail(error_text(&error)))?;
+        close_stream(call.ctx, file).map_err(|error| fail(error_text(&error)))?;
     }
     call.ret_none()
 }

@@ -12,7 +12,9 @@
 use core::ops::Range;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::process::ExitStatus;
 
+use super::process::Process;
 use crate::number::{self, Number};
 
 /// Bytes asked for at a time.
@@ -26,17 +28,25 @@ const BAD_FILE: i32 = 9;
 const INVALID_ARGUMENT: i32 = 22;
 const ILLEGAL_SEEK: i32 = 29;
 
+/// What an open file costs outside of the heap, as a round number: the system's part of it, and this
+/// process's without the buffers.
+const COST: usize = 4 << 10;
+
 /// What a stream is connected to.
 #[derive(Debug)]
 pub(super) enum Device {
     /// A file of the script's own.
     File(File),
+    /// A program that the shell runs for the script.
+    Process(Process),
     /// The process's standard input.
     Stdin,
     /// Where the interpreter's output goes; its bytes do not pass through here.
     Stdout,
     /// The process's standard error.
     Stderr,
+    /// Nothing any more.
+    Closed,
 }
 
 /// What a stream may be used for.
@@ -84,6 +94,13 @@ impl Stream {
         Stream { device, buffering, direction, input, unread: 0, output }
     }
 
+    /// The bytes that the stream owns outside of the heap.
+    pub(super) fn owned_bytes(&self) -> usize {
+        let own =
+            if matches!(self.device, Device::File(_) | Device::Process(_)) { COST } else { 0 };
+        own + self.input.capacity() + self.output.capacity()
+    }
+
     // ---- input ----
 
     /// Starts to read: earlier ranges are void.
@@ -122,8 +139,11 @@ impl Stream {
             let room = &mut self.input[before..];
             let result = match &mut self.device {
                 Device::File(file) => file.read(room),
+                Device::Process(process) => process.read(room),
                 Device::Stdin => io::stdin().lock().read(room),
-                Device::Stdout | Device::Stderr => Err(io::Error::from_raw_os_error(BAD_FILE)),
+                Device::Stdout | Device::Stderr | Device::Closed => {
+                    Err(io::Error::from_raw_os_error(BAD_FILE))
+                }
             };
             if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
                 break result;
@@ -185,8 +205,11 @@ impl Stream {
     fn pass_on(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.device {
             Device::File(file) => file.write_all(bytes),
+            Device::Process(process) => process.write_all(bytes),
             Device::Stderr => io::stderr().lock().write_all(bytes),
-            Device::Stdin | Device::Stdout => Err(io::Error::from_raw_os_error(BAD_FILE)),
+            Device::Stdin | Device::Stdout | Device::Closed => {
+                Err(io::Error::from_raw_os_error(BAD_FILE))
+            }
         }
     }
 
@@ -194,12 +217,28 @@ impl Stream {
 
     /// Moves to a position and returns it.
     pub(super) fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
+        if !matches!(self.device, Device::File(_)) {
+            return Err(io::Error::from_raw_os_error(ILLEGAL_SEEK));
+        }
         self.write_out()?;
         self.give_input_back()?;
-        let Device::File(file) = &mut self.device else {
-            return Err(io::Error::from_raw_os_error(ILLEGAL_SEEK));
-        };
-        file.seek(target)
+        match &mut self.device {
+            Device::File(file) => file.seek(target),
+            _ => unreachable!("looked at above"),
+        }
+    }
+
+    // ---- the end ----
+
+    /// Passes pending output on and closes the device. A process is waited for, whatever became of
+    /// the output.
+    pub(super) fn close(mut self) -> io::Result<Option<ExitStatus>> {
+        let written = self.write_out();
+        self.output.clear();
+        match core::mem::replace(&mut self.device, Device::Closed) {
+            Device::Process(process) => process.close().map(Some),
+            _ => written.map(|()| None),
+        }
     }
 }
 

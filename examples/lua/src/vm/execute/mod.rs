@@ -16,6 +16,7 @@
 //! | `jump!` | `pc += offset` |
 //! | `poll!` | leaves the loop if the heap wants a safepoint |
 //! | `act!` | carries out an [`Action`], then begins the next instruction |
+//! | `go_on!` | the same for an instruction that has been carried out elsewhere, see [`Step`] |
 //! | `attempt!` | the value of a result; on an error as `act!` |
 //! | `arith!`, `float_arith!`, `bitwise!`, `slow_arith!` | operators: of integers or floats, of floats only, of integers only, the rest |
 //! | `order!`, `equal!` | comparisons that jump |
@@ -52,8 +53,9 @@ use super::forloop::{self, Loop};
 use super::{Action, Exit};
 use running::Running;
 use slow::{
-    Slow, Step, Test, inherited, make_closure, set_list, slow_arith, slow_assign, slow_equal,
-    slow_index, slow_len, slow_order,
+    Slow, Step, Test, close_block, enter_for, inherited, make_closure, mark_to_close,
+    return_closing, set_list, slow_arith, slow_assign, slow_equal, slow_index, slow_len,
+    slow_order,
 };
 
 /// Runs until there is a reason to stop.
@@ -121,6 +123,20 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     load!();
                     continue;
                 }
+            }
+        };
+    }
+    // After `save!`: goes on as a step says.
+    macro_rules! go_on {
+        ($step:expr) => {
+            match $step {
+                Step::Next => poll!(),
+                Step::Load => {
+                    load!();
+                    poll!();
+                    continue;
+                }
+                Step::Leave(exit) => return exit,
             }
         };
     }
@@ -234,15 +250,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
         ($object:expr, $key:expr, $value:expr, $origin:expr) => {{
             save!();
             let scratch = running.scratch();
-            match slow_assign(ctx, $object, $key, $value, $origin, scratch) {
-                Step::Next => poll!(),
-                Step::Load => {
-                    load!();
-                    poll!();
-                    continue;
-                }
-                Step::Leave(exit) => return exit,
-            }
+            go_on!(slow_assign(ctx, $object, $key, $value, $origin, scratch))
         }};
     }
     macro_rules! get_field {
@@ -402,14 +410,18 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             }
 
             // ---- upvalues and globals ----
-            Op::GetUpval { dst, upval } => set!(dst, running.upvalues[upval.0 as usize].get()),
-            Op::SetUpval { upval, src } => running.upvalues[upval.0 as usize].set(ctx, reg!(src)),
+            Op::GetUpval { dst, upval } => {
+                set!(dst, running.upvalues[upval.0 as usize].get().get())
+            }
+            Op::SetUpval { upval, src } => {
+                running.upvalues[upval.0 as usize].get().set(ctx, reg!(src))
+            }
             Op::GetTabUp { dst, upval, key } => {
-                let object = running.upvalues[upval.0 as usize].get();
+                let object = running.upvalues[upval.0 as usize].get().get();
                 get_field!(dst, object, key, Origin::Upvalue(upval));
             }
             Op::SetTabUp { upval, value, key } => {
-                let object = running.upvalues[upval.0 as usize].get();
+                let object = running.upvalues[upval.0 as usize].get().get();
                 set_field!(object, key, reg!(value), Origin::Upvalue(upval));
             }
 
@@ -768,6 +780,18 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::Close { from } => {
                 running.thread.close_upvals(ctx, running.base + from.index());
             }
+            Op::MarkToClose { src } => {
+                save!();
+                go_on!(mark_to_close(ctx, src));
+            }
+            Op::CloseAll { from } => {
+                save!();
+                go_on!(close_block(ctx, from));
+            }
+            Op::ReturnCloseAll { first, count } => {
+                save!();
+                go_on!(return_closing(ctx, first, count));
+            }
 
             // ---- loops ----
             Op::ForPrep { base, offset } => {
@@ -811,6 +835,14 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     }
                 }
             }
+            Op::TForPrep { base, offset } => {
+                if reg!(base + 3).is_falsy() {
+                    jump!(offset);
+                } else {
+                    save!();
+                    go_on!(enter_for(ctx, base + 3, offset));
+                }
+            }
             Op::TForCall { base, count } => {
                 let (iterator, state, control) = (reg!(base), reg!(base + 1), reg!(base + 2));
                 let entry = match (iterator, state) {
@@ -845,6 +877,9 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     set!(base + 2, control);
                     jump!(offset);
                     poll!();
+                } else if !reg!(base + 3).is_falsy() {
+                    save!();
+                    go_on!(close_block(ctx, base));
                 }
             }
         }

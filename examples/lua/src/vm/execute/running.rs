@@ -1,6 +1,6 @@
 //! [`Running`]: what the loop keeps at hand about the frame it runs.
 
-use heap_api::Gc;
+use heap_api::{Gc, GcCell};
 
 use crate::bytecode::{Const, Count, Op, ProtoData};
 use crate::function::{Closure, Proto, Upval};
@@ -16,7 +16,7 @@ pub(super) struct Running<'gc> {
     pub(super) frame: &'gc Frame,
     pub(super) base: usize,
     pub(super) registers: &'gc Window<'gc>,
-    pub(super) upvalues: &'gc [Gc<'gc, Upval<'gc>>],
+    pub(super) upvalues: &'gc [GcCell<Gc<'gc, Upval<'gc>>>],
     pub(super) proto: &'gc Proto<'gc>,
     pub(super) code: &'gc [Op],
     pub(super) constants: &'gc [Value<'gc>],

@@ -1,11 +1,11 @@
 //! Slow paths: what an instruction does where its fast path in the loop does not apply. Metamethods,
 //! conversions, errors, and whatever is too long to be worth a place in the loop.
 
-use heap_api::Gc;
+use heap_api::{Gc, GcCell};
 
-use crate::bytecode::{Reg, UpvalSource};
+use crate::bytecode::{Count, Jump, Reg, UpvalSource};
 use crate::error::{Failure, NoMemory};
-use crate::function::{Closure, ClosureHead, Proto, Upval};
+use crate::function::{Closure, Proto, Upval, new_closure};
 use crate::state::{Ctx, Event};
 use crate::string::Str;
 use crate::table::Table;
@@ -14,9 +14,11 @@ use crate::value::Value;
 
 use super::super::arith::{Arith, arith};
 use super::super::call::{instruction_failed, metamethod, perform};
+use super::super::close::{self, finish_return};
 use super::super::describe::{Origin, arith_error, order_error, type_error};
 use super::super::index::{Indexed, assign, index};
 use super::super::{Action, Exit, compare};
+use super::running::Running;
 
 /// How the loop goes on after an instruction that has been carried out elsewhere. One byte: what comes
 /// back through memory from such a call costs more than a short instruction does.
@@ -213,6 +215,65 @@ pub(super) fn slow_assign<'gc>(
     exit.map_or(Step::Load, Step::Leave)
 }
 
+/// What comes of an instruction that may have an action.
+fn step<'gc>(ctx: Ctx<'gc>, result: Result<Option<Action>, Failure<'gc>>) -> Step {
+    let exit = match result {
+        Ok(None) => return Step::Next,
+        Ok(Some(action)) => perform(ctx, action),
+        Err(failure) => instruction_failed(ctx, failure),
+    };
+    exit.map_or(Step::Load, Step::Leave)
+}
+
+// What follows counts as cold, lest it take registers from the rest of the loop.
+
+/// A variable of the running frame is to be closed.
+#[cold]
+#[inline(never)]
+pub(super) fn mark_to_close(ctx: Ctx<'_>, register: Reg) -> Step {
+    let running = Running::load(ctx);
+    step(ctx, close::mark(ctx, running.base + register.index()).map(|()| None))
+}
+
+/// A generic `for` begins that has something to close. The jump to its first call is in the frame
+/// before a safepoint may come.
+#[cold]
+#[inline(never)]
+pub(super) fn enter_for(ctx: Ctx<'_>, closing: Reg, offset: Jump) -> Step {
+    match mark_to_close(ctx, closing) {
+        Step::Next => {
+            let frame = Running::load(ctx).frame;
+            frame.pc.set(frame.pc.get().wrapping_add_signed(offset.0));
+            Step::Load
+        }
+        step => step,
+    }
+}
+
+/// The running frame leaves a block, whose registers begin with `from`.
+#[cold]
+#[inline(never)]
+pub(super) fn close_block(ctx: Ctx<'_>, from: Reg) -> Step {
+    let running = Running::load(ctx);
+    step(ctx, close::close_for_block(ctx, running.base + from.index(), running.scratch()))
+}
+
+/// The running frame returns, after its variables have been closed.
+#[cold]
+#[inline(never)]
+pub(super) fn return_closing(ctx: Ctx<'_>, first: Reg, count: Count) -> Step {
+    let running = Running::load(ctx);
+    let from = running.base + first.index();
+    let count = running.list_len(from, count);
+    let closing = close::close_for_return(ctx, running.base, (from, count), running.scratch());
+    step(
+        ctx,
+        closing.map(|action| {
+            Some(action.unwrap_or_else(|| finish_return(running.thread, from, count)))
+        }),
+    )
+}
+
 pub(super) fn set_list<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
@@ -236,28 +297,27 @@ pub(super) fn make_closure<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     base: usize,
-    parent: &'gc [Gc<'gc, Upval<'gc>>],
+    parent: &'gc [GcCell<Gc<'gc, Upval<'gc>>>],
     proto: Gc<'gc, Proto<'gc>>,
 ) -> Result<Gc<'gc, Closure<'gc>>, NoMemory> {
     let captures = &proto.as_ref().data.0.upvalues;
-    let head = ClosureHead { proto };
     let capture = |i: usize| match captures[i].source {
         UpvalSource::ParentRegister(register) => open_upval(ctx, thread, base + register.index()),
-        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue.0 as usize]),
+        UpvalSource::ParentUpvalue(upvalue) => Ok(parent[upvalue.0 as usize].get()),
     };
     // Few upvalues are gathered on Rust's stack.
     match captures.len() {
-        0 => Ok(ctx.cx.try_alloc_header_slice_copy(head, &[])?),
+        0 => new_closure(ctx, proto, &[]),
         count @ 1..=8 => {
             let mut upvalues = [capture(0)?; 8];
             for (i, upvalue) in upvalues.iter_mut().enumerate().take(count).skip(1) {
                 *upvalue = capture(i)?;
             }
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues[..count])?)
+            new_closure(ctx, proto, &upvalues[..count])
         }
         count => {
             let upvalues: Vec<_> = (0..count).map(capture).collect::<Result<_, _>>()?;
-            Ok(ctx.cx.try_alloc_header_slice_copy(head, &upvalues)?)
+            new_closure(ctx, proto, &upvalues)
         }
     }
 }

@@ -1,0 +1,78 @@
+//! [`Level`]: a call on the stack of some thread, as scripts number them.
+
+use heap_api::Gc;
+
+use crate::error::Failure;
+use crate::native::Call;
+use crate::thread::{Frame, Thread};
+use crate::value::Value;
+use crate::vm;
+
+/// The thread that a function of the library looks at, and the number of its next argument: its first
+/// one may be a thread.
+pub(super) fn thread_argument<'gc>(call: &Call<'gc>) -> (Gc<'gc, Thread<'gc>>, usize) {
+    match call.arg(0) {
+        Value::Thread(thread) => (thread, 1),
+        _ => (call.thread, 0),
+    }
+}
+
+/// A call.
+#[derive(Clone, Copy)]
+pub(super) enum Level<'gc> {
+    /// That of the library's function itself, which has no frame.
+    Running(Value<'gc>),
+    /// The frame with this index.
+    Frame(Gc<'gc, Thread<'gc>>, usize),
+}
+
+impl<'gc> Level<'gc> {
+    /// The level that argument `i` is the number of, if there is one.
+    pub(super) fn from_argument(
+        call: &Call<'gc>,
+        thread: Gc<'gc, Thread<'gc>>,
+        i: usize,
+    ) -> Result<Option<Level<'gc>>, Failure<'gc>> {
+        // A C `int`, as in real Lua.
+        let level = i64::from(call.int(i)? as i32);
+        let running = call.frameless().filter(|_| thread.ptr_eq(call.thread));
+        if let (Some(function), 0) = (running, level) {
+            return Ok(Some(Level::Running(function)));
+        }
+        let level = usize::try_from(level - i64::from(running.is_some())).ok();
+        let index = level.and_then(|level| vm::function_levels(thread).nth(level));
+        Ok(index.map(|index| Level::Frame(thread, index)))
+    }
+
+    /// The function.
+    pub(super) fn function(self) -> Value<'gc> {
+        match self {
+            Level::Running(function) => function,
+            Level::Frame(thread, index) => {
+                thread.slot(thread.frame(index).func.get() as usize).get()
+            }
+        }
+    }
+
+    /// Its frame.
+    pub(super) fn frame(self) -> Option<&'gc Frame> {
+        match self {
+            Level::Running(_) => None,
+            Level::Frame(thread, index) => Some(thread.frame(index)),
+        }
+    }
+
+    /// The name by which its caller called it, and what that is the name of.
+    pub(super) fn name(self, call: &Call<'gc>) -> Option<(String, String)> {
+        let (thread, caller) = match self {
+            Level::Running(_) => (call.thread, vm::function_levels(call.thread).next()?),
+            Level::Frame(thread, index) => {
+                if thread.frame(index).is_tail_call() {
+                    return None;
+                }
+                (thread, vm::function_levels(thread).find(|caller| *caller < index)?)
+            }
+        };
+        vm::name_of_call(thread, thread.frame(caller))
+    }
+}
