@@ -1,7 +1,8 @@
 //! The background sweeper: an optional thread that sweeps after each
 //! collection, in small batches, until nothing is left.
 //!
-//! It holds the heap weakly, so that a heap can be dropped while it sleeps.
+//! It holds the heap weakly, so that a heap can be dropped while it sleeps. When all is swept it gives
+//! memory back that the program will not need until the next collection, some each second.
 //!
 //! * BG1: between two batches it holds no ticket, so a collector waits for one
 //!   batch at most.
@@ -9,6 +10,7 @@
 //!   not touched: it may be locked by the thread that is not there.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::thread::{Builder, JoinHandle, yield_now};
@@ -18,11 +20,17 @@ use crate::fork::{self, Batches, Process};
 /// Spans swept in a batch: between two upgrades of the heap. (Go: 10.)
 const BATCH: usize = 10;
 
+/// The time between two rounds of giving memory back.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+
 /// What the sweeper sweeps.
 pub(crate) trait Sweep: Send + Sync + 'static {
-    /// Sweeps up to `spans` spans. Says whether there may be more; if not, does what is to be done
-    /// when everything is swept.
+    /// Sweeps up to `spans` spans. Says whether there may be more.
     fn sweep_batch(&self, spans: usize) -> bool;
+
+    /// Gives memory back, if everything is swept. Says whether there may be more to give back some
+    /// time later.
+    fn give_back(&self) -> bool;
 }
 
 #[derive(Debug, Default)]
@@ -83,11 +91,17 @@ impl BackgroundSweeper {
 
 fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
     batches.begin_sweeper();
+    let mut is_idle_above_goal = false;
     loop {
         {
             let mut state = signal.state.lock();
-            while !state.work && !state.stop {
-                state = signal.changed.wait(state);
+            let mut is_over = false;
+            while !state.work && !state.stop && !is_over {
+                if is_idle_above_goal {
+                    (state, is_over) = signal.changed.wait_timeout(state, GIVE_BACK_EVERY);
+                } else {
+                    state = signal.changed.wait(state);
+                }
             }
             if state.stop {
                 return;
@@ -107,6 +121,7 @@ fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
             // dropped right here, and the next upgrade fails.
             let Some(heap) = heap.upgrade() else { return };
             if !heap.sweep_batch(BATCH) {
+                is_idle_above_goal = heap.give_back();
                 break;
             }
             drop(heap);

@@ -165,7 +165,7 @@ impl HeapState {
         let time = self.budget.sweep_time(slice);
         let has_time = || start.elapsed() < time;
         if !self.sweeps_in_background() {
-            self.trim_while(has_time);
+            let _ = self.trim_while(has_time);
         }
         // SAFETY: sweeping is over, and this thread has the collector lock: only a collection that
         // it completes begins the next sweep, or marks.
@@ -216,7 +216,7 @@ impl HeapState {
             if budget == MarkBudget::Whole && !self.sweeps_in_background() {
                 // Everything is swept: what is idle now is beyond what this cycle needed. The
                 // background sweeper or `prepare_step` would have done it already.
-                self.trim_while(|| true);
+                let _ = self.trim_while(|| true);
             }
         }
         let start = Instant::now();

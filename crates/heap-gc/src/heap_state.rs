@@ -213,24 +213,26 @@ impl HeapState {
     }
 
     /// Gives back memory that the program has ceased to need, as long as `goes_on` says so. Everything
-    /// is swept.
-    pub(crate) fn trim_while(&self, goes_on: impl Fn() -> bool) {
+    /// is swept. Says whether there may be more.
+    pub(crate) fn trim_while(&self, goes_on: impl Fn() -> bool) -> bool {
         let mut last = self.last_trim.lock();
         let most = (TRIM_RATE * last.elapsed().as_secs_f64()) as usize;
         if most < TRIM_LEAST {
-            return;
+            return true;
         }
-        let mut total = 0;
-        while total < most {
+        let (mut total, mut is_done) = (0, false);
+        while total < most && !is_done {
             let trimmed = self.heap.trim(TRIM_UNIT.min(most - total));
             total += trimmed;
-            if trimmed == 0 || !goes_on() {
+            is_done = trimmed == 0;
+            if !goes_on() {
                 break;
             }
         }
         if total > 0 {
             *last = Instant::now();
         }
+        !is_done
     }
 
     /// Sweeps, on behalf of `by`, as long as `goes_on` says so of what it has swept. Says whether
@@ -331,13 +333,17 @@ impl Sweep for HeapState {
         if self.heap.sweep_is_over() {
             return false;
         }
-        let is_swept = self.sweep_while(Destructors::Run, SweepBy::Background, |tally| {
+        !self.sweep_while(Destructors::Run, SweepBy::Background, |tally| {
             tally.spans_swept < spans as u64
-        });
-        if is_swept {
-            // Nothing is left to sweep: what is idle now will stay so.
-            self.trim_while(|| true);
+        })
+    }
+
+    fn give_back(&self) -> bool {
+        if !self.heap.sweep_is_over() {
+            return false;
         }
-        !is_swept
+        // What is idle beyond what will be allocated until the next collection will stay so.
+        self.heap.set_retain_goal(self.budget.room());
+        self.trim_while(|| true)
     }
 }

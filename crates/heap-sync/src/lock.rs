@@ -98,6 +98,20 @@ impl Condvar {
         }
     }
 
+    /// As [`Condvar::wait`], for this time at most. Says whether the time is over. (Under a model
+    /// checker or a simulated scheduler it never is.)
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        time: std::time::Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let (guard, result) = match self.0.wait_timeout(guard, time) {
+            Ok(woken) => woken,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        (guard, result.timed_out())
+    }
+
     /// Wakes one waiting thread, if there is one.
     pub fn notify_one(&self) {
         self.0.notify_one();

@@ -193,6 +193,25 @@ impl Condvar {
         Ok(guard)
     }
 
+    /// As `std`'s, without poisoning.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        time: std::time::Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, std::sync::WaitTimeoutResult)> {
+        release(guard.name);
+        let inner = guard.guard.take().expect("no other condition variable has it");
+        let (inner, result) =
+            self.0.wait_timeout(inner, time).unwrap_or_else(PoisonError::into_inner);
+        guard.guard = Some(inner);
+        acquire(guard.name);
+        Ok((guard, result))
+    }
+
     /// As `std`'s.
     pub(crate) fn notify_one(&self) {
         self.0.notify_one();

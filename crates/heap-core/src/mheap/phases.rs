@@ -99,7 +99,7 @@ impl MHeap {
     /// reachable is marked and traced; what is not is never used again.
     pub unsafe fn start_sweep(&self) -> usize {
         debug_assert!(!self.allocate_black.is_on(), "M4: marking is under way");
-        self.set_retain_goal();
+        self.set_retain_goal(0);
         let next = self.now().next();
         debug_assert!(self.unswept_lists_are_empty(), "G3: a span would miss two advances");
         // ORDERING: Relaxed: published by leaving the safepoint.

@@ -61,11 +61,12 @@ impl MHeap {
         }
     }
 
-    /// Sets the goal for [`MHeap::trim`]: a tenth more than what is in use now,
-    /// at the end of marking.
-    pub(super) fn set_retain_goal(&self) {
-        let in_use = self.stats.in_use_bytes.load(Ordering::Relaxed);
-        self.retain_goal.store(in_use.saturating_add(in_use / 10), Ordering::Relaxed);
+    /// Sets the goal for [`MHeap::trim`]: a tenth more than what is in use now, and `room` for what
+    /// will be allocated. At the end of marking, when garbage is in use as well; and when all of it
+    /// is swept. (Go: `gcController.heapGoal` in `gcPaceScavenger`.)
+    pub fn set_retain_goal(&self, room: usize) {
+        let goal = self.stats.in_use_bytes.load(Ordering::Relaxed).saturating_add(room);
+        self.retain_goal.store(goal.saturating_add(goal / 10), Ordering::Relaxed);
     }
 
     fn give_back(

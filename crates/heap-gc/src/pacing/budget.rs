@@ -180,6 +180,11 @@ impl Budget {
                 && pages.in_use() > self.trigger_pages.load(Ordering::Relaxed))
     }
 
+    /// Bytes that mutators may be granted until the next collection is due.
+    pub(crate) fn room(&self) -> usize {
+        self.trigger_bytes().saturating_sub(self.live_bytes())
+    }
+
     /// Whether the heap has outgrown its trigger by so much that mutators should wait for the
     /// collection.
     pub(crate) fn is_overdue(&self) -> bool {
