@@ -33,8 +33,8 @@ miri() {
 # (`heap_tests::few_under_miri`).
 smoke() {
   miri -p heap-tests --test miri_smoke --test derive
-  miri -p heap-tests --test handles -- roots_and_sets roots_outlive locals_are a_root_inside unwinding_leaves payload_panics inside_itself
-  miri -p heap-tests --test stacks -- under_a_window above_the_height its_stack may_own_stacks
+  miri -p heap-tests --test handles -- roots_and_sets roots_outlive locals_are a_root_inside payload_panics inside_itself
+  miri -p heap-tests --test stacks -- under_a_window above_the_height its_stack
   miri -p heap-tests --test tiny -- as_many_as_fit a_large_tiny what_holds after_a_collection
   miri -p heap-tests --test external -- a_buffer charges_are_counted
   miri -p heap-tests --test destructors -- local_value
@@ -45,6 +45,7 @@ case "${1:-}" in
 long)
   smoke
   miri -p heap-tests --test handles --test layouts
+  miri -p heap-tests --test stacks -- may_own_stacks
   ;;
 *) miri -p heap-tests "$@" ;;
 esac
