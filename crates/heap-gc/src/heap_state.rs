@@ -32,6 +32,8 @@ use crate::world::World;
 /// from collection to collection it takes them again; at a tenth of a millisecond
 /// per megabyte that is less than a hundredth of its time.
 const TRIM_RATE: f64 = (64 << 20) as f64;
+/// How long the background sweeper gives memory back in one round: a process that forks waits for it.
+const GIVE_BACK_TIME: Duration = Duration::from_millis(20);
 /// What is given back between two looks at the clock: some hundred microseconds.
 const TRIM_UNIT: usize = 1 << 20;
 /// Less than this is not worth a look.
@@ -344,6 +346,7 @@ impl Sweep for HeapState {
         }
         // What is idle beyond what will be allocated until the next collection will stay so.
         self.heap.set_retain_goal(self.budget.room());
-        self.trim_while(|| true)
+        let start = Instant::now();
+        self.trim_while(|| start.elapsed() < GIVE_BACK_TIME)
     }
 }
