@@ -1,10 +1,10 @@
 //! Variables that are to be closed: when their scope is left, their `__close` metamethods are called.
 //!
-//! A thread lists the slots of such variables ([`Thread::mark_to_close`]). Whoever leaves scopes takes
-//! them off the list, the last one first, and calls their metamethods one after the other. Each of these
-//! calls is a frame like any other, so what is to happen after it is in its [`OnReturn`]:
+//! A thread lists the slots of such variables ([`Thread::mark_to_close`]). What leaves scopes takes them
+//! off the list, the last one first, and calls their metamethods one after the other. Each of these calls
+//! is a frame like any other, so what is to happen after it is in its [`OnReturn`]:
 //!
-//! | who leaves | the call's `OnReturn` | after it |
+//! | what leaves scopes | the call's `OnReturn` | after it |
 //! |---|---|---|
 //! | a block, a generic `for` | `Repeat` | the instruction runs again and finds the next variable |
 //! | a `return` | `Close` | the next variable, or the return; see [`close_for_return`] |

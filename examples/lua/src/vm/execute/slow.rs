@@ -225,7 +225,8 @@ fn step<'gc>(ctx: Ctx<'gc>, result: Result<Option<Action>, Failure<'gc>>) -> Ste
     exit.map_or(Step::Load, Step::Leave)
 }
 
-// What follows counts as cold, lest it take registers from the rest of the loop.
+// What follows is marked as cold so that the loop keeps its registers: without that, programs that close
+// nothing run up to four percent more instructions.
 
 /// A variable of the running frame is to be closed.
 #[cold]
