@@ -73,8 +73,8 @@ pub(super) struct BlockScope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ToClose {
     Nothing,
-    /// The closing value of a generic `for`, which its last instruction closes. Only who leaves the
-    /// loop another way has to.
+    /// The closing value of a generic `for`, which its last instruction closes; other ways
+    /// out of the loop have to.
     ForState,
     /// A variable that is declared `<close>`.
     Variable,

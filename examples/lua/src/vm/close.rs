@@ -1,10 +1,10 @@
 //! Variables that are to be closed: when their scope is left, their `__close` metamethods are called.
 //!
-//! A thread lists the slots of such variables ([`Thread::mark_to_close`]). Whoever leaves scopes takes
-//! them off the list, the last one first, and calls their metamethods one after the other. Each of these
-//! calls is a frame like any other, so what is to happen after it is in its [`OnReturn`]:
+//! A thread lists the slots of such variables ([`Thread::mark_to_close`]). What leaves scopes takes them
+//! off the list, the last one first, and calls their metamethods one after the other. Each of these calls
+//! is a frame like any other, so what is to happen after it is in its [`OnReturn`]:
 //!
-//! | who leaves | the call's `OnReturn` | after it |
+//! | what leaves scopes | the call's `OnReturn` | after it |
 //! |---|---|---|
 //! | a block, a generic `for` | `Repeat` | the instruction runs again and finds the next variable |
 //! | a `return` | `Close` | the next variable, or the return; see [`close_for_return`] |
@@ -85,25 +85,25 @@ pub(super) fn close_for_block<'gc>(
     Ok(Some(close_variable(ctx, thread, at, scratch, Value::Nil, OnReturn::Repeat)))
 }
 
-/// For an instruction that returns `count` values from `from` on: as [`close_for_block`], for the whole
-/// frame. The calls are made behind the results, and behind two slots that say where these are (CL2).
+/// For an instruction that returns `count` values from `from` on and has something to close: as
+/// [`close_for_block`], for the whole frame. The calls are made behind the results, and behind two slots
+/// that say where these are (CL2).
 pub(super) fn close_for_return<'gc>(
     ctx: Ctx<'gc>,
     base: usize,
     (from, count): (usize, usize),
     scratch: usize,
-) -> Result<Option<Action>, Failure<'gc>> {
+) -> Result<Action, Failure<'gc>> {
     let thread = ctx.state.thread.get();
     thread.close_upvals(ctx, base);
-    let Some(at) = thread.to_close_from(base) else { return Ok(None) };
     let results = scratch.max(from + count);
     prepare(ctx, thread, results + 2)?;
     thread.slot(results).set(ctx.cx, Value::Int(from as i64));
     thread.slot(results + 1).set(ctx.cx, Value::Int(count as i64));
-    Ok(Some(close_variable(ctx, thread, at, results + 2, Value::Nil, OnReturn::Close)))
+    Ok(return_or_close(ctx, thread, results + 2))
 }
 
-/// After a call that [`close_for_return`] has made at `func`.
+/// Before the first call that [`close_for_return`] makes at `func`, and after each of them.
 pub(super) fn return_or_close<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
@@ -117,16 +117,7 @@ pub(super) fn return_or_close<'gc>(
         Value::Int(place) => place as usize,
         _ => unreachable!("CL2: two numbers are below the function"),
     };
-    finish_return(thread, place(func - 2), place(func - 1))
-}
-
-/// The last frame, which has no variables left to be closed, returns.
-pub(super) fn finish_return<'gc>(
-    thread: Gc<'gc, Thread<'gc>>,
-    from: usize,
-    count: usize,
-) -> Action {
-    let Some(frame) = thread.top_frame() else { unreachable!("a function that returns is there") };
+    let (from, count) = (place(func - 2), place(func - 1));
     thread.pop_frame();
     let on_return = frame.on_return.get();
     Action::Return { from, count, func: frame.func.get() as usize, on_return }

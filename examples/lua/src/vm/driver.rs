@@ -61,7 +61,7 @@ impl Runner<'_> {
         self.trim();
         self.cx.collect();
         if self.host.descriptors.are_short() {
-            // DE2: those who wait need what destructors give back. A background sweeper may be about
+            // DE2: the function that waits needs what destructors give back. A background sweeper may be about
             // to run them, or further steps; the next collection waits until they have run.
             self.cx.collect();
             self.host.descriptors.have_been_collected();

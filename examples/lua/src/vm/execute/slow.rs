@@ -13,8 +13,8 @@ use crate::thread::{OnReturn, Thread, open_upval};
 use crate::value::Value;
 
 use super::super::arith::{Arith, arith};
-use super::super::call::{instruction_failed, metamethod, perform};
-use super::super::close::{self, finish_return};
+use super::super::call::{instruction_failed, metamethod, perform, store_results};
+use super::super::close::{close_for_block, close_for_return, mark};
 use super::super::describe::{Origin, arith_error, order_error, type_error};
 use super::super::index::{Indexed, assign, index};
 use super::super::{Action, Exit, compare};
@@ -225,14 +225,15 @@ fn step<'gc>(ctx: Ctx<'gc>, result: Result<Option<Action>, Failure<'gc>>) -> Ste
     exit.map_or(Step::Load, Step::Leave)
 }
 
-// What follows counts as cold, lest it take registers from the rest of the loop.
+// What follows is marked as cold so that the loop keeps its registers: without that, programs that close
+// nothing run up to four percent more instructions.
 
 /// A variable of the running frame is to be closed.
 #[cold]
 #[inline(never)]
 pub(super) fn mark_to_close(ctx: Ctx<'_>, register: Reg) -> Step {
     let running = Running::load(ctx);
-    step(ctx, close::mark(ctx, running.base + register.index()).map(|()| None))
+    step(ctx, mark(ctx, running.base + register.index()).map(|()| None))
 }
 
 /// A generic `for` begins that has something to close. The jump to its first call is in the frame
@@ -255,7 +256,7 @@ pub(super) fn enter_for(ctx: Ctx<'_>, closing: Reg, offset: Jump) -> Step {
 #[inline(never)]
 pub(super) fn close_block(ctx: Ctx<'_>, from: Reg) -> Step {
     let running = Running::load(ctx);
-    step(ctx, close::close_for_block(ctx, running.base + from.index(), running.scratch()))
+    step(ctx, close_for_block(ctx, running.base + from.index(), running.scratch()))
 }
 
 /// The running frame returns, after its variables have been closed.
@@ -263,15 +264,23 @@ pub(super) fn close_block(ctx: Ctx<'_>, from: Reg) -> Step {
 #[inline(never)]
 pub(super) fn return_closing(ctx: Ctx<'_>, first: Reg, count: Count) -> Step {
     let running = Running::load(ctx);
-    let from = running.base + first.index();
+    let (thread, frame, base) = (running.thread, running.frame, running.base);
+    let from = base + first.index();
     let count = running.list_len(from, count);
-    let closing = close::close_for_return(ctx, running.base, (from, count), running.scratch());
-    step(
-        ctx,
-        closing.map(|action| {
-            Some(action.unwrap_or_else(|| finish_return(running.thread, from, count)))
-        }),
-    )
+    if thread.to_close_from(base).is_some() {
+        let closing = close_for_return(ctx, base, (from, count), running.scratch());
+        return step(ctx, closing.map(Some));
+    }
+    // Most often there is nothing to close: a `return` in a generic `for`.
+    thread.close_upvals(ctx, base);
+    let (func, on_return) = (frame.func.get() as usize, frame.on_return.get());
+    match (on_return, thread.pop_frame()) {
+        (OnReturn::Store(wanted), Some(caller)) if caller.kind.get().is_lua() => {
+            store_results(ctx, thread, (from, count), func, wanted);
+            Step::Load
+        }
+        _ => step(ctx, Ok(Some(Action::Return { from, count, func, on_return }))),
+    }
 }
 
 pub(super) fn set_list<'gc>(
