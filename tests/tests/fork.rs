@@ -241,16 +241,19 @@ fn a_fork_may_come_before_the_first_threads() {
     }
 }
 
-/// The sweeper of a program is one more thread that a signal may interrupt, in a batch as well.
+/// The sweeper of a program is one more thread that a signal might interrupt, in a batch or in the
+/// allocator; the handler may fork (FK4).
 #[cfg(target_os = "linux")]
 #[test]
-fn a_signal_handler_may_fork_on_the_sweepers_thread() {
-    use std::sync::atomic::AtomicUsize;
+fn no_signal_handler_runs_on_the_sweepers_thread() {
+    use std::sync::atomic::{AtomicI32, AtomicUsize};
     static FORKED: AtomicUsize = AtomicUsize::new(0);
+    static LAST: AtomicI32 = AtomicI32::new(0);
 
     extern "C" fn fork_at_once(_: libc::c_int) {
         // SAFETY: the child ends, and calls nothing before.
         unsafe {
+            LAST.store(libc::gettid(), Ordering::Relaxed);
             let child = libc::fork();
             if child == 0 {
                 libc::_exit(0);
@@ -280,17 +283,24 @@ fn a_signal_handler_may_fork_on_the_sweepers_thread() {
             }
             std::thread::yield_now();
         };
+        // SAFETY: asks for a number.
+        let this = unsafe { libc::gettid() };
         for round in 0..60 {
             for _ in 0..10 {
                 let _ = cx.alloc_slice_zeroed::<u8>(1 << 20);
             }
             cx.collect();
             std::thread::sleep(std::time::Duration::from_micros(50 + round * 10));
-            // SAFETY: a thread of this process.
-            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), sweeper, libc::SIGUSR1) };
+            // One to the sweeper, which it never takes, and one to the process.
+            // SAFETY: a thread of this process; this process.
+            unsafe {
+                libc::syscall(libc::SYS_tgkill, libc::getpid(), sweeper, libc::SIGUSR1);
+                libc::kill(libc::getpid(), libc::SIGUSR1);
+            }
+            assert_eq!(LAST.load(Ordering::Relaxed), this);
         }
         drop(cx);
         drop(heap);
-        assert_ne!(FORKED.load(Ordering::Relaxed), 0);
+        assert_eq!(FORKED.load(Ordering::Relaxed), 60);
     });
 }

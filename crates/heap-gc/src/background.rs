@@ -90,6 +90,7 @@ impl BackgroundSweeper {
 }
 
 fn run(signal: &Signal, batches: &Batches, heap: &Weak<impl Sweep>) {
+    fork::block_signals();
     batches.begin_sweeper();
     let mut is_idle_above_goal = false;
     loop {

@@ -6,11 +6,14 @@
 //! the system calls around `fork` wait for the end of its current batch (`pthread_atfork`).
 //!
 //! * FK1: while a process forks no background sweeper is in a batch; so in the child nothing of a
-//!   heap is held by a thread of the heap that is not there. The exceptions are a destructor of a
-//!   heap object that forks, and a signal handler that interrupts the sweeper and forks. (Other
+//!   heap is held by a thread of the heap that is not there. The exception is a destructor of a
+//!   heap object that forks. (Other
 //!   threads of the program must end what they do with the heap before.)
 //! * FK2: a heap uses its threads, and what it shares with them alone, only in the process
 //!   that it was made in.
+//! * FK4: no signal handler of the program's runs on a thread of a heap, except for faults of that
+//!   thread and for profiling: it may fork, or take a lock of the program's, while the thread is in a
+//!   batch or in the allocator.
 //! * FK3: a handler that is called twice for a fork only counts the second call.
 //!
 //! A fork that began before the handlers were registered is not seen: where another thread makes
@@ -83,7 +86,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-pub(crate) use system::{Process, watch};
+pub(crate) use system::{Process, block_signals, watch};
 
 #[cfg(all(unix, not(heap_loom)))]
 mod system {
@@ -159,6 +162,21 @@ mod system {
         is_seen
     }
 
+    /// Keeps signals from the calling thread, which is one of a heap (FK4).
+    pub(crate) fn block_signals() {
+        let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
+        // SAFETY: a set of signals is plain data, which `sigfillset` writes before it is used; the
+        // old mask is not asked for.
+        unsafe {
+            let mut set = std::mem::zeroed::<libc::sigset_t>();
+            libc::sigfillset(&raw mut set);
+            for signal in own.into_iter().chain([libc::SIGABRT, libc::SIGPROF]) {
+                libc::sigdelset(&raw mut set, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        }
+    }
+
     pub(super) fn is_forking() -> bool {
         FORKING.load(Ordering::Relaxed)
     }
@@ -169,8 +187,7 @@ mod system {
 
     extern "C" fn before() {
         if is_in_destructor() || !OWN_BATCHES.with(Cell::get).is_null() {
-            // A destructor forks, or a signal handler, perhaps in a batch: it cannot wait for
-            // itself.
+            // A destructor forks, perhaps in a batch: it cannot wait for itself.
             return;
         }
         let held = HELD.try_with(Cell::take).ok().flatten();
@@ -226,6 +243,8 @@ mod system {
     pub(crate) fn watch(_sweeper: Option<&Arc<Batches>>) -> bool {
         true
     }
+
+    pub(crate) fn block_signals() {}
 
     pub(super) fn is_forking() -> bool {
         false

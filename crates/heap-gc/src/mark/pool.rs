@@ -255,6 +255,7 @@ impl Drop for Watch<'_> {
 }
 
 fn helper(shared: &PoolState) {
+    fork::block_signals();
     let mut round = 0;
     loop {
         let (job, worker_slot) = {

@@ -19,7 +19,7 @@ impl Children {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(child);
     }
 
-    /// Takes note of those that have ended, so that the system forgets them.
+    /// Takes note of those that have ended, so that the system forgets them (PR1).
     fn reap(&self) {
         let mut children = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
