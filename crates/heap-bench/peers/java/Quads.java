@@ -5,12 +5,14 @@ final class Quads {
     static final class Quad {
         Quad a, b, c, d;
 
+        /** Counts the nodes of a tree and insists on its shape: every child is tested, as in the other programs. */
         long validate(int depth) {
-            if (depth == 0) {
-                Main.must(a == null && b == null && c == null && d == null, "quad tree has the wrong shape");
-                return 1;
-            }
-            return 1 + a.validate(depth - 1) + b.validate(depth - 1) + c.validate(depth - 1) + d.validate(depth - 1);
+            return 1 + count(a, depth) + count(b, depth) + count(c, depth) + count(d, depth);
+        }
+
+        private static long count(Quad kid, int depth) {
+            Main.must((kid == null) == (depth == 0), "quad tree has the wrong shape");
+            return kid == null ? 0 : kid.validate(depth - 1);
         }
     }
 

@@ -1,7 +1,8 @@
 //! `mixed`: N arrays of 8 bytes to 64 KiB whose sizes follow a power law (each
 //! octave half as frequent as the one below), half of words, half of handles.
 //! One in twenty replaces a survivor in a table; a handle array's first slot
-//! goes to the words of a survivor. Every mutator has a table of its own.
+//! goes to the words of a survivor. Every mutator has a table of its own. (The peers get zeroed
+//! memory from their allocators as well.)
 
 use std::cell::Cell;
 
@@ -72,7 +73,7 @@ pub(super) fn run(args: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
 fn allocate<'gc>(cx: &'gc Cx, place: &Place<'gc>, step: &Step, i: u64) {
     match step.kind {
         ArrayKind::Words => {
-            let words = cx.alloc_slice_fn(step.length, |_| Cell::new(0));
+            let words = cx.alloc_slice_zeroed::<Cell<u64>>(step.length);
             words[0].set(i);
             words[step.length - 1].set(i);
             if step.survives {
@@ -81,7 +82,7 @@ fn allocate<'gc>(cx: &'gc Cx, place: &Place<'gc>, step: &Step, i: u64) {
             }
         }
         ArrayKind::Refs => {
-            let refs = cx.alloc_slice_fn(step.length, |_| GcCell::new(None));
+            let refs = cx.alloc_slice_zeroed::<GcCell<Option<Gc<'_, Words>>>>(step.length);
             if let Some(words) = place.words.get() {
                 refs[0].set(cx, Some(words));
             }
