@@ -268,3 +268,26 @@ fn a_local_value_whose_destructor_panics_or_collects_does_no_harm() {
     assert_eq!(*count.borrow(), 20);
     verify(&mut cx);
 }
+
+#[test]
+fn a_collection_that_drops_has_dropped_whoever_sweeps() {
+    let slices = Config::new().mark_slice(Duration::ZERO);
+    for config in configs()
+        .into_iter()
+        .chain([Config::new().background_sweep(true), slices.background_sweep(true)])
+    {
+        let heap = Heap::new(config);
+        let seen = Arc::new(Seen::default());
+        let mut cx = heap.enter();
+        for round in 1..=20 {
+            (0..2000).for_each(|_| _ = cx.alloc(Wants(Arc::clone(&seen))));
+            // In the middle of a mark phase or of the sweep, too.
+            if round % 3 == 0 {
+                let _ = cx.collect_step();
+            }
+            cx.collect_and_drop();
+            assert_eq!(seen.dropped(), round * 2000);
+        }
+        cx.verify().unwrap();
+    }
+}

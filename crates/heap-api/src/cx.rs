@@ -167,6 +167,30 @@ impl Cx {
         self.timed(Mutator::collect);
     }
 
+    /// A full collection, now, that returns once the destructors of everything that it has found
+    /// dead have run, also if a background sweeper runs them ([`LocalOpaque`](crate::LocalOpaque)
+    /// values of other threads excepted): for programs that are short of what dead objects still
+    /// have, such as file descriptors. Everything is swept then.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap, Opaque};
+    /// use std::sync::Arc;
+    ///
+    /// let heap = Heap::new(Config::new().background_sweep(true));
+    /// let mut cx = heap.enter();
+    /// let scarce = Arc::new(());
+    /// cx.alloc(Opaque(Arc::clone(&scarce)));
+    /// cx.collect_and_drop();
+    /// assert_eq!(Arc::strong_count(&scarce), 1);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`Cx::collect`].
+    pub fn collect_and_drop(&mut self) {
+        self.timed(Mutator::collect_and_drop);
+    }
+
     /// Does what a safepoint is for, and drops what waits for this thread. Counts the time.
     #[cold]
     fn timed<R>(&mut self, work: impl FnOnce(&mut Mutator) -> R) -> R {

@@ -62,6 +62,14 @@ impl HeapState {
         self.collect_whole(&collector);
     }
 
+    /// A full collection after which everything is swept and all destructors of the dead have run,
+    /// whichever thread runs them.
+    pub(crate) fn collect_and_drop(self: &Arc<Self>) {
+        let collector = self.world.gate.claim();
+        self.collect_whole(&collector);
+        self.finish_sweep();
+    }
+
     /// Begins a collection, or goes on with the one that is under way, for the time of a
     /// slice. Says whether it is complete.
     pub(crate) fn collect_step(self: &Arc<Self>) -> bool {

@@ -206,6 +206,11 @@ impl Mutator {
         self.outside(HeapState::collect);
     }
 
+    /// The same, with all destructors of what it finds dead.
+    pub fn collect_and_drop(&mut self) {
+        self.outside(HeapState::collect_and_drop);
+    }
+
     /// One step of a collection, at a safepoint: begins one or goes on with it. Says
     /// whether it is complete.
     pub fn collect_step(&mut self) -> bool {

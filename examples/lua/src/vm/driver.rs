@@ -59,12 +59,12 @@ impl Runner<'_> {
     /// Collects garbage, after dropping what dead stack slots hold.
     pub fn collect(&mut self) {
         self.trim();
-        self.cx.collect();
         if self.host.descriptors.are_short() {
-            // DE2: the function that waits needs what destructors give back. A background sweeper may be about
-            // to run them, or further steps; the next collection waits until they have run.
-            self.cx.collect();
+            // DE2: the function that waits needs what destructors give back.
+            self.cx.collect_and_drop();
             self.host.descriptors.have_been_collected();
+        } else {
+            self.cx.collect();
         }
         self.renew_wish();
     }
