@@ -406,3 +406,28 @@ fn a_nearly_full_heap_refuses_instead_of_collecting_all_the_time() {
         }
     }
 }
+
+/// Collections that the program asks for are not counted, however full the heap is.
+#[test]
+fn a_full_heap_whose_program_collects_often_is_not_refused_for_it() {
+    for percent in [90, 95, 97] {
+        let limit = 16 << 20;
+        let heap = Heap::new(Config::new().max_heap_bytes(limit));
+        let mut cx = heap.enter();
+        let mut kept = Vec::new();
+        while kept.len() * 1024 < limit / 100 * percent
+            && let Ok(object) = cx.try_alloc([1_u64; 128])
+        {
+            kept.push(cx.root(object));
+            cx.safepoint();
+        }
+        cx.collect();
+        for _ in 0..20 {
+            cx.collect();
+            for _ in 0..40 {
+                let made = cx.try_alloc([1_u64; 100]).map(|_| ()).map_err(|error| error.reason);
+                assert_eq!(made, Ok(()), "{percent}");
+            }
+        }
+    }
+}

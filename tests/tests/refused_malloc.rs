@@ -158,3 +158,29 @@ fn weak_tables_report_refused_memory() {
         (result, came_to_it)
     });
 }
+
+/// Also while roots are visited in slices, when a root that was not visited is noted before it goes.
+#[test]
+fn to_drop_a_root_takes_no_memory() {
+    let config = Config::new().mark_slice(std::time::Duration::ZERO).min_heap_bytes(256 << 20);
+    let heap = Heap::new(config);
+    let mut cx = heap.enter();
+    let object = cx.root(cx.alloc(7_u64));
+    for nth in 1..20 {
+        let mut roots: Vec<Root<u64>> = (0..COUNT).map(|_| object.clone()).collect();
+        let steps = heap.stats().steps;
+        while heap.stats().steps == steps {
+            let _ = cx.collect_step();
+        }
+        let ((), came_to_it) = refusing(nth, || {
+            // From both ends, so that blocks move.
+            while let Some(root) = roots.pop() {
+                drop(root);
+                drop((!roots.is_empty()).then(|| roots.swap_remove(0)));
+            }
+        });
+        assert!(!came_to_it, "request {nth}");
+        while !cx.collect_step() {}
+        cx.verify().unwrap();
+    }
+}

@@ -797,3 +797,26 @@ fn mark_bytes_are_made_ready_in_steps() {
     assert_eq!(kept[7].get(&cx)[8191], 8191);
     cx.verify().unwrap();
 }
+
+/// Roots that come and go, or only come, while roots are visited do not put the end off.
+#[test]
+fn the_visit_of_roots_ends_whatever_roots_do_meanwhile() {
+    for stay in [false, true] {
+        let heap = Heap::new(sliced());
+        let mut cx = heap.enter();
+        let first = cx.root(cx.alloc(7_u64));
+        let old: Vec<Root<u64>> = (0..5000).map(|_| first.clone()).collect();
+        let mut more = Vec::new();
+        begin_marking(&mut cx);
+        let is_done = (0..1000).any(|_| {
+            more.extend((0..1000).map(|_| first.clone()));
+            if !stay {
+                more.clear();
+            }
+            cx.collect_step()
+        });
+        assert!(is_done, "stay: {stay}");
+        cx.verify().unwrap();
+        drop((old, more));
+    }
+}

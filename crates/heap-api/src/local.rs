@@ -70,9 +70,11 @@ impl<T: 'static> Deref for LocalOpaque<T> {
 
 impl<T: 'static> Drop for LocalOpaque<T> {
     fn drop(&mut self) {
+        // First: where a thread that ends cannot tell, this panics, and the value is leaked.
+        let is_own = self.owner.thread == thread::current().id();
         // SAFETY: it is not used again.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
-        if self.owner.thread == thread::current().id() {
+        if is_own {
             drop(value);
         } else {
             self.owner.send(Dead::new(value));

@@ -17,8 +17,10 @@
 //! * RT2: in the list full blocks come first; `Block::position` is the block's index in it.
 //! * RT3: a block in the list has a root.
 //! * RT4: while roots are visited, a root that was there at the beginning and was not visited is
-//!   noted, or stands in a block of the list from `next` on that was not visited. Such a block does
-//!   not move.
+//!   noted, or stands in a block of the list between `next` and `visit_end` that was not visited. Such a
+//!   block does not move. A block that is added meanwhile counts as visited, so there are at most as
+//!   many notes as places in the blocks of the beginning, and there is room for them: to drop a root
+//!   takes no memory.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -84,7 +86,10 @@ struct Blocks {
     collection: u64,
     /// The first block that it has not come to, while it visits them.
     next: Option<usize>,
-    /// Roots of blocks that have changed before they were visited.
+    /// How many blocks there were when the visit began. Those behind them are new, or were noted.
+    visit_end: usize,
+    /// Roots of blocks that have changed before they were visited (RT4). Without room for them all
+    /// roots are visited at once.
     noted: Vec<NonNull<u8>>,
 }
 
@@ -137,8 +142,12 @@ impl Blocks {
                 NonNull::from(Box::leak(place.into_boxed_slice())).cast()
             }
         };
+        let collection = self.collection;
         // SAFETY: it was the spare block, or was just made.
-        unsafe { self.block(ptr) }.position = position;
+        let block = unsafe { self.block(ptr) };
+        block.position = position;
+        // No root of it was there when the visit began.
+        block.visited = collection;
         self.list.push(ptr);
         Some(ptr)
     }
@@ -248,6 +257,9 @@ impl RootSet {
         debug_assert!(blocks.next.is_none() && blocks.noted.is_empty(), "RT4");
         blocks.collection += 1;
         blocks.next = Some(0);
+        blocks.visit_end = blocks.list.len();
+        let most = blocks.visit_end * CELLS;
+        let _ = blocks.noted.try_reserve_exact(most);
     }
 
     /// Calls `visit` with some of the roots that were there when the visit began, perhaps with
@@ -255,7 +267,9 @@ impl RootSet {
     pub(crate) fn visit_some(&self, visit: &mut dyn FnMut(NonNull<u8>)) -> Seeds {
         let mut blocks = self.blocks.lock();
         let Some(next) = blocks.next else { return Seeds::Done };
-        let end = (next + BLOCKS_VISITED).min(blocks.list.len());
+        let last = blocks.visit_end.min(blocks.list.len());
+        let has_room = blocks.noted.capacity() >= blocks.visit_end * CELLS;
+        let end = if has_room { (next + BLOCKS_VISITED).min(last) } else { last };
         for at in next..end {
             let (ptr, collection) = (blocks.list[at], blocks.collection);
             // SAFETY: it is in the list.
@@ -267,7 +281,7 @@ impl RootSet {
         }
         let rest = blocks.noted.len().saturating_sub(BLOCKS_VISITED * CELLS);
         blocks.noted.drain(rest..).for_each(visit);
-        if end < blocks.list.len() || rest > 0 {
+        if end < last || rest > 0 {
             blocks.next = Some(end);
             return Seeds::More;
         }

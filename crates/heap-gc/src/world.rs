@@ -16,7 +16,7 @@ use heap_core::mcache::Cache;
 use heap_core::partition::Partition;
 use heap_core::stack::StackCache;
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use heap_sync::lock::{Mutex, MutexGuard};
+use heap_sync::lock::Mutex;
 use heap_sync::mutant;
 
 use crate::barrier::SatbBuffer;
@@ -125,12 +125,16 @@ impl MutatorRecord {
     }
 }
 
+/// The mutators of a heap at some moment.
+pub(crate) type MutatorList = Arc<Vec<Arc<MutatorRecord>>>;
+
 /// The mutators of one heap.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     /// On lines that no thread writes to while mutators run: they poll it.
     pub(crate) gate: CachePadded<Gate>,
-    list: Mutex<Vec<Arc<MutatorRecord>>>,
+    /// A collector takes it as it is: it is copied when it changes while one has it.
+    list: Mutex<MutatorList>,
     /// The length of `list`, for those that cannot wait for its lock.
     count: AtomicUsize,
 }
@@ -153,7 +157,7 @@ impl World {
         let record = Arc::new(MutatorRecord::at(Partition::of_mutator(self.count())));
         mutant!("is listed late" => self.gate.enter(&record.state));
         let mut list = self.list.lock();
-        list.push(Arc::clone(&record));
+        Arc::make_mut(&mut list).push(Arc::clone(&record));
         self.count.store(list.len(), Ordering::Relaxed);
         drop(list);
         mutant!("is listed late" => return record);
@@ -167,12 +171,12 @@ impl World {
         self.gate.leave(&record.state);
         // WO1.
         let mut list = self.list.lock();
-        list.retain(|mutator| !Arc::ptr_eq(mutator, record));
+        Arc::make_mut(&mut list).retain(|mutator| !Arc::ptr_eq(mutator, record));
         self.count.store(list.len(), Ordering::Relaxed);
     }
 
     /// Waits until the world stands. Returns the mutators there are, and proof that they
-    /// are outside: `None` if one was abandoned. No mutator comes or goes before the list is dropped.
+    /// are outside: `None` if one was abandoned.
     ///
     /// # Panics
     ///
@@ -180,10 +184,10 @@ impl World {
     pub(crate) fn wait<'c>(
         &self,
         stopping: Stopping<'c>,
-    ) -> (MutexGuard<'_, Vec<Arc<MutatorRecord>>>, Option<WorldStopped<'c>>) {
+    ) -> (MutatorList, Option<WorldStopped<'c>>) {
         assert!(stopping.is_of(&self.gate), "the gate is that of another heap");
         // Listed when the flag is up: a mutator that attaches later stays outside (GA1).
-        let mutators = self.list.lock();
+        let mutators = Arc::clone(&self.list.lock());
         // SAFETY: the list has all mutators of this gate that may be inside (WO1), and was read
         // after the flag was raised.
         let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };

@@ -13,7 +13,7 @@
 //! ```text
 //! layers: bytecode number interrupt hash lstr ldate
 //! layers: (compiler descriptors error function native state stdlib string syntax table thread userdata value vm)
-//! layers: gc_stats interpreter
+//! layers: command_line gc_stats interpreter
 //! ```
 
 #![forbid(unsafe_code)]

@@ -124,6 +124,8 @@ pub(crate) struct Budget {
     credit: SweepCredit,
     /// Whether a mutator has been refused memory since the last collection.
     was_refused: AtomicBool,
+    /// Whether a collection has been due since the last one: not one that the program asked for.
+    was_due: AtomicBool,
     /// Whether the next mutator is refused memory because the heap thrashes (TD1).
     is_thrashing: AtomicBool,
     thrash: Mutex<ThrashDetector>,
@@ -154,6 +156,7 @@ impl Budget {
             is_external_settled: AtomicBool::new(true),
             credit: SweepCredit::default(),
             was_refused: AtomicBool::new(false),
+            was_due: AtomicBool::new(false),
             is_thrashing: AtomicBool::new(false),
             thrash: Mutex::new(ThrashDetector::new(thrash_ratio)),
             pacer,
@@ -222,6 +225,10 @@ impl Budget {
         let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let step_is_due =
             self.is_due_at(live, pages) || live >= self.sweep_step_bytes.load(Ordering::Relaxed);
+        if step_is_due && !self.was_due.load(Ordering::Relaxed) {
+            // ORDERING: Relaxed: statistics of a kind; looked at first, as others write it too.
+            self.was_due.store(true, Ordering::Relaxed);
+        }
         Granted { live, step_is_due }
     }
 
@@ -341,8 +348,10 @@ impl Budget {
         self.sweep_step_bytes.store(usize::MAX, Ordering::Relaxed);
         // ORDERING: Relaxed: published by leaving the safepoint (BU1).
         let was_refused = self.was_refused.swap(false, Ordering::Relaxed);
-        let was_forced =
-            self.pacer.max_heap_bytes.is_some() && (was_refused || self.is_near_limit(pages));
+        let was_due = self.was_due.swap(false, Ordering::Relaxed);
+        // One that the program has asked for says nothing about the limit.
+        let was_forced = self.pacer.max_heap_bytes.is_some()
+            && (was_refused || (was_due && self.is_near_limit(pages)));
         let kept = self.kept_bytes.swap(marked, Ordering::Relaxed);
         let allocated = self.live_bytes().saturating_sub(kept);
         self.live_bytes.store(marked, Ordering::Relaxed);

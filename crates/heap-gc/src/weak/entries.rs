@@ -94,6 +94,20 @@ struct Segment {
     depth: u32,
 }
 
+/// Gives room back that the entries do not need, if there is memory for less room.
+fn shrink(entries: &mut HashTable<Entry>) {
+    if entries.len() * 4 >= entries.capacity() {
+        return;
+    }
+    let mut smaller = HashTable::new();
+    if smaller.try_reserve(entries.len() * 2, rehash).is_ok() {
+        for entry in entries.drain() {
+            smaller.insert_unique(rehash(&entry), entry, rehash);
+        }
+        *entries = smaller;
+    }
+}
+
 /// How far a table is cleared.
 #[derive(Debug)]
 struct Clearing {
@@ -201,7 +215,7 @@ impl Entries {
         }
         while self.is_full(at)
             && self.segments[at].entries.len() >= SEGMENT_ENTRIES_MAX
-            && self.split(at)?
+            && self.split(at, hash)?
         {
             at = self.segment_of(hash).expect("the directory has places");
         }
@@ -209,9 +223,9 @@ impl Entries {
         Ok(at)
     }
 
-    /// Splits a segment in two, unless the directory would become too large (EN2). Says whether it
-    /// did.
-    fn split(&mut self, at: usize) -> Result<bool, Refused> {
+    /// Splits a segment in two, that of this hash, unless the directory would become too large
+    /// (EN2). Says whether it did.
+    fn split(&mut self, at: usize, hash: u32) -> Result<bool, Refused> {
         let bit = 1 << self.segments[at].depth;
         if bit == self.directory.len() {
             if bit > self.len / ENTRIES_PER_PLACE {
@@ -234,12 +248,14 @@ impl Entries {
             !moves
         });
         segment.depth += 1;
+        shrink(&mut segment.entries);
         let depth = segment.depth;
         self.segments.push(Segment { entries: moved, depth });
-        for (place, segment) in self.directory.iter_mut().enumerate() {
-            if *segment as usize == at && place & bit != 0 {
-                *segment = u32::try_from(new).expect("a segment takes more than a byte");
-            }
+        let new = u32::try_from(new).expect("a segment takes more than a byte");
+        let first = directory_bits(hash) & (bit - 1) | bit;
+        for place in (first..self.directory.len()).step_by(bit << 1) {
+            debug_assert_eq!(self.directory[place] as usize, at, "EN1");
+            self.directory[place] = new;
         }
         Ok(true)
     }
@@ -286,9 +302,7 @@ impl Entries {
             left -= (end - start).min(left);
             clearing.buckets = Some(start);
             if start == 0 {
-                if entries.len() * 4 < entries.capacity() {
-                    entries.shrink_to(entries.len() * 2, rehash);
-                }
+                shrink(entries);
                 clearing.segments -= 1;
                 clearing.buckets = None;
             }
