@@ -30,12 +30,15 @@ fn a_reservation_is_aligned_zeroed_and_writable_to_its_ends() {
 fn slack_for_alignment_is_rare() {
     // Most of what a 32-bit process has, or a good number.
     let count = if cfg!(target_pointer_width = "32") { 12 } else { 32 };
-    let all: Vec<_> = (0..count)
-        .map(|_| SystemOs.reserve(ARENA_SIZE, ARENA_SIZE).expect("address space"))
-        .collect();
-    let slack: usize = all.iter().map(|r| r.map.len() - r.bytes()).sum();
-    // The tests of other threads map, too, and spoil a guess now and then.
-    assert!(slack < 8 * ARENA_SIZE, "{slack:#x}");
+    let slack_of_all = || {
+        let all: Vec<_> = (0..count)
+            .map(|_| SystemOs.reserve(ARENA_SIZE, ARENA_SIZE).expect("address space"))
+            .collect();
+        all.iter().map(|r| r.map.len() - r.bytes()).sum::<usize>()
+    };
+    // The tests of other threads map, too, and spoil guesses, but not for long.
+    let least = (0..20).map(|_| slack_of_all()).find(|slack| *slack < 8 * ARENA_SIZE);
+    assert!(least.is_some(), "a quarter of all guesses were wrong, twenty times");
 }
 
 #[test]
