@@ -81,6 +81,9 @@ pub(crate) struct RunArgs {
     /// Mark in slices of so many microseconds, when a collection is due
     #[arg(long)]
     pub(crate) slice_us: Option<u64>,
+    /// Threads that keep processors busy meanwhile, as other programs do
+    #[arg(long, default_value_t = 0)]
+    pub(crate) burn: usize,
 }
 
 /// What `pauses` runs.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use heap_api::{Config, Cx};
@@ -28,6 +28,24 @@ pub(crate) fn config(args: &RunArgs, defaults: Config) -> Config {
         config = config.mark_slice(Duration::from_micros(microseconds));
     }
     config
+}
+
+/// Runs `work` while threads keep that many processors busy.
+pub(crate) fn beside_burners(burners: usize, work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..burners {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::black_box(0);
+                }
+            });
+        }
+        // Also if it panics.
+        let done = catch_unwind(AssertUnwindSafe(work));
+        is_over.store(true, Ordering::Relaxed);
+        done.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }
 
 /// The poll at a loop's back-edge: a safepoint if one is wanted.

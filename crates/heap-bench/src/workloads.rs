@@ -42,9 +42,11 @@ pub(crate) fn run(workload: &Workload) {
         Workload::Frag(args) => (WorkloadName::Frag, args),
         Workload::Shrink(args) => (WorkloadName::Shrink, args),
     };
-    for _ in 0..args.repeat {
-        println!("{}", run_once(name, args));
-    }
+    session::beside_burners(args.burn, || {
+        for _ in 0..args.repeat {
+            println!("{}", run_once(name, args));
+        }
+    });
 }
 
 fn run_once(name: WorkloadName, args: &RunArgs) -> String {
@@ -93,6 +95,7 @@ mod tests {
             growth: None,
             small_pages: false,
             slice_us: None,
+            burn: 0,
         };
         let line = run_once(name, &args);
         let sum = line.split(' ').find_map(|pair| pair.strip_prefix("sum="));
