@@ -58,19 +58,10 @@ pub(super) fn resume<'gc>(
         thread.slot(func + 1).set(ctx.cx, message);
         return Ok(Action::Return { from: func, count: 2, func, on_return });
     }
-    thread.push_frame(ctx, kind, func, args + count, on_return)?;
-    if let Err(failure) = target.unfold(ctx, place + count) {
-        thread.pop_frame();
-        return Err(failure);
-    }
-    target.outer_nesting.set(thread.nesting() + 1);
+    go_to(ctx, target, place + count, kind, (func, args + count), on_return)?;
     for i in 0..count {
         target.slot(place + i).set(ctx.cx, thread.slot(args + i).get());
     }
-    thread.status.set(Status::Normal);
-    target.status.set(Status::Running);
-    target.resumer.set(ctx.cx, Some(thread));
-    ctx.state.thread.set(ctx.cx, target);
     match waiting {
         // A coroutine that has yielded goes on one level deeper than a new one can begin.
         None if target.outer_nesting.get() > MAX_NESTING => {
@@ -83,6 +74,31 @@ pub(super) fn resume<'gc>(
             Ok(Action::Return { from: place, count, func: place, on_return })
         }
     }
+}
+
+/// Goes on in `target`, whose stack is in use up to `end`. The thread that runs waits for it in a frame
+/// of this kind, with these stack indices of its function and its registers. See [`back_to`].
+#[inline]
+fn go_to<'gc>(
+    ctx: Ctx<'gc>,
+    target: Gc<'gc, Thread<'gc>>,
+    end: usize,
+    kind: FrameKind,
+    (func, base): (usize, usize),
+    on_return: OnReturn,
+) -> Result<(), Failure<'gc>> {
+    let thread = ctx.state.thread.get();
+    thread.push_frame(ctx, kind, func, base, on_return)?;
+    if let Err(failure) = target.unfold(ctx, end) {
+        thread.pop_frame();
+        return Err(failure);
+    }
+    target.outer_nesting.set(thread.nesting() + 1);
+    thread.status.set(Status::Normal);
+    target.status.set(Status::Running);
+    target.resumer.set(ctx.cx, Some(thread));
+    ctx.state.thread.set(ctx.cx, target);
+    Ok(())
 }
 
 /// `coroutine.close(target)` at `func`.
@@ -104,16 +120,7 @@ pub(super) fn close<'gc>(
     if thread.nesting() > MAX_NESTING {
         return Err(operation_failed(NESTING_OVERFLOW));
     }
-    thread.push_frame(ctx, FrameKind::Close, func, func + 2, on_return)?;
-    if let Err(failure) = target.unfold(ctx, last + 1) {
-        thread.pop_frame();
-        return Err(failure);
-    }
-    target.outer_nesting.set(thread.nesting() + 1);
-    thread.status.set(Status::Normal);
-    target.status.set(Status::Running);
-    target.resumer.set(ctx.cx, Some(thread));
-    ctx.state.thread.set(ctx.cx, target);
+    go_to(ctx, target, last + 1, FrameKind::Close, (func, func + 2), on_return)?;
     let death = target.take_death(ctx);
     ctx.state.error.set(ctx.cx, death.unwrap_or(Value::Nil));
     Ok(begin_closing(ctx, target, death.is_some()))
