@@ -28,6 +28,20 @@ pub fn verify(cx: &mut Cx) {
     }
 }
 
+/// Steps until marking is under way: before it come steps that prepare it.
+///
+/// # Panics
+///
+/// If a step completes the collection.
+#[track_caller]
+pub fn begin_marking(cx: &mut Cx) {
+    let heap = cx.heap();
+    let steps = heap.stats().steps;
+    while heap.stats().steps == steps {
+        assert!(!cx.collect_step(), "marked in one step");
+    }
+}
+
 /// How many [`Counted`] values were made and dropped.
 #[derive(Debug, Default)]
 pub struct Counter {

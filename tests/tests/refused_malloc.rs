@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use heap_api::{Config, Cx, Gc, Heap, InternSet, OutOfMemory, Root};
+use heap_tests::begin_marking;
 
 thread_local! {
     /// Requests of this thread until the one that is refused; the allocator refuses nothing if it
@@ -168,10 +169,7 @@ fn to_drop_a_root_takes_no_memory() {
     let object = cx.root(cx.alloc(7_u64));
     for nth in 1..20 {
         let mut roots: Vec<Root<u64>> = (0..COUNT).map(|_| object.clone()).collect();
-        let steps = heap.stats().steps;
-        while heap.stats().steps == steps {
-            let _ = cx.collect_step();
-        }
+        begin_marking(&mut cx);
         let ((), came_to_it) = refusing(nth, || {
             // From both ends, so that blocks move.
             while let Some(root) = roots.pop() {

@@ -12,7 +12,7 @@ use heap_api::{
     AtomicGcCell, BarrierStamp, Config, ContextLeaked, Cx, Gc, GcCell, GcRefCell, GcStack,
     HeaderSlice, Heap, InternSet, Opaque, Root, Share, Trace, VerifyError,
 };
-use heap_tests::{Counted, Counter};
+use heap_tests::{Counted, Counter, begin_marking};
 
 /// Handles in an array of three pieces.
 const MANY: usize = 20_000;
@@ -33,15 +33,6 @@ fn kid<'gc>(cx: &'gc Cx, counter: &Arc<Counter>, id: u64) -> Child<'gc> {
 
 fn sliced() -> Config {
     Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20)
-}
-
-/// Steps until marking is under way: before it come steps that prepare it.
-#[track_caller]
-fn begin_marking(cx: &mut Cx) {
-    let steps = cx.heap().stats().steps;
-    while cx.heap().stats().steps == steps {
-        assert!(!cx.collect_step(), "marked in one step");
-    }
 }
 
 fn finish(cx: &mut Cx) {
