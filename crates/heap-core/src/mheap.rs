@@ -72,7 +72,7 @@ pub enum HugePages {
     /// takes a microsecond, where it may take milliseconds until a huge page is cleared.
     Objects,
     /// For mark bytes as well. Marking objects in random order is 15 to 30 % faster (`heap-bench
-    /// graph`).
+    /// graph`, and with `--slice-us`, which has small ones).
     ObjectsAndMarks,
 }
 

@@ -71,6 +71,7 @@ impl MutatorRecord {
     /// Says so: the owner, inside, before it puts anything into a cache that was flushed; a
     /// collector, with the world stopped, when it has flushed them.
     pub(crate) fn set_caches_are_used(&self, are_used: bool) {
+        mutant!("caches count as unused" => return);
         self.caches_are_used.store(are_used, Ordering::Relaxed);
     }
 

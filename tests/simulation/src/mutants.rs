@@ -29,6 +29,7 @@ pub const CAUGHT: &[Mutant] = &[
     mutant("allocates white", "roots", &[(Random, 50), (Pct, 50)]),
     mutant("begins after the end", "sweeper", &[(Random, 500), (Pct, 500)]),
     mutant("blocks silently", "stops", &[(Random, 50), (Pct, 50)]),
+    mutant("caches count as unused", "roots", &[(Random, 50), (Pct, 50)]),
     mutant("claims blindly", "stops", &[(Random, 50), (Pct, 50)]),
     mutant("clears the flag late", "marking", &[(Random, 300)]),
     mutant("comes back silently", "stops", &[(Random, 200), (Pct, 500)]),
