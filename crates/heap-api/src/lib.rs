@@ -36,6 +36,7 @@
 //!
 //! ```text
 //! layers: trace payload gc share impls local error (cx heap) alloc external root cell intern stack zeroed
+//! layers: weak ephemeron weak_map finalizers
 //! ```
 
 extern crate self as heap_api;
@@ -46,9 +47,13 @@ mod alloc;
 mod cell;
 #[allow(unsafe_code, reason = "brings a thread's mutator inside and outside")]
 mod cx;
+#[allow(unsafe_code, reason = "gives out keys and values that are not always alive")]
+mod ephemeron;
 mod error;
 #[allow(unsafe_code, reason = "says where handles are not")]
 mod external;
+#[allow(unsafe_code, reason = "gives out handles of a registry")]
+mod finalizers;
 #[allow(unsafe_code, reason = "a handle is a pointer to a live object")]
 mod gc;
 mod heap;
@@ -68,6 +73,10 @@ mod share;
 mod stack;
 #[allow(unsafe_code, reason = "the contract of tracing")]
 mod trace;
+#[allow(unsafe_code, reason = "a handle to a cell that leads to an object")]
+mod weak;
+#[allow(unsafe_code, reason = "says where the handles of a table are")]
+mod weak_map;
 #[allow(unsafe_code, reason = "says which types zero bytes are a value of")]
 mod zeroed;
 
@@ -79,8 +88,10 @@ pub mod os {
 pub use bytemuck::Zeroable;
 pub use cell::{AtomicGcCell, BarrierStamp, GcCell, GcRefCell, GcRefMut};
 pub use cx::Cx;
+pub use ephemeron::Ephemeron;
 pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 pub use external::{External, ExternalBytes, ExternalSize};
+pub use finalizers::Finalizers;
 pub use gc::Gc;
 pub use heap::{ClassRow, Config, ExternalRow, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
@@ -95,6 +106,8 @@ pub use stack::{GcStack, GcStackWindow, StackBlock};
 #[doc(hidden)]
 pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData};
 pub use trace::{Trace, Tracer};
+pub use weak::{Weak, WeakRoot};
+pub use weak_map::{WeakMap, WeakSet};
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../../../README.md")]

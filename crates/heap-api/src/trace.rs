@@ -134,6 +134,21 @@ impl Tracer {
     }
 }
 
+impl Tracer {
+    /// # Safety
+    ///
+    /// Contract of [`tracer::Tracer::ephemeron`].
+    #[inline]
+    pub(crate) unsafe fn ephemeron(
+        &mut self,
+        key: NonNull<u8>,
+        report_value: impl FnOnce(&mut Tracer),
+    ) -> tracer::Fate {
+        // SAFETY: forwarded from the caller. TA5 holds for the same tracer.
+        unsafe { self.0.ephemeron(key, |tracer| report_value(Tracer::of(tracer))) }
+    }
+}
+
 /// Reports the handles that cells hold, for the write barrier.
 ///
 /// # Safety

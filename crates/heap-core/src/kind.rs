@@ -138,3 +138,6 @@ pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 /// The kind of types without handles and without drop glue that are so small that their
 /// objects share slots: see [`crate::tiny`].
 pub static TINY: ObjectKind = ObjectKind::plain(|| "tiny");
+
+/// The kind of weak cells: see [`crate::weak_handles`].
+pub static WEAK_CELL: ObjectKind = ObjectKind::plain(|| "weak cell");

@@ -44,7 +44,7 @@
 //!
 //! ```text
 //! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
-//! layers: specials prefetch mark_byte page_flag tracer kind
+//! layers: weak_handles prefetch mark_byte page_flag tracer kind
 //! layers: stats (mspan mcentral) arena location alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
 //! ```
@@ -84,8 +84,6 @@ pub mod partition;
 pub mod prefetch;
 pub mod size_class;
 mod span_set;
-#[allow(unsafe_code, reason = "lists of addresses move between threads")]
-pub mod specials;
 #[allow(unsafe_code, reason = "blocks of raw memory that outlive the heap")]
 pub mod stack;
 pub mod stats;
@@ -98,6 +96,8 @@ pub mod tiny;
 pub mod tracer;
 #[allow(unsafe_code, reason = "inspects spans with the world stopped")]
 pub mod verify;
+#[allow(unsafe_code, reason = "addresses that threads hand each other")]
+pub mod weak_handles;
 
 #[cfg(test)]
 mod tests;

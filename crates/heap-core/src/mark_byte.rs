@@ -5,13 +5,15 @@
 //! |---|---|---|
 //! | white | 0 | not reached so far |
 //! | grey | 1 | reached, and still to be traced |
+//! | awaited | 2 | not reached so far, and the key of an ephemeron whose value waits for that |
 //! | black | 3 | reached, and traced or about to be, or there is nothing to trace in it |
 //!
-//! Bit 0 says *reached* and bit 1 *traced*: hence black is 3, and 2 is no colour. White is 0,
-//! because fresh memory from the system reads as zero and then needs no preparation.
+//! Bit 0 says *reached*. White is 0, because fresh memory from the system reads as zero and then
+//! needs no preparation. What is said of white objects is true of awaited ones, but that the one
+//! that marks them has to say so: so an ephemeron costs nothing where none waits.
 //!
 //! * M1: a mark byte has a colour; it is only non-white between the start of marking and the
-//!   sweep of its span.
+//!   sweep of its span, and only awaited within a mark phase.
 //!
 //! The transitions, by whom, and what comes of two threads that make one at the same time:
 //!
@@ -24,6 +26,10 @@
 //! * [`mark_black`](MarkByte::mark_black), from grey: the worker that took the page, or the object,
 //!   and traces it next; a page and an object have one taker. From white: whoever finds an object
 //!   that holds no handles.
+//! * [`await_mark`](MarkByte::await_mark), from white, and [`forget_await`](MarkByte::forget_await),
+//!   back: the collector, while no worker marks and the world is stopped. So it is never lost
+//!   between a worker's look and its store; two workers that mark an awaited object at the same time
+//!   both find that it was, and both say so.
 //! * `whiten`: the sweeper that has claimed the span, with no mark phase under way.
 //!
 //! So an object may be traced twice, and never zero times: tracing only reads, so twice is
@@ -52,8 +58,24 @@ pub enum Color {
     White = 0,
     /// It was reached and must still be traced.
     Grey = 1,
+    /// It has not been reached, and the value of an ephemeron waits for that.
+    Awaited = 2,
     /// It was reached and needs no more tracing than it is about to get.
     Black = 3,
+}
+
+/// The bit of the colours that say that an object was reached.
+const REACHED: u8 = 1;
+
+/// What a marker has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The object was reached before.
+    Reached,
+    /// It was white.
+    White,
+    /// It was awaited: the values that wait for it are reached now.
+    Awaited,
 }
 
 /// The mark byte of an object.
@@ -81,14 +103,44 @@ impl MarkByte {
     #[must_use]
     pub(crate) fn color(&self) -> Option<Color> {
         let byte = self.byte();
-        [Color::White, Color::Grey, Color::Black].into_iter().find(|color| *color as u8 == byte)
+        let all = [Color::White, Color::Grey, Color::Awaited, Color::Black];
+        all.into_iter().find(|color| *color as u8 == byte)
     }
 
-    /// Whether the object has not been reached.
+    /// Whether the object has not been reached: it is white or awaited.
     #[inline(always)]
     #[must_use]
     pub fn is_white(&self) -> bool {
-        self.byte() == Color::White as u8
+        self.byte() & REACHED == 0
+    }
+
+    /// What a marker finds that comes to the object.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self) -> Found {
+        let byte = self.byte();
+        if byte & REACHED != 0 {
+            Found::Reached
+        } else if byte == Color::White as u8 {
+            Found::White
+        } else {
+            Found::Awaited
+        }
+    }
+
+    /// From white to awaited. No other thread marks meanwhile.
+    pub fn await_mark(&self) {
+        self.0.store(Color::Awaited as u8, Ordering::Relaxed);
+    }
+
+    /// From awaited to white; nothing, if it was reached since. Says whether it was awaited still.
+    /// No other thread marks meanwhile.
+    pub fn forget_await(&self) -> bool {
+        let awaited = self.byte() == Color::Awaited as u8;
+        if awaited {
+            self.whiten();
+        }
+        awaited
     }
 
     /// Has the system put memory behind the byte, which stays as it is.
@@ -112,17 +164,17 @@ impl MarkByte {
         self.0.store(Color::Black as u8, Ordering::Relaxed);
     }
 
-    /// Makes a white object black; returns whether it was white. A grey one stays grey: the
+    /// Makes a white object black; returns what it was. A grey one stays grey: the
     /// worker that takes it will trace it.
     #[inline(always)]
-    pub fn try_mark_black(&self) -> bool {
-        // Not one access: two workers at the same time may both get `true`, and both trace it.
+    pub fn try_mark_black(&self) -> Found {
+        // Not one access: two workers at the same time may both find it white, and both trace it.
         // Model: loom_page_queue::a_neighbour_is_traced.
-        let white = self.is_white();
-        if white {
+        let found = self.find();
+        if found != Found::Reached {
             self.mark_black();
         }
-        white
+        found
     }
 
     /// To white: the object's span is swept.
@@ -148,6 +200,18 @@ pub(crate) unsafe fn whiten_page(marks: &PageMarks) {
 /// the size of a slot, and two pointers. The arena checks it.
 pub(crate) const MARKS_OFFSET: usize =
     ARENA_PAGES * (size_of::<AtomicU8>() + size_of::<AtomicU32>() + 2 * size_of::<AtomicPtr<()>>());
+
+/// Whether an object has not been reached, for code that knows nothing of arenas.
+///
+/// # Safety
+///
+/// `object` was handed out by a heap, with provenance over its arena, which is mapped.
+pub(crate) unsafe fn is_white(object: NonNull<u8>) -> bool {
+    let address = object.addr().get();
+    let at = (address & !ARENA_MASK) + MARKS_OFFSET + ((address & ARENA_MASK) >> GRANULE_SHIFT);
+    // SAFETY: the mark byte of the object's granule, in the head of its arena.
+    unsafe { &*object.as_ptr().with_addr(at).cast::<MarkByte>() }.is_white()
+}
 
 /// Prefetches the mark byte of an object, as [`prefetch_later`]: many edges are found
 /// before the first of them is examined, more than the first-level cache has lines to wait

@@ -10,8 +10,8 @@
 //! `teardown` ends the heap.
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
-//! address. `scavenge` gives memory back; `stacks` has the manual spans; `special` has the
-//! specials of objects. `inspect` reads the heap with the world stopped, `usage` while
+//! address. `scavenge` gives memory back; `stacks` has the manual spans; `weak` has the
+//! weak handles. `inspect` reads the heap with the world stopped, `usage` while
 //! mutators run, `check` for the verifier.
 //!
 //! * Y3: span records and central lists live as long as the heap.
@@ -25,13 +25,13 @@ mod regions;
 mod runs;
 mod scavenge;
 mod spans;
-mod special;
 mod stacks;
 mod sweeping;
 mod teardown;
 #[cfg(all(test, not(heap_loom), not(heap_asan)))]
 mod tests;
 mod usage;
+mod weak;
 
 pub use inspect::{HistogramRow, MemoryStats};
 pub use spans::{SPAN_BATCH, SpanBatch, SpanRequest};
@@ -39,6 +39,7 @@ pub(crate) use stacks::{BlockDesc, RawBlock, StackPool};
 pub use stacks::{ORDERS, Order};
 pub use sweeping::Destructors;
 pub use usage::{ClassRow, HeapUsage};
+pub use weak::WeakCounts;
 
 use core::ptr::NonNull;
 
@@ -56,7 +57,6 @@ use crate::mcentral::Central;
 use crate::os::Os;
 use crate::partition::Partitioning;
 use crate::size_class::SizeClass;
-use crate::specials::Special;
 use crate::stats::CoreStats;
 use crate::sweep_gen::SweepGen;
 use crate::ticket::ActiveSweep;
@@ -110,8 +110,8 @@ pub struct MHeap {
     pages_swept_in_cycle: CachePadded<AtomicUsize>,
     /// Marks objects that are allocated during an incremental mark phase.
     allocate_black: AllocateBlack,
-    /// Specials of objects that sweeping has found dead.
-    fired: Mutex<Vec<Special>>,
+    /// Spans whose objects have weak handles.
+    weak_spans: Mutex<weak::WeakSpans>,
     /// Bytes that objects own elsewhere, as far as they count towards the limit.
     elsewhere: Arc<AtomicUsize>,
     /// Bytes that the heap may retain after the last collection; `usize::MAX`
@@ -152,7 +152,7 @@ impl MHeap {
             partitions: AtomicUsize::new(Partitioning::for_mutators(1).to_raw()),
             pages_swept_in_cycle: CachePadded::new(AtomicUsize::new(0)),
             allocate_black: AllocateBlack::default(),
-            fired: Mutex::new(Vec::new()),
+            weak_spans: Mutex::default(),
             elsewhere: Arc::new(AtomicUsize::new(0)),
             retain_goal: AtomicUsize::new(usize::MAX),
             stats: CoreStats::default(),

@@ -32,9 +32,9 @@ use crate::kind::ObjectKind;
 use crate::mcentral::Central;
 use crate::partition::{Partition, Partitioning};
 use crate::size_class::SizeClass;
-use crate::specials::Specials;
 use crate::sweep_gen::{SpanPhase, SpanStamp, SweepGen};
 use crate::ticket::Ticket;
+use crate::weak_handles::WeakHandles;
 
 pub use manual::ManualSpan;
 
@@ -58,7 +58,7 @@ pub struct Span {
     stamp: SpanStamp,
     state: AtomicU8,
     body: UnsafeCell<Option<Body>>,
-    specials: Specials,
+    weak_handles: WeakHandles,
 }
 
 // SAFETY: `body` is only reached through tokens (S3) or with the world stopped;
@@ -163,7 +163,7 @@ impl Span {
             stamp: SpanStamp::new(SpanPhase::Swept, SweepGen::START),
             state: AtomicU8::new(SpanState::Dead as u8),
             body: UnsafeCell::new(None),
-            specials: Specials::default(),
+            weak_handles: WeakHandles::default(),
         }
     }
 
@@ -185,10 +185,10 @@ impl Span {
         }
     }
 
-    /// What is known about single objects of the span.
+    /// Which of the span's objects have weak handles.
     #[must_use]
-    pub(crate) fn specials(&self) -> &Specials {
-        &self.specials
+    pub(crate) fn weak_handles(&self) -> &WeakHandles {
+        &self.weak_handles
     }
 
     /// Marks the record of a span with objects as dead and clears its contents.
@@ -382,12 +382,6 @@ impl<'t> SweepClaim<'t> {
     pub(crate) fn body_mut(&mut self) -> &mut Body {
         // SAFETY: S3, and `&mut self`.
         unsafe { (*self.span.as_ref().body.get()).as_mut().expect("a claimed span is set up") }
-    }
-
-    /// What is known about single objects of the span.
-    pub(crate) fn specials(&self) -> &Specials {
-        // SAFETY: F1.
-        unsafe { self.span.as_ref() }.specials()
     }
 
     /// Ends the claim on a span that has been swept: it may go to a list of swept spans.

@@ -24,11 +24,12 @@
 //!   to a number below `PLACES`, and the function that closes a tracer checks the length and
 //!   ends the process if the batch is too long.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::corrupt;
 use crate::geometry::{GRANULE_SHIFT, PAGE_GRANULES, PAGE_SIZE};
-use crate::mark_byte::{MarkByte, PageMarks, prefetch_mark};
+use crate::mark_byte::{Found, MarkByte, PageMarks, is_white, prefetch_mark};
 
 /// Traces objects of one kind that start on one page.
 ///
@@ -111,6 +112,77 @@ pub enum Neighbours<'a> {
     Trace(&'a PageMarks),
 }
 
+/// An ephemeron's value that waits for its key: an edge once the key is reached, and nothing
+/// before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The start of the key, or a place in a slot that objects share.
+    pub key: NonNull<u8>,
+    /// An object that the value leads to; likewise.
+    pub value: NonNull<u8>,
+}
+
+// SAFETY: addresses of objects; they are not followed here.
+unsafe impl Send for Pending {}
+
+/// An object, or a piece of a large one, with ephemerons whose keys are not reached: to be looked at
+/// again when marking is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The object that starts in this granule.
+    Object(NonNull<u8>),
+    /// A piece.
+    Piece(Piece),
+}
+
+// SAFETY: as for `Pending`.
+unsafe impl Send for Holder {}
+
+/// The treatment of ephemerons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weakness {
+    /// They keep nothing alive: what waits for a key, and what is to be cleared, is noted.
+    #[default]
+    Weak,
+    /// Values of ephemerons are edges: for the write barrier, which reports what a cell ceases to
+    /// hold.
+    Values,
+    /// So are keys: for the verifier.
+    KeysAndValues,
+    /// Marking is over: those whose keys were not reached are cleared, and nothing is an edge.
+    Clear,
+}
+
+/// What becomes of an ephemeron that is traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Fate {
+    /// It stays as it is.
+    Keep,
+    /// Its key is dead: whoever traces it forgets key and value.
+    Clear,
+}
+
+/// What tracing has found that edges cannot say.
+#[derive(Debug, Default)]
+pub struct WeakFinds {
+    /// Awaited objects that were marked as neighbours.
+    pub woken: Vec<NonNull<u8>>,
+    /// Values that wait.
+    pub pending: Vec<Pending>,
+    /// What is to be looked at when marking is over.
+    pub holders: Vec<Holder>,
+}
+
+impl WeakFinds {
+    /// Whether there is something to take.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.woken.is_empty() && self.pending.is_empty() && self.holders.is_empty()
+    }
+}
+
 /// Stands for "no page": no object is less than a page away from here.
 const NOWHERE: usize = usize::MAX;
 
@@ -125,6 +197,11 @@ pub struct EdgeBuffer {
     page: usize,
     /// The marks of that page.
     marks: *const MarkByte,
+    weakness: Weakness,
+    /// The page whose objects are traced, or the piece.
+    traced: Holder,
+    /// In a box: nothing is in it where nothing is weak.
+    finds: Box<WeakFinds>,
 }
 
 impl Default for EdgeBuffer {
@@ -143,7 +220,29 @@ impl EdgeBuffer {
             batch: Batch::default(),
             page: NOWHERE,
             marks: core::ptr::null(),
+            weakness: Weakness::Weak,
+            traced: Holder::Object(NonNull::dangling()),
+            finds: Box::default(),
         }
+    }
+
+    /// A buffer that treats ephemerons like this.
+    #[must_use]
+    pub fn of(weakness: Weakness) -> Self {
+        EdgeBuffer { weakness, ..EdgeBuffer::default() }
+    }
+
+    /// What was found beside edges.
+    #[inline(always)]
+    pub fn finds(&mut self) -> &mut WeakFinds {
+        &mut self.finds
+    }
+
+    /// Whether anything was found beside edges.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_finds(&self) -> bool {
+        !self.finds.is_empty()
     }
 
     /// Traces the objects of the batch, which lie on `page`, and those that join
@@ -167,12 +266,27 @@ impl EdgeBuffer {
             self.page = page.addr();
             self.marks = marks.as_ptr();
         }
+        // A page is not at address zero.
+        self.traced = Holder::Object(NonNull::new(page.cast_mut()).unwrap_or(NonNull::dangling()));
         // SAFETY: the caller's contract; an object that joins the batch is the target of a
         // handle, hence the start of a live object (K2), and has the kind of its
         // page (K1).
         unsafe { trace(page, self) };
         self.page = NOWHERE;
         core::mem::swap(&mut self.batch, batch);
+    }
+
+    /// Traces a piece.
+    ///
+    /// # Safety
+    ///
+    /// `trace` is that of the kind of the piece's object, which is alive and has no writers; the piece
+    /// lies within its contents.
+    #[inline]
+    pub unsafe fn trace_piece(&mut self, trace: TracePieceFn, piece: Piece) {
+        self.traced = Holder::Piece(piece);
+        // SAFETY: forwarded from the caller.
+        unsafe { trace(piece.object, piece.from, piece.end - piece.from, self) };
     }
 
     /// Calls `run` with a tracer of this buffer, for `trace` functions.
@@ -219,6 +333,34 @@ impl EdgeBuffer {
         self.edges.reserve(len.max(64));
         let start = self.edges.as_mut_ptr();
         (start.wrapping_add(len), start.wrapping_add(self.edges.capacity()))
+    }
+
+    /// Makes pending values of some edges, and notes their holder, which starts in `granule` if it is
+    /// not a piece.
+    ///
+    /// # Safety
+    ///
+    /// TR1: a tracer of this buffer has written all edges before the end of the range, and goes back
+    /// to its start.
+    #[cold]
+    #[inline(never)]
+    unsafe fn take_pending(&mut self, key: NonNull<u8>, edges: Range<usize>, granule: usize) {
+        for at in edges {
+            // SAFETY: by the contract, the edge is there.
+            let value = unsafe { self.edges.as_ptr().add(at).read() };
+            self.finds.pending.push(Pending { key, value });
+        }
+        let holder = match self.traced {
+            Holder::Object(page) => {
+                let start = page.as_ptr().wrapping_add(granule << GRANULE_SHIFT);
+                // SAFETY: on a page, which is not at address zero.
+                Holder::Object(unsafe { NonNull::new_unchecked(start) })
+            }
+            piece @ Holder::Piece(_) => piece,
+        };
+        if self.finds.holders.last() != Some(&holder) {
+            self.finds.holders.push(holder);
+        }
     }
 
     /// Number of edges reported and not yet taken.
@@ -321,7 +463,7 @@ impl Tracer {
         let offset = object.addr().get().wrapping_sub(self.page);
         if offset < PAGE_SIZE {
             // SAFETY: the object starts on `page`, which is therefore not `NOWHERE`.
-            unsafe { self.neighbour(offset >> GRANULE_SHIFT) };
+            unsafe { self.neighbour(object, offset >> GRANULE_SHIFT) };
             return;
         }
         prefetch_mark(object);
@@ -342,18 +484,92 @@ impl Tracer {
     ///
     /// # Safety
     ///
-    /// `page` is not `NOWHERE`, and `granule` is one of that page.
+    /// `page` is not `NOWHERE`, and the object lies in `granule` of that page.
     #[inline(always)]
-    unsafe fn neighbour(&mut self, granule: usize) {
+    unsafe fn neighbour(&mut self, object: NonNull<u8>, granule: usize) {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
-        if mark.try_mark_black() {
-            // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
-            // made, and is masked whenever it grows (TR3).
-            unsafe { self.granules.add(self.found).write(granule as u16) };
-            self.found = (self.found + 1) & (PLACES - 1);
+        let found = mark.try_mark_black();
+        if found == Found::Reached {
+            return;
         }
+        // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
+        // made, and is masked whenever it grows (TR3).
+        unsafe { self.granules.add(self.found).write(granule as u16) };
+        self.found = (self.found + 1) & (PLACES - 1);
+        if found == Found::Awaited {
+            self.wake(object);
+        }
+    }
+
+    /// Notes that an awaited object was marked.
+    #[cold]
+    #[inline(never)]
+    fn wake(&mut self, object: NonNull<u8>) {
+        // SAFETY: TR1: the buffer is there; its finds are no part of the tracer.
+        unsafe { (*self.buffer).finds.woken.push(object) };
+    }
+
+    /// Reports an ephemeron: `report_value` reports its value, which is held only while
+    /// `key` is held by something else. Called while the object is traced that holds the ephemeron.
+    ///
+    /// # Safety
+    ///
+    /// `key` is as for [`Tracer::edge`], or an object that was found dead and not swept.
+    /// `report_value` only reports. The caller does what the result says.
+    #[inline]
+    pub unsafe fn ephemeron(
+        &mut self,
+        key: NonNull<u8>,
+        report_value: impl FnOnce(&mut Self),
+    ) -> Fate {
+        // SAFETY: TR1: the buffer is there.
+        match unsafe { (*self.buffer).weakness } {
+            Weakness::Weak => {}
+            Weakness::Values => {
+                report_value(self);
+                return Fate::Keep;
+            }
+            Weakness::KeysAndValues => {
+                // SAFETY: forwarded from the caller; the verifier looks when nothing is dead.
+                unsafe { self.edge(key) };
+                report_value(self);
+                return Fate::Keep;
+            }
+            Weakness::Clear => {
+                // SAFETY: forwarded from the caller.
+                let is_dead = unsafe { is_white(key) };
+                return if is_dead { Fate::Clear } else { Fate::Keep };
+            }
+        }
+        // SAFETY: forwarded from the caller.
+        if !unsafe { is_white(key) } {
+            report_value(self);
+            return Fate::Keep;
+        }
+        // What the value reports goes to the end of the buffer, also neighbours, and is taken from
+        // there again.
+        let page = core::mem::replace(&mut self.page, NOWHERE);
+        let before = self.count();
+        report_value(self);
+        self.page = page;
+        let after = self.count();
+        self.at = self.at.wrapping_sub(after - before);
+        // SAFETY: TR1; `traced` is above zero, as an object of the batch is being traced, if it is
+        // not a piece.
+        unsafe {
+            let granule = self.granules.add(self.traced.wrapping_sub(1) & (PLACES - 1)).read();
+            (*self.buffer).take_pending(key, before..after, usize::from(granule));
+        }
+        Fate::Keep
+    }
+
+    /// Number of edges in the buffer.
+    #[inline]
+    fn count(&self) -> usize {
+        // SAFETY: TR1: the buffer is there.
+        edges_between(unsafe { (*self.buffer).edges.as_ptr() }, self.at)
     }
 
     /// Defers a stretch of a large object.
@@ -430,7 +646,7 @@ mod tests {
         while let Some(object) = stack.pop() {
             let (page, granule) =
                 (index_of(object) / PAGE_GRANULES, index_of(object) % PAGE_GRANULES);
-            if !marks[page][granule].try_mark_black() {
+            if marks[page][granule].try_mark_black() == Found::Reached {
                 continue;
             }
             batch.clear();

@@ -24,7 +24,6 @@ use crate::marks::{PageMasks, marked_masks};
 use crate::mheap::{MHeap, StackPool};
 use crate::mspan::{Body, Span, SpanState};
 use crate::size_class::SizeClass;
-use crate::specials::Special;
 use crate::sweep_gen::SpanPhase;
 
 /// Whether mutators hold spans.
@@ -88,6 +87,7 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
     unsafe { check_sweep(heap, &spans) }?;
     // SAFETY: forwarded from the caller.
     unsafe { check_lists(heap, &spans) }?;
+    check_weak_spans(heap, &spans)?;
     check_in_use(heap, &spans, &stack_runs)?;
     let (made, free) = heap.records();
     ensure(made == free + runs.len(), "F1", || {
@@ -121,7 +121,7 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
         format!("{counted} slots are allocated: {body:?}")
     })?;
 
-    check_specials(span, body)?;
+    check_weak_handles(span, body)?;
     slots::check_zero(body)?;
 
     let location = Location::of_span(body);
@@ -145,7 +145,7 @@ fn check_span(heap: &MHeap, span: &Span, body: &Body, caches: Caches) -> Result<
     Ok(())
 }
 
-/// W1, G3, SP2: at rest no thread sweeps, and if sweeping is over, every span is swept.
+/// W1, G3: at rest no thread sweeps, and if sweeping is over, every span is swept.
 ///
 /// # Safety
 ///
@@ -159,20 +159,29 @@ unsafe fn check_sweep(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(),
     });
     ensure(!heap.sweep_is_over() || unswept.is_none(), "G3", || {
         format!("sweeping is over, and a span is not swept: {unswept:?}")
-    })?;
-    ensure(heap.fired_in_order(), "SP2", || "the queue of specials is out of order".into())
+    })
 }
 
-/// SP1, SP4.
-fn check_specials(span: &Span, body: &Body) -> Result<(), VerifyError> {
-    let list = span.specials().usage();
-    let key = |special: &Special| (special.object, special.kind);
-    let sorted = list.windows(2).all(|pair| key(&pair[0]) < key(&pair[1]));
-    ensure(sorted, "SP1", || format!("specials out of order: {list:?}"))?;
-    let strays = list.iter().find(|special| !body.may_start_at(special.object.addr().get()));
-    ensure(strays.is_none(), "SP1", || format!("{strays:?} is of no object"))?;
-    ensure(span.specials().any() != list.is_empty(), "SP4", || {
-        format!("the span at {:p} has {} specials", body.base, list.len())
+/// WH1.
+fn check_weak_handles(span: &Span, body: &Body) -> Result<(), VerifyError> {
+    let list = span.weak_handles().copy();
+    let sorted = list.windows(2).all(|pair| pair[0].object < pair[1].object);
+    ensure(sorted, "WH1", || format!("weak handles out of order: {list:?}"))?;
+    let strays = list.iter().find(|handle| !body.may_start_at(handle.object.addr().get()));
+    ensure(strays.is_none(), "WH1", || format!("{strays:?} is of no object"))
+}
+
+/// WH2: the spans with weak handles are listed, each once.
+fn check_weak_spans(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
+    let mut listed = heap.weak_spans();
+    listed.sort_unstable();
+    // SAFETY: F1: records live as long as the heap.
+    let any = |span: *const Span| !unsafe { &*span }.weak_handles().copy().is_empty();
+    let mut expected: Vec<_> =
+        spans.iter().map(|(span, _)| *span).filter(|span| any(*span)).collect();
+    expected.sort_unstable();
+    ensure(listed == expected, "WH2", || {
+        format!("spans with weak handles: {expected:?}, in the list: {listed:?}")
     })
 }
 
@@ -220,7 +229,8 @@ fn check_stacks(heap: &MHeap, pool: &StackPool) -> Result<Vec<(usize, usize)>, V
                 && arena.kind(page).is_none()
                 && marked_masks(heap.isa(), arena.page_marks(page)) == PageMasks::default()
         });
-        let holds = entered && span.state() == SpanState::Manual && !span.specials().any();
+        let holds =
+            entered && span.state() == SpanState::Manual && span.weak_handles().copy().is_empty();
         ensure(holds, "SK1", || format!("a manual span is not by itself: {manual:?}"))?;
         runs.push((manual.base().addr().get(), manual.npages()));
     }

@@ -1,5 +1,5 @@
 //! Programs of operations against a shadow model: mutators come and go, allocate
-//! objects of any size and kind, attach specials to them and let them die; memory is
+//! objects of any size and kind, attach weak handles to them and let them die; memory is
 //! swept, scavenged and given back. Every invariant is checked after every step. The
 //! same with a limit, and with a system that refuses now and then.
 //!
@@ -11,13 +11,10 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use heap_core::error::OutOfMemory;
 use heap_core::geometry::ARENA_SIZE;
 use heap_core::mheap::{CoreConfig, HugePages};
 use heap_core::os::{Failure, Os, SimOs};
-use heap_core::specials::{AddError, SpecialKind};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use support::{MIN_BYTES, Toy, config};
@@ -25,8 +22,6 @@ use support::{MIN_BYTES, Toy, config};
 /// Mutators at first, and at most.
 const MUTATORS: usize = 3;
 const MOST_MUTATORS: usize = 6;
-const SPECIALS: [SpecialKind; 3] =
-    [SpecialKind::WeakHandle, SpecialKind::Finalizer, SpecialKind::Sample];
 const MIB: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
@@ -43,8 +38,7 @@ enum Op {
     Flush(usize),
     Attach,
     Detach(usize),
-    AddSpecial(Index, usize),
-    RemoveSpecial(Index, usize),
+    AddWeak(Index),
     Collect,
     Sweep(usize),
     Scavenge(usize),
@@ -76,8 +70,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..MOST_MUTATORS).prop_map(Op::Flush),
         1 => Just(Op::Attach),
         1 => (0..MOST_MUTATORS).prop_map(Op::Detach),
-        4 => (any::<Index>(), 0..3_usize).prop_map(|(which, kind)| Op::AddSpecial(which, kind)),
-        1 => (any::<Index>(), 0..3_usize).prop_map(|(which, kind)| Op::RemoveSpecial(which, kind)),
+        5 => any::<Index>().prop_map(Op::AddWeak),
         3 => Just(Op::Collect),
         3 => (1..40_usize).prop_map(Op::Sweep),
         1 => (0..64 * MIB).prop_map(Op::Scavenge),
@@ -95,25 +88,17 @@ fn ops(faults: bool) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(one, 1..40)
 }
 
-/// The toy, and a shadow of the specials of its objects.
+/// The toy, and its system.
 struct World {
     toy: Toy,
     os: SimOs,
-    /// Of the living, by object and kind.
-    known: BTreeMap<(usize, SpecialKind), usize>,
-    /// Of objects that have died since the last marking.
-    dying: BTreeMap<usize, Vec<(SpecialKind, usize)>>,
-    /// What the sweep that is under way will queue, by data.
-    due: BTreeMap<usize, (usize, SpecialKind)>,
-    next: usize,
 }
 
 impl World {
     fn new(config: CoreConfig) -> World {
         let os = SimOs::new();
         let toy = Toy::new(config, Box::new(os.clone()), MUTATORS);
-        let (known, dying, due) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        World { toy, os, known, dying, due, next: 1 }
+        World { toy, os }
     }
 
     fn step(&mut self, op: &Op, may_fail: impl Fn(OutOfMemory) -> bool) {
@@ -128,14 +113,19 @@ impl World {
                     }
                 }
             }
-            Op::Kill(n) => self.kill_every(*n),
+            Op::Kill(n) => toy.kill_every(*n),
             Op::Flush(mutator) => toy.flush(mutator % toy.mutators()),
             Op::Attach if toy.mutators() < MOST_MUTATORS => toy.attach(),
             Op::Detach(mutator) if toy.mutators() > 1 => toy.detach(mutator % toy.mutators()),
             Op::Attach | Op::Detach(_) => {}
-            Op::AddSpecial(which, kind) => self.add_special(which, SPECIALS[*kind]),
-            Op::RemoveSpecial(which, kind) => self.remove_special(which, SPECIALS[*kind]),
-            Op::Collect => self.collect(),
+            Op::AddWeak(_) if toy.live.is_empty() => {}
+            Op::AddWeak(which) => {
+                let objects: Vec<_> = toy.live.values().map(|(object, _)| *object).collect();
+                if let Err(reason) = toy.add_weak(*which.get(&objects)) {
+                    assert!(may_fail(reason), "{reason} for a weak cell");
+                }
+            }
+            Op::Collect => toy.collect(),
             Op::Sweep(spans) => toy.sweep(*spans),
             Op::Scavenge(retain) => drop(toy.heap.scavenge(*retain)),
             Op::Trim => drop(toy.heap.trim(usize::MAX)),
@@ -156,99 +146,11 @@ impl World {
         }
     }
 
-    fn kill_every(&mut self, n: usize) {
-        let doomed: Vec<usize> = self.toy.live.keys().copied().step_by(n).collect();
-        for address in doomed {
-            self.toy.kill(address);
-            for kind in SPECIALS {
-                if let Some(data) = self.known.remove(&(address, kind)) {
-                    self.dying.entry(address).or_default().push((kind, data));
-                }
-            }
-        }
-    }
-
-    fn collect(&mut self) {
-        self.toy.collect();
-        self.check_fired();
-        assert!(self.due.is_empty(), "SP2: swept, and not queued: {:?}", self.due);
-        for (address, specials) in std::mem::take(&mut self.dying) {
-            // SP3: what comes after a finalizer stays with the object.
-            let finalizer = specials.iter().position(|(kind, _)| *kind == SpecialKind::Finalizer);
-            let (now, later) = specials.split_at(finalizer.map_or(specials.len(), |at| at + 1));
-            self.due.extend(now.iter().map(|(kind, data)| (*data, (address, *kind))));
-            if !later.is_empty() {
-                self.dying.insert(address, later.to_vec());
-            }
-        }
-    }
-
-    fn sweep_all(&mut self) {
-        self.toy.sweep_all();
-        self.check_fired();
-        assert!(self.due.is_empty(), "SP2: swept, and not queued: {:?}", self.due);
-    }
-
-    /// What was queued was due, and the specials of one object are in order.
-    fn check_fired(&mut self) {
-        let fired = self.toy.heap.take_fired();
-        for pair in fired.windows(2) {
-            assert!(pair[0].object != pair[1].object || pair[0].kind < pair[1].kind, "SP2");
-        }
-        for special in fired {
-            let expected = self.due.remove(&special.data);
-            assert_eq!(expected, Some((special.object.addr().get(), special.kind)), "SP2");
-        }
-    }
-
-    fn add_special(&mut self, which: &Index, kind: SpecialKind) {
-        if self.toy.live.is_empty() {
-            return;
-        }
-        let (address, (object, _)) =
-            self.toy.live.iter().nth(which.index(self.toy.live.len())).expect("in range");
-        let expected = match self.known.get(&(*address, kind)) {
-            Some(data) => Err(AddError::Exists(*data)),
-            None => Ok(()),
-        };
-        assert_eq!(self.toy.add_special(*object, kind, self.next), expected);
-        if expected.is_ok() {
-            self.known.insert((*address, kind), self.next);
-            if kind == SpecialKind::Finalizer {
-                let address = *address;
-                self.toy.finalizers.insert(address);
-            }
-            self.next += 1;
-        }
-    }
-
-    fn remove_special(&mut self, which: &Index, kind: SpecialKind) {
-        // Of an object that has one, if there is any.
-        let of_kind: Vec<_> = self.known.keys().filter(|key| key.1 == kind).copied().collect();
-        if of_kind.is_empty() {
-            return;
-        }
-        let key = *which.get(&of_kind);
-        let (object, _) = self.toy.live[&key.0];
-        assert_eq!(self.toy.remove_special(object, kind), self.known.remove(&key));
-        assert_eq!(self.toy.remove_special(object, kind), None);
-        if kind == SpecialKind::Finalizer {
-            self.toy.finalizers.remove(&key.0);
-        }
-    }
-
-    /// Every invariant, and the heap's specials are those of the living and of those
-    /// that are not swept yet.
+    /// Every invariant, and the weak handles are those of the living and of those that were not
+    /// found dead yet.
     fn verify(&mut self) {
         self.toy.verify();
-        self.check_fired();
-        let mut found: Vec<usize> = self.toy.specials().iter().map(|s| s.data).collect();
-        found.sort_unstable();
-        let mut expected: Vec<usize> = self.known.values().copied().collect();
-        expected.extend(self.due.keys());
-        expected.extend(self.dying.values().flatten().map(|(_, data)| *data));
-        expected.sort_unstable();
-        assert_eq!(found, expected, "SP1");
+        self.toy.check_weak();
     }
 }
 
@@ -292,17 +194,13 @@ fn run(ops: &[Op], config: CoreConfig, may_fail: impl Fn(OutOfMemory) -> bool + 
             world.toy.alloc(0, kind, 40).expect("memory");
         }
     }
-    world.collect();
-    world.sweep_all();
+    world.toy.collect_fully();
     world.toy.verify_flushed();
     world.toy.check_contents();
-    world.kill_every(1);
-    // Twice: finalizers keep their objects once.
-    for _ in 0..2 {
-        world.collect();
-        world.sweep_all();
-    }
-    assert!(world.toy.specials().is_empty());
+    world.toy.kill_every(1);
+    world.toy.collect_fully();
+    world.toy.check_weak();
+    // Cells live as long as their targets, so these have gone in the same collection.
     world.toy.heap.release_idle();
     world.toy.verify_flushed();
     assert_eq!(world.os.reserved(), 0, "an empty heap holds no address space");

@@ -7,15 +7,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
-use heap_core::kind::{ObjectKind, TINY};
+use heap_core::kind::{ObjectKind, TINY, WEAK_CELL};
 use heap_core::mcache::Cache;
-use heap_core::mheap::{CoreConfig, HugePages, MHeap};
+use heap_core::mheap::{CoreConfig, HugePages, MHeap, WeakCounts};
 use heap_core::os::SystemOs;
 use heap_core::partition::Partition;
-use heap_core::specials::SpecialKind;
 use heap_core::stats::SweepBy;
 use heap_core::tiny::{TINY_CLASS, TinyLayout};
-use support::{before_mark, cache_at, mark, refill, slot, start_sweep, verify_at_rest};
+use heap_core::weak_handles::WeakCell;
+use support::{before_mark, cache_at, mark, refill, slot, start_sweep, target, verify_at_rest};
 
 fn heap() -> MHeap {
     let config = CoreConfig { max_bytes: None, huge_pages: HugePages::Never, poison: true };
@@ -166,23 +166,35 @@ fn any_address_in_a_shared_slot_may_be_an_object() {
     assert!(unsafe { heap.find_object(free) }.is_none());
 }
 
-/// What is known of a tiny object goes when its slot dies, not before.
+/// A weak handle to a tiny object leads to it as long as its slot lives.
 #[test]
-fn specials_of_tiny_objects_fire_with_the_slot() {
+fn weak_handles_to_tiny_objects_are_cleared_with_the_slot() {
     let heap = heap();
     let mut cache = cache_at(Partition::default());
     let layout = TinyLayout::new(8, 8).expect("shares");
     let pair = [alloc(&heap, &mut cache, layout), alloc(&heap, &mut cache, layout)];
     assert_eq!(slot_of(pair[0].addr().get()), slot_of(pair[1].addr().get()));
-    for (data, object) in pair.iter().enumerate() {
-        // SAFETY: a live object.
-        unsafe { heap.add_special(*object, SpecialKind::WeakHandle, data) }.unwrap();
-    }
-    collect(&heap, &mut cache, pair[1..].iter());
-    verify_at_rest(&heap);
-    assert!(heap.take_fired().is_empty(), "the slot lives");
-    collect(&heap, &mut cache, [].iter());
-    verify_at_rest(&heap);
-    let fired: Vec<usize> = heap.take_fired().iter().map(|special| special.data).collect();
-    assert_eq!(fired, [0, 1]);
+    let cells = pair.map(|object| {
+        let cell = refill(&heap, &mut cache, &WEAK_CELL, MHeap::weak_cell_class()).expect("memory");
+        // SAFETY: just handed out.
+        unsafe { cell.cast::<WeakCell>().write(WeakCell::new(object)) };
+        // SAFETY: a live object, and its cell.
+        unsafe { heap.add_weak_cell(object, cell) }.expect("memory");
+        cell
+    });
+    let clear = |marked: &[NonNull<u8>]| {
+        before_mark(&heap);
+        marked.iter().for_each(|object| mark(*object));
+        heap.begin_clear_weak_handles();
+        // SAFETY: one thread; all that is used is marked.
+        while !unsafe { heap.clear_weak_handles(1, &mut WeakCounts::default()) } {}
+        let targets = cells.map(target);
+        start_sweep(&heap);
+        heap.sweep_rest(SweepBy::Collector);
+        verify_at_rest(&heap);
+        targets
+    };
+    cache.flush(&heap);
+    assert_eq!(clear(&pair[1..]), pair.map(Some), "the slot lives");
+    assert_eq!(clear(&[]), [None; 2]);
 }

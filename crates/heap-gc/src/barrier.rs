@@ -18,9 +18,11 @@
 //!
 //! Model: `tests/loom_barrier.rs`.
 
+use std::ptr::NonNull;
+
 use heap_core::location::Location;
 use heap_core::page_flag::Barrier;
-use heap_core::tracer::EdgeBuffer;
+use heap_core::tracer::{EdgeBuffer, Weakness};
 use heap_sync::lock::Mutex;
 use heap_sync::mutant;
 
@@ -42,8 +44,20 @@ pub(crate) struct SatbBuffer {
 pub(crate) struct Found {
     /// Pages with grey objects.
     pub(crate) pages: Vec<Page>,
+    /// Objects that were awaited (EP1).
+    pub(crate) woken: Vec<NonNull<u8>>,
     /// Objects that needed no tracing.
     pub(crate) counts: MarkCounts,
+}
+
+// SAFETY: addresses of objects of the heap that the list belongs to, which may be marked from
+// any thread.
+unsafe impl Send for Found {}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.pages.is_empty() && self.woken.is_empty() && self.counts == MarkCounts::default()
+    }
 }
 
 // SAFETY: addresses of objects of the heap that the list belongs to, which may be marked from
@@ -55,13 +69,14 @@ impl SatbBuffer {
     #[inline]
     pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer)) {
         mutant!("no barrier" => return);
-        let buffer = self.buffer.get_or_insert_default();
+        // What a cell ceases to hold is kept, also what it holds weakly: the key may yet be reached.
+        let buffer = self.buffer.get_or_insert_with(|| Box::new(EdgeBuffer::of(Weakness::Values)));
         report(buffer);
         debug_assert!(!buffer.has_pieces(), "only whole objects defer pieces");
-        let Found { pages, counts } = &mut self.found;
+        let Found { pages, woken, counts } = &mut self.found;
         for object in buffer.edges() {
             // SAFETY: the code that reported it says so (contract of `Tracer::edge`).
-            unsafe { mark_grey::<Barrier>(*object, &mut self.fresh, counts) };
+            unsafe { mark_grey::<Barrier>(*object, &mut self.fresh, woken, counts) };
             if let Some(object) = self.fresh.pop()
                 && object.page_flag().must_queue::<Barrier>()
             {
@@ -76,7 +91,7 @@ impl SatbBuffer {
     /// Hands what it has to the collector, before its mutator leaves (B4).
     #[inline]
     pub(crate) fn hand_over(&mut self, to: &GreyPages) {
-        if !self.found.pages.is_empty() || self.found.counts != MarkCounts::default() {
+        if !self.found.is_empty() {
             to.take_over(&mut self.found);
         }
     }
@@ -92,6 +107,7 @@ impl GreyPages {
     fn take_over(&self, found: &mut Found) {
         let mut all = self.0.lock();
         all.pages.append(&mut found.pages);
+        all.woken.append(&mut found.woken);
         all.counts += std::mem::take(&mut found.counts);
         drop(all);
         if found.pages.capacity() > KEEP {
@@ -107,7 +123,9 @@ impl GreyPages {
 
     /// What the list takes.
     pub(crate) fn metadata_bytes(&self) -> usize {
-        self.0.lock().pages.capacity() * size_of::<Page>()
+        let found = self.0.lock();
+        found.pages.capacity() * size_of::<Page>()
+            + found.woken.capacity() * size_of::<NonNull<u8>>()
     }
 }
 

@@ -18,22 +18,27 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heap_core::mheap::Destructors;
+use heap_core::mheap::{Destructors, WeakCounts};
 use heap_core::partition::Partition;
 use heap_core::stats::{SweepBy, Tally};
 use heap_sync::mutant;
 use heap_sync::thread::yield_now;
 use heap_sync::time::Instant;
 
+use crate::barrier::Found;
 use crate::gate::{CollectorLock, WorldStopped};
 use crate::heap_state::HeapState;
-use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking};
+use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking, Seeds};
 use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request, Withdrawn};
 use crate::world::MutatorRecord;
 
 /// The length of a step that a mutator asks for, where nothing else is set.
 const SLICE_DEFAULT: Duration = Duration::from_millis(1);
+
+/// Weak handles that are looked at between two looks at the clock: some ten microseconds. In builds
+/// with assertions few.
+const HANDLES_CLEARED: usize = if cfg!(debug_assertions) { 2 } else { 2048 };
 
 /// How much of a collection to do in one stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +309,7 @@ impl HeapState {
         let gc_requested = withdrawn.answer(world);
         let plan = self.budget.plan_mark(self.cycles.lock().traced_bytes);
         self.roots.begin_visit();
+        self.finalizers.begin_visit();
         let marking = Marking::new(self.heap.isa());
         let phase = MarkPhase::Trace;
         (IncrementalMark { marking, phase, plan, mark_time: Duration::ZERO }, gc_requested)
@@ -325,20 +331,63 @@ impl HeapState {
             }
         };
         let is_over = || deadline.is_some_and(|at| Instant::now() >= at);
+        if matches!(phase, MarkPhase::Trace | MarkPhase::Revive) {
+            let Found { pages, woken, counts } = self.grey.take(world);
+            marking.take_over(pages, woken, counts);
+        }
         if *phase == MarkPhase::Trace {
-            let found = self.grey.take(world);
-            marking.take_over(found.pages, found.counts);
             // Shadow stacks have no barrier: all of them are visited in the first stop.
             let mut stacks = (!self.is_collecting()).then_some(mutators);
             let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| {
                 if let Some(mutators) = stacks.take() {
                     shadow_stacks(world, mutators, visit);
                 }
-                self.roots.visit_some(visit)
+                match self.roots.visit_some(visit) {
+                    Seeds::More => Seeds::More,
+                    Seeds::Done => self.finalizers.visit_some(visit),
+                }
             };
-            // SAFETY: the world is stopped. Roots, shadow stacks and barrier lists have what their
-            // unsafe functions were promised: live objects of this heap, which no thread frees
+            // SAFETY: the world is stopped. Roots, shadow stacks, queues and barrier lists have what
+            // their unsafe functions were promised: live objects of this heap, which no thread frees
             // before this mark phase ends (Y1).
+            unsafe { marking.advance(&self.pool, deadline, seeds) };
+            if !marking.is_done() {
+                return;
+            }
+            *phase = MarkPhase::ClearHandles;
+            mutant!("keeps handles" => { *phase = MarkPhase::FindFinalizable; });
+            self.heap.begin_clear_weak_handles();
+        }
+        if *phase == MarkPhase::ClearHandles {
+            let mut counts = WeakCounts::default();
+            // SAFETY: the world is stopped, and no worker marks; what can be reached is marked, but
+            // what finalizers revive.
+            while !unsafe { self.heap.clear_weak_handles(HANDLES_CLEARED, &mut counts) } {
+                if is_over() {
+                    marking.count(counts.objects, counts.bytes);
+                    return;
+                }
+            }
+            marking.count(counts.objects, counts.bytes);
+            *phase = MarkPhase::FindFinalizable;
+            self.finalizers.begin_find(world);
+        }
+        if *phase == MarkPhase::FindFinalizable {
+            while self.finalizers.find_some(world) == Seeds::More {
+                if is_over() {
+                    return;
+                }
+            }
+            *phase = MarkPhase::Revive;
+            marking.begin_revival();
+            self.finalizers.begin_revival();
+            // What an intern set has shown since marking was done.
+            let Found { pages, woken, counts } = self.grey.take(world);
+            marking.take_over(pages, woken, counts);
+        }
+        if *phase == MarkPhase::Revive {
+            let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| self.finalizers.visit_some(visit);
+            // SAFETY: as above.
             unsafe { marking.advance(&self.pool, deadline, seeds) };
             if !marking.is_done() {
                 return;
@@ -346,7 +395,8 @@ impl HeapState {
             *phase = MarkPhase::Clear;
             self.weak.begin_clear(world);
         }
-        while !self.weak.clear_some(world) {
+        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept.
+        while !unsafe { marking.clear_ephemerons() } || !self.weak.clear_some(world) {
             if is_over() {
                 return;
             }
@@ -363,16 +413,23 @@ impl HeapState {
             // caches (`begin`).
             unsafe { self.heap.begin_allocate_black() };
         }
+        let id = || match phase {
+            Phase::Marking(id) | Phase::Reviving(id) => id,
+            Phase::Idle | Phase::Clearing => MarkCycleId::next(),
+        };
         match suspended.phase {
-            MarkPhase::Trace if phase == Phase::Idle => {
-                self.phase.set(Phase::Marking(MarkCycleId::next()), world);
+            MarkPhase::Trace => self.phase.set(Phase::Marking(id()), world),
+            MarkPhase::ClearHandles | MarkPhase::FindFinalizable | MarkPhase::Revive => {
+                self.phase.set(Phase::Reviving(id()), world);
             }
-            MarkPhase::Trace => {}
             MarkPhase::Clear | MarkPhase::Done => self.phase.set(Phase::Clearing, world),
         }
         let marked = suspended.marking.counts().bytes;
         // What clearing takes no part of the plan says.
-        let step = if suspended.phase == MarkPhase::Trace { marked - before } else { 0 };
+        let step = match suspended.phase {
+            MarkPhase::Trace | MarkPhase::Revive => marked - before,
+            _ => 0,
+        };
         self.budget.suspend(&suspended.plan, marked, step);
         *self.suspended.lock() = Some(suspended);
     }

@@ -19,6 +19,7 @@ use crate::background::{BackgroundSweeper, Sweep};
 use crate::barrier::GreyPages;
 use crate::config::GcConfig;
 use crate::external::{Accounts, ExternalRow, ExternalTotal};
+use crate::finalizers::{FinalizerRegistry, Finalizers};
 use crate::mark::{IncrementalMark, MarkPool, Watch};
 use crate::pacing::{Budget, Pacer};
 use crate::phase::{Phase, PhaseWord};
@@ -50,6 +51,7 @@ pub struct HeapState {
     pub(crate) world: World,
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: Arc<WeakTables>,
+    pub(crate) finalizers: Arc<Finalizers>,
     pub(crate) budget: Budget,
     /// What objects own elsewhere.
     pub(crate) external: Accounts,
@@ -101,6 +103,7 @@ impl HeapState {
             world: World::default(),
             roots: Arc::new(RootSet::default()),
             weak: Arc::default(),
+            finalizers: Arc::default(),
             cycles: Mutex::new(CycleStats::default()),
             safepoints: Recorder::default(),
             phase: PhaseWord::default(),
@@ -192,6 +195,12 @@ impl HeapState {
     #[must_use]
     pub fn safepoint_times(&self) -> SafepointTimes {
         self.safepoints.read()
+    }
+
+    /// An empty registry of finalizers.
+    #[must_use]
+    pub fn finalizer_registry(&self) -> FinalizerRegistry {
+        FinalizerRegistry::new(&self.finalizers)
     }
 
     /// An empty weak table.

@@ -16,7 +16,9 @@
 //!    If it is done in slices the world may resume before it is over, and stops again for the next
 //!    one; between slices mutators know (`phase`) that they have to report what they
 //!    overwrite (`barrier`), and what they make counts as marked. The module `cycle` does all this.
-//! 6. Weak tables forget what was not reached ([`weak`]); in slices too, if marking was.
+//! 6. Weak handles to what was not reached are cleared; objects with [`finalizers`] that were not
+//!    reached are queued, and marked with all they lead to. Then weak tables and ephemerons forget
+//!    the rest ([`weak`], `mark::ephemerons`). All this in slices too, if marking was.
 //! 7. The sweep clock advances: every span needs sweeping. The next
 //!    trigger and the price of allocation are set (`pacing`).
 //! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
@@ -29,7 +31,7 @@
 //!
 //! ```text
 //! layers: error config external fork gate requests pacing phase mark roots safepoint_times stats
-//! layers: barrier weak background world heap_state cycle verify mutator
+//! layers: barrier weak finalizers background world heap_state cycle verify mutator
 //! ```
 
 mod background;
@@ -40,6 +42,8 @@ mod config;
 mod cycle;
 mod error;
 mod external;
+#[allow(unsafe_code, reason = "addresses of objects that are registered")]
+mod finalizers;
 #[allow(unsafe_code, reason = "has the system call handlers around a fork")]
 mod fork;
 #[allow(unsafe_code, reason = "who lists the mutators answers for the list")]
@@ -66,6 +70,7 @@ mod world;
 pub use config::GcConfig;
 pub use error::{BrokenInvariant, ContextLeaked, VerifyError};
 pub use external::{ExternalCharge, ExternalRow};
+pub use finalizers::FinalizerRegistry;
 pub use heap_core::error::OutOfMemory;
 pub use heap_core::mheap::{ClassRow, Destructors, HeapUsage, HistogramRow, MemoryStats};
 pub use heap_core::stack::StackBlock;

@@ -534,7 +534,7 @@ impl Mutator {
     #[inline(always)]
     pub fn marking(&self) -> Option<MarkCycleId> {
         match self.phase.get() {
-            Phase::Marking(id) => Some(id),
+            Phase::Marking(id) | Phase::Reviving(id) => Some(id),
             Phase::Idle | Phase::Clearing => None,
         }
     }

@@ -16,6 +16,9 @@ use crate::gate::WorldStopped;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkCycleId(NonZero<u64>);
 
+/// In the word of a phase: it is [`Phase::Reviving`].
+const REVIVING: u64 = 1 << 63;
+
 /// The name of the next mark phase.
 static NEXT_MARK_CYCLE: std::sync::atomic::AtomicU64 =
     std::sync::atomic::AtomicU64::new(MARK_CYCLE_MIN);
@@ -51,12 +54,16 @@ pub(crate) enum Phase {
     /// An incremental mark phase: what cells cease to hold is reported (B1), what is made is kept
     /// (M4).
     Marking(MarkCycleId),
+    /// The same, and all is marked that can be reached without finalizers. Weak handles to what is
+    /// white are cleared, so to a mutator it is dead, unless an intern set shows it; objects with
+    /// finalizers are found and revived.
+    Reviving(MarkCycleId),
     /// All that can be reached is marked. Weak tables are being cleared: what is white in them is
     /// dead (I1). What is made is kept (M4); there is nothing to report.
     Clearing,
 }
 
-/// The phase of a heap: 0, 1, or the name of a mark phase.
+/// The phase of a heap: 0, 1, or the name of a mark phase, with a bit if it revives.
 #[derive(Debug, Default)]
 pub(crate) struct PhaseWord(AtomicU64);
 
@@ -67,7 +74,10 @@ impl PhaseWord {
         match self.0.load(Ordering::Relaxed) {
             0 => Phase::Idle,
             1 => Phase::Clearing,
-            id => Phase::Marking(MarkCycleId::from_word(id).expect("not zero")),
+            word => {
+                let id = MarkCycleId::from_word(word & !REVIVING).expect("not zero");
+                if word & REVIVING == 0 { Phase::Marking(id) } else { Phase::Reviving(id) }
+            }
         }
     }
 
@@ -76,6 +86,7 @@ impl PhaseWord {
             Phase::Idle => 0,
             Phase::Clearing => 1,
             Phase::Marking(id) => id.get(),
+            Phase::Reviving(id) => id.get() | REVIVING,
         };
         // ORDERING: Relaxed: as in `get`.
         self.0.store(word, Ordering::Relaxed);

@@ -3,7 +3,8 @@
 //!
 //! * V1: every handle that can be reached leads to the start of an allocated
 //!   slot of this heap, or into one that objects share ("nothing lost").
-//!   So does every entry of a weak table (I1).
+//!   So do every entry of a weak table (I1), the key of an ephemeron and its value, and what is
+//!   registered with finalizers (FI1); a weak cell leads to the object that has it (WH3).
 //!
 //! Each check has been seen to fail: `verify/tests.rs`.
 
@@ -14,11 +15,13 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use heap_core::kind::WEAK_CELL;
 use heap_core::location::Location;
 use heap_core::mheap::HistogramRow;
 use heap_core::mspan::Body;
-use heap_core::tracer::{Batch, EdgeBuffer, Neighbours};
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Weakness};
 use heap_core::verify::ensure;
+use heap_core::weak_handles::WeakCell;
 
 use crate::cycle::Outcome;
 use crate::error::{BrokenInvariant, ContextLeaked, VerifyError};
@@ -98,11 +101,26 @@ unsafe fn verify(
         // SAFETY: forwarded from the caller.
         unsafe { check_start(shared, object, "I1") }?;
     }
-    let mut seen = HashSet::new();
     let mut stack = Vec::new();
+    let mut handles = Vec::new();
+    // SAFETY: forwarded from the caller.
+    unsafe { shared.heap.each_weak_handle(|object, cell| handles.push((object, cell))) };
+    for (object, cell) in handles {
+        // SAFETY: forwarded from the caller.
+        unsafe { check_weak_handle(shared, object, cell) }?;
+        stack.push(object);
+    }
+    let mut registered = Vec::new();
+    shared.finalizers.each(world, |object| registered.push(object));
+    for object in registered {
+        // SAFETY: forwarded from the caller.
+        unsafe { check_start(shared, object, "FI1") }?;
+        stack.push(object);
+    }
+    let mut seen = HashSet::new();
     roots(&mut |object| stack.push(object));
     shared.weak.each(world, |object| stack.push(object));
-    let mut buffer = EdgeBuffer::default();
+    let mut buffer = EdgeBuffer::of(Weakness::KeysAndValues);
     let mut batch = Batch::default();
     while let Some(object) = stack.pop() {
         if !seen.insert(object) {
@@ -121,11 +139,33 @@ unsafe fn verify(
         while let Some(piece) = buffer.take_piece() {
             let trace = body.kind.trace_piece().expect("only such kinds defer pieces");
             // SAFETY: the object has deferred a stretch of its own contents (K2).
-            unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut buffer) };
+            unsafe { buffer.trace_piece(trace, piece) };
         }
         stack.extend(buffer.edges());
         buffer.clear_edges();
     }
+    Ok(())
+}
+
+/// WH3.
+///
+/// # Safety
+///
+/// As [`class_histogram`].
+unsafe fn check_weak_handle(
+    shared: &HeapState,
+    object: NonNull<u8>,
+    cell: NonNull<u8>,
+) -> Result<(), BrokenInvariant> {
+    // SAFETY: forwarded from the caller.
+    let [_, body] =
+        unsafe { [check_start(shared, object, "WH3")?, check_start(shared, cell, "WH3")?] };
+    // SAFETY: an allocated object; if it is of this kind, it is a cell.
+    let target = core::ptr::eq(body.kind, &raw const WEAK_CELL)
+        .then(|| unsafe { cell.cast::<WeakCell>().as_ref() }.target());
+    ensure(target == Some(Some(object)), "WH3", || {
+        format!("the weak cell of {object:p} at {cell:p} leads to {target:?}")
+    })?;
     Ok(())
 }
 

@@ -20,6 +20,7 @@
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::location::Location;
+use crate::mark_byte::Found;
 use crate::mspan::Body;
 
 /// Whether new objects are marked, and how many were.
@@ -59,7 +60,8 @@ impl AllocateBlack {
             let mark = location.arena().mark_byte(body.slot(slot).addr().get());
             // While mutators run, only write barriers mark, and make objects grey; an object
             // that is grey already will be traced, which is sufficient.
-            objects += usize::from(mark.try_mark_black());
+            // A new object is not awaited: it was marked before it became a key (I6).
+            objects += usize::from(mark.try_mark_black() != Found::Reached);
         }
         self.count(objects, body.slot_bytes);
     }
@@ -67,7 +69,7 @@ impl AllocateBlack {
     /// Marks an object sooner.
     #[cold]
     pub(super) fn mark_one(&self, object: Location) {
-        if object.mark().try_mark_black() {
+        if object.mark().try_mark_black() != Found::Reached {
             self.count(1, object.slot_bytes());
         }
     }

@@ -132,10 +132,9 @@ impl MHeap {
         self.bits.in_use()
     }
 
-    /// Whether the specials of each object in the queue are in order (SP2).
-    pub(crate) fn fired_in_order(&self) -> bool {
-        let fired = self.fired.lock();
-        fired.windows(2).all(|pair| pair[0].object != pair[1].object || pair[0].kind < pair[1].kind)
+    /// The spans that are listed as having weak handles (WH2).
+    pub(crate) fn weak_spans(&self) -> Vec<*const Span> {
+        self.weak_spans.lock().spans.iter().map(|span| span.as_ptr().cast_const()).collect()
     }
 
     /// The number of records ever made, and of those not in use.

@@ -48,9 +48,6 @@ impl MHeap {
             .page_index()
             .is_multiple_of(SWEEP_SAMPLE)
             .then(Instant::now);
-        if claim.specials().any() {
-            self.fire_specials(claim);
-        }
         let counts = sweep::sweep(claim, bitmap, self.isa, self.config.poison);
         if let Some(start) = start {
             let ns = start.elapsed().as_nanos() as u64;

@@ -26,11 +26,11 @@ use crate::page_alloc::{PageRun, ScavengePolicy};
 use crate::page_flag::Serial;
 use crate::partition::Partition;
 use crate::size_class::SizeClass;
-use crate::specials::{Special, SpecialKind};
 use crate::stats::{ClassCounts, SweepBy, Tally};
 use crate::sweep_gen::SpanPhase;
 use crate::tracer::EdgeBuffer;
 use crate::verify::{VerifyError, verify};
+use crate::weak_handles::WeakHandle;
 
 /// What a cache asks for that wants one span.
 fn one_from(central: &Central) -> SpanRequest<'_> {
@@ -190,10 +190,6 @@ fn mark<'a>(object: NonNull<u8>) -> &'a MarkByte {
     arena(object).mark_byte(object.addr().get())
 }
 
-fn special(object: NonNull<u8>, kind: SpecialKind) -> Special {
-    Special { object, kind, data: 0 }
-}
-
 #[track_caller]
 fn broken(invariant: &str, state: State, damage: impl FnOnce(&mut Sample)) {
     let mut sample = Sample::new(state);
@@ -328,35 +324,31 @@ fn a_page_queued_outside_marking_is_seen() {
 }
 
 #[test]
-fn wrong_lists_of_specials_are_seen() {
-    let specials = |s: &Sample, change: &dyn Fn(&mut Vec<Special>)| {
+fn wrong_lists_of_weak_handles_are_seen() {
+    let handles = |s: &Sample, change: &dyn Fn(&mut Vec<WeakHandle>)| {
         // SAFETY: a live record.
-        unsafe { s.span(s.live[0]).as_ref() }.specials().damage(change);
+        unsafe { s.span(s.live[0]).as_ref() }.weak_handles().damage(change);
     };
-    broken("SP1", State::Swept, |s| {
-        for kind in [SpecialKind::WeakHandle, SpecialKind::Finalizer] {
-            // SAFETY: a live object.
-            unsafe { s.heap.add_special(s.live[0], kind, 0) }.expect("memory");
-        }
-        specials(s, &|list| list.reverse());
+    let add = |s: &Sample, object| {
+        // SAFETY: live objects; nothing looks at the cell.
+        unsafe { s.heap.add_weak_cell(object, object) }.expect("memory");
+    };
+    broken("WH1", State::Swept, |s| {
+        add(s, s.live[0]);
+        handles(s, &|list| list.push(list[0]));
     });
-    broken("SP1", State::Swept, |s| {
-        // SAFETY: a live object; then it moves to where none is.
-        unsafe { s.heap.add_special(s.live[0], SpecialKind::Sample, 0) }.expect("memory");
+    broken("WH1", State::Swept, |s| {
+        add(s, s.live[0]);
         // SAFETY: within the slot.
-        specials(s, &|list| list[0].object = unsafe { list[0].object.add(8) });
+        handles(s, &|list| list[0].object = unsafe { list[0].object.add(8) });
     });
-    broken("SP4", State::Swept, |s| {
-        specials(s, &|list| list.push(special(s.live[0], SpecialKind::Sample)));
+    broken("WH2", State::Swept, |s| {
+        add(s, s.live[0]);
+        handles(s, &|list| list.clear());
     });
-}
-
-#[test]
-fn a_finalizer_before_the_weak_handle_is_seen() {
-    broken("SP2", State::Swept, |s| {
-        let mut fired = s.heap.fired.lock();
-        fired.push(special(s.live[0], SpecialKind::Finalizer));
-        fired.push(special(s.live[0], SpecialKind::WeakHandle));
+    broken("WH2", State::Swept, |s| {
+        let object = s.live[0];
+        handles(s, &|list| list.push(WeakHandle { object, cell: object }));
     });
 }
 

@@ -3,7 +3,7 @@
 //! Their owner frees them; marking, sweeping and look-ups by address skip them.
 //!
 //! * SK1: the page tables name the span of a manual page and no kind, and the page
-//!   has no marks. The span is in no central list and has no specials.
+//!   has no marks. The span is in no central list, and nothing in it has a weak handle.
 
 use core::ptr::NonNull;
 

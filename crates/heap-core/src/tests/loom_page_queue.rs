@@ -18,7 +18,7 @@ use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::model::{check, check_bounded};
 use heap_sync::thread::{JoinHandle, spawn};
 
-use crate::mark_byte::{Color, MarkByte};
+use crate::mark_byte::{Color, Found, MarkByte};
 use crate::page_flag::{Barrier, MarkMode, PageFlag, Parallel, Serial, announce_marks};
 
 /// The steps of the protocol.
@@ -29,7 +29,7 @@ trait Steps: 'static {
 
     /// Makes a neighbour black. Whether it is to be traced.
     fn blacken(mark: &MarkByte) -> bool {
-        mark.try_mark_black()
+        mark.try_mark_black() != Found::Reached
     }
 }
 

@@ -13,18 +13,20 @@ use std::sync::{Arc, Mutex};
 
 use heap_core::alloc_class::{Slot, for_sized};
 use heap_core::error::OutOfMemory;
-use heap_core::kind::{NOSCAN, ObjectKind};
+use heap_core::kind::{NOSCAN, ObjectKind, WEAK_CELL};
 use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{CoreConfig, Destructors, HugePages, MHeap, SpanBatch, SpanRequest};
+use heap_core::mheap::{
+    CoreConfig, Destructors, HugePages, MHeap, SpanBatch, SpanRequest, WeakCounts,
+};
 use heap_core::os::{Os, SystemOs};
 use heap_core::partition::Partition;
 use heap_core::size_class::SizeClass;
-use heap_core::specials::{AddError, Special, SpecialKind};
 use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
 use heap_core::tracer::EdgeBuffer;
 use heap_core::verify::{Caches, verify, verify_with};
+use heap_core::weak_handles::{AddError, WeakCell};
 
 /// What a test object begins with.
 #[repr(C)]
@@ -97,8 +99,8 @@ pub(crate) struct Toy {
     pub(crate) may_keep_dead: bool,
     /// Those that have become unreachable since, with their addresses.
     dead: HashMap<u64, usize>,
-    /// Addresses of objects with a finalizer.
-    pub(crate) finalizers: HashSet<usize>,
+    /// Weak cells of the living, and of those that have died since the last marking, by object.
+    weak: BTreeMap<usize, NonNull<u8>>,
     /// Addresses of objects that are dead and perhaps not yet swept.
     unswept: HashSet<usize>,
     /// Addresses of objects that have died since the last marking.
@@ -214,6 +216,12 @@ pub(crate) fn mark(object: NonNull<u8>) {
     location(object).mark().mark_black();
 }
 
+/// What a weak cell leads to.
+pub(crate) fn target(cell: NonNull<u8>) -> Option<NonNull<u8>> {
+    // SAFETY: a cell that was not swept.
+    unsafe { cell.cast::<WeakCell>().as_ref() }.target()
+}
+
 /// Begins a cycle that has marked nothing: all objects are dead. The caches are flushed.
 pub(crate) fn collect_everything(heap: &MHeap) {
     heap.sweep_rest(SweepBy::Collector);
@@ -239,7 +247,7 @@ impl Toy {
             condemned: HashSet::new(),
             may_keep_dead: false,
             dead: HashMap::new(),
-            finalizers: HashSet::new(),
+            weak: BTreeMap::new(),
             unswept: HashSet::new(),
             garbage: HashSet::new(),
             log: Arc::default(),
@@ -339,15 +347,28 @@ impl Toy {
         for (object, _) in self.live.values() {
             mark(*object);
         }
-        // SP3: a finalizer keeps its object for one more cycle, once.
-        let (kept, garbage) =
-            self.garbage.drain().partition(|address| self.finalizers.remove(address));
-        self.garbage = kept;
-        self.unswept.extend(garbage);
-        let kept = &self.garbage;
-        let condemned = self.dead.extract_if(|_, address| !kept.contains(address));
-        self.condemned.extend(condemned.map(|(id, _)| id));
+        self.clear_weak_handles();
+        self.unswept.extend(self.garbage.drain());
+        self.condemned.extend(self.dead.drain().map(|(id, _)| id));
         start_sweep(&self.heap);
+    }
+
+    /// What a collector does with weak handles after marking, some at a time; cells that are kept by
+    /// their targets only.
+    fn clear_weak_handles(&mut self) {
+        let mut counts = WeakCounts::default();
+        self.heap.begin_clear_weak_handles();
+        // SAFETY: one thread; all that is used is marked.
+        while !unsafe { self.heap.clear_weak_handles(3, &mut counts) } {}
+        let live = &self.live;
+        let gone = self.weak.extract_if(.., |object, _| !live.contains_key(object));
+        for (object, cell) in gone {
+            assert_eq!(target(cell), None, "WH3: the cell of a dead object at {object:#x}");
+        }
+        assert_eq!(counts.objects, self.weak.len(), "WH3: cells live as long as their targets");
+        for (object, cell) in &self.weak {
+            assert_eq!(target(*cell).map(|at| at.addr().get()), Some(*object), "WH3");
+        }
     }
 
     /// Sweeps up to `spans` spans.
@@ -431,7 +452,9 @@ impl Toy {
             if let Some((_, known)) = self.live.get(&start) {
                 assert!(address - start >= known.bytes);
             } else {
-                let dead = self.garbage.contains(&start) || self.unswept.contains(&start);
+                let dead = self.garbage.contains(&start)
+                    || self.unswept.contains(&start)
+                    || std::ptr::eq(body.kind, &raw const WEAK_CELL);
                 assert!(dead, "a free slot was taken for an object");
             }
         }
@@ -445,41 +468,44 @@ impl Toy {
         found.map(|(start, _)| start.addr().get())
     }
 
-    // ---- specials ----------------------------------------------------------
+    // ---- weak handles ------------------------------------------------------
 
-    pub(crate) fn add_special(
-        &self,
-        object: NonNull<u8>,
-        kind: SpecialKind,
-        data: usize,
-    ) -> Result<(), AddError> {
-        // SAFETY: the tests use live objects only.
-        unsafe { self.heap.add_special(object, kind, data) }
+    /// Gives a live object a weak cell, if it has none.
+    pub(crate) fn add_weak(&mut self, object: NonNull<u8>) -> Result<(), OutOfMemory> {
+        let class = MHeap::weak_cell_class();
+        let cache = &mut self.caches[0];
+        let cell = match slot(cache, &WEAK_CELL, class) {
+            Some(slot) => slot,
+            None => refill(&self.heap, cache, &WEAK_CELL, class)?,
+        };
+        // SAFETY: just handed out.
+        unsafe { cell.cast::<WeakCell>().write(WeakCell::new(object)) };
+        // SAFETY: a live object, and its cell.
+        let added = unsafe { self.heap.add_weak_cell(object, cell) };
+        match self.weak.get(&object.addr().get()) {
+            Some(before) => assert_eq!(added, Err(AddError::Exists(*before)), "WH1"),
+            None => {
+                assert_eq!(added, Ok(()));
+                self.weak.insert(object.addr().get(), cell);
+            }
+        }
+        Ok(())
     }
 
-    pub(crate) fn special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
-        // SAFETY: as above.
-        unsafe { self.heap.special(object, kind) }
-    }
-
-    pub(crate) fn remove_special(&self, object: NonNull<u8>, kind: SpecialKind) -> Option<usize> {
-        // SAFETY: as above.
-        unsafe { self.heap.remove_special(object, kind) }
-    }
-
-    /// Makes an object that a finalizer has kept reachable again.
-    pub(crate) fn resurrect(&mut self, object: NonNull<u8>, known: Object) {
-        self.live.insert(object.addr().get(), (object, known));
-        self.condemned.remove(&known.id);
-        self.garbage.remove(&object.addr().get());
-    }
-
-    /// Every special in the heap.
-    pub(crate) fn specials(&self) -> Vec<Special> {
-        let mut all = Vec::new();
+    /// The weak handles are those that are known.
+    pub(crate) fn check_weak(&self) {
+        let mut found = BTreeMap::new();
+        let mut visit = |object: NonNull<u8>, cell| {
+            assert_eq!(found.insert(object.addr().get(), cell), None, "WH1");
+        };
         // SAFETY: one thread.
-        unsafe { self.heap.each_special(|special| all.push(*special)) };
-        all
+        unsafe { self.heap.each_weak_handle(&mut visit) };
+        assert_eq!(found, self.weak);
+        for (object, _) in self.live.values() {
+            // SAFETY: a live object.
+            let cell = unsafe { self.heap.weak_cell(*object) };
+            assert_eq!(cell, self.weak.get(&object.addr().get()).copied());
+        }
     }
 
     /// Ends the heap; everything with a destructor must have been dropped once.

@@ -4,7 +4,9 @@
 use std::ptr::NonNull;
 
 use heap_core::location::Location;
+use heap_core::mark_byte::Found;
 use heap_core::page_flag::MarkMode;
+use heap_sync::mutant;
 
 /// What marking found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +32,8 @@ impl std::ops::AddAssign for MarkCounts {
     }
 }
 
-/// Marks an object if it is white. `fresh` takes it if its page must perhaps be queued.
+/// Marks an object if it is not reached. `fresh` takes it if its page must perhaps be queued, `woken`
+/// if it was awaited.
 ///
 /// # Safety
 ///
@@ -40,14 +43,17 @@ impl std::ops::AddAssign for MarkCounts {
 pub(crate) unsafe fn mark_grey<M: MarkMode>(
     object: NonNull<u8>,
     fresh: &mut Vec<Location>,
+    woken: &mut Vec<NonNull<u8>>,
     counts: &mut MarkCounts,
 ) {
     // SAFETY: forwarded from the caller; what turns grey is traced (MK1).
     let object = unsafe { Location::of(object) };
     let mark = object.mark();
     // A racing worker at worst marks the same object again (MK2).
-    if !mark.is_white() {
-        return;
+    match mark.find() {
+        Found::Reached => return,
+        Found::White => {}
+        Found::Awaited => wake(object, woken),
     }
     let flag = object.page_flag();
     if flag.is_noscan() {
@@ -59,4 +65,12 @@ pub(crate) unsafe fn mark_grey<M: MarkMode>(
     if !flag.is_surely_queued::<M>() {
         fresh.push(object);
     }
+}
+
+/// Notes that an awaited object is marked (EP1).
+#[cold]
+#[inline(never)]
+fn wake(object: Location, woken: &mut Vec<NonNull<u8>>) {
+    mutant!("does not wake" => return);
+    woken.push(object.pointer());
 }

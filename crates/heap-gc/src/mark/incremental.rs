@@ -20,7 +20,14 @@ pub(crate) struct IncrementalMark {
 pub(crate) enum MarkPhase {
     /// Objects are marked and traced.
     Trace,
-    /// All that can be reached is marked; weak tables forget the rest (I1).
+    /// All is marked that can be reached without finalizers; weak handles to the rest are cleared
+    /// (WH3).
+    ClearHandles,
+    /// Objects with finalizers are searched for dead ones (FI4).
+    FindFinalizable,
+    /// These, and what they lead to, are marked and traced.
+    Revive,
+    /// All that can be reached is marked; weak tables and ephemerons forget the rest (I1).
     Clear,
     /// Nothing is left to do.
     Done,

@@ -7,6 +7,7 @@ use heap_core::marks::Isa;
 use heap_sync::lock::Mutex;
 
 use super::deadline::Deadline;
+use super::ephemerons::Ephemerons;
 use super::pieces::{Pieces, SharedPiece};
 use super::queue::Page;
 use super::termination::Termination;
@@ -22,6 +23,9 @@ pub(super) struct MarkJob {
     pub(super) deadline: Deadline,
     /// Pages that were left for later.
     pub(super) left: Mutex<VecDeque<Page>>,
+    /// Changed by a worker that is alone, and read by all (EP2); besides, workers that end leave here
+    /// what they have found.
+    pub(super) ephemerons: Mutex<Ephemerons>,
 }
 
 impl MarkJob {
@@ -29,6 +33,7 @@ impl MarkJob {
         isa: Isa,
         stealers: Vec<Stealer<Page>>,
         pieces: Vec<SharedPiece>,
+        ephemerons: Ephemerons,
         deadline: Deadline,
     ) -> MarkJob {
         MarkJob {
@@ -38,6 +43,7 @@ impl MarkJob {
             pieces: Pieces::new(pieces),
             deadline,
             left: Mutex::default(),
+            ephemerons: Mutex::new(ephemerons),
         }
     }
 }

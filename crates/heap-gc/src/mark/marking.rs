@@ -7,6 +7,9 @@
 //! * MK4: between two steps what is grey is on a page in `pages` or `handed_over`, in a piece, or
 //!   in the list of a mutator's write barrier.
 //!
+//! Ephemerons come last: when nothing else is left to do, a worker that is alone looks at the values
+//! that wait for their keys ([`Ephemerons`]).
+//!
 //! Called by the thread that has stopped the world.
 
 use std::collections::VecDeque;
@@ -14,12 +17,12 @@ use std::ptr::NonNull;
 
 use crossbeam_deque::Worker as Deque;
 use heap_core::marks::Isa;
-use heap_core::page_flag::Serial;
 use heap_sync::lock::Mutex;
 use heap_sync::time::Instant;
 
 use super::deadline::Deadline;
-use super::grey::{MarkCounts, mark_grey};
+use super::ephemerons::Ephemerons;
+use super::grey::MarkCounts;
 use super::job::MarkJob;
 use super::pieces::SharedPiece;
 use super::pool::MarkPool;
@@ -37,6 +40,7 @@ pub(crate) struct Marking {
     handed_over: Vec<Vec<Page>>,
     pages: VecDeque<Page>,
     pieces: Vec<SharedPiece>,
+    ephemerons: Ephemerons,
     counts: MarkCounts,
 }
 
@@ -58,13 +62,20 @@ impl Marking {
             handed_over: Vec::new(),
             pages: VecDeque::new(),
             pieces: Vec::new(),
+            ephemerons: Ephemerons::default(),
             counts: MarkCounts::default(),
         }
     }
 
     /// Takes over what mutators have found between two steps.
-    pub(crate) fn take_over(&mut self, pages: Vec<Page>, counts: MarkCounts) {
+    pub(crate) fn take_over(
+        &mut self,
+        pages: Vec<Page>,
+        mut woken: Vec<NonNull<u8>>,
+        counts: MarkCounts,
+    ) {
         self.counts += counts;
+        self.ephemerons.woken.append(&mut woken);
         if !pages.is_empty() {
             self.handed_over.push(pages);
         }
@@ -81,6 +92,28 @@ impl Marking {
             && self.handed_over.is_empty()
             && self.pages.is_empty()
             && self.pieces.is_empty()
+            && self.ephemerons.is_settled()
+    }
+
+    /// Goes on with other seeds: what was found unreachable is revived.
+    pub(crate) fn begin_revival(&mut self) {
+        debug_assert!(self.is_done());
+        self.seeds = Seeds::More;
+    }
+
+    /// Counts what was marked by other means.
+    pub(crate) fn count(&mut self, objects: usize, bytes: usize) {
+        self.counts += MarkCounts { objects, bytes };
+    }
+
+    /// See [`Ephemerons::clear_some`].
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped, marking [is done](Self::is_done), and nothing was swept since.
+    pub(crate) unsafe fn clear_ephemerons(&mut self) -> bool {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.ephemerons.clear_some() }
     }
 
     /// Marks everything reachable from the seeds and from what earlier steps have left, or
@@ -104,18 +137,44 @@ impl Marking {
         deadline: Option<Instant>,
         mut seeds: impl FnMut(&mut dyn FnMut(NonNull<u8>)) -> Seeds,
     ) {
+        let deadline = Deadline::at(deadline);
+        loop {
+            // SAFETY: forwarded from the caller.
+            let advanced = unsafe { self.advance_alone(pool, &deadline, &mut seeds) };
+            if advanced == Advanced::Alone || deadline.is_over() || self.is_done() {
+                return;
+            }
+        }
+    }
+
+    /// The part of [`Marking::advance`] that one worker does, and then what others do with it.
+    ///
+    /// # Safety
+    ///
+    /// As [`Marking::advance`].
+    unsafe fn advance_alone(
+        &mut self,
+        pool: &MarkPool,
+        deadline: &Deadline,
+        seeds: &mut impl FnMut(&mut dyn FnMut(NonNull<u8>)) -> Seeds,
+    ) -> Advanced {
         let pieces = std::mem::take(&mut self.pieces);
-        let job = MarkJob::new(self.isa, Vec::new(), pieces, Deadline::at(deadline));
+        let mut ephemerons = std::mem::take(&mut self.ephemerons);
+        // MK3: these are work, as pages are.
+        let woken = std::mem::take(&mut ephemerons.woken);
+        let job = MarkJob::new(self.isa, Vec::new(), pieces, ephemerons, Deadline::at(deadline.at));
         let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
         worker.counts = self.counts;
+        worker.finds.woken = woken;
         while self.seeds == Seeds::More {
             self.seeds = seeds(&mut |object| {
                 // SAFETY: forwarded from the caller.
-                unsafe { mark_grey::<Serial>(object, &mut worker.fresh, &mut worker.counts) };
+                unsafe { worker.mark(object) };
                 worker.flush();
             });
             if job.deadline.is_over() && self.seeds == Seeds::More {
-                return self.suspend(worker);
+                self.suspend(worker);
+                return Advanced::Alone;
             }
         }
         let alone = match pool.worker_slots() {
@@ -125,7 +184,10 @@ impl Marking {
         // MK3: this limit does not end before a piece.
         let mut limit = DrainLimit::until(&job.deadline, alone);
         loop {
-            if worker.drain(limit) == Drained::Whole && self.feed(&mut worker) == 0 {
+            if worker.drain(limit) == Drained::Whole
+                && self.feed(&mut worker) == 0
+                && !worker.resolve_some()
+            {
                 break;
             }
             limit = alone;
@@ -135,10 +197,11 @@ impl Marking {
             if pool.worker_slots() > 0 && worker.has_work_for_others() {
                 while self.feed(&mut worker) > 0 {}
                 *self = mark_in_parallel(worker, pool);
-                return;
+                return Advanced::InParallel;
             }
         }
         self.suspend(worker);
+        Advanced::Alone
     }
 
     /// Queues some of the pages that mutators have found. Returns how many.
@@ -159,7 +222,17 @@ impl Marking {
         self.counts = worker.counts;
         self.pages = worker.queue;
         self.pieces = worker.job.pieces.take_all();
+        self.ephemerons = std::mem::take(&mut *worker.job.ephemerons.lock());
     }
+}
+
+/// Who has done the work of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advanced {
+    /// One worker: it has done everything, or has looked at the clock.
+    Alone,
+    /// Others as well; what waits for a worker that is alone is left (EP2).
+    InParallel,
 }
 
 /// Pages of mutators that a worker queues at a time.
@@ -171,7 +244,8 @@ fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marki
     let stealers = deques.iter().map(Deque::stealer).collect();
     let pieces = alone.job.pieces.take_all();
     let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
-    let job = MarkJob::new(isa, stealers, pieces, Deadline::at(at));
+    let ephemerons = std::mem::take(&mut *alone.job.ephemerons.lock());
+    let job = MarkJob::new(isa, stealers, pieces, ephemerons, Deadline::at(at));
     let slots: Vec<Mutex<Option<Deque<Page>>>> =
         deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
     let total = Mutex::new(MarkCounts::default());
@@ -193,5 +267,6 @@ fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marki
     counts += *total.lock();
     let pages = std::mem::take(&mut *job.left.lock());
     let pieces = job.pieces.take_all();
-    Marking { isa, seeds: Seeds::Done, handed_over: Vec::new(), pages, pieces, counts }
+    let ephemerons = std::mem::take(&mut *job.ephemerons.lock());
+    Marking { isa, seeds: Seeds::Done, handed_over: Vec::new(), pages, pieces, ephemerons, counts }
 }

@@ -7,6 +7,7 @@
 //! small objects are a page, and larger ones are scanned page by page.)
 
 mod deadline;
+mod ephemerons;
 mod grey;
 mod incremental;
 mod job;

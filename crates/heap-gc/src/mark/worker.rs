@@ -10,13 +10,15 @@
 //! As long as one worker is alone there are no fences and no read-modify-writes.
 
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 
 use crossbeam_deque::{Steal, Worker as Deque};
 use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
+use heap_core::mark_byte::Found;
 use heap_core::page_flag::{Parallel, announce_marks};
 use heap_core::prefetch::prefetch;
-use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece};
+use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece, WeakFinds};
 use heap_sync::thread::{spin_loop, yield_now};
 
 use super::deadline::Deadline;
@@ -70,6 +72,13 @@ impl DrainLimit {
     }
 }
 
+/// Woken objects whose values are marked in one go, and those that take as long as a step.
+const WOKEN_MAX: usize = if cfg!(debug_assertions) { 2 } else { 256 };
+const WOKEN_PER_STEP: usize = 16;
+
+/// Values that are looked at between two looks at the clock.
+const RESOLVED_MAX: usize = if cfg!(debug_assertions) { 2 } else { 512 };
+
 /// Pages on which a chain is followed in one step.
 const CHAIN_MAX: usize = if cfg!(debug_assertions) { 4 } else { 256 };
 
@@ -95,6 +104,8 @@ pub(super) struct Worker<'j, Q> {
     buffer: EdgeBuffer,
     /// Freshly marked objects of the current batch.
     pub(super) fresh: Vec<Location>,
+    /// What is weak, and what was awaited, of what this worker has found.
+    pub(super) finds: WeakFinds,
     pub(super) counts: MarkCounts,
 }
 
@@ -110,6 +121,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             chain: Batch::default(),
             buffer: EdgeBuffer::with_capacity(4096),
             fresh: Vec::with_capacity(4096),
+            finds: WeakFinds::default(),
             counts: MarkCounts::default(),
         }
     }
@@ -117,15 +129,88 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Greys the edges that tracing found and hands the fresh objects on.
     #[inline]
     fn drain_edges(&mut self) {
+        let woken = &mut self.finds.woken;
         for edge in self.buffer.edges() {
             // SAFETY: edges are handles to live objects of this heap (K2).
-            unsafe { mark_grey::<Q::MarkMode>(*edge, &mut self.fresh, &mut self.counts) };
+            unsafe { mark_grey::<Q::MarkMode>(*edge, &mut self.fresh, woken, &mut self.counts) };
         }
         self.buffer.clear_edges();
         if self.buffer.has_pieces() {
             self.job.pieces.share(&mut self.buffer);
         }
+        if self.buffer.has_finds() {
+            self.take_finds();
+        }
         self.flush();
+    }
+
+    /// Takes what tracing has found beside edges.
+    #[cold]
+    fn take_finds(&mut self) {
+        let from = self.buffer.finds();
+        self.finds.woken.append(&mut from.woken);
+        self.finds.pending.append(&mut from.pending);
+        self.finds.holders.append(&mut from.holders);
+    }
+
+    /// Marks an object that is a root, or the value of an ephemeron whose key is reached.
+    ///
+    /// # Safety
+    ///
+    /// As [`mark_grey`].
+    pub(super) unsafe fn mark(&mut self, object: NonNull<u8>) {
+        let (fresh, woken) = (&mut self.fresh, &mut self.finds.woken);
+        // SAFETY: forwarded from the caller.
+        unsafe { mark_grey::<Q::MarkMode>(object, fresh, woken, &mut self.counts) };
+    }
+
+    /// Marks the values that wait for some of the objects that this worker has woken (EP1). Returns
+    /// how many objects these were.
+    #[cold]
+    fn wake_some(&mut self) -> usize {
+        let ephemerons = self.job.ephemerons.lock();
+        let (fresh, counts) = (&mut self.fresh, &mut self.counts);
+        let mut count = 0;
+        // The values of one may be awaited themselves: a chain goes on here.
+        while count < WOKEN_MAX
+            && let Some(key) = self.finds.woken.pop()
+        {
+            count += 1;
+            let woken = &mut self.finds.woken;
+            // SAFETY: values were found as edges are (contract of `Tracer::ephemeron`), and live.
+            ephemerons.wake(key, |value| unsafe {
+                mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
+            });
+        }
+        drop(ephemerons);
+        self.flush();
+        count
+    }
+
+    /// Looks at some values that wait for their keys, when nothing else is left to do. Says whether
+    /// there were any.
+    ///
+    /// No other worker marks (EP2).
+    pub(super) fn resolve_some(&mut self) -> bool {
+        let mut ephemerons = self.job.ephemerons.lock();
+        ephemerons.take_finds(&mut self.finds);
+        self.finds.woken.append(&mut ephemerons.woken);
+        let (fresh, counts) = (&mut self.fresh, &mut self.counts);
+        let woken = &mut self.finds.woken;
+        // SAFETY: as in `wake_some`.
+        let looked_at = ephemerons.resolve(RESOLVED_MAX, |value| unsafe {
+            mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
+        });
+        drop(ephemerons);
+        self.flush();
+        looked_at > 0 || !self.finds.woken.is_empty()
+    }
+
+    /// Leaves what is weak, and what was awaited, to the next step or to the worker that goes on alone.
+    pub(super) fn leave_finds(&mut self) {
+        if !self.finds.is_empty() {
+            self.job.ephemerons.lock().take_finds(&mut self.finds);
+        }
     }
 
     /// Queues the pages of the freshly marked objects, or takes the objects
@@ -190,7 +275,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             }
             self.counts.count(batch.count(), object.slot_bytes());
             let &[next] = self.buffer.edges() else { break };
-            if self.has_more_to_do() || pages == CHAIN_MAX {
+            if self.has_more_to_do() || pages == CHAIN_MAX || self.buffer.has_finds() {
                 break;
             }
             // SAFETY: as in `drain_edges`; it is traced next, if it is white.
@@ -198,10 +283,15 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             if next.page_flag().is_noscan() {
                 break;
             }
-            self.buffer.clear_edges();
-            if !next.mark().is_white() {
-                return pages;
+            match next.mark().find() {
+                Found::White => {}
+                Found::Reached => {
+                    self.buffer.clear_edges();
+                    return pages;
+                }
+                Found::Awaited => break,
             }
+            self.buffer.clear_edges();
             object = next;
         }
         self.drain_edges();
@@ -227,7 +317,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let kind = unsafe { Location::of(piece.object) }.kind();
         let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
         // SAFETY: the stretch lies within the object's contents.
-        unsafe { trace(piece.object, piece.from, piece.end - piece.from, &mut self.buffer) };
+        unsafe { self.buffer.trace_piece(trace, piece) };
         self.drain_edges();
     }
 
@@ -240,6 +330,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.drain_edges();
         self.fresh.append(&mut self.direct);
         self.queue_fresh();
+        self.leave_finds();
     }
 
     /// Works until nothing is at hand, or the limit is reached.
@@ -273,8 +364,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
                 }
             } else if let Some(taken) = self.taken.take() {
                 self.finish_page(taken);
-            } else if !self.buffer.is_empty() || self.buffer.has_pieces() {
+            } else if !self.buffer.is_empty() || self.buffer.has_pieces() || self.buffer.has_finds()
+            {
                 self.drain_edges();
+            } else if !self.finds.woken.is_empty() {
+                done += self.wake_some() / WOKEN_PER_STEP;
             } else {
                 return Drained::Whole;
             }
@@ -308,6 +402,7 @@ impl Worker<'_, VecDeque<Page>> {
             chain: self.chain,
             buffer: self.buffer,
             fresh: self.fresh,
+            finds: self.finds,
             counts: self.counts,
         }
     }
@@ -355,6 +450,7 @@ impl Worker<'_, Deque<Page>> {
                 if spins % 64 == 63 { yield_now() } else { spin_loop() }
             };
             if job.termination.idle(sighted, relax) == Verdict::Over {
+                self.leave_finds();
                 return;
             }
         }

@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use heap_core::mark_byte::{Color, MarkByte};
+use heap_core::mark_byte::{Color, Found, MarkByte};
 use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
 use heap_sync::model::{caught, check_bounded};
@@ -46,7 +46,7 @@ trait Steps: Sized + 'static {
 
     /// Turns the mark of what a cell holds; says whether it was white.
     fn turn(mark: &MarkByte) -> bool {
-        mark.try_mark_black()
+        mark.try_mark_black() != Found::Reached
     }
 
     /// Says that an incremental mark phase is under way, and resumes the world.

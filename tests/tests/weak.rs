@@ -1,0 +1,318 @@
+//! Weak handles, ephemerons and finalizers: what each does by itself, in one stop and in steps.
+
+use std::time::Duration;
+
+use heap_api::{
+    Config, Cx, Ephemeron, Finalizers, Gc, GcCell, Heap, InternSet, Root, Trace, Weak, WeakMap,
+};
+
+#[derive(Trace)]
+struct Node<'gc> {
+    id: u64,
+    next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
+    weak: GcCell<Option<Weak<'gc, Node<'gc>>>>,
+}
+
+fn node<'gc>(cx: &'gc Cx, id: u64, next: Option<Gc<'gc, Node<'gc>>>) -> Gc<'gc, Node<'gc>> {
+    cx.alloc(Node { id, next: GcCell::new(next), weak: GcCell::new(None) })
+}
+
+/// How a test collects.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Whole,
+    Steps,
+}
+
+fn heaps() -> impl Iterator<Item = (Heap, How)> {
+    let plain = Config::new();
+    let sliced = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+    [(plain, How::Whole), (sliced, How::Steps)].into_iter().flat_map(|(config, how)| {
+        [0, 2].map(|threads| (Heap::new(config.clone().mark_threads(threads)), how))
+    })
+}
+
+fn collect(cx: &mut Cx, how: How) {
+    match how {
+        How::Whole => cx.collect(),
+        How::Steps => while !cx.collect_step() {},
+    }
+    cx.verify().expect("a sound heap");
+}
+
+#[test]
+fn weak_handles_are_cleared_with_their_objects() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let (kept, weak_kept, weak_dead, holder) = {
+            let (kept, dead) = (node(&cx, 1, None), node(&cx, 2, None));
+            let holder = node(&cx, 3, None);
+            holder.weak.set(&cx, Some(dead.downgrade(&cx)));
+            assert!(dead.downgrade(&cx).ptr_eq(holder.weak.get().expect("set")));
+            assert_ne!(dead.downgrade(&cx), kept.downgrade(&cx));
+            (cx.root(kept), cx.weak_root(kept), cx.weak_root(dead), cx.root(holder))
+        };
+        collect(&mut cx, how);
+        assert_eq!(weak_kept.upgrade(&cx).map(|node| node.id), Some(1));
+        assert!(weak_dead.upgrade(&cx).is_none());
+        let weak = holder.get(&cx).weak.get().expect("set");
+        assert!(weak.upgrade(&cx).is_none());
+        assert!(weak == weak_dead.get(&cx), "equal after death");
+        assert!(weak != kept.get(&cx).downgrade(&cx));
+        drop(kept);
+        collect(&mut cx, how);
+        assert!(weak_kept.upgrade(&cx).is_none());
+    }
+}
+
+/// A cell that no handle leads to lives as long as its object, so that the next handle is the same.
+#[test]
+fn the_cell_of_a_live_object_stays() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let object = {
+            let object = node(&cx, 1, None);
+            let _ = object.downgrade(&cx);
+            cx.root(object)
+        };
+        collect(&mut cx, how);
+        let weak = cx.weak_root(object.get(&cx));
+        collect(&mut cx, how);
+        assert!(weak.get(&cx) == object.get(&cx).downgrade(&cx));
+    }
+}
+
+#[test]
+fn the_value_of_an_ephemeron_lives_as_long_as_its_key() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let (key, holder, value) = {
+            let (key, value) = (node(&cx, 1, None), node(&cx, 2, None));
+            // The value leads to its key.
+            value.next.set(&cx, Some(key));
+            let pair = cx.alloc_ephemeron(key, value);
+            (cx.root(key), cx.root(pair), cx.weak_root(value))
+        };
+        collect(&mut cx, how);
+        assert_eq!(holder.get(&cx).value_of(key.get(&cx)).map(|value| value.id), Some(2));
+        assert!(value.upgrade(&cx).is_some());
+        drop(key);
+        collect(&mut cx, how);
+        assert!(holder.get(&cx).get(&cx).is_none());
+        assert!(value.upgrade(&cx).is_none());
+        collect(&mut cx, how);
+    }
+}
+
+/// A chain of ephemerons, each value leading to the next key, in both orders of the table.
+#[test]
+fn chains_of_ephemerons_live_and_die_together() {
+    const LINKS: usize = 3000;
+    for (heap, how) in heaps() {
+        for reversed in [false, true] {
+            let mut cx = heap.enter();
+            let (first, table) = {
+                let table = cx.alloc_ephemerons::<Node<'_>, Gc<'_, Node<'_>>>(LINKS);
+                let first = node(&cx, 0, None);
+                let mut key = first;
+                for link in 0..LINKS {
+                    let next = node(&cx, link as u64 + 1, None);
+                    let value = node(&cx, 0, Some(next));
+                    let at = if reversed { LINKS - 1 - link } else { link };
+                    table[at].set(&cx, key, value);
+                    key = next;
+                }
+                (cx.root(first), cx.root(table))
+            };
+            let count =
+                |cx: &Cx| table.get(cx).iter().filter(|pair| pair.get(cx).is_some()).count();
+            collect(&mut cx, how);
+            assert_eq!(count(&cx), LINKS);
+            drop(first);
+            collect(&mut cx, how);
+            assert_eq!(count(&cx), 0);
+        }
+    }
+}
+
+#[test]
+fn a_weak_map_forgets_dead_keys() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let (map, keys) = {
+            let map = cx.alloc(WeakMap::new());
+            let keys: Vec<Root<Node<'static>>> = (0..500)
+                .map(|id| {
+                    let key = node(&cx, id, None);
+                    assert!(map.insert(&cx, key, id).is_none());
+                    assert_eq!(map.insert(&cx, key, id + 1), Some(id));
+                    cx.root(key)
+                })
+                .collect();
+            (cx.root(map), keys)
+        };
+        collect(&mut cx, how);
+        let kept: Vec<_> = keys.into_iter().step_by(3).collect();
+        collect(&mut cx, how);
+        {
+            let map = map.get(&cx);
+            assert_eq!(map.len(&cx), kept.len());
+            for key in &kept {
+                let key = key.get(&cx);
+                assert_eq!(map.get(key), Some(key.id + 1));
+            }
+            // The table is made anew, without the dead.
+            map.shrink_to_fit(&cx).expect("memory");
+            assert_eq!(map.len(&cx), kept.len());
+            assert!(kept.iter().all(|key| map.contains_key(key.get(&cx))));
+            assert_eq!(map.remove(&cx, kept[0].get(&cx)), Some(kept[0].get(&cx).id + 1));
+            assert!(!map.contains_key(kept[0].get(&cx)));
+        }
+        collect(&mut cx, how);
+        assert_eq!(map.get(&cx).iter(&cx).count(), kept.len() - 1);
+    }
+}
+
+#[test]
+fn finalizers_revive_all_and_come_out_newest_first() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let finalizers = Finalizers::<Node<'static>>::new(&heap);
+        let weak = {
+            // A cycle, and an object that only a finalizable one leads to.
+            let (a, b) = (node(&cx, 1, None), node(&cx, 2, None));
+            let inner = node(&cx, 3, Some(a));
+            a.next.set(&cx, Some(b));
+            b.next.set(&cx, Some(inner));
+            finalizers.register(&cx, a);
+            finalizers.register(&cx, b);
+            finalizers.register(&cx, a);
+            [cx.weak_root(a), cx.weak_root(b), cx.weak_root(inner)]
+        };
+        assert_eq!((finalizers.registered_len(), finalizers.queue_len()), (3, 0));
+        collect(&mut cx, how);
+        assert!(cx.has_finalizable());
+        // What waits in the queue is alive, in later collections too.
+        collect(&mut cx, how);
+        assert!(weak.iter().all(|weak| weak.upgrade(&cx).is_none()), "cleared before");
+        let order: Vec<u64> = std::iter::from_fn(|| finalizers.next(&cx)).map(|n| n.id).collect();
+        assert_eq!(order, [1, 2, 1]);
+        assert!(!cx.has_finalizable());
+        // Registered again, and forgotten.
+        let again = {
+            let a = node(&cx, 7, None);
+            finalizers.register(&cx, a);
+            cx.root(a)
+        };
+        collect(&mut cx, how);
+        assert!(finalizers.next(&cx).is_none());
+        finalizers.enqueue_all(&cx);
+        assert_eq!(finalizers.next(&cx).map(|node| node.id), Some(7));
+        drop(again);
+        let before = heap.usage().total().live_objects();
+        collect(&mut cx, how);
+        collect(&mut cx, how);
+        assert!(heap.usage().total().live_objects() < before);
+    }
+}
+
+/// Weak handles are cleared before finalizers see an object, keys of ephemerons and interned objects
+/// after it was decided what is revived.
+#[test]
+fn what_a_finalizer_revives_stays_in_tables() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let finalizers = Finalizers::<Node<'static>>::new(&heap);
+        let mut interned = InternSet::<str>::new(&heap);
+        let names = Finalizers::<str>::new(&heap);
+        let map = {
+            let map = cx.alloc(WeakMap::<Node<'_>, u64>::new());
+            let key = node(&cx, 1, None);
+            let leaf = node(&cx, 2, None);
+            key.next.set(&cx, Some(leaf));
+            map.insert(&cx, key, 10);
+            map.insert(&cx, leaf, 20);
+            finalizers.register(&cx, key);
+            let name = cx.alloc_str("a name that has a slot of its own");
+            interned.insert(&cx, 1, name);
+            names.register(&cx, name);
+            cx.root(map)
+        };
+        collect(&mut cx, how);
+        assert_eq!(map.get(&cx).len(&cx), 2);
+        let found = interned.find(&cx, 1, |_| true).expect("still interned");
+        assert!(found.ptr_eq(names.next(&cx).expect("queued")));
+        let key = finalizers.next(&cx).expect("queued");
+        assert_eq!(map.get(&cx).get(key), Some(10));
+        assert_eq!(map.get(&cx).get(key.next.get().expect("revived")), Some(20));
+        collect(&mut cx, how);
+        collect(&mut cx, how);
+        assert_eq!(map.get(&cx).len(&cx), 0);
+        assert_eq!(interned.len(&cx), 0);
+    }
+}
+
+/// Everything that a mutator can do between two steps with something weak.
+#[test]
+fn mutators_use_weak_things_between_steps() {
+    // Long enough for what the program adds between two steps.
+    let config = Config::new().mark_slice(Duration::from_micros(50)).min_heap_bytes(256 << 20);
+    let heap = Heap::new(config);
+    let mut cx = heap.enter();
+    let finalizers = Finalizers::<Node<'static>>::new(&heap);
+    let map = {
+        let map = cx.alloc(WeakMap::<Node<'_>, Gc<'_, Node<'_>>>::new());
+        cx.root(map)
+    };
+    let mut weak = Vec::new();
+    let mut strong = Vec::new();
+    let mut pairs = Vec::new();
+    for round in 0..60 {
+        let mut is_over = false;
+        while !is_over {
+            is_over = cx.collect_step();
+            for id in 0..3 {
+                let key = node(&cx, id, None);
+                let value = node(&cx, id + 100, Some(key));
+                map.get(&cx).insert(&cx, key, value);
+                finalizers.register(&cx, value);
+                weak.push((id, cx.weak_root(key)));
+                let pair: Gc<'_, Ephemeron<'_, Node<'_>, Gc<'_, Node<'_>>>> =
+                    cx.alloc_ephemeron(key, value);
+                pairs.push(cx.root(pair));
+                if id == 0 {
+                    strong.push(cx.root(key));
+                }
+            }
+            // Takes some from weak things, and lets others go.
+            if let Some((id, weak)) = weak.get(round * 7 % weak.len().max(1))
+                && let Some(node) = weak.upgrade(&cx)
+            {
+                assert_eq!(node.id, *id);
+                strong.push(cx.root(node));
+            }
+            for (key, value) in map.get(&cx).iter(&cx).take(5) {
+                assert_eq!(value.id, key.id + 100);
+                assert!(value.next.get().expect("set").ptr_eq(key));
+            }
+            if let Some(pair) = pairs.get(round * 11 % pairs.len())
+                && let Some((key, value)) = pair.get(&cx).get(&cx)
+            {
+                assert_eq!(value.id, key.id + 100);
+                strong.push(cx.root(value));
+                pair.get(&cx).clear(&cx);
+            }
+            while let Some(value) = finalizers.next(&cx) {
+                assert_eq!(value.id, value.next.get().expect("revived").id + 100);
+            }
+            if strong.len() > 30 {
+                strong.drain(..strong.len() - 10);
+            }
+            if weak.len() > 300 {
+                weak.drain(..100);
+                pairs.drain(..100);
+            }
+        }
+        cx.verify().expect("a sound heap");
+    }
+}
