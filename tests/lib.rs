@@ -150,3 +150,8 @@ pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, String> {
 pub fn unwind() -> ! {
     resume_unwind(Box::new("unwinding on purpose"))
 }
+
+/// An object of a type of the standard library, made in this crate.
+pub fn a_vector(cx: &heap_api::Cx) -> heap_api::AnyGc<'_> {
+    cx.alloc(vec![1_u64, 2, 3]).erase()
+}

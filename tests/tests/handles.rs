@@ -416,6 +416,32 @@ fn roots_outlive_their_heap_and_may_drop_anywhere() {
 }
 
 #[test]
+fn clones_of_a_root_are_set_apart() {
+    let heap = stress_heap();
+    let mut cx = heap.enter();
+    let mut roots: Vec<Root<u64>> = vec![cx.root(cx.alloc(0_u64))];
+    for i in 1..200 {
+        let mut copy = roots[i / 2].clone();
+        copy.set(&cx, cx.alloc(i as u64));
+        roots.push(copy);
+        if i.is_multiple_of(3) {
+            // One that has a clone, and then has none.
+            let kept = roots[i - 1].clone();
+            roots[i - 1].try_set(&cx, cx.alloc(7)).expect("memory");
+            assert_eq!(*roots[i - 1].get(&cx), 7);
+            roots[i - 1] = kept;
+        }
+        cx.safepoint();
+        let values: Vec<u64> = roots.iter().map(|root| *root.get(&cx)).collect();
+        assert!(values.into_iter().eq(0..=i as u64));
+        assert_eq!(heap.stats().roots, i as u64 + 1);
+    }
+    roots.truncate(1);
+    cx.collect();
+    assert_eq!(heap.stats().marked_objects, 1);
+}
+
+#[test]
 fn a_root_of_an_object_gives_it_in_the_current_region() {
     let heap = stress_heap();
     let mut cx = heap.enter();

@@ -89,7 +89,8 @@ fn roots_report_refused_memory() {
         let (result, came_to_it) = refusing(nth, || {
             for _ in 0..COUNT {
                 let root = cx.try_root(object)?;
-                let copy = root.try_clone()?;
+                let mut copy = root.try_clone()?;
+                copy.try_set(&cx, object)?;
                 roots.extend([root, copy]);
             }
             Ok(())
@@ -168,7 +169,7 @@ fn to_drop_a_root_takes_no_memory() {
     let mut cx = heap.enter();
     let object = cx.root(cx.alloc(7_u64));
     for nth in 1..20 {
-        let mut roots: Vec<Root<u64>> = (0..COUNT).map(|_| object.clone()).collect();
+        let mut roots: Vec<Root<u64>> = (0..COUNT).map(|_| cx.root(object.get(&cx))).collect();
         begin_marking(&mut cx);
         let ((), came_to_it) = refusing(nth, || {
             // From both ends, so that blocks move.

@@ -796,11 +796,11 @@ fn the_visit_of_roots_ends_whatever_roots_do_meanwhile() {
         let heap = Heap::new(sliced());
         let mut cx = heap.enter();
         let first = cx.root(cx.alloc(7_u64));
-        let old: Vec<Root<u64>> = (0..5000).map(|_| first.clone()).collect();
+        let old: Vec<Root<u64>> = (0..5000).map(|_| cx.root(first.get(&cx))).collect();
         let mut more = Vec::new();
         begin_marking(&mut cx);
         let is_done = (0..1000).any(|_| {
-            more.extend((0..1000).map(|_| first.clone()));
+            more.extend((0..1000).map(|_| cx.root(first.get(&cx))));
             if !stay {
                 more.clear();
             }

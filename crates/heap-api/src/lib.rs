@@ -35,7 +35,7 @@
 //! checks it.
 //!
 //! ```text
-//! layers: trace payload gc share impls local error (cx heap) alloc external root cell intern stack zeroed
+//! layers: trace payload gc raw any share impls local error (cx heap) alloc external root dyn_gc cell intern stack zeroed
 //! layers: weak ephemeron weak_map finalizers
 //! ```
 
@@ -43,10 +43,14 @@ extern crate self as heap_api;
 
 #[allow(unsafe_code, reason = "writes values into fresh slots")]
 mod alloc;
+#[allow(unsafe_code, reason = "sees an object as the type that its kind names")]
+mod any;
 #[allow(unsafe_code, reason = "reports what a cell held to the collector")]
 mod cell;
 #[allow(unsafe_code, reason = "brings a thread's mutator inside and outside")]
 mod cx;
+#[allow(unsafe_code, reason = "takes fat pointers apart")]
+mod dyn_gc;
 #[allow(unsafe_code, reason = "gives out keys and values that are not always alive")]
 mod ephemeron;
 mod error;
@@ -65,6 +69,8 @@ mod intern;
 mod local;
 #[allow(unsafe_code, reason = "typed views of raw slots")]
 mod payload;
+#[allow(unsafe_code, reason = "makes handles of what was one")]
+mod raw;
 #[allow(unsafe_code, reason = "gives out handles of roots")]
 mod root;
 #[allow(unsafe_code, reason = "says which types several mutators may share")]
@@ -85,9 +91,11 @@ pub mod os {
     pub use heap_core::os::{Decommit, Failure, Os, Reservation, SimOs, SystemOs};
 }
 
+pub use any::{AnyGc, AnyObject};
 pub use bytemuck::Zeroable;
 pub use cell::{AtomicGcCell, BarrierStamp, GcCell, GcRefCell, GcRefMut};
 pub use cx::Cx;
+pub use dyn_gc::{DynFamily, DynGc, DynRoot};
 pub use ephemeron::Ephemeron;
 pub use error::{AllocError, BrokenInvariant, ContextLeaked, OutOfMemory, VerifyError};
 pub use external::{External, ExternalBytes, ExternalSize};

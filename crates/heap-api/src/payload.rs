@@ -1,6 +1,10 @@
 //! [`Payload`]: what a [`Gc`](crate::Gc) can point at, and how it lies in the heap: a sized object by
 //! itself; a slice, a string or a [`HeaderSlice`] behind its length.
+//!
+//! * PL1: types that are the same in one region are the same in each: `At` of a type's `At` is
+//!   that of the type. So `At<'static>`, which has a `TypeId`, names a type in all regions.
 
+use core::any::TypeId;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
@@ -39,6 +43,8 @@ struct SizedKind<T>(PhantomData<T>);
 impl<T: Trace> SizedKind<T> {
     // SAFETY: the functions take live `T`s; TA1 gives K2; a `trace` does not unwind (contract of
     // `Trace`), nothing is deferred, and destructors follow no handles and run anywhere (TA3, TA4).
+    // K4: the type is that of the objects, in the region `'static`, which stands for all
+    // regions: `T::At<'a>` is the same type for every `T` with that `At<'static>` (PL1).
     const KIND: ObjectKind = unsafe {
         ObjectKind::new(
             core::any::type_name::<T>,
@@ -46,6 +52,7 @@ impl<T: Trace> SizedKind<T> {
             None,
             if core::mem::needs_drop::<T>() { Some(Self::drop_in_place) } else { None },
         )
+        .of_type(TypeId::of::<T::At<'static>>())
     };
 
     /// # Safety
@@ -75,7 +82,7 @@ impl<T: Trace> SizedKind<T> {
 
 /// How objects of type `T` share slots, if they do.
 pub(crate) const fn tiny_layout<T: Trace>() -> Option<TinyLayout> {
-    if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
+    if T::NEEDS_TRACE || core::mem::needs_drop::<T>() || T::OWN_KIND {
         None
     } else {
         TinyLayout::new(size_of::<T>(), align_of::<T>())
@@ -90,13 +97,14 @@ const fn slot_size<T>() -> usize {
 // SAFETY: a sized object is its own payload.
 unsafe impl<T: Trace> Payload for T {
     type At<'a> = T::At<'a>;
-    const KIND: &'static ObjectKind = if T::NEEDS_TRACE || core::mem::needs_drop::<T>() {
-        &SizedKind::<T>::KIND
-    } else if tiny_layout::<T>().is_some() {
-        TinyLayout::kind()
-    } else {
-        &heap_core::kind::NOSCAN
-    };
+    const KIND: &'static ObjectKind =
+        if T::NEEDS_TRACE || core::mem::needs_drop::<T>() || T::OWN_KIND {
+            &SizedKind::<T>::KIND
+        } else if tiny_layout::<T>().is_some() {
+            TinyLayout::kind()
+        } else {
+            &heap_core::kind::NOSCAN
+        };
 
     #[inline(always)]
     unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
@@ -125,7 +133,8 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
     }
 
     // SAFETY: as that of a sized type, for a header and elements. Pieces are deferred only of
-    // tails that hold handles, and kinds with such tails have a function for them.
+    // tails that hold handles, and kinds with such tails have a function for them. K4: `[T]` and
+    // `HeaderSlice<(), T>` have one layout, so either may be seen as the other.
     pub(crate) const KIND: ObjectKind = unsafe {
         ObjectKind::new(
             core::any::type_name::<(H, [T; 0])>,
@@ -137,6 +146,7 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
                 None
             },
         )
+        .of_type(TypeId::of::<HeaderSlice<H::At<'static>, T::At<'static>>>())
     };
 
     pub(crate) const KIND_REF: &'static ObjectKind =
@@ -145,7 +155,9 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
     const KIND_IS_PLAIN: bool = !H::NEEDS_TRACE
         && !T::NEEDS_TRACE
         && !core::mem::needs_drop::<H>()
-        && !core::mem::needs_drop::<T>();
+        && !core::mem::needs_drop::<T>()
+        && !H::OWN_KIND
+        && !T::OWN_KIND;
 
     /// # Safety
     /// As [`SizedKind::trace_batch`], for tailed objects.

@@ -68,17 +68,37 @@ impl<T: ?Sized + Payload> Root<T> {
         unsafe { Gc::from_object(self.entry.object()) }
     }
 
-    /// Makes the root hold another object of the same type.
+    /// Makes the root hold another object of the same type. Its clones go on holding the one that
+    /// they have.
+    ///
+    /// # Panics
+    ///
+    /// If `cx` belongs to another heap. If the root has clones, and the system refuses the memory:
+    /// see [`Root::try_set`].
+    #[track_caller]
+    pub fn set<'gc>(&mut self, cx: &'gc Cx, value: Gc<'gc, T::At<'gc>>) {
+        self.try_set(cx, value).unwrap_or_else(|reason| out_of_memory(reason));
+    }
+
+    /// As [`Root::set`], for callers that handle refused memory.
+    ///
+    /// # Errors
+    ///
+    /// If the root has clones, and the system refuses the memory; the root is then as it was.
     ///
     /// # Panics
     ///
     /// If `cx` belongs to another heap.
     #[track_caller]
-    pub fn set<'gc>(&mut self, cx: &'gc Cx, value: Gc<'gc, T::At<'gc>>) {
+    pub fn try_set<'gc>(
+        &mut self,
+        cx: &'gc Cx,
+        value: Gc<'gc, T::At<'gc>>,
+    ) -> Result<(), OutOfMemory> {
         assert!(cx.mutator().owns(&self.entry), "Root::set: the root belongs to another heap");
         // SAFETY: a handle of the region that `cx` is in, hence to a live object of its heap,
         // which is that of the entry (R2, just checked).
-        unsafe { self.entry.set(value.object()) };
+        unsafe { self.entry.try_set(value.object()) }
     }
 }
 

@@ -60,6 +60,15 @@ pub unsafe trait Trace {
     /// Whether values of this type may hold handles. `false` promises that they hold none.
     const NEEDS_TRACE: bool;
 
+    /// Whether objects of this type have spans of their own even if they need not be traced or
+    /// dropped, so that [`AnyGc::downcast`](crate::AnyGc::downcast) can tell them from others:
+    /// `#[trace(own_kind)]` on a derive. Types that are traced or dropped have spans of their own
+    /// anyway; all others share spans, and the small ones slots. The price is some memory:
+    /// at least one span of 8 KiB for each thread that allocates such objects, and slots of 16 bytes
+    /// for smaller ones. Slices and [`HeaderSlice`](crate::HeaderSlice)s have an own kind if their
+    /// elements or their header have one.
+    const OWN_KIND: bool = false;
+
     /// Reports the handles that `self` holds.
     fn trace(&self, tracer: &mut Tracer);
 

@@ -33,3 +33,8 @@ fn intern() {
 fn threads() {
     prints("threads");
 }
+
+#[test]
+fn nan_boxing() {
+    prints("nan_boxing");
+}

@@ -8,10 +8,14 @@
 //! * K2: `trace_batch` and `trace_piece` report every handle that the object
 //!   holds, and nothing else.
 //! * K3: kinds are `'static` and never change.
+//! * K4: a kind that names a type is the kind of objects of that type only. So an object whose
+//!   kind names a type is one of that type. The identity is that of the type, not the
+//!   address of the kind: a constant may have several addresses.
 //!
-//! The maker of a kind answers for K2 ([`ObjectKind::new`] is unsafe), the allocating code
-//! for K1.
+//! The maker of a kind answers for K2 and K4 ([`ObjectKind::new`] and [`ObjectKind::of_type`] are
+//! unsafe), the allocating code for K1.
 
+use core::any::TypeId;
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -30,6 +34,7 @@ pub struct ObjectKind {
     pub(crate) trace_batch: Option<TraceBatchFn>,
     pub(crate) trace_piece: Option<TracePieceFn>,
     pub(crate) drop_in_place: Option<DropFn>,
+    pub(crate) type_id: Option<TypeId>,
 }
 
 impl ObjectKind {
@@ -61,13 +66,31 @@ impl ObjectKind {
         trace_piece: Option<TracePieceFn>,
         drop_in_place: Option<DropFn>,
     ) -> ObjectKind {
-        ObjectKind { name, trace_batch, trace_piece, drop_in_place }
+        ObjectKind { name, trace_batch, trace_piece, drop_in_place, type_id: None }
     }
 
     /// A kind of objects without handles and destructor.
     #[must_use]
     pub const fn plain(name: fn() -> &'static str) -> ObjectKind {
-        ObjectKind { name, trace_batch: None, trace_piece: None, drop_in_place: None }
+        ObjectKind {
+            name,
+            trace_batch: None,
+            trace_piece: None,
+            drop_in_place: None,
+            type_id: None,
+        }
+    }
+
+    /// The kind as that of the objects of one type, which `id` names.
+    ///
+    /// # Safety
+    ///
+    /// Every object that is made with this kind is of that type, as the layer above lays it out
+    /// (K4): it may be seen as one by code that knows no more of it than this.
+    #[must_use]
+    pub const unsafe fn of_type(mut self, id: TypeId) -> ObjectKind {
+        self.type_id = Some(id);
+        self
     }
 
     /// The name of the kind.
@@ -113,7 +136,14 @@ impl ObjectKind {
         core::ptr::eq(self, &raw const TINY)
     }
 
-    /// Address of the kind, its identity within a process.
+    /// Whether objects of both kinds are of one type. `false` where a kind names no type.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_same_type(&self, other: &ObjectKind) -> bool {
+        matches!((self.type_id, other.type_id), (Some(one), Some(other)) if one == other)
+    }
+
+    /// Address of the kind, its identity for the tables of this crate.
     #[inline]
     #[must_use]
     pub fn address(&'static self) -> usize {

@@ -409,6 +409,12 @@ impl Cache {
         self.spares.iter().any(|stock| stock.taken > 0 || stock.taken_before > 0)
     }
 
+    /// How many pairs of a kind and a class it knows, each of which costs a flush some time.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The owner's partition.
     #[must_use]
     pub fn partition(&self) -> Partition {

@@ -35,7 +35,8 @@ use syn::{
 ///
 /// The type may have one lifetime parameter, the heap lifetime. It must not implement
 /// `Drop`. With `#[trace(leaf)]` a type that holds no handles may implement `Drop`, and its
-/// fields need not be `Trace`; it must then be `Send + 'static`.
+/// fields need not be `Trace`; it must then be `Send + 'static`. With `#[trace(own_kind)]` its
+/// objects have spans of their own also if they need not be traced or dropped.
 #[proc_macro_derive(Trace, attributes(trace))]
 pub fn derive_trace(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -49,20 +50,44 @@ pub fn derive_share(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_share(&input).unwrap_or_else(Error::into_compile_error).into()
 }
 
-/// Whether the type has `#[trace(leaf)]`.
-fn is_leaf(input: &DeriveInput) -> Result<bool, Error> {
-    let mut leaf = false;
-    for attribute in input.attrs.iter().filter(|a| a.path().is_ident("trace")) {
-        attribute.parse_nested_meta(|meta| {
-            if meta.path.is_ident("leaf") {
-                leaf = true;
+/// The options in `#[trace(...)]` on a type.
+#[derive(Default)]
+struct Options {
+    /// `leaf`: holds no handles, whatever its fields are.
+    leaf: bool,
+    /// `own_kind`: has spans of its own.
+    own_kind: bool,
+}
+
+impl Options {
+    fn of(input: &DeriveInput) -> Result<Options, Error> {
+        let mut options = Options::default();
+        for attribute in input.attrs.iter().filter(|a| a.path().is_ident("trace")) {
+            attribute.parse_nested_meta(|meta| {
+                let option = if meta.path.is_ident("leaf") {
+                    &mut options.leaf
+                } else if meta.path.is_ident("own_kind") {
+                    &mut options.own_kind
+                } else {
+                    return Err(meta.error("unknown option; there are `leaf` and `own_kind`"));
+                };
+                *option = true;
                 Ok(())
-            } else {
-                Err(meta.error("unknown option; `#[trace(leaf)]` is the only one"))
-            }
-        })?;
+            })?;
+        }
+        Ok(options)
     }
-    Ok(leaf)
+
+    /// The constant that is not the default's.
+    fn own_kind(&self) -> TokenStream {
+        if self.own_kind {
+            quote!(
+                const OWN_KIND: bool = true;
+            )
+        } else {
+            TokenStream::new()
+        }
+    }
 }
 
 /// Refuses `#[trace(...)]` on fields and variants, where it would have no effect.
@@ -123,7 +148,7 @@ fn each_field(
 }
 
 fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let leaf = is_leaf(input)?;
+    let options = Options::of(input)?;
     only_on_types(&input.data)?;
     variants(&input.data)?;
     let lifetimes: Vec<&Lifetime> = input.generics.lifetimes().map(|l| &l.lifetime).collect();
@@ -133,17 +158,18 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
             "a heap object has one lifetime, that of the heap's handles",
         ));
     }
-    match (leaf, lifetimes.first()) {
+    match (options.leaf, lifetimes.first()) {
         (true, Some(lifetime)) => {
             Err(Error::new(lifetime.span(), "a leaf holds no handles and has no lifetime"))
         }
-        (true, None) => Ok(expand_leaf(input)),
-        (false, _) => expand_fields(input),
+        (true, None) => Ok(expand_leaf(input, &options)),
+        (false, _) => expand_fields(input, &options),
     }
 }
 
 /// The implementation for a leaf: `'static` data, whose fields need not be `Trace`.
-fn expand_leaf(input: &DeriveInput) -> TokenStream {
+fn expand_leaf(input: &DeriveInput, options: &Options) -> TokenStream {
+    let own_kind = options.own_kind();
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let own = where_clause.iter().flat_map(|clause| &clause.predicates);
@@ -157,6 +183,7 @@ fn expand_leaf(input: &DeriveInput) -> TokenStream {
         {
             type At<'__at> = #name #type_generics;
             const NEEDS_TRACE: bool = false;
+            #own_kind
             #[inline(always)]
             fn trace(&self, _: &mut ::heap_api::Tracer) {}
             fn check_fields<'__at>(_: &mut <Self as ::heap_api::Trace>::At<'__at>) {
@@ -167,7 +194,8 @@ fn expand_leaf(input: &DeriveInput) -> TokenStream {
 }
 
 /// The implementation for a type that holds what its fields hold.
-fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
+fn expand_fields(input: &DeriveInput, options: &Options) -> Result<TokenStream, Error> {
+    let own_kind = options.own_kind();
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let bounds = trace_bounds(&input.generics)?;
@@ -196,6 +224,7 @@ fn expand_fields(input: &DeriveInput) -> Result<TokenStream, Error> {
         {
             type At<'__at> = #at;
             const NEEDS_TRACE: bool = #needs_trace;
+            #own_kind
             #[inline]
             fn trace(&self, __heap_tracer: &mut ::heap_api::Tracer) {
                 #trace

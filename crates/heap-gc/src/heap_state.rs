@@ -278,6 +278,7 @@ impl HeapState {
         if !heap_core::sweep::is_in_destructor() {
             let _ = self.sweep_while(destructors, SweepBy::Collector, |_| true);
         }
+        self.world.release_records();
         self.heap.release_idle()
     }
 

@@ -649,10 +649,14 @@ impl Drop for Mutator {
         if !self.is_running() {
             let _ = self.enter();
         }
-        // SAFETY: MU1: inside, and `&mut self`; two cells.
-        let (cache, stacks) =
-            unsafe { (&mut *self.cache.as_ptr(), &mut *self.record.stacks.get()) };
-        self.shared.flush(cache, stacks);
+        // Otherwise there is nothing in them (MU4).
+        if self.record.caches_are_used() {
+            // SAFETY: MU1: inside, and `&mut self`; two cells.
+            let (cache, stacks) =
+                unsafe { (&mut *self.cache.as_ptr(), &mut *self.record.stacks.get()) };
+            self.shared.flush(cache, stacks);
+            self.record.set_caches_are_used(cache.is_in_use());
+        }
         self.hand_over_grey();
         self.shared.world.detach(&self.record);
     }

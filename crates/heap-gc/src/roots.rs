@@ -3,6 +3,9 @@
 //! Entries carry the object's address themselves, so reading one takes no lock;
 //! the table is for the collector. Entries may outlive the heap.
 //!
+//! An entry and its clones share a cell, and the cell counts them: to clone an entry, and to drop one that is
+//! not the last, takes no lock either.
+//!
 //! The table is a list of blocks of 64 cells with a bit map each. A block without roots is
 //! freed, and the list has no gaps, so a collection visits at most one block per root, however
 //! many there have been.
@@ -12,8 +15,8 @@
 //! roots are noted.
 //!
 //! * R1: an object is in the table from the creation of an entry until its drop.
-//! * RT1: an entry's block is in its table's list, or is the spare one, until the entry is
-//!   dropped; a block is touched under the table's lock only.
+//! * RT1: an entry's block is in its table's list until the entry is dropped; a block is touched under
+//!   the table's lock only, but for the counts of cells that have entries.
 //! * RT2: in the list full blocks come first; `Block::position` is the block's index in it.
 //! * RT3: a block in the list has a root.
 //! * RT4: while roots are visited, a root that was there at the beginning and was not visited is
@@ -21,11 +24,18 @@
 //!   block does not move. A block that is added meanwhile counts as visited, so there are at most as
 //!   many notes as places in the blocks of the beginning, and there is room for them: to drop a root
 //!   takes no memory.
+//! * RT5: the count of a cell is the number of its entries, which name the same object. The first
+//!   takes a share of the table for all of them; the last clears the cell and gives the share up.
+//!
+//! Model: `tests/loom_roots.rs`.
 
+use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
+use heap_sync::atomic::{AtomicU32, Ordering};
 use heap_sync::lock::Mutex;
 
 use crate::mark::Seeds;
@@ -64,8 +74,50 @@ impl Block {
     }
 }
 
+/// A block and the entries that its cells have, which are counted without the lock (RT5).
+#[derive(Debug)]
+struct Counted {
+    counts: [AtomicU32; CELLS],
+    block: UnsafeCell<Block>,
+}
+
 /// A block, by its address: entries have it too.
-type BlockPtr = NonNull<Block>;
+type BlockPtr = NonNull<Counted>;
+
+/// So many entries share a cell: far from an overflow, whichever threads clone one at the same time.
+const SHARED_MOST: u32 = u32::MAX / 2;
+
+/// Counts another entry of a cell; no more than [`SHARED_MOST`].
+#[inline]
+fn share(count: &AtomicU32) -> bool {
+    // ORDERING: Relaxed: the new entry is made of one that there is, and goes to other threads in
+    // ways that synchronise.
+    if count.fetch_add(1, Ordering::Relaxed) < SHARED_MOST {
+        return true;
+    }
+    count.fetch_sub(1, Ordering::Relaxed);
+    false
+}
+
+/// Counts an entry no more. Says whether it was the cell's last.
+#[inline]
+fn give_up(count: &AtomicU32) -> bool {
+    // ORDERING: Release pairs with the Acquire below and in `is_alone`: the object was used for the
+    // last time before, and may be freed after.
+    // Model: loom_roots::the_last_entry_ends_the_root.
+    if count.fetch_sub(1, Ordering::Release) != 1 {
+        return false;
+    }
+    let _ = count.load(Ordering::Acquire);
+    true
+}
+
+/// Whether an entry, which is the caller's alone, is the only one of its cell.
+#[inline]
+fn is_alone(count: &AtomicU32) -> bool {
+    // ORDERING: Acquire pairs with the Release in `give_up`.
+    count.load(Ordering::Acquire) == 1
+}
 
 /// The roots of one heap.
 #[derive(Debug, Default)]
@@ -80,8 +132,6 @@ struct Blocks {
     full: usize,
     /// An empty block, not in the list, so that a root that comes and goes allocates nothing.
     spare: Option<BlockPtr>,
-    /// Roots.
-    len: usize,
     /// The number of the last collection.
     collection: u64,
     /// The first block that it has not come to, while it visits them.
@@ -106,7 +156,17 @@ impl Blocks {
     unsafe fn block(&mut self, block: BlockPtr) -> &mut Block {
         // SAFETY: the caller's promise; `&mut self` is the lock, and the borrow is of `self`, so it
         // is the only one.
-        unsafe { &mut *block.as_ptr() }
+        unsafe { &mut *block.as_ref().block.get() }
+    }
+
+    /// The count of a cell.
+    ///
+    /// # Safety
+    ///
+    /// As [`Blocks::block`].
+    unsafe fn count(&self, block: BlockPtr, cell: usize) -> &AtomicU32 {
+        // SAFETY: the caller's promise; blocks are freed through `&mut self`.
+        unsafe { &block.as_ref().counts[cell] }
     }
 
     /// A cell for a new root; none if the system refuses the memory.
@@ -123,7 +183,8 @@ impl Blocks {
         // RT2: the first block that is not full is the first of the rest.
         let became_full = block.is_full();
         self.full += usize::from(became_full);
-        self.len += 1;
+        // SAFETY: as above.
+        unsafe { self.count(ptr, cell) }.store(1, Ordering::Relaxed);
         Some((ptr, cell as u8))
     }
 
@@ -137,7 +198,9 @@ impl Blocks {
             None => {
                 let mut place = Vec::new();
                 place.try_reserve_exact(1).ok()?;
-                place.push(Block { used: 0, position, visited: 0, cells: [fill; CELLS] });
+                let block = Block { used: 0, position, visited: 0, cells: [fill; CELLS] };
+                let counts = std::array::from_fn(|_| AtomicU32::new(0));
+                place.push(Counted { counts, block: UnsafeCell::new(block) });
                 // A vector of one is a box of a slice of one.
                 NonNull::from(Box::leak(place.into_boxed_slice())).cast()
             }
@@ -166,7 +229,6 @@ impl Blocks {
         let was_full = block.is_full();
         block.used &= !(1 << cell);
         let (is_empty, position) = (block.used == 0, block.position);
-        self.len -= 1;
         if was_full {
             self.full -= 1;
             self.swap(position, self.full);
@@ -232,7 +294,7 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         // Entries keep the table, so there is none, and RT3 says that the list is empty.
-        debug_assert!(self.list.is_empty() && self.len == 0, "RT1");
+        debug_assert!(self.list.is_empty(), "RT1");
         if let Some(ptr) = self.spare.take() {
             // SAFETY: made by `grow` from a box, and no entry has its address any more.
             drop(unsafe { Box::from_raw(ptr.as_ptr()) });
@@ -290,24 +352,37 @@ impl RootSet {
         Seeds::Done
     }
 
-    /// Number of roots.
+    /// Number of roots. Looks at all of them.
     pub(crate) fn len(&self) -> usize {
-        self.blocks.lock().len
+        let mut blocks = self.blocks.lock();
+        let mut len = 0;
+        for at in 0..blocks.list.len() {
+            let ptr = blocks.list[at];
+            // SAFETY: it is in the list.
+            let used = unsafe { blocks.block(ptr) }.used;
+            for cell in (0..CELLS).filter(|cell| used >> cell & 1 == 1) {
+                // SAFETY: as above.
+                len += unsafe { blocks.count(ptr, cell) }.load(Ordering::Relaxed) as usize;
+            }
+        }
+        len
     }
 }
 
 /// One root. Dropping it, on any thread, ends it.
 #[derive(Debug)]
 pub struct RootEntry {
-    set: Arc<RootSet>,
+    /// Of the cell (RT5): dropped with its last entry.
+    set: ManuallyDrop<Arc<RootSet>>,
     block: BlockPtr,
     cell: u8,
     object: NonNull<u8>,
 }
 
-// SAFETY: an address, and a place in a locked table that is the entry's until it is dropped.
+// SAFETY: an address, and a place in a locked table that is the cell's entries' until they are
+// dropped; its count is atomic.
 unsafe impl Send for RootEntry {}
-// SAFETY: `&RootEntry` reads its own fields only.
+// SAFETY: `&RootEntry` reads its own fields, and the count.
 unsafe impl Sync for RootEntry {}
 
 impl RootEntry {
@@ -320,13 +395,21 @@ impl RootEntry {
     /// # Safety
     ///
     /// `object` is the start of a live object of the heap that has these roots, or lies in a slot
-    /// that objects share; with provenance over its arena. The caller is inside.
+    /// that objects share; with provenance over its arena. The caller is inside, or has another root
+    /// for the object.
     pub(crate) unsafe fn try_new(
         set: &Arc<RootSet>,
         object: NonNull<u8>,
     ) -> Result<RootEntry, OutOfMemory> {
         let (block, cell) = set.blocks.lock().add(object).ok_or(OutOfMemory::System)?;
-        Ok(RootEntry { set: Arc::clone(set), block, cell, object })
+        Ok(RootEntry { set: ManuallyDrop::new(Arc::clone(set)), block, cell, object })
+    }
+
+    /// How many entries the cell has.
+    #[inline(always)]
+    fn count(&self) -> &AtomicU32 {
+        // SAFETY: RT1: the block is there as long as this entry.
+        unsafe { &self.block.as_ref().counts[usize::from(self.cell)] }
     }
 
     /// Another root for the object.
@@ -334,9 +417,17 @@ impl RootEntry {
     /// # Errors
     ///
     /// If the system refuses the memory.
+    #[inline]
     pub fn try_clone(&self) -> Result<RootEntry, OutOfMemory> {
-        // SAFETY: an object that this entry keeps alive (R1), whether a mutator is inside or not.
-        unsafe { RootEntry::try_new(&self.set, self.object) }
+        if !share(self.count()) {
+            // SAFETY: an object that this entry keeps alive (R1), whether a mutator is inside or not.
+            return unsafe { RootEntry::try_new(&self.set, self.object) };
+        }
+        let RootEntry { set, block, cell, object } = self;
+        // SAFETY: a share of the table that is not dropped before the last entry of the cell, of
+        // which this is one (RT5).
+        let set = unsafe { std::ptr::read(set) };
+        Ok(RootEntry { set, block: *block, cell: *cell, object: *object })
     }
 
     /// The object.
@@ -346,13 +437,22 @@ impl RootEntry {
         self.object
     }
 
-    /// Names another object.
+    /// Names another object. Clones of the entry go on naming the one that they have.
+    ///
+    /// # Errors
+    ///
+    /// If there are clones, and the system refuses the memory.
     ///
     /// # Safety
     ///
     /// As [`Mutator::try_root`](crate::Mutator::try_root), with a mutator that
     /// [owns](crate::Mutator::owns) the entry.
-    pub unsafe fn set(&mut self, object: NonNull<u8>) {
+    pub unsafe fn try_set(&mut self, object: NonNull<u8>) -> Result<(), OutOfMemory> {
+        if !is_alone(self.count()) {
+            // SAFETY: forwarded from the caller.
+            *self = unsafe { RootEntry::try_new(&self.set, object) }?;
+            return Ok(());
+        }
         self.object = object;
         let mut blocks = self.set.blocks.lock();
         // SAFETY: RT1: this entry is not dropped.
@@ -361,6 +461,19 @@ impl RootEntry {
             blocks.block(self.block)
         };
         block.cells[usize::from(self.cell)] = object;
+        Ok(())
+    }
+
+    /// The last entry of the cell ends.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) {
+        // SAFETY: the cell has no other entry, and this one ends here; and so does its share of
+        // the table (RT5), which is not used again.
+        unsafe {
+            self.set.blocks.lock().remove(self.block, self.cell);
+            ManuallyDrop::drop(&mut self.set);
+        }
     }
 
     /// The table that the root is in.
@@ -373,8 +486,9 @@ impl RootEntry {
 
 impl Drop for RootEntry {
     fn drop(&mut self) {
-        // SAFETY: the cell is this entry's, which ends here.
-        unsafe { self.set.blocks.lock().remove(self.block, self.cell) };
+        if give_up(self.count()) {
+            self.end();
+        }
     }
 }
 
@@ -382,6 +496,7 @@ impl Drop for RootEntry {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashMap;
 
     fn object(n: usize) -> NonNull<u8> {
         NonNull::without_provenance(std::num::NonZero::new(n + 1).expect("not zero"))
@@ -404,11 +519,15 @@ mod tests {
             assert_eq!(block.is_full(), at < full, "RT2");
             assert_ne!(block.used, 0, "RT3");
         }
-        assert_eq!(blocks.len, entries.len());
         drop(blocks);
+        assert_eq!(set.len(), entries.len(), "RT5");
         let mut there = Vec::new();
         set.each(|object| there.push(object));
-        let mut expected: Vec<_> = entries.iter().map(RootEntry::object).collect();
+        // Clones share a cell (RT5).
+        let cells: HashMap<_, _> =
+            entries.iter().map(|e| ((e.block, e.cell), e.object())).collect();
+        assert!(entries.iter().all(|e| cells[&(e.block, e.cell)] == e.object()), "RT5");
+        let mut expected: Vec<_> = cells.into_values().collect();
         there.sort_unstable();
         expected.sort_unstable();
         assert_eq!(there, expected, "R1");
@@ -428,7 +547,7 @@ mod tests {
                     0..150 => entries.push(entry(&set, object(n))),
                     150..170 if !entries.is_empty() => entries.push(entries[which].try_clone().expect("memory")),
                     // SAFETY: as in `entry`.
-                    170..190 if !entries.is_empty() => unsafe { entries[which].set(object(n)) },
+                    170..190 if !entries.is_empty() => unsafe { entries[which].try_set(object(n)) }.expect("memory"),
                     190..=254 if !entries.is_empty() => drop(entries.swap_remove(which)),
                     255 => entries.truncate(which),
                     _ => {}
@@ -475,7 +594,7 @@ mod tests {
                         0..60 => entries.push(entry(&set, new)),
                         60..90 if !entries.is_empty() => entries.push(entries[which].try_clone().expect("memory")),
                         // SAFETY: as in `entry`.
-                        90..120 if !entries.is_empty() => unsafe { entries[which].set(new) },
+                        90..120 if !entries.is_empty() => unsafe { entries[which].try_set(new) }.expect("memory"),
                         120..240 if !entries.is_empty() => drop(entries.swap_remove(which)),
                         240..=255 if !is_done => is_done = visit_some(&mut seen) == Seeds::Done,
                         _ => {}
@@ -506,3 +625,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_roots.rs"]
+mod loom_roots;

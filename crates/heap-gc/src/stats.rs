@@ -78,7 +78,7 @@ pub struct Stats {
     pub pages_swept_by_collector: u64,
     /// Destructors of heap objects that panicked.
     pub drop_panics: u64,
-    /// Owned roots at present.
+    /// Owned roots at present, clones included. They are counted for this, one by one.
     pub roots: u64,
     /// Bytes that objects own elsewhere, as they were charged.
     pub external_bytes: u64,

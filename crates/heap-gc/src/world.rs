@@ -6,6 +6,9 @@
 //!   spans since the flush before the last.
 //! * WO1: a mutator is in the list from before it enters for the first time until after it has
 //!   left for the last.
+//! * WO2: a record that is used again has no other owner: no list that a collector has taken, and no
+//!   [`ThreadExitGuard`](crate::mutator::ThreadExitGuard), of its last mutator. Its caches and
+//!   lists are as that one has left them: flushed (MU4), handed over (B4).
 
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
@@ -25,6 +28,14 @@ use crate::requests::Requests;
 
 /// A shadow stack keeps room for this many objects.
 const SHADOW_KEEP: usize = 1024;
+
+/// Records that are kept when their mutators are gone. They are some twelve kilobytes each, and to
+/// make one takes five times as long as everything else that a thread does to enter and to leave.
+const RECORDS_KEPT: usize = 4;
+
+/// A record whose cache has served more kinds and classes than this is not kept: each leave looks
+/// at all of them.
+const ENTRIES_KEPT: usize = 64;
 
 /// What the collector knows of a mutator. In this order: what a stop looks at of a mutator that does
 /// nothing is on one line, the count of the record's owners included.
@@ -61,6 +72,15 @@ impl MutatorRecord {
         }
     }
 
+    /// The record for another mutator, outside, if it has no other owner (WO2).
+    fn renewed(mut record: Arc<MutatorRecord>, partition: Partition) -> Option<Arc<MutatorRecord>> {
+        let new = Arc::get_mut(&mut record)?;
+        new.state = MutatorState::default();
+        new.shadow.get_mut().clear();
+        new.cache.get_mut().move_to(partition);
+        Some(record)
+    }
+
     /// Whether there may be something in the caches, or the mutator has used them lately: if not,
     /// a collector need not look at them (MU4).
     pub(crate) fn caches_are_used(&self) -> bool {
@@ -69,7 +89,7 @@ impl MutatorRecord {
     }
 
     /// Says so: the owner, inside, before it puts anything into a cache that was flushed; a
-    /// collector, with the world stopped, when it has flushed them.
+    /// collector, with the world stopped, or the owner at its end, when it has flushed them.
     pub(crate) fn set_caches_are_used(&self, are_used: bool) {
         mutant!("caches count as unused" => return);
         self.caches_are_used.store(are_used, Ordering::Relaxed);
@@ -129,13 +149,20 @@ impl MutatorRecord {
 /// The mutators of a heap at some moment.
 pub(crate) type MutatorList = Arc<Vec<Arc<MutatorRecord>>>;
 
+#[derive(Debug, Default)]
+struct Members {
+    list: MutatorList,
+    /// Records of mutators that are gone (WO2).
+    kept: Vec<Arc<MutatorRecord>>,
+}
+
 /// The mutators of one heap.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     /// On lines that no thread writes to while mutators run: they poll it.
     pub(crate) gate: CachePadded<Gate>,
     /// A collector takes it as it is: it is copied when it changes while one has it.
-    list: Mutex<MutatorList>,
+    members: Mutex<Members>,
     /// The length of `list`, for those that cannot wait for its lock.
     count: AtomicUsize,
 }
@@ -155,25 +182,41 @@ impl World {
     /// A new mutator, which is inside.
     pub(crate) fn attach(&self) -> Arc<MutatorRecord> {
         // Until a collection sees which mutators allocate, one partition is as good as another.
-        let record = Arc::new(MutatorRecord::at(Partition::of_mutator(self.count())));
+        let partition = Partition::of_mutator(self.count());
+        let kept = self.members.lock().kept.pop();
+        let record = kept
+            .and_then(|kept| MutatorRecord::renewed(kept, partition))
+            .unwrap_or_else(|| Arc::new(MutatorRecord::at(partition)));
         mutant!("is listed late" => self.gate.enter(&record.state));
-        let mut list = self.list.lock();
-        Arc::make_mut(&mut list).push(Arc::clone(&record));
-        self.count.store(list.len(), Ordering::Relaxed);
-        drop(list);
+        let mut members = self.members.lock();
+        Arc::make_mut(&mut members.list).push(Arc::clone(&record));
+        self.count.store(members.list.len(), Ordering::Relaxed);
+        drop(members);
         mutant!("is listed late" => return record);
         // WO1.
         self.gate.enter(&record.state);
         record
     }
 
-    /// A mutator that is inside leaves for good.
+    /// A mutator that is inside leaves for good, with its caches flushed. Its record may be
+    /// kept for another.
     pub(crate) fn detach(&self, record: &Arc<MutatorRecord>) {
+        // SAFETY: MU1: inside, and the reference ends here.
+        let is_kept = unsafe { &*record.cache.get() }.entries() <= ENTRIES_KEPT;
         self.gate.leave(&record.state);
         // WO1.
-        let mut list = self.list.lock();
-        Arc::make_mut(&mut list).retain(|mutator| !Arc::ptr_eq(mutator, record));
-        self.count.store(list.len(), Ordering::Relaxed);
+        let mut members = self.members.lock();
+        Arc::make_mut(&mut members.list).retain(|mutator| !Arc::ptr_eq(mutator, record));
+        self.count.store(members.list.len(), Ordering::Relaxed);
+        if is_kept && members.kept.len() < RECORDS_KEPT {
+            members.kept.push(Arc::clone(record));
+        }
+    }
+
+    /// Forgets the records that are kept for mutators to come.
+    pub(crate) fn release_records(&self) {
+        let kept = std::mem::take(&mut self.members.lock().kept);
+        drop(kept);
     }
 
     /// Waits until the world stands. Returns the mutators there are, and proof that they
@@ -188,7 +231,7 @@ impl World {
     ) -> (MutatorList, Option<WorldStopped<'c>>) {
         assert!(stopping.is_of(&self.gate), "the gate is that of another heap");
         // Listed when the flag is up: a mutator that attaches later stays outside (GA1).
-        let mutators = Arc::clone(&self.list.lock());
+        let mutators = Arc::clone(&self.members.lock().list);
         // SAFETY: the list has all mutators of this gate that may be inside (WO1), and was read
         // after the flag was raised.
         let world = unsafe { stopping.wait(mutators.iter().map(|mutator| &mutator.state)) };
@@ -214,6 +257,40 @@ mod tests {
         world.detach(&mutator);
         assert!(!mutator.state.is_running() && world.count() == 0);
         assert!(world.wait(collector.raise()).0.is_empty(), "WO1");
+    }
+
+    #[test]
+    fn a_record_is_used_again_when_nothing_else_has_it() {
+        let world = World::default();
+        let first = world.attach();
+        let (address, state) = (Arc::as_ptr(&first), &first.state);
+        state.abandon(&world.gate);
+        // SAFETY: MU1: inside, on this thread.
+        unsafe { &mut *first.shadow.get() }.push(NonNull::dangling());
+        world.detach(&first);
+        // A guard, or the list of a collector, still has it.
+        let second = world.attach();
+        assert!(!std::ptr::eq(address, &*second), "WO2");
+        world.detach(&first);
+        drop(first);
+        let again = world.attach();
+        assert!(std::ptr::eq(address, &*again) && again.state.is_running());
+        // SAFETY: as above.
+        assert!(unsafe { &*again.shadow.get() }.is_empty(), "WO2");
+        let collector = world.gate.claim();
+        world.gate.leave(&again.state);
+        world.gate.leave(&second.state);
+        let (mutators, stopped) = world.wait(collector.raise());
+        assert!(stopped.is_some() && mutators.len() == 2, "neither is abandoned, WO2");
+        drop((mutators, stopped));
+        drop(collector);
+        [again, second].iter().for_each(|record| world.detach(record));
+        assert_eq!(world.members.lock().kept.len(), 2);
+        world.release_records();
+        assert!(world.members.lock().kept.is_empty());
+        let many: Vec<_> = (0..3 * RECORDS_KEPT).map(|_| world.attach()).collect();
+        many.iter().for_each(|record| world.detach(record));
+        assert_eq!(world.members.lock().kept.len(), RECORDS_KEPT);
     }
 
     #[test]

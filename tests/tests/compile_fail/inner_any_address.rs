@@ -9,7 +9,7 @@ fn main() {
     let shared = HeapState::new(GcConfig::default());
     let mut mutator = Mutator::attach(&shared);
     let mut root = mutator.try_root(NonNull::dangling()).unwrap();
-    root.set(NonNull::dangling());
+    root.try_set(NonNull::dangling()).unwrap();
     mutator.try_shadow_push(NonNull::dangling()).unwrap();
     mutator.barrier_mark_object(NonNull::dangling());
     mutator.barrier_mark(|_| ());

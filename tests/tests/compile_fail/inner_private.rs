@@ -6,7 +6,7 @@ use heap_core::mheap::{MHeap, SpanBatch};
 fn forge(heap: &MHeap, spans: &SpanBatch) -> ObjectKind {
     heap.sweep_ticket().unwrap().close();
     let _ = spans[0].body();
-    ObjectKind { name: || "forged", trace_batch: None, trace_piece: None, drop_in_place: None }
+    ObjectKind { name: || "forged", trace_batch: None, trace_piece: None, drop_in_place: None, type_id: None }
 }
 
 fn main() {}

@@ -1,0 +1,6 @@
+//! There are no values of `AnyObject`.
+use heap_api::*;
+
+fn main() {
+    let _ = AnyObject { opaque: [] };
+}
