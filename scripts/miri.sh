@@ -38,6 +38,8 @@ smoke() {
   miri -p heap-tests --test tiny -- as_many_as_fit a_large_tiny what_holds after_a_collection
   miri -p heap-tests --test external -- a_buffer charges_are_counted
   miri -p heap-tests --test destructors -- local_value
+  miri -p heap-tests --test arrays --test maps -- an_array_may a_map_may
+  miri -p heap-tests --test strings_and_slices -- lie_about
 }
 
 case "${1:-}" in

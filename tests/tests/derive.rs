@@ -501,3 +501,168 @@ fn fields_are_traced_as_what_they_are() {
     assert_eq!((roots.2.get(&cx).hidden.0, *roots.2.get(&cx).own), ([4; 4], 1));
     assert_eq!((roots.3.get(&cx).hidden.0, *roots.3.get(&cx).own), ([5; 4], 1));
 }
+
+/// The library under another name, as a dependency that was renamed.
+mod renamed {
+    pub(crate) mod inner {
+        pub(crate) use heap_api as heap;
+    }
+
+    #[derive(heap_api::Trace, heap_api::Share)]
+    #[trace(crate = "inner::heap")]
+    pub(crate) struct Fields<'gc, T> {
+        pub(crate) handle: inner::heap::Gc<'gc, inner::heap::Gc<'gc, str>>,
+        pub(crate) generic: T,
+    }
+
+    #[derive(heap_api::Trace)]
+    #[trace(leaf)]
+    #[trace(crate = "crate::renamed::inner::heap")]
+    pub(crate) struct Leaf(pub(crate) std::fs::File);
+
+    #[derive(heap_api::Trace)]
+    #[trace(crate = "inner::heap")]
+    pub(crate) enum Bounded<K: Ord, V>
+    where
+        V: Iterator,
+    {
+        Both(K, V),
+        Neither,
+    }
+}
+
+#[test]
+fn the_library_may_have_another_name() {
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let root = {
+        let handle = cx.alloc(cx.alloc_str("kept"));
+        cx.root(cx.alloc(renamed::Fields { handle, generic: cx.alloc_str("kept, too") }))
+    };
+    cx.collect();
+    (0..CHURN).for_each(|_| _ = cx.alloc_str("other"));
+    assert_eq!((&**root.get(&cx).handle, &*root.get(&cx).generic), ("kept", "kept, too"));
+    fn is_share<T: Share>() {}
+    is_share::<renamed::Fields<'_, u8>>();
+}
+
+#[test]
+fn fields_may_be_skipped() {
+    /// Neither `Trace` nor plain.
+    struct Foreign(std::sync::mpsc::Sender<u8>);
+
+    #[derive(Trace)]
+    struct Object<'gc, T> {
+        #[trace(skip)]
+        sender: Foreign,
+        handle: Gc<'gc, str>,
+        generic: T,
+        #[trace(skip)]
+        callback: Box<dyn Fn(u8) -> u8 + Send>,
+    }
+
+    #[derive(Trace)]
+    enum Either {
+        One(#[trace(skip)] Foreign, u8),
+        Other {
+            #[trace(skip)]
+            foreign: Foreign,
+        },
+    }
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let root = cx.root(cx.alloc(Object {
+        sender: Foreign(sender.clone()),
+        handle: cx.alloc_str("kept"),
+        generic: Some(cx.alloc_str("kept, too")),
+        callback: Box::new(|x| x + 1),
+    }));
+    _ = cx.alloc(Either::One(Foreign(sender.clone()), 1));
+    _ = cx.alloc(Either::Other { foreign: Foreign(sender) });
+    cx.collect();
+    (0..CHURN).for_each(|_| _ = cx.alloc_str("other"));
+    {
+        let object = root.get(&cx);
+        assert_eq!((&*object.handle, &*object.generic.unwrap()), ("kept", "kept, too"));
+        object.sender.0.send((object.callback)(1)).unwrap();
+    }
+    drop(root);
+    cx.collect_and_drop();
+    // What was skipped is dropped all the same.
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [2]);
+    verify(&mut cx);
+}
+
+#[test]
+fn more_types_of_the_standard_library_are_traced() {
+    use std::cell::OnceCell;
+    use std::ops::{Bound, Range, RangeInclusive};
+    use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+    type Many<'gc> = (u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, Gc<'gc, str>);
+
+    #[derive(Trace)]
+    struct All<'gc> {
+        once: OnceCell<Gc<'gc, str>>,
+        range: Range<Gc<'gc, str>>,
+        inclusive: RangeInclusive<Gc<'gc, str>>,
+        bound: (Bound<Gc<'gc, str>>, std::ops::RangeFull),
+        many: Many<'gc>,
+        leaves: Leaves,
+    }
+
+    #[derive(Trace, Share)]
+    struct Leaves {
+        function: fn(u8, &'static str) -> u8,
+        arc: Arc<dyn Fn() -> u8 + Send + Sync>,
+        mutex: Mutex<Vec<u8>>,
+        lock: RwLock<String>,
+        once: OnceLock<String>,
+        table: &'static [(&'static str, u8)],
+        range: Range<u8>,
+    }
+
+    static TABLE: [(&str, u8); 1] = [("a", 1)];
+    let heap = Heap::new(Config::new().stress(true));
+    let mut cx = heap.enter();
+    let root = {
+        let text = |text| cx.alloc_str(text);
+        let all = cx.alloc(All {
+            once: OnceCell::new(),
+            range: text("a")..text("b"),
+            inclusive: text("c")..=text("d"),
+            bound: (Bound::Excluded(text("e")), ..),
+            many: (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, text("f")),
+            leaves: Leaves {
+                function: |a, b| a + b.len() as u8,
+                arc: Arc::new(|| 7),
+                mutex: Mutex::new(vec![1]),
+                lock: RwLock::new(String::from("lock")),
+                once: OnceLock::new(),
+                table: &TABLE,
+                range: 1..3,
+            },
+        });
+        cx.root(all)
+    };
+    cx.collect();
+    root.get(&cx).once.set(cx.alloc_str("set")).unwrap();
+    cx.collect();
+    (0..CHURN).for_each(|_| _ = cx.alloc_str("other"));
+    let all = root.get(&cx);
+    let texts = [
+        all.once.get().unwrap(),
+        &all.range.start,
+        &all.range.end,
+        all.inclusive.start(),
+        all.inclusive.end(),
+        &all.many.11,
+    ];
+    assert_eq!(texts.map(|text| &**text), ["set", "a", "b", "c", "d", "f"]);
+    assert!(matches!(all.bound.0, Bound::Excluded(text) if &*text == "e"));
+    all.leaves.mutex.lock().unwrap().push((all.leaves.function)(1, "ab"));
+    assert_eq!(*all.leaves.mutex.lock().unwrap(), [1, 3]);
+    assert_eq!(((all.leaves.arc)(), all.leaves.once.get_or_init(String::new).len()), (7, 0));
+}

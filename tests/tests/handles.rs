@@ -1061,3 +1061,72 @@ fn a_heap_collects_by_itself_again_after_a_context_was_on_its_way_out() {
     }
     assert!(heap.stats().collections > before + 5, "{:?}", heap.stats());
 }
+
+#[test]
+fn handles_are_ordered_and_compared_with_text_by_content() {
+    let heap = Heap::new(Config::new());
+    let cx = heap.enter();
+    let (a, b, other_a) = (cx.alloc_str("a"), cx.alloc_str("b"), cx.alloc_str("a"));
+    assert!(a < b && a <= other_a && a == other_a && !a.ptr_eq(other_a));
+    assert_eq!(a.cmp(&b), std::cmp::Ordering::Less);
+    let mut sorted = [b, a, other_a];
+    sorted.sort();
+    assert_eq!(sorted.map(|text| text.to_string()), ["a", "a", "b"]);
+    assert!(a == *"a" && *"b" == b && a != "b");
+    assert_eq!("b", b);
+    assert_eq!(cx.alloc(f64::NAN).partial_cmp(&cx.alloc(1.0)), None);
+    let set: std::collections::HashSet<_> = [a, b].into();
+    assert!(set.contains("b") && !set.contains("c"));
+}
+
+#[test]
+fn cycles_and_large_graphs_are_printed_in_part() {
+    #[derive(Debug, Trace)]
+    struct Node<'gc> {
+        id: usize,
+        next: GcCell<[Option<Gc<'gc, Node<'gc>>>; 3]>,
+    }
+    let heap = Heap::new(Config::new());
+    let cx = heap.enter();
+    let node = |id| cx.alloc(Node { id, next: GcCell::new([None; 3]) });
+    let (a, b) = (node(1), node(2));
+    a.next.set(&cx, [Some(b), None, None]);
+    assert_eq!(format!("{b:?}"), "Node { id: 2, next: GcCell([None, None, None]) }");
+    b.next.set(&cx, [Some(a), None, None]);
+    let name = std::any::type_name::<Node<'_>>();
+    let cycle = format!(
+        "Node {{ id: 1, next: GcCell([Some(Node {{ id: 2, next: GcCell([Some({name}@{:#x}), None, \
+         None]) }}), None, None]) }}",
+        a.addr()
+    );
+    assert_eq!(format!("{a:?}"), cycle);
+    // A list that is too long for the stack, and a graph with more paths than could be printed.
+    let mut list = node(0);
+    for id in 1..100_000 {
+        let longer = node(id);
+        longer.next.set(&cx, [Some(list), None, None]);
+        list = longer;
+    }
+    let printed = format!("{list:?}");
+    assert_eq!(printed.matches("id: ").count(), 32);
+    assert_eq!(printed.matches('@').count(), 1);
+    let mut dense = node(0);
+    for id in 1..30 {
+        let more = node(id);
+        more.next.set(&cx, [Some(dense); 3]);
+        dense = more;
+    }
+    let printed = format!("{dense:?}");
+    assert_eq!(printed.matches("id: ").count(), 1000);
+    // A panic in between leaves nothing behind.
+    #[derive(Trace)]
+    struct Panics;
+    impl std::fmt::Debug for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            unwind()
+        }
+    }
+    let panics = cx.alloc(cx.alloc(Panics));
+    (0..100).for_each(|_| assert!(catch(|| format!("{panics:?}")).is_err()));
+    assert_eq!(format!("{a:?}"), cycle);
+}

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use heap_api::{
-    AtomicGcCell, BarrierStamp, Config, Cx, Gc, GcCell, GcRefCell, GcStack, Heap, InternSet, Root,
-    Share, Trace,
+    AtomicGcCell, BarrierStamp, Config, Cx, Gc, GcCell, GcMap, GcRefCell, GcStack, GcVec, Heap,
+    InternSet, Root, Share, Trace,
 };
 use heap_tests::verify;
 
@@ -179,5 +179,52 @@ fn mutators_share_a_heap_with_mark_threads_and_a_sweeper() {
     cx.collect();
     let last = top.get(&cx).next.get().expect("a node");
     assert!(last.value % 10 < 9);
+    verify(&mut cx);
+}
+
+#[test]
+fn arrays_and_maps_change_while_they_are_marked_incrementally() {
+    #[derive(Trace)]
+    struct Both<'gc> {
+        array: GcVec<'gc, Gc<'gc, u64>>,
+        map: GcMap<'gc, u64, Gc<'gc, u64>>,
+    }
+    let heap = Heap::new(small().mark_slice(Duration::ZERO).stress(true));
+    let mut cx = heap.enter();
+    let both: Root<Both<'static>> =
+        cx.root(cx.alloc(Both { array: GcVec::new(), map: GcMap::new() }));
+    for round in 0..6 {
+        {
+            let both = both.get(&cx);
+            for i in 0..20 {
+                both.array.push(&cx, cx.alloc(i));
+                both.map.insert(&cx, i, cx.alloc(i));
+            }
+            let taken = both.array.remove(&cx, 3);
+            both.array.insert(&cx, 3, taken);
+            let cells = both.array.open(&cx);
+            cells[0].swap(&cells[1]);
+            both.array.swap(&cx, 0, 1);
+            both.array.truncate(&cx, 15);
+            both.map.remove(&cx, &round);
+            both.map.remove(&cx, &19);
+            if round % 2 == 1 {
+                both.array.shrink_to_fit(&cx);
+                both.map.shrink_to_fit(&cx);
+            }
+        }
+        cx.collect_step();
+        {
+            let both = both.get(&cx);
+            assert!(both.array.iter().map(|number| *number).eq(0..15));
+            assert!(both.map.iter().all(|(key, value)| key == *value));
+            assert_eq!(both.map.len(), 18);
+            both.array.clear(&cx);
+            if round == 3 {
+                both.map.clear(&cx);
+            }
+        }
+    }
+    while !cx.collect_step() {}
     verify(&mut cx);
 }

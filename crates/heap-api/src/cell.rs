@@ -275,6 +275,12 @@ impl BarrierStamp {
     pub(crate) fn is_due(&self, cx: &Cx) -> bool {
         cx.mutator().marking().is_some_and(|marking| self.0.replace(marking.get()) != marking.get())
     }
+
+    /// Whether all contents were reported in the incremental mark phase that is under way.
+    #[inline(always)]
+    pub(crate) fn is_of_this_phase(&self, cx: &Cx) -> bool {
+        cx.mutator().marking().is_some_and(|marking| self.0.get() == marking.get())
+    }
 }
 
 // SAFETY: a number.

@@ -12,6 +12,8 @@
 //! * H4: `Option<Gc>` is one word too, and zero is `None`: the handle is a
 //!   transparent wrapper of a non-null pointer.
 
+use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
@@ -19,6 +21,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 
 use crate::payload::Payload;
+use crate::printing;
 
 /// A handle to an object in a heap, valid until the next safepoint.
 ///
@@ -29,7 +32,8 @@ use crate::payload::Payload;
 /// [`Cx`](crate::Cx). A [`Root`](crate::Root) or a [`Local`](crate::Local) holds an object
 /// across safepoints.
 ///
-/// `==` and hashing compare payloads; [`Gc::ptr_eq`] and [`Gc::addr`] compare identities.
+/// `==`, `<` and hashing look at payloads; [`Gc::ptr_eq`], [`Gc::addr`] and
+/// [`ByAddress`](crate::ByAddress) compare identities.
 #[repr(transparent)]
 pub struct Gc<'gc, T: ?Sized> {
     object: NonNull<u8>,
@@ -104,9 +108,12 @@ impl<T: ?Sized + Payload> Deref for Gc<'_, T> {
     }
 }
 
+/// Prints the payload, and what that leads to. A handle on an object that is being printed already,
+/// or within 32 others, or after a thousand others, is printed as type and address: so cycles can
+/// be printed, and an excerpt of what is large.
 impl<T: ?Sized + Payload + fmt::Debug> fmt::Debug for Gc<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+        printing::object(f, self.addr(), &**self)
     }
 }
 
@@ -129,8 +136,48 @@ impl<T: ?Sized + Payload + PartialEq> PartialEq for Gc<'_, T> {
 }
 impl<T: ?Sized + Payload + Eq> Eq for Gc<'_, T> {}
 
+impl PartialEq<str> for Gc<'_, str> {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+impl PartialEq<&str> for Gc<'_, str> {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+impl PartialEq<Gc<'_, str>> for str {
+    fn eq(&self, other: &Gc<'_, str>) -> bool {
+        *self == **other
+    }
+}
+impl PartialEq<Gc<'_, str>> for &str {
+    fn eq(&self, other: &Gc<'_, str>) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: ?Sized + Payload + PartialOrd> PartialOrd for Gc<'_, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+impl<T: ?Sized + Payload + Ord> Ord for Gc<'_, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
 impl<T: ?Sized + Payload + Hash> Hash for Gc<'_, T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
+    }
+}
+
+/// Contents are compared and hashed, so a map with handles as keys is searched by content.
+impl<T: ?Sized + Payload> Borrow<T> for Gc<'_, T> {
+    #[inline(always)]
+    fn borrow(&self) -> &T {
+        self
     }
 }

@@ -1,14 +1,20 @@
 //! [`Trace`] and [`Share`] for handles, and for types of the standard library: leaves, which hold
 //! none, and containers, which hold what their elements do; and [`Opaque`], for foreign types.
+//!
+//! Cells and locks of the standard library have no write barrier, so they are leaves. A `OnceCell`
+//! needs none: what it holds is not replaced while the cell is shared. (Whoever has it to itself
+//! has got it out of a `GcRefCell`, which has reported it, or not given it to the heap yet.)
 
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell, RefCell};
 use core::marker::PhantomData;
+use core::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use crate::gc::Gc;
 use crate::payload::Payload;
 use crate::share::Share;
-use crate::trace::{Trace, Tracer};
+use crate::trace::{PlainData, Trace, Tracer};
 
 macro_rules! leaf {
     ($($t:ty),* $(,)?) => {$(
@@ -43,12 +49,10 @@ leaf!(
     f32,
     f64,
     String,
-    &'static str,
-    &'static [u8],
     core::cmp::Ordering,
     core::convert::Infallible,
     core::marker::PhantomPinned,
-    core::ops::Range<usize>,
+    RangeFull,
     core::any::TypeId,
     std::borrow::Cow<'static, str>,
     std::ffi::CString,
@@ -92,22 +96,121 @@ unsafe impl<T: Send + 'static> Trace for Opaque<T> {
 // SAFETY: `Sync` data without handles.
 unsafe impl<T: Send + Sync + 'static> Share for Opaque<T> {}
 
-// SAFETY: a std cell has no write barrier, so it may only hold plain data:
-// `'static + Copy + Send` admits no handle and no drop glue.
-unsafe impl<T: Copy + Send + 'static> Trace for Cell<T> {
-    type At<'a> = Cell<T>;
-    const NEEDS_TRACE: bool = false;
-    #[inline(always)]
-    fn trace(&self, _: &mut Tracer) {}
+macro_rules! std_cells {
+    ($($name:ident<T $(: $bound:ident)*>),*) => {$(
+        // SAFETY: a std cell has no write barrier, so it may only hold plain data: `Send + 'static`
+        // admits no handle (TA1 to TA3), and may be dropped on any thread (TA4).
+        unsafe impl<T: PlainData $(+ $bound)*> Trace for $name<T> {
+            type At<'a> = $name<T>;
+            const NEEDS_TRACE: bool = false;
+            #[inline(always)]
+            fn trace(&self, _: &mut Tracer) {}
+        }
+    )*};
+}
+std_cells!(Cell<T: Copy>, RefCell<T>, Mutex<T>, RwLock<T>, OnceLock<T>);
+
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: Send + 'static> Share for Mutex<T> {}
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: Send + Sync + 'static> Share for RwLock<T> {}
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: Send + Sync + 'static> Share for OnceLock<T> {}
+
+// SAFETY: reports its content, which only comes, and is not replaced (B1): see the header. `get`
+// reads it; a cell is not `Share`, so no other thread is about to set it. The drop glue is the
+// content's.
+unsafe impl<T: Trace> Trace for OnceCell<T> {
+    type At<'a> = OnceCell<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        if T::NEEDS_TRACE
+            && let Some(value) = self.get()
+        {
+            value.trace(tracer);
+        }
+    }
 }
 
-// SAFETY: as for `Cell`; `Send + 'static` excludes handles.
-unsafe impl<T: Send + 'static> Trace for std::cell::RefCell<T> {
-    type At<'a> = std::cell::RefCell<T>;
+// SAFETY: a reference that is valid for good leads to `Sync + 'static` data, which holds no handle
+// (TA1 to TA3); it has no drop glue.
+unsafe impl<T: ?Sized + Sync + 'static> Trace for &'static T {
+    type At<'a> = &'static T;
     const NEEDS_TRACE: bool = false;
     #[inline(always)]
     fn trace(&self, _: &mut Tracer) {}
 }
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: ?Sized + Sync + 'static> Share for &'static T {}
+
+// SAFETY: `Send + 'static` data holds no handle (TA1 to TA3), and whichever thread drops the last
+// reference may drop it (TA4).
+unsafe impl<T: ?Sized + Send + Sync + 'static> Trace for Arc<T> {
+    type At<'a> = Arc<T>;
+    const NEEDS_TRACE: bool = false;
+    #[inline(always)]
+    fn trace(&self, _: &mut Tracer) {}
+}
+// SAFETY: `Sync` data without handles.
+unsafe impl<T: ?Sized + Send + Sync + 'static> Share for Arc<T> {}
+
+macro_rules! functions {
+    ($(($($argument:ident)*))*) => {$(
+        // SAFETY: the address of a function: no data at all, and the same type in all regions.
+        unsafe impl<R: 'static $(, $argument: 'static)*> Trace for fn($($argument),*) -> R {
+            type At<'a> = fn($($argument),*) -> R;
+            const NEEDS_TRACE: bool = false;
+            #[inline(always)]
+            fn trace(&self, _: &mut Tracer) {}
+        }
+        // SAFETY: no data at all.
+        unsafe impl<R: 'static $(, $argument: 'static)*> Share for fn($($argument),*) -> R {}
+    )*};
+}
+// Functions for any lifetime, `for<'a> fn(&'a T)`, are other types; `Opaque` takes them.
+functions! {
+    () (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H)
+}
+
+macro_rules! ranges {
+    ($($name:ident<T>: $range:ident => $($bound:expr),+;)*) => {$(
+        // SAFETY: reports what its bounds report; its drop glue is theirs.
+        unsafe impl<T: Trace> Trace for $name<T> {
+            type At<'a> = $name<T::At<'a>>;
+            const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+            #[inline]
+            fn trace(&self, tracer: &mut Tracer) {
+                let $range = self;
+                $($bound.trace(tracer);)+
+            }
+        }
+        // SAFETY: as its bounds.
+        unsafe impl<T: Share> Share for $name<T> {}
+    )*};
+}
+ranges! {
+    Range<T>: range => range.start, range.end;
+    RangeInclusive<T>: range => range.start(), range.end();
+    RangeFrom<T>: range => range.start;
+    RangeTo<T>: range => range.end;
+    RangeToInclusive<T>: range => range.end;
+}
+
+// SAFETY: reports what its value reports; its drop glue is the value's.
+unsafe impl<T: Trace> Trace for Bound<T> {
+    type At<'a> = Bound<T::At<'a>>;
+    const NEEDS_TRACE: bool = T::NEEDS_TRACE;
+    #[inline]
+    fn trace(&self, tracer: &mut Tracer) {
+        match self {
+            Bound::Included(value) | Bound::Excluded(value) => value.trace(tracer),
+            Bound::Unbounded => {}
+        }
+    }
+}
+// SAFETY: as its value.
+unsafe impl<T: Share> Share for Bound<T> {}
 
 // SAFETY: no data at all.
 unsafe impl<T: ?Sized + 'static> Trace for PhantomData<T> {
@@ -274,6 +377,10 @@ tuples! {
     (A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E 4)
     (A 0, B 1, C 2, D 3, E 4, F 5) (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
     (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11)
 }
 
 // SAFETY: a handle reports itself; it has no drop glue; `At` replaces its

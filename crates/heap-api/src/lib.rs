@@ -35,7 +35,8 @@
 //! checks it.
 //!
 //! ```text
-//! layers: trace payload gc raw any share impls local error (cx heap) alloc external root dyn_gc cell intern stack zeroed
+//! layers: trace payload printing gc raw any share by_address impls local error (cx heap) cell
+//! layers: alloc text external root dyn_gc intern stack zeroed buffer vec map
 //! layers: weak ephemeron weak_map finalizers
 //! ```
 
@@ -45,6 +46,10 @@ extern crate self as heap_api;
 mod alloc;
 #[allow(unsafe_code, reason = "sees an object as the type that its kind names")]
 mod any;
+#[allow(unsafe_code, reason = "elements in raw slots")]
+mod buffer;
+#[allow(unsafe_code, reason = "as the handle that it wraps")]
+mod by_address;
 #[allow(unsafe_code, reason = "reports what a cell held to the collector")]
 mod cell;
 #[allow(unsafe_code, reason = "brings a thread's mutator inside and outside")]
@@ -67,8 +72,11 @@ mod impls;
 mod intern;
 #[allow(unsafe_code, reason = "drops values on their own threads")]
 mod local;
+#[allow(unsafe_code, reason = "reads and writes entries in place")]
+mod map;
 #[allow(unsafe_code, reason = "typed views of raw slots")]
 mod payload;
+mod printing;
 #[allow(unsafe_code, reason = "makes handles of what was one")]
 mod raw;
 #[allow(unsafe_code, reason = "gives out handles of roots")]
@@ -77,8 +85,12 @@ mod root;
 mod share;
 #[allow(unsafe_code, reason = "values in spans that belong to a stack")]
 mod stack;
+#[allow(unsafe_code, reason = "writes strings into fresh slots")]
+mod text;
 #[allow(unsafe_code, reason = "the contract of tracing")]
 mod trace;
+#[allow(unsafe_code, reason = "runs the write barrier for what it leaves, and hands out cells")]
+mod vec;
 #[allow(unsafe_code, reason = "a handle to a cell that leads to an object")]
 mod weak;
 #[allow(unsafe_code, reason = "says where the handles of a table are")]
@@ -92,6 +104,7 @@ pub mod os {
 }
 
 pub use any::{AnyGc, AnyObject};
+pub use by_address::ByAddress;
 pub use bytemuck::Zeroable;
 pub use cell::{AtomicGcCell, BarrierStamp, GcCell, GcRefCell, GcRefMut};
 pub use cx::Cx;
@@ -107,13 +120,16 @@ pub use heap_gc::SafepointTimes;
 pub use impls::Opaque;
 pub use intern::InternSet;
 pub use local::LocalOpaque;
+pub use map::{GcMap, GcMapIter};
 pub use payload::{HeaderSlice, Payload};
 pub use root::{Local, Root, Scope};
 pub use share::Share;
 pub use stack::{GcStack, GcStackWindow, StackBlock};
+pub use text::HeaderStr;
 #[doc(hidden)]
-pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData};
-pub use trace::{Trace, Tracer};
+pub use trace::{HasDrop, HeapObjectsMustNotImplementDrop, LeafData, PlainData};
+pub use trace::{In, Trace, Tracer};
+pub use vec::{GcVec, GcVecIter};
 pub use weak::{Weak, WeakRoot};
 pub use weak_map::{WeakMap, WeakSet};
 

@@ -85,6 +85,15 @@ pub unsafe trait Trace {
     {
     }
 
+    /// What a derived implementation asserts of a field that it skips: that the field holds no
+    /// handle, and may be dropped on any thread (TA1 to TA4).
+    #[doc(hidden)]
+    fn assert_skipped<F: Send + 'static>(_: &mut F)
+    where
+        Self: Sized,
+    {
+    }
+
     /// What every other derived implementation asserts (TA3).
     #[doc(hidden)]
     fn assert_no_drop()
@@ -98,6 +107,38 @@ pub unsafe trait Trace {
 #[doc(hidden)]
 pub trait LeafData: Send + 'static {}
 impl<T: Send + 'static + ?Sized> LeafData for T {}
+
+/// What cells and locks of the standard library may hold in heap objects. It is a trait of its own
+/// for the sake of the error message.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` may hold handles, which cells and locks of the standard library do not report to the collector when they change",
+    label = "may hold handles, or is not `Send`",
+    note = "use `GcCell` for a `Copy` value such as `Option<Gc<'gc, T>>`, and `GcRefCell` for others",
+    note = "data without handles must be `Send + 'static`: destructors run on any thread"
+)]
+pub trait PlainData: Send + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static + ?Sized> PlainData for T {}
+
+/// What containers of handles ask of their elements: a type of region `'gc`, such as can be
+/// allocated with a `&'gc Cx`. It stands for `Trace<At<'gc> = Self>`.
+///
+/// ```
+/// use heap_api::{Config, Cx, Gc, GcVec, Heap, In};
+///
+/// fn pair<'gc, T: In<'gc> + Copy>(cx: &'gc Cx, a: T, b: T) -> Gc<'gc, GcVec<'gc, T>> {
+///     let pair = GcVec::with_capacity(cx, 2);
+///     pair.extend_from_slice(cx, &[a, b]);
+///     cx.alloc(pair)
+/// }
+///
+/// let heap = Heap::new(Config::new());
+/// let cx = heap.enter();
+/// assert_eq!(&*pair(&cx, cx.alloc_str("a"), cx.alloc_str("b")).get(1).unwrap(), "b");
+/// ```
+pub trait In<'gc>: Sized + Trace<At<'gc> = Self> {}
+impl<'gc, T: Trace<At<'gc> = T>> In<'gc> for T {}
 
 /// Implemented for the types that implement `Drop`; the derive implements it for its types, too.
 /// So a derived type that implements `Drop` has two implementations, which the compiler refuses.

@@ -38,3 +38,8 @@ fn threads() {
 fn nan_boxing() {
     prints("nan_boxing");
 }
+
+#[test]
+fn collections() {
+    prints("collections");
+}

@@ -6,9 +6,9 @@
 //! else each time, a crate that calls itself `core` or `heap_api`.
 //!
 //! * DR1: everything about a field is inferred from the field, which a pattern binds by
-//!   reference. No token of its type is repeated.
+//!   reference. No token of its type is repeated, but in error messages.
 //! * DR2: a method of the very trait that is implemented demands what the compiler has to check:
-//!   by its own bounds (`assert_leaf`, `assert_no_drop`), or by bounds on the same path as the
+//!   by its own bounds (`assert_leaf`, `assert_no_drop`, `assert_skipped`), or by bounds on the same path as the
 //!   implementation's, in a method of the implementation, under its bounds. Other names are there
 //!   for convenience: whatever they mean, the check is complete without them. Each implementation
 //!   has a method of its trait, so no other unsafe trait (`Send`, for example) can be implemented
@@ -27,16 +27,23 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    BoundLifetimes, Data, DeriveInput, Error, Fields, GenericParam, Generics, Lifetime,
-    TypeParamBound, WherePredicate, parse_macro_input,
+    BoundLifetimes, Data, DeriveInput, Error, Field, Fields, GenericParam, Generics, Lifetime,
+    LitStr, Path, Type, TypeParamBound, WherePredicate, parse_macro_input, parse_quote,
 };
 
 /// Derives `heap_api::Trace` for a struct or an enum; every field must be `Trace`.
 ///
 /// The type may have one lifetime parameter, the heap lifetime. It must not implement
-/// `Drop`. With `#[trace(leaf)]` a type that holds no handles may implement `Drop`, and its
-/// fields need not be `Trace`; it must then be `Send + 'static`. With `#[trace(own_kind)]` its
-/// objects have spans of their own also if they need not be traced or dropped.
+/// `Drop`.
+///
+/// * `#[trace(leaf)]` on the type: it holds no handles. It may then implement `Drop`, and its
+///   fields need not be `Trace`; it must be `Send + 'static`.
+/// * `#[trace(own_kind)]` on the type: its objects have spans of their own also if they need not be
+///   traced or dropped, so that a handle to any object knows them.
+/// * `#[trace(skip)]` on a field: it holds no handles, and need not be `Trace`; it must be
+///   `Send + 'static`.
+/// * `#[trace(crate = "path")]` on the type: the path of this library's crate, where it is not
+///   `::heap_api`. `derive(Share)` heeds it too.
 #[proc_macro_derive(Trace, attributes(trace))]
 pub fn derive_trace(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -44,35 +51,45 @@ pub fn derive_trace(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 }
 
 /// Derives `heap_api::Share`: every field must be `Share`.
-#[proc_macro_derive(Share)]
+#[proc_macro_derive(Share, attributes(trace))]
 pub fn derive_share(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand_share(&input).unwrap_or_else(Error::into_compile_error).into()
 }
 
-/// The options in `#[trace(...)]` on a type.
-#[derive(Default)]
+/// What `#[trace(...)]` says about a type.
 struct Options {
     /// `leaf`: holds no handles, whatever its fields are.
     leaf: bool,
     /// `own_kind`: has spans of its own.
     own_kind: bool,
+    /// The path of the library. Whatever it leads to, the checks are those of the trait that is
+    /// implemented (DR2).
+    library: Path,
 }
 
 impl Options {
     fn of(input: &DeriveInput) -> Result<Options, Error> {
-        let mut options = Options::default();
+        let mut options =
+            Options { leaf: false, own_kind: false, library: parse_quote!(::heap_api) };
         for attribute in input.attrs.iter().filter(|a| a.path().is_ident("trace")) {
             attribute.parse_nested_meta(|meta| {
-                let option = if meta.path.is_ident("leaf") {
-                    &mut options.leaf
+                if meta.path.is_ident("leaf") {
+                    options.leaf = true;
+                    Ok(())
                 } else if meta.path.is_ident("own_kind") {
-                    &mut options.own_kind
+                    options.own_kind = true;
+                    Ok(())
+                } else if meta.path.is_ident("crate") {
+                    let path: LitStr = meta.value()?.parse()?;
+                    options.library = path.parse_with(Path::parse_mod_style)?;
+                    Ok(())
                 } else {
-                    return Err(meta.error("unknown option; there are `leaf` and `own_kind`"));
-                };
-                *option = true;
-                Ok(())
+                    Err(meta.error(
+                        "unknown option; a type may have `#[trace(leaf)]`, `#[trace(own_kind)]` and \
+                         `#[trace(crate = \"path\")]`, a field `#[trace(skip)]`",
+                    ))
+                }
             })?;
         }
         Ok(options)
@@ -90,21 +107,57 @@ impl Options {
     }
 }
 
-/// Refuses `#[trace(...)]` on fields and variants, where it would have no effect.
-fn only_on_types(data: &Data) -> Result<(), Error> {
-    let in_variants = match data {
-        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.attrs).collect(),
-        _ => Vec::new(),
-    };
-    let fields = variants(data)?.into_iter().flat_map(|(_, fields)| fields);
-    let mut attributes = in_variants.into_iter().chain(fields.flat_map(|field| &field.attrs));
-    match attributes.find(|attribute| attribute.path().is_ident("trace")) {
-        Some(misplaced) => Err(Error::new(
-            misplaced.span(),
-            "`#[trace(...)]` is for whole types, not for fields and variants",
-        )),
-        None => Ok(()),
+/// Whether a field has `#[trace(skip)]`.
+fn is_skipped(field: &Field) -> Result<bool, Error> {
+    let mut skipped = false;
+    for attribute in field.attrs.iter().filter(|a| a.path().is_ident("trace")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("skip") {
+                skipped = true;
+                Ok(())
+            } else {
+                Err(meta.error("unknown option; a field may have `#[trace(skip)]`"))
+            }
+        })?;
     }
+    Ok(skipped)
+}
+
+/// Refuses options where they would have no effect, and what can be explained better here than by
+/// the compiler.
+fn check_fields(input: &DeriveInput, options: &Options) -> Result<(), Error> {
+    if let Data::Enum(data) = &input.data {
+        let mut attributes = data.variants.iter().flat_map(|variant| &variant.attrs);
+        if let Some(misplaced) = attributes.find(|attribute| attribute.path().is_ident("trace")) {
+            return Err(Error::new(
+                misplaced.span(),
+                "`#[trace(...)]` is for types and fields, not for variants",
+            ));
+        }
+    }
+    let own = input.generics.lifetimes().next().map(|own| &own.lifetime);
+    for field in variants(&input.data)?.into_iter().flat_map(|(_, fields)| fields) {
+        let skipped = is_skipped(field)?;
+        if skipped && options.leaf {
+            return Err(Error::new(field.span(), "no field of a leaf is traced: none is skipped"));
+        }
+        if let Type::Reference(reference) = &field.ty
+            && reference.lifetime.is_some()
+            && reference.lifetime.as_ref() == own
+            && !skipped
+        {
+            let (target, own) = (&reference.elem, &reference.lifetime);
+            return Err(Error::new_spanned(
+                &field.ty,
+                format!(
+                    "a heap object holds handles, not references: write `Gc<{}, {}>`",
+                    own.to_token_stream(),
+                    target.to_token_stream(),
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The name of each variant (of a struct: none) and its fields.
@@ -128,7 +181,7 @@ fn each_field(
     input: &DeriveInput,
     this: &TokenStream,
     binding: &TokenStream,
-    visit: impl Fn(&Ident) -> TokenStream,
+    visit: impl Fn(&Field, &Ident) -> TokenStream,
 ) -> Result<TokenStream, Error> {
     let name = &input.ident;
     let mut arms = Vec::new();
@@ -141,16 +194,26 @@ fn each_field(
         });
         let bound: Vec<Ident> = bound.collect();
         let members = fields.members();
-        let visits = bound.iter().map(&visit);
+        let visits = fields.iter().zip(&bound).map(|(field, name)| visit(field, name));
         arms.push(quote!(#path { #(#members: #binding #bound),* } => { #(#visits)* }));
     }
     Ok(quote!(match #this { #(#arms)* }))
 }
 
+/// The path, for errors that are shown at `place`. What it leads to stays as it is.
+fn shown_at(path: &Path, place: Span) -> TokenStream {
+    path.to_token_stream()
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        })
+        .collect()
+}
+
 fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
     let options = Options::of(input)?;
-    only_on_types(&input.data)?;
-    variants(&input.data)?;
+    check_fields(input, &options)?;
     let lifetimes: Vec<&Lifetime> = input.generics.lifetimes().map(|l| &l.lifetime).collect();
     if let Some(extra) = lifetimes.get(1) {
         return Err(Error::new(
@@ -169,7 +232,7 @@ fn expand_trace(input: &DeriveInput) -> Result<TokenStream, Error> {
 
 /// The implementation for a leaf: `'static` data, whose fields need not be `Trace`.
 fn expand_leaf(input: &DeriveInput, options: &Options) -> TokenStream {
-    let own_kind = options.own_kind();
+    let (own_kind, library) = (options.own_kind(), &options.library);
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let own = where_clause.iter().flat_map(|clause| &clause.predicates);
@@ -178,16 +241,16 @@ fn expand_leaf(input: &DeriveInput, options: &Options) -> TokenStream {
         // not `Send`) and may be dropped on any thread; `assert_leaf`, of the
         // trait that is implemented here, asks for both (DR2).
         #[automatically_derived]
-        unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
-        where #(#own,)* Self: ::heap_api::LeafData
+        unsafe impl #impl_generics #library::Trace for #name #type_generics
+        where #(#own,)* Self: #library::LeafData
         {
             type At<'__at> = #name #type_generics;
             const NEEDS_TRACE: bool = false;
             #own_kind
             #[inline(always)]
-            fn trace(&self, _: &mut ::heap_api::Tracer) {}
-            fn check_fields<'__at>(_: &mut <Self as ::heap_api::Trace>::At<'__at>) {
-                <Self as ::heap_api::Trace>::assert_leaf();
+            fn trace(&self, _: &mut #library::Tracer) {}
+            fn check_fields<'__at>(_: &mut <Self as #library::Trace>::At<'__at>) {
+                <Self as #library::Trace>::assert_leaf();
             }
         }
     }
@@ -195,51 +258,62 @@ fn expand_leaf(input: &DeriveInput, options: &Options) -> TokenStream {
 
 /// The implementation for a type that holds what its fields hold.
 fn expand_fields(input: &DeriveInput, options: &Options) -> Result<TokenStream, Error> {
-    let own_kind = options.own_kind();
+    let (own_kind, library) = (options.own_kind(), &options.library);
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let bounds = trace_bounds(&input.generics)?;
-    let at = in_region(input, &Lifetime::new("'__at", Span::call_site()));
-    let needs_trace = needs_trace(&input.generics);
-    let trace = each_field(
-        input,
-        &quote!(*self),
-        &quote!(ref),
-        |field| quote_spanned!(field.span()=> ::heap_api::Trace::trace(#field, __heap_tracer);),
-    )?;
-    let check = each_field(
-        input,
-        &quote!(*__heap_this),
-        &quote!(ref mut),
-        |field| quote_spanned!(field.span()=> __heap_of_region::<'__at, '_, _>(#field);),
-    )?;
+    let bounds = trace_bounds(&input.generics, library)?;
+    let at = in_region(input, &Lifetime::new("'__at", Span::call_site()), library);
+    let needs_trace = needs_trace(&input.generics, library);
+    let trace =
+        each_field(input, &quote!(*self), &quote!(ref), |field, name| match is_skipped(field) {
+            Ok(false) => {
+                let library = shown_at(library, name.span());
+                quote_spanned!(name.span()=> #library::Trace::trace(#name, __heap_tracer);)
+            }
+            _ => quote_spanned!(name.span()=> let _ = #name;),
+        })?;
+    let check =
+        each_field(
+            input,
+            &quote!(*__heap_this),
+            &quote!(ref mut),
+            |field, name| match is_skipped(field) {
+                Ok(false) => {
+                    quote_spanned!(name.span()=> __heap_of_region::<'__at, '_, _>(#name);)
+                }
+                _ => {
+                    let library = shown_at(library, name.span());
+                    quote_spanned!(name.span()=> <Self as #library::Trace>::assert_skipped(#name);)
+                }
+            },
+        )?;
     Ok(quote! {
         // SAFETY: every field of every variant reports its handles; `At` replaces
         // the one lifetime and the type parameters' own, and thereby every region
         // in the fields; there is no `Drop`; drop glue is that of the fields.
         // `check_fields` has the compiler check the last three (DR2, DR3).
         #[automatically_derived]
-        unsafe impl #impl_generics ::heap_api::Trace for #name #type_generics
+        unsafe impl #impl_generics #library::Trace for #name #type_generics
         where #(#bounds,)*
         {
             type At<'__at> = #at;
             const NEEDS_TRACE: bool = #needs_trace;
             #own_kind
             #[inline]
-            fn trace(&self, __heap_tracer: &mut ::heap_api::Tracer) {
+            fn trace(&self, __heap_tracer: &mut #library::Tracer) {
                 #trace
             }
             // Behind `&mut`, so that no region is shortened to fit.
             fn check_fields<'__at>(
-                __heap_this: &mut <Self as ::heap_api::Trace>::At<'__at>,
+                __heap_this: &mut <Self as #library::Trace>::At<'__at>,
             ) {
                 fn __heap_of_region<'__gc, '__borrow: '__borrow, __HeapField>(
                     _: &'__borrow mut __HeapField,
                 ) where
-                    __HeapField: ::heap_api::Trace<At<'__gc> = __HeapField>,
+                    __HeapField: #library::Trace<At<'__gc> = __HeapField>,
                 {
                 }
-                <Self as ::heap_api::Trace>::assert_no_drop();
+                <Self as #library::Trace>::assert_no_drop();
                 #check
             }
         }
@@ -248,7 +322,7 @@ fn expand_fields(input: &DeriveInput, options: &Options) -> Result<TokenStream, 
         // destructor could reach neighbours that were freed before it. Wrap
         // what must be dropped in a field of its own that holds no handles.
         #[automatically_derived]
-        impl #impl_generics ::heap_api::HeapObjectsMustNotImplementDrop for #name #type_generics
+        impl #impl_generics #library::HeapObjectsMustNotImplementDrop for #name #type_generics
         #where_clause
         {
             type OwnDrop = ();
@@ -260,16 +334,16 @@ fn expand_fields(input: &DeriveInput, options: &Options) -> Result<TokenStream, 
 ///
 /// If it were computed from the fields' types, a type that holds itself through a `Box`, a `Vec`
 /// or another type would need its own value.
-fn needs_trace(generics: &Generics) -> TokenStream {
+fn needs_trace(generics: &Generics, library: &Path) -> TokenStream {
     if generics.lifetimes().next().is_some() {
         return quote!(true);
     }
     let parameters = generics.type_params().map(|param| &param.ident);
-    quote!(false #(|| <#parameters as ::heap_api::Trace>::NEEDS_TRACE)*)
+    quote!(false #(|| <#parameters as #library::Trace>::NEEDS_TRACE)*)
 }
 
 /// The type with `region` in place of its lifetime, and its type parameters in that region.
-fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
+fn in_region(input: &DeriveInput, region: &Lifetime, library: &Path) -> TokenStream {
     let name = &input.ident;
     if input.generics.params.is_empty() {
         return quote!(#name);
@@ -278,7 +352,7 @@ fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
         GenericParam::Lifetime(_) => quote!(#region),
         GenericParam::Type(param) => {
             let ident = &param.ident;
-            quote!(<#ident as ::heap_api::Trace>::At<#region>)
+            quote!(<#ident as #library::Trace>::At<#region>)
         }
         GenericParam::Const(param) => {
             let ident = &param.ident;
@@ -291,13 +365,13 @@ fn in_region(input: &DeriveInput, region: &Lifetime) -> TokenStream {
 /// The bounds of an implementation of `Trace` for a type that holds what its fields hold: the
 /// type's own; that the parameters are `Trace`; and each bound on a parameter once more, on the
 /// parameter in any region.
-fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
+fn trace_bounds(generics: &Generics, library: &Path) -> Result<Vec<TokenStream>, Error> {
     let mut bounds = Vec::new();
     for param in generics.type_params() {
         let ident = &param.ident;
-        bounds.push(quote!(#ident: ::heap_api::Trace));
+        bounds.push(quote!(#ident: #library::Trace));
         for bound in &param.bounds {
-            bounds.extend(in_any_region(generics, None, &ident.to_token_stream(), bound)?);
+            bounds.extend(in_any_region(generics, library, None, &ident.to_token_stream(), bound)?);
         }
     }
     for predicate in generics.where_clause.iter().flat_map(|clause| &clause.predicates) {
@@ -306,7 +380,7 @@ fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
             let bounded = predicate.bounded_ty.to_token_stream();
             for bound in &predicate.bounds {
                 let lifetimes = predicate.lifetimes.as_ref();
-                bounds.extend(in_any_region(generics, lifetimes, &bounded, bound)?);
+                bounds.extend(in_any_region(generics, library, lifetimes, &bounded, bound)?);
             }
         }
     }
@@ -317,6 +391,7 @@ fn trace_bounds(generics: &Generics) -> Result<Vec<TokenStream>, Error> {
 /// `'__at`. `None` where that cannot be expressed, or adds nothing.
 fn in_any_region(
     generics: &Generics,
+    library: &Path,
     lifetimes: Option<&BoundLifetimes>,
     bounded: &TokenStream,
     bound: &TypeParamBound,
@@ -334,8 +409,8 @@ fn in_any_region(
         }
         other => (None, other.to_token_stream()),
     };
-    let Some(bounded) = substitute(bounded.clone(), generics) else { return Ok(None) };
-    let Some(bound) = substitute(bound, generics) else { return Ok(None) };
+    let Some(bounded) = substitute(bounded.clone(), generics, library) else { return Ok(None) };
+    let Some(bound) = substitute(bound, generics, library) else { return Ok(None) };
     // One list of lifetimes: they do not nest.
     let lifetimes = lifetimes.into_iter().chain(own_lifetimes).flat_map(|list| &list.lifetimes);
     Ok(Some(quote!(for<'__at #(, #lifetimes)*> #bounded: #bound)))
@@ -343,7 +418,7 @@ fn in_any_region(
 
 /// The tokens with the type parameters in region `'__at`, and `'__at` in the place of the
 /// lifetime. `None` if a parameter's associated type is named, of which the trait is unknown here.
-fn substitute(tokens: TokenStream, generics: &Generics) -> Option<TokenStream> {
+fn substitute(tokens: TokenStream, generics: &Generics, library: &Path) -> Option<TokenStream> {
     let own = generics.lifetimes().next().map(|own| &own.lifetime);
     let is_param = |ident: &Ident| generics.type_params().any(|param| param.ident == *ident);
     let mut after_tick = false;
@@ -372,11 +447,11 @@ fn substitute(tokens: TokenStream, generics: &Generics) -> Option<TokenStream> {
                 match next.as_deref() {
                     Some(":") => return None,
                     Some("=") => out.extend([TokenTree::Ident(ident)]),
-                    _ => out.extend(quote!(<#ident as ::heap_api::Trace>::At<'__at>)),
+                    _ => out.extend(quote!(<#ident as #library::Trace>::At<'__at>)),
                 }
             }
             TokenTree::Group(group) => {
-                let inner = substitute(group.stream(), generics)?;
+                let inner = substitute(group.stream(), generics, library)?;
                 out.extend([TokenTree::Group(Group::new(group.delimiter(), inner))]);
             }
             other => out.extend([other]),
@@ -386,6 +461,7 @@ fn substitute(tokens: TokenStream, generics: &Generics) -> Option<TokenStream> {
 }
 
 fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
+    let library = Options::of(input)?.library;
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let own = where_clause.iter().flat_map(|clause| &clause.predicates);
@@ -394,16 +470,16 @@ fn expand_share(input: &DeriveInput) -> Result<TokenStream, Error> {
         input,
         &quote!(*self),
         &quote!(ref),
-        |field| quote_spanned!(field.span()=> __heap_is_share(#field);),
+        |_, name| quote_spanned!(name.span()=> __heap_is_share(#name);),
     )?;
     Ok(quote! {
         // SAFETY: every field is `Share`, which `check_fields` has the compiler check (DR2).
         #[automatically_derived]
-        unsafe impl #impl_generics ::heap_api::Share for #name #type_generics
-        where #(#own,)* #(#parameters: ::heap_api::Share,)*
+        unsafe impl #impl_generics #library::Share for #name #type_generics
+        where #(#own,)* #(#parameters: #library::Share,)*
         {
             fn check_fields(&self) {
-                fn __heap_is_share<__HeapField: ::heap_api::Share + ?Sized>(_: &__HeapField) {}
+                fn __heap_is_share<__HeapField: #library::Share + ?Sized>(_: &__HeapField) {}
                 #check
             }
         }

@@ -13,4 +13,8 @@ enum OnVariant<'gc> {
     One(Gc<'gc, u64>),
 }
 
+#[derive(Trace)]
+#[trace(crate = "Vec<u8>")]
+struct NoPath(u8);
+
 fn main() {}
