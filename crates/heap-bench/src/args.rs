@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Scale(CompareArgs),
     /// Times the safepoints of a heap with a slice, in the cases that are hard to divide
     Pauses(PausesArgs),
+    /// Times weak handles, ephemerons, weak maps and finalizers
+    Weak(WeakArgs),
     #[command(flatten)]
     Run(Workload),
 }
@@ -104,6 +106,23 @@ pub(crate) struct PausesArgs {
     /// Sizes, in percent of the usual ones
     #[arg(long, default_value_t = 100)]
     pub(crate) percent: usize,
+}
+
+/// What `weak` runs.
+#[derive(Args, Debug)]
+pub(crate) struct WeakArgs {
+    /// Cases by name. All if left out
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cases: Vec<String>,
+    /// Threads that mark, the collecting one included
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) workers: usize,
+    /// Sizes, in percent of the usual ones
+    #[arg(long, default_value_t = 100)]
+    pub(crate) percent: usize,
+    /// How often to run each, in a fresh heap
+    #[arg(long, default_value_t = 1)]
+    pub(crate) repeat: usize,
 }
 
 /// What `compare` and `scale` run.

@@ -1,7 +1,7 @@
 //! heap-bench: workloads through the public API of the heap, one line of
 //! `key=value` pairs per run; `compare`, which runs the same work on the
 //! collectors that are installed here; `scale`, which runs it on several processors; and
-//! `pauses`, which times safepoints.
+//! `pauses`, which times safepoints; and `weak`, which times what keeps nothing alive.
 //!
 //! * nothing in the heap knows of these workloads, and they use nothing but
 //!   `heap-api`.
@@ -11,7 +11,7 @@
 //! Layers, bottom-up (a test checks it):
 //!
 //! ```text
-//! layers: args measure rng session workloads pauses compare
+//! layers: args measure rng session workloads pauses weak compare
 //! ```
 
 mod args;
@@ -20,6 +20,7 @@ mod measure;
 mod pauses;
 mod rng;
 mod session;
+mod weak;
 mod workloads;
 
 use std::process::ExitCode;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         Command::Scale(args) => compare::scale::run(&args),
         Command::Pauses(args) => {
             pauses::run(&args);
+            ExitCode::SUCCESS
+        }
+        Command::Weak(args) => {
+            weak::run(&args);
             ExitCode::SUCCESS
         }
         Command::Run(workload) => {
