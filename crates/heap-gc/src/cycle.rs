@@ -378,17 +378,20 @@ impl HeapState {
                     return;
                 }
             }
-            *phase = MarkPhase::Revive;
-            marking.begin_revival();
-            self.finalizers.begin_revival();
             // What an intern set has shown since marking was done.
             let Found { pages, woken, counts } = self.grey.take(world);
             marking.take_over(pages, woken, counts);
+            *phase = MarkPhase::Revive;
+            if self.finalizers.begin_revival() {
+                marking.begin_revival();
+            }
         }
         if *phase == MarkPhase::Revive {
-            let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| self.finalizers.visit_some(visit);
-            // SAFETY: as above.
-            unsafe { marking.advance(&self.pool, deadline, seeds) };
+            if !marking.is_done() {
+                let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| self.finalizers.visit_some(visit);
+                // SAFETY: as above.
+                unsafe { marking.advance(&self.pool, deadline, seeds) };
+            }
             if !marking.is_done() {
                 return;
             }

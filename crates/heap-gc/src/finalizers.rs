@@ -151,6 +151,8 @@ struct List {
     registries: Vec<Weak<Mutex<Registry>>>,
     /// How many were not looked at, by the search or the visit that is under way: the first ones.
     left: usize,
+    /// Whether the search has found anything.
+    any_found: bool,
 }
 
 impl Finalizers {
@@ -171,10 +173,11 @@ impl Finalizers {
         self.each_left(|registry, limit| registry.visit_some(limit, visit))
     }
 
-    /// Begins to visit what was found dead.
-    pub(crate) fn begin_revival(&self) {
+    /// Begins to visit what was found dead. Says whether anything was.
+    pub(crate) fn begin_revival(&self) -> bool {
         let mut list = self.list.lock();
         list.left = list.registries.len();
+        std::mem::take(&mut list.any_found)
     }
 
     /// Begins to search for the dead: all that can be reached is marked.
@@ -198,13 +201,14 @@ impl Finalizers {
         });
         // ORDERING: Relaxed, as all accesses: see `any_queued`.
         self.queued.fetch_add(queued, Ordering::Relaxed);
+        self.list.lock().any_found |= queued > 0;
         seeds
     }
 
     /// Calls `work` with a registry that is left, and the number of objects that it may look at, until
     /// it has looked at as many. One that looks at fewer is done.
     fn each_left(&self, mut work: impl FnMut(&mut Registry, usize) -> usize) -> Seeds {
-        let List { registries, left } = &mut *self.list.lock();
+        let List { registries, left, .. } = &mut *self.list.lock();
         let mut limit = OBJECTS_VISITED;
         while *left > 0 {
             let at = *left - 1;

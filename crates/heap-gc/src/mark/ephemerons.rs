@@ -2,9 +2,11 @@
 //!
 //! An ephemeron is a pair of a key and a value. It holds its value only while something else holds
 //! its key. While a worker traces one whose key is not reached, the value becomes *pending*. When
-//! nothing else is left to trace, the pending values whose keys are still not reached are entered in
+//! nothing else is left to trace, the pending values are looked at in the order in which they were
+//! found: those whose keys are reached by now are edges. If that is none of them, the others are dead;
+//! if it is half of them or more, the rest is looked at again. Otherwise the rest is entered in
 //! a table by key, and the mark byte of each such key turns *awaited*. Whoever marks an awaited object
-//! says so, and its values are edges then. So each value is looked at once or twice, whatever the
+//! says so, and its values are edges then. So each value is looked at a few times, whatever the
 //! order, and an object for which nothing waits costs nothing. (Whippet has the same table, keyed by
 //! unresolved keys; the awaited state of the mark byte is ours.)
 //!
@@ -12,8 +14,8 @@
 //!   woken objects, and the values that wait for it are marked from there.
 //! * EP2: while several workers mark, the table and the awaited states do not change. So no mark is
 //!   lost: a worker's plain store to a mark byte meets another worker's only.
-//! * EP3: a value is pending, or in the table, or stuck, or is marked, or its key is not reached and
-//!   will not be.
+//! * EP3: a value is pending, or in the table, or stuck, or is marked. When marking is done, the keys of
+//!   those that are not marked are not reached.
 //!
 //! The table has a block for each page with awaited objects, with a place for each granule: keys that
 //! lie side by side have their entries side by side.
@@ -26,6 +28,7 @@ use std::ptr::NonNull;
 use heap_core::geometry::PAGE_GRANULES;
 use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
+use heap_core::mark_byte::prefetch_mark;
 use heap_core::tracer::{Batch, EdgeBuffer, Holder, Neighbours, Pending, WeakFinds, Weakness};
 
 /// A value that waits, and the next one that waits for the same key: its index, or 0.
@@ -64,13 +67,35 @@ impl std::hash::Hasher for PageHasher {
 
 type Pages = HashMap<usize, u32, BuildHasherDefault<PageHasher>>;
 
+/// What is done with pending values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// They are looked at.
+    #[default]
+    Look,
+    /// They are entered in the table, the last one first.
+    Enter,
+    /// Their keys were not reached when nothing else was left to do.
+    Settled,
+}
+
 /// The ephemerons of a mark phase.
 #[derive(Default)]
 pub(super) struct Ephemerons {
     /// Awaited objects that were marked, and whose values were not.
     pub(super) woken: Vec<NonNull<u8>>,
-    /// Values that are not in the table.
-    pub(super) pending: Vec<Pending>,
+    /// Values that are not in the table. While they are looked at, those between `kept` and `seen`
+    /// are none.
+    pending: Vec<Pending>,
+    /// How many the look has kept, and seen.
+    kept: usize,
+    seen: usize,
+    /// How many of those seen had keys that were reached.
+    reached: usize,
+    /// Whether anything else may have been marked since the first was seen.
+    interrupted: bool,
+    /// What a look at all of them has come to.
+    stage: Stage,
     /// Values for which the table had no memory: they are all looked at whenever nothing else is
     /// left to do, which is not linear, and needs none.
     stuck: Vec<Pending>,
@@ -95,6 +120,18 @@ impl std::fmt::Debug for Ephemerons {
 /// The system has refused the memory.
 struct Refused;
 
+/// How far ahead the look looks.
+const PENDING_AHEAD: usize = 16;
+
+/// Moves everything; all at once if there is nothing yet.
+fn move_all<T>(from: &mut Vec<T>, to: &mut Vec<T>) {
+    if to.is_empty() {
+        std::mem::swap(from, to);
+    } else {
+        to.append(from);
+    }
+}
+
 /// Pages whose awaited objects are forgotten between two looks at the clock. In builds with
 /// assertions one.
 const BLOCKS_FORGOTTEN: usize = if cfg!(debug_assertions) { 1 } else { 64 };
@@ -105,14 +142,27 @@ const HOLDERS_CLEARED: usize = if cfg!(debug_assertions) { 1 } else { 256 };
 impl Ephemerons {
     /// Takes what a worker has found.
     pub(super) fn take_finds(&mut self, finds: &mut WeakFinds) {
-        self.woken.append(&mut finds.woken);
-        self.pending.append(&mut finds.pending);
-        self.holders.append(&mut finds.holders);
+        if !finds.pending.is_empty() {
+            self.resume();
+        }
+        move_all(&mut finds.woken, &mut self.woken);
+        move_all(&mut finds.pending, &mut self.pending);
+        move_all(&mut finds.holders, &mut self.holders);
     }
 
     /// Whether nothing is left that might lead to more objects, if there is nothing else.
     pub(super) fn is_settled(&self) -> bool {
-        self.woken.is_empty() && self.pending.is_empty() && !self.stuck.iter().any(is_reached)
+        let is_settled = self.pending.is_empty() || self.stage == Stage::Settled;
+        is_settled && self.woken.is_empty() && !self.stuck.iter().any(is_reached)
+    }
+
+    /// Goes on after others may have marked objects.
+    pub(super) fn resume(&mut self) {
+        if self.stage == Stage::Settled {
+            self.stage = Stage::Look;
+        }
+        // What was seen may be reached by now.
+        self.interrupted |= self.seen > 0;
     }
 
     /// Calls `mark` with the values that wait for an object that was awaited (EP1).
@@ -132,30 +182,73 @@ impl Ephemerons {
         }
     }
 
-    /// Looks at up to `limit` values that are not in the table: calls `mark` with those whose keys
-    /// are reached, and enters the others (EP3). Returns how many it has looked at. If there were
-    /// none it looks at those that are stuck.
+    /// Looks at up to `limit` values that are not in the table, or enters them (EP3); calls `mark` with
+    /// those whose keys are reached. Says whether there is more to do.
     ///
     /// No other worker marks (EP2), and nothing else is left to do.
-    pub(super) fn resolve(&mut self, limit: usize, mut mark: impl FnMut(NonNull<u8>)) -> usize {
-        let mut count = 0;
-        while count < limit
-            && let Some(pending) = self.pending.pop()
-        {
-            count += 1;
+    pub(super) fn resolve(&mut self, limit: usize, mut mark: impl FnMut(NonNull<u8>)) -> bool {
+        if !self.pending.is_empty() && self.stage != Stage::Settled {
+            match self.stage {
+                Stage::Enter => self.enter_some(limit, mark),
+                Stage::Look | Stage::Settled => self.look_at_some(limit, mark),
+            }
+            return true;
+        }
+        let before = self.stuck.len();
+        self.stuck.extract_if(.., |pending| is_reached(pending)).for_each(|pending| {
+            mark(pending.value);
+        });
+        let more = self.stuck.len() < before;
+        if more {
+            self.resume();
+        }
+        more
+    }
+
+    /// Looks at the next ones.
+    fn look_at_some(&mut self, limit: usize, mut mark: impl FnMut(NonNull<u8>)) {
+        let end = self.pending.len().min(self.seen + limit);
+        for at in self.seen..end {
+            if let Some(soon) = self.pending.get(at + PENDING_AHEAD) {
+                prefetch_mark(soon.key);
+            }
+            let pending = self.pending[at];
+            if is_reached(&pending) {
+                self.reached += 1;
+                mark(pending.value);
+            } else {
+                self.pending[self.kept] = pending;
+                self.kept += 1;
+            }
+        }
+        self.seen = end;
+        // What is marked may lead to others: they are looked at too before this one is over.
+        if end == self.pending.len() {
+            self.pending.truncate(self.kept);
+            self.stage = if self.reached == 0 && !self.interrupted {
+                Stage::Settled
+            } else if self.reached * 2 >= self.seen {
+                Stage::Look
+            } else {
+                Stage::Enter
+            };
+            (self.kept, self.seen, self.reached, self.interrupted) = (0, 0, 0, false);
+        }
+    }
+
+    /// Enters the last ones.
+    fn enter_some(&mut self, limit: usize, mut mark: impl FnMut(NonNull<u8>)) {
+        for _ in 0..limit {
+            let Some(pending) = self.pending.pop() else {
+                self.stage = Stage::Look;
+                return;
+            };
             if is_reached(&pending) {
                 mark(pending.value);
             } else if let Err(Refused) = self.await_key(pending) {
                 self.stuck.push(pending);
             }
         }
-        if count == 0 {
-            self.stuck.extract_if(.., |pending| is_reached(pending)).for_each(|pending| {
-                count += 1;
-                mark(pending.value);
-            });
-        }
-        count
     }
 
     /// Enters a value whose key is not reached.
@@ -210,7 +303,7 @@ impl Ephemerons {
 
     /// Forgets some of the objects that are still awaited: they are dead.
     fn forget_some(&mut self) -> bool {
-        self.stuck = Vec::new();
+        (self.stuck, self.pending) = (Vec::new(), Vec::new());
         for _ in 0..BLOCKS_FORGOTTEN {
             let Some(Block { page, heads }) = self.blocks.pop() else {
                 *self = Ephemerons::default();

@@ -97,7 +97,6 @@ impl Marking {
 
     /// Goes on with other seeds: what was found unreachable is revived.
     pub(crate) fn begin_revival(&mut self) {
-        debug_assert!(self.is_done());
         self.seeds = Seeds::More;
     }
 
@@ -160,6 +159,7 @@ impl Marking {
     ) -> Advanced {
         let pieces = std::mem::take(&mut self.pieces);
         let mut ephemerons = std::mem::take(&mut self.ephemerons);
+        ephemerons.resume();
         // MK3: these are work, as pages are.
         let woken = std::mem::take(&mut ephemerons.woken);
         let job = MarkJob::new(self.isa, Vec::new(), pieces, ephemerons, Deadline::at(deadline.at));

@@ -195,15 +195,19 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         let mut ephemerons = self.job.ephemerons.lock();
         ephemerons.take_finds(&mut self.finds);
         self.finds.woken.append(&mut ephemerons.woken);
+        if !self.finds.woken.is_empty() {
+            // They lead to more.
+            return true;
+        }
         let (fresh, counts) = (&mut self.fresh, &mut self.counts);
         let woken = &mut self.finds.woken;
         // SAFETY: as in `wake_some`.
-        let looked_at = ephemerons.resolve(RESOLVED_MAX, |value| unsafe {
+        let more = ephemerons.resolve(RESOLVED_MAX, |value| unsafe {
             mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
         });
         drop(ephemerons);
         self.flush();
-        looked_at > 0 || !self.finds.woken.is_empty()
+        more
     }
 
     /// Leaves what is weak, and what was awaited, to the next step or to the worker that goes on alone.
