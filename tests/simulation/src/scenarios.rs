@@ -1,6 +1,7 @@
 //! What is simulated: programs of a few threads, one per family of protocols.
 
 mod attach;
+mod handles;
 mod leaked;
 mod limit;
 mod marking;
@@ -21,6 +22,7 @@ use crate::random::Random;
 /// All of it.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "attach", program: attach::program },
+    Scenario { name: "handles", program: handles::program },
     Scenario { name: "leaked", program: leaked::program },
     Scenario { name: "limit", program: limit::program },
     Scenario { name: "marking", program: marking::program },

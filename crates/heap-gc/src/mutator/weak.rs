@@ -130,12 +130,12 @@ impl Mutator {
     #[cold]
     unsafe fn show_weak_in(&self, phase: Phase, object: NonNull<u8>) -> bool {
         if matches!(phase, Phase::Marking(_)) {
-            mutant!("shows unmarked" => return true);
+            mutant!("upgrades unmarked" => return true);
             // SAFETY: forwarded from the caller: nothing is found dead before marking ends.
             unsafe { self.barrier_mark_object(object) };
             return true;
         }
-        mutant!("shows the dead" => return true);
+        mutant!("upgrades the dead" => return true);
         // SAFETY: forwarded from the caller: it was not swept.
         !unsafe { Location::of(object) }.mark().is_white()
     }
