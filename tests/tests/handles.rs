@@ -420,7 +420,7 @@ fn clones_of_a_root_are_set_apart() {
     let heap = stress_heap();
     let mut cx = heap.enter();
     let mut roots: Vec<Root<u64>> = vec![cx.root(cx.alloc(0_u64))];
-    for i in 1..200 {
+    for i in 1..few_under_miri(200, 8) {
         let mut copy = roots[i / 2].clone();
         copy.set(&cx, cx.alloc(i as u64));
         roots.push(copy);

@@ -2,7 +2,7 @@
 //!
 //! The registry and its protocol are the collector's (FI1 to FI4); here they get a type.
 //!
-//! * FN1: whoever has a registry can reach its objects, so it goes to another thread only if these may
+//! * FZ1: whoever has a registry can reach its objects, so it goes to another thread only if these may
 //!   be shared.
 
 use core::fmt;
@@ -59,7 +59,7 @@ pub struct Finalizers<T: ?Sized> {
     target: PhantomData<*const T>,
 }
 
-// SAFETY: FN1; the registry itself is locked.
+// SAFETY: FZ1; the registry itself is locked.
 unsafe impl<T: ?Sized + Share> Send for Finalizers<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Share> Sync for Finalizers<T> {}

@@ -20,12 +20,12 @@ impl<'gc, T: ?Sized> Gc<'gc, T> {
     /// * **High bits.** It is an address as the system gives them out to programs: below 2<sup>47</sup> on
     ///   x86-64, and below 2<sup>48</sup> on AArch64.
     /// * **Provenance.** The collector reaches its tables through the pointer. So a word that holds
-    ///   it is a pointer with other bits in its address ([`pointer::map_addr`] keeps the
+    ///   it is a pointer with other bits in its address (`map_addr` keeps the
     ///   provenance, and whatever is no handle is made with
     ///   [`without_provenance`](core::ptr::without_provenance)); or it is a number that was exposed
-    ///   ([`pointer::expose_provenance`]), of which
+    ///   (`expose_provenance`), of which
     ///   [`with_exposed_provenance`](core::ptr::with_exposed_provenance) makes the pointer again. A
-    ///   number that was made in another way, by [`pointer::addr`] or by a transmutation, is not enough.
+    ///   number that was made in another way, by `addr` or by a transmutation, is not enough.
     #[inline(always)]
     #[must_use]
     pub fn into_raw(self) -> NonNull<u8> {

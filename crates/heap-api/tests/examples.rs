@@ -43,3 +43,8 @@ fn nan_boxing() {
 fn collections() {
     prints("collections");
 }
+
+#[test]
+fn weak_cache() {
+    prints("weak_cache");
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use heap_core::kind::NOSCAN;
 use heap_core::size_class::SizeClass;
+use heap_core::weak_handles::WeakCell;
 use heap_sync::atomic::Ordering;
 
 use crate::error::VerifyError;
@@ -65,6 +66,39 @@ fn a_weak_entry_of_a_dead_object_is_seen() {
         // SAFETY: breaks the contract on purpose; no thread collects.
         unsafe { s.mutator.try_insert_weak(&mut table, 7, s.dead) }.unwrap();
         table
+    });
+}
+
+#[test]
+fn a_weak_cell_that_leads_elsewhere_is_seen() {
+    broken("WH3", |s| {
+        // SAFETY: a live object.
+        let cell = unsafe { s.mutator.downgrade(s.live.object()) }.expect("memory");
+        // SAFETY: breaks the contract on purpose; no thread collects.
+        unsafe { cell.cast::<WeakCell>().write(WeakCell::new(s.dead)) };
+    });
+    // An object that is no cell.
+    broken("WH3", |s| {
+        let object = s.live.object();
+        // SAFETY: as above.
+        unsafe { s.shared.heap.add_weak_cell(object, object) }.expect("memory");
+    });
+}
+
+#[test]
+fn a_registered_object_that_is_dead_is_seen() {
+    let register = |s: &Sample, object| {
+        let registry = s.shared.finalizer_registry();
+        // SAFETY: breaks the contract on purpose; no thread collects.
+        unsafe { s.mutator.register_finalizer(&registry, object) }.unwrap();
+        registry
+    };
+    broken("FI1", |s| register(s, s.dead));
+    broken("FI1", |s| {
+        let registry = register(s, s.dead);
+        // It is marked if a collection is under way, and none is.
+        s.mutator.enqueue_all_finalizers(&registry);
+        registry
     });
 }
 
