@@ -118,6 +118,22 @@ impl MarkByte {
     #[inline(always)]
     #[must_use]
     pub fn find(&self) -> Found {
+        // White first: for objects on the page that is traced, which are mostly white.
+        let byte = self.byte();
+        if byte == Color::White as u8 {
+            Found::White
+        } else if byte == Color::Awaited as u8 {
+            Found::Awaited
+        } else {
+            Found::Reached
+        }
+    }
+
+    /// The same, for a marker that mostly finds what was reached before. (An instruction for each
+    /// edge: a twentieth of those of marking a graph.)
+    #[inline(always)]
+    #[must_use]
+    pub fn find_again(&self) -> Found {
         let byte = self.byte();
         if byte & REACHED != 0 {
             Found::Reached

@@ -490,16 +490,22 @@ impl Tracer {
         // SAFETY: `page` is not `NOWHERE`, so `marks` are the marks of a page (contract of
         // `trace`), and there is one for this granule.
         let mark = unsafe { &*self.marks.add(granule) };
-        let found = mark.try_mark_black();
-        if found == Found::Reached {
-            return;
-        }
-        // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
-        // made, and is masked whenever it grows (TR3).
-        unsafe { self.granules.add(self.found).write(granule as u16) };
-        self.found = (self.found + 1) & (PLACES - 1);
-        if found == Found::Awaited {
-            self.wake(object);
+        match mark.find() {
+            Found::White => {
+                mark.mark_black();
+                // SAFETY: TR1; `found` is below the number of places: it was when the tracer was
+                // made, and is masked whenever it grows (TR3).
+                unsafe { self.granules.add(self.found).write(granule as u16) };
+                self.found = (self.found + 1) & (PLACES - 1);
+            }
+            Found::Reached => {}
+            Found::Awaited => {
+                mark.mark_black();
+                // SAFETY: as above.
+                unsafe { self.granules.add(self.found).write(granule as u16) };
+                self.found = (self.found + 1) & (PLACES - 1);
+                self.wake(object);
+            }
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) unsafe fn mark_grey<M: MarkMode>(
     let object = unsafe { Location::of(object) };
     let mark = object.mark();
     // A racing worker at worst marks the same object again (MK2).
-    match mark.find() {
+    match mark.find_again() {
         Found::Reached => return,
         Found::White => {}
         Found::Awaited => wake(object, woken),
