@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use heap_api::{
     Config, Cx, Ephemeron, Finalizers, Gc, GcCell, Heap, InternSet, Root, Trace, Weak, WeakMap,
+    WeakValueMap,
 };
 
 #[derive(Trace)]
@@ -314,5 +315,39 @@ fn mutators_use_weak_things_between_steps() {
             }
         }
         cx.verify().expect("a sound heap");
+    }
+}
+
+#[test]
+fn a_map_with_weak_values_forgets_the_dead() {
+    for (heap, how) in heaps() {
+        let mut cx = heap.enter();
+        let (map, mut kept) = {
+            let map = cx.alloc(WeakValueMap::<u64, Node<'_>>::new());
+            let nodes = (0..100).map(|id| {
+                let node = node(&cx, id, None);
+                assert!(map.insert(&cx, id, node).is_none());
+                cx.root(node)
+            });
+            (cx.root(map), nodes.collect::<Vec<_>>())
+        };
+        collect(&mut cx, how);
+        kept.truncate(30);
+        collect(&mut cx, how);
+        {
+            let map = map.get(&cx);
+            assert_eq!(map.len(&cx), 30);
+            let ids: Vec<u64> = map.iter(&cx).map(|(id, node)| node.id.min(id)).collect();
+            assert_eq!(ids, (0..30).collect::<Vec<_>>(), "in the order of insertion");
+            assert!(map.get(&cx, &30).is_none() && map.get(&cx, &29).is_some());
+            let new = node(&cx, 5, None);
+            assert!(map.insert(&cx, 5, new).is_some_and(|before| before.ptr_eq(kept[5].get(&cx))));
+            assert!(map.remove(&cx, &5).is_some_and(|removed| removed.ptr_eq(new)));
+            map.purge(&cx);
+            assert_eq!(map.len(&cx), 29);
+        }
+        kept.clear();
+        collect(&mut cx, how);
+        assert!(map.get(&cx).is_empty(&cx));
     }
 }

@@ -37,7 +37,7 @@
 //! ```text
 //! layers: trace payload printing gc raw any share by_address impls local error (cx heap) cell
 //! layers: alloc text external root dyn_gc intern stack zeroed buffer vec map
-//! layers: weak ephemeron weak_map finalizers
+//! layers: weak ephemeron weak_map weak_value_map finalizers
 //! ```
 
 extern crate self as heap_api;
@@ -95,6 +95,8 @@ mod vec;
 mod weak;
 #[allow(unsafe_code, reason = "says where the handles of a table are")]
 mod weak_map;
+#[allow(unsafe_code, reason = "says where the handles of a map are")]
+mod weak_value_map;
 #[allow(unsafe_code, reason = "says which types zero bytes are a value of")]
 mod zeroed;
 
@@ -132,6 +134,7 @@ pub use trace::{In, Trace, Tracer};
 pub use vec::{GcVec, GcVecIter};
 pub use weak::{Weak, WeakRoot};
 pub use weak_map::{WeakMap, WeakSet};
+pub use weak_value_map::WeakValueMap;
 
 /// The README's example, compiled and run.
 #[doc = include_str!("../../../README.md")]

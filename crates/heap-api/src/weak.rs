@@ -91,6 +91,14 @@ impl<'gc, T: ?Sized> Weak<'gc, T> {
         Some(unsafe { Gc::from_object(object) })
     }
 
+    /// Whether the object was found dead. Unlike [`Weak::upgrade`] it keeps nothing alive.
+    #[inline]
+    #[must_use]
+    pub fn is_cleared(self, cx: &Cx) -> bool {
+        // SAFETY: WE1, as in `upgrade`.
+        unsafe { cx.mutator().is_cleared(self.cell) }
+    }
+
     /// Whether both handles were made for the same object.
     #[inline]
     #[must_use]

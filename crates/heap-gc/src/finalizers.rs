@@ -304,10 +304,12 @@ impl FinalizerRegistry {
 
     /// Moves all that is registered to the queue, as if all of it had been found dead. Calls `keep`
     /// with each object, which marks it if a collection is under way.
-    pub(crate) fn enqueue_all(&self, keep: impl FnMut(NonNull<u8>)) {
+    pub(crate) fn enqueue_all(&self, mut keep: impl FnMut(NonNull<u8>)) {
         let mut registry = self.registry.lock();
         let before = registry.queued;
-        // What a search has found and not handed over goes first, as it would have.
+        // What a search has found and not handed over goes first, as it would have. It is dead so far,
+        // and no revival may come.
+        registry.found.iter().copied().for_each(&mut keep);
         registry.end_search();
         let objects = std::mem::take(&mut registry.registered);
         objects.iter().copied().for_each(keep);

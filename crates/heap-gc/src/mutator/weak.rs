@@ -204,6 +204,28 @@ impl Mutator {
         unsafe { self.show_weak(target) }.then_some(target)
     }
 
+    /// Whether the object of a weak cell was found dead. Marks nothing.
+    ///
+    /// # Safety
+    ///
+    /// As [`Mutator::upgrade`].
+    #[inline]
+    #[must_use]
+    pub unsafe fn is_cleared(&self, cell: NonNull<u8>) -> bool {
+        // SAFETY: forwarded from the caller.
+        let Some(target) = unsafe { cell.cast::<WeakCell>().as_ref() }.target() else {
+            return true;
+        };
+        match self.phase.get() {
+            Phase::Idle | Phase::Marking(_) => false,
+            Phase::Reviving(_) | Phase::Clearing => {
+                // SAFETY: WH3: it was not swept.
+                let target = unsafe { Location::of(target) };
+                target.mark().is_white()
+            }
+        }
+    }
+
     // ---- finalizers ----------------------------------------------------------
 
     #[track_caller]
