@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 
-use heap_api::{Config, Cx, Gc, Heap, InternSet, OutOfMemory, Root};
+use heap_api::{Config, Cx, Finalizers, Gc, Heap, InternSet, OutOfMemory, Root, WeakRoot};
 use heap_tests::begin_marking;
 
 thread_local! {
@@ -182,4 +182,38 @@ fn to_drop_a_root_takes_no_memory() {
         while !cx.collect_step() {}
         cx.verify().unwrap();
     }
+}
+
+#[test]
+fn weak_handles_and_finalizers_report_refused_memory() {
+    /// Fewer than there are cells in a span: sets of full spans take memory that cannot be refused.
+    const FEW: usize = 300;
+    at_every_request(|nth| {
+        let heap = Heap::new(Config::new());
+        let mut cx = heap.enter();
+        let _ = cx.alloc([0_u64; 2]).downgrade(&cx);
+        let finalizers = Finalizers::<[u64]>::new(&heap);
+        let mut handles: Vec<WeakRoot<[u64]>> = Vec::with_capacity(FEW);
+        let (result, came_to_it) = {
+            let objects: Vec<_> = (0..FEW).map(|i| cx.alloc_slice_copy(&[i as u64; 2])).collect();
+            let (result, came_to_it) = refusing(nth, || {
+                for object in &objects {
+                    handles.push(cx.try_weak_root(*object)?);
+                    finalizers.try_register(&cx, *object)?;
+                }
+                Ok(())
+            });
+            for (handle, object) in handles.iter().zip(&objects) {
+                assert!(handle.upgrade(&cx).is_some_and(|found| found.ptr_eq(*object)));
+            }
+            (result, came_to_it)
+        };
+        let registered = finalizers.registered_len();
+        assert!(registered == handles.len() || registered + 1 == handles.len());
+        cx.collect();
+        cx.verify().unwrap();
+        assert!(handles.iter().all(|handle| handle.upgrade(&cx).is_none()));
+        assert_eq!(finalizers.queue_len(), registered);
+        (result, came_to_it)
+    });
 }

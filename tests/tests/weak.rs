@@ -351,3 +351,37 @@ fn a_map_with_weak_values_forgets_the_dead() {
         assert!(map.get(&cx).is_empty(&cx));
     }
 }
+
+/// Everything is put into the queue at each moment of a collection in steps.
+#[test]
+fn all_may_be_queued_at_any_step() {
+    const OBJECTS: u64 = 9;
+    for steps in 0..80 {
+        let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let finalizers = Finalizers::<Node<'static>>::new(&heap);
+        {
+            for id in 0..OBJECTS {
+                let leaf = node(&cx, id + 100, None);
+                let object = node(&cx, id, Some(leaf));
+                finalizers.register(&cx, object);
+            }
+        }
+        let mut is_over = false;
+        for _ in 0..steps {
+            is_over = is_over || cx.collect_step();
+        }
+        finalizers.enqueue_all(&cx);
+        assert_eq!((finalizers.registered_len(), finalizers.queue_len()), (0, OBJECTS as usize));
+        while !cx.collect_step() {}
+        cx.verify().expect("a sound heap");
+        let mut ids = Vec::new();
+        while let Some(object) = finalizers.next(&cx) {
+            assert_eq!(object.next.get().expect("kept").id, object.id + 100);
+            ids.push(object.id);
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, (0..OBJECTS).collect::<Vec<_>>(), "after {steps} steps");
+    }
+}
