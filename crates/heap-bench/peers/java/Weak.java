@@ -1,0 +1,134 @@
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.lang.ref.WeakReference;
+import java.util.WeakHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * The cases of {@code heap-bench weak} that Java has: the same numbers of objects, half of which die.
+ *
+ * <p>By itself: {@code javac -d DIR Weak.java && java -XX:+UseParallelGC -cp DIR Weak}.
+ */
+final class Weak {
+    private static final class Node {
+        final long value;
+        Node next;
+
+        Node(long value) {
+            this.value = value;
+        }
+    }
+
+    private static long start;
+
+    private static String part(String name) {
+        long now = System.nanoTime();
+        String part = String.format(" %s_ms=%.1f", name, (now - start) / 1e6);
+        start = System.nanoTime();
+        return part;
+    }
+
+    private static Node[] nodes(int size) {
+        Node[] nodes = new Node[size];
+        for (int i = 0; i < size; i++) {
+            nodes[i] = new Node(i);
+        }
+        return nodes;
+    }
+
+    private static void dropHalf(Node[] nodes) {
+        for (int i = 0; i < nodes.length; i += 2) {
+            nodes[i] = null;
+        }
+        start = System.nanoTime();
+    }
+
+    private static void weak(int size) {
+        Node[] nodes = nodes(size);
+        System.gc();
+        start = System.nanoTime();
+        @SuppressWarnings({"unchecked", "rawtypes"})
+        WeakReference<Node>[] handles = new WeakReference[size];
+        for (int i = 0; i < size; i++) {
+            handles[i] = new WeakReference<>(nodes[i]);
+        }
+        String line = part("make");
+        dropHalf(nodes);
+        System.gc();
+        line += part("collect");
+        int alive = 0;
+        for (WeakReference<Node> handle : handles) {
+            alive += handle.get() != null ? 1 : 0;
+        }
+        line += part("read");
+        check(alive == size / 2);
+        Reference.reachabilityFence(nodes);
+        System.out.println("case=weak size=" + size + line);
+    }
+
+    private static void maps(int size) {
+        Node[] nodes = nodes(size);
+        System.gc();
+        start = System.nanoTime();
+        WeakHashMap<Node, Node> map = new WeakHashMap<>();
+        for (int i = 0; i < size; i++) {
+            map.put(nodes[i], new Node(i));
+        }
+        String line = part("fill");
+        dropHalf(nodes);
+        System.gc();
+        line += part("collect");
+        // Calls remove the entries of the dead, as a thread hands these over.
+        while (map.size() > size / 2) {
+            Thread.onSpinWait();
+        }
+        check(map.size() == size / 2);
+        line += part("count");
+        int found = 0;
+        for (Node node : nodes) {
+            found += node != null && map.get(node).value == node.value ? 1 : 0;
+        }
+        line += part("look_up");
+        check(found == size / 2);
+        Reference.reachabilityFence(nodes);
+        System.out.println("case=maps size=" + size + line);
+    }
+
+    private static void cleaners(int size) throws InterruptedException {
+        Node[] nodes = nodes(size);
+        Cleaner cleaner = Cleaner.create();
+        AtomicInteger ran = new AtomicInteger();
+        System.gc();
+        start = System.nanoTime();
+        for (Node node : nodes) {
+            cleaner.register(node, ran::incrementAndGet);
+        }
+        String line = part("register");
+        System.gc();
+        line += part("collect_live");
+        Reference.reachabilityFence(nodes);
+        nodes = null;
+        start = System.nanoTime();
+        System.gc();
+        line += part("collect_dead");
+        while (ran.get() < size) {
+            Thread.sleep(1);
+        }
+        line += part("drain");
+        System.out.println("case=finalizers size=" + size + line);
+    }
+
+    private static void check(boolean holds) {
+        if (!holds) {
+            throw new AssertionError();
+        }
+    }
+
+    public static void main(String[] args) throws InterruptedException {
+        for (int round = 0; round < 3; round++) {
+            weak(1_000_000);
+            maps(1_000_000);
+            cleaners(500_000);
+        }
+    }
+}
