@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heap_api::{
     Config, Cx, Ephemeron, Finalizers, Gc, GcCell, Heap, InternSet, Root, Trace, Weak, WeakMap,
-    WeakValueMap,
+    WeakRoot, WeakValueMap,
 };
 
 #[derive(Trace)]
@@ -12,6 +12,13 @@ struct Node<'gc> {
     id: u64,
     next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
     weak: GcCell<Option<Weak<'gc, Node<'gc>>>>,
+}
+
+/// A list that leads to an ephemeron.
+#[derive(Trace)]
+struct Links<'gc> {
+    pair: Option<Gc<'gc, Ephemeron<'gc, Node<'gc>, Gc<'gc, Node<'gc>>>>>,
+    next: Option<Gc<'gc, Links<'gc>>>,
 }
 
 fn node<'gc>(cx: &'gc Cx, id: u64, next: Option<Gc<'gc, Node<'gc>>>) -> Gc<'gc, Node<'gc>> {
@@ -383,5 +390,137 @@ fn all_may_be_queued_at_any_step() {
         }
         ids.sort_unstable();
         assert_eq!(ids, (0..OBJECTS).collect::<Vec<_>>(), "after {steps} steps");
+    }
+}
+
+/// Runs `act` after each number of steps of a collection that clears handles in several stops.
+fn between_stops(act: impl Fn(&mut Cx, &InternSet<Node<'static>>, [WeakRoot<Node<'static>>; 2])) {
+    for steps in 0.. {
+        let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let mut interned = InternSet::<Node<'static>>::new(&heap);
+        // An object that an intern set has, with a child. Their handles are cleared last.
+        let weak = {
+            let child = node(&cx, 2, None);
+            let object = node(&cx, 1, Some(child));
+            interned.insert(&cx, 1, object);
+            [cx.weak_root(object), cx.weak_root(child)]
+        };
+        let others: Vec<_> = (1..9)
+            .map(|size| {
+                let text = cx.alloc_str(&"x".repeat(size * 100));
+                (cx.root(text), cx.weak_root(text))
+            })
+            .collect();
+        if (0..steps).any(|_| cx.collect_step()) {
+            return;
+        }
+        act(&mut cx, &interned, weak);
+        cx.verify().expect("a sound heap");
+        assert!(others.iter().all(|(_, weak)| weak.upgrade(&cx).is_some()));
+    }
+}
+
+/// What an intern set shows when the collector has found it dead does not come back to weak handles.
+#[test]
+fn a_handle_that_was_found_cleared_stays_so() {
+    between_stops(|cx, interned, weak| {
+        let [is_dead, child_is_dead] = [0, 1].map(|at| weak[at].upgrade(cx).is_none());
+        let Some(object) = interned.find(cx, 1, |node| node.id == 1) else { return };
+        // The write barrier marks the child.
+        let child = object.next.get().expect("alive");
+        object.next.set(cx, None);
+        object.next.set(cx, Some(child));
+        assert!(!is_dead || weak[0].upgrade(cx).is_none(), "it came back");
+        assert!(!child_is_dead || weak[1].upgrade(cx).is_none(), "the child came back");
+        let object = cx.root(object);
+        while !cx.collect_step() {}
+        assert!(!is_dead || weak[0].upgrade(cx).is_none(), "it came back later");
+        assert_eq!(object.get(cx).next.get().map(|child| child.id), Some(2));
+    });
+}
+
+/// So does making a table anew, which keeps its keys.
+#[test]
+fn a_table_that_is_made_anew_brings_no_handle_back() {
+    between_stops(|cx, interned, weak| {
+        let map = {
+            let map = cx.alloc(WeakMap::<Node<'_>, u64>::new());
+            let Some(object) = interned.find(cx, 1, |node| node.id == 1) else { return };
+            map.insert(cx, object.next.get().expect("alive"), 2);
+            cx.root(map)
+        };
+        let is_dead = weak[1].upgrade(cx).is_none();
+        map.get(cx).shrink_to_fit(cx).expect("memory");
+        assert!(!is_dead || weak[1].upgrade(cx).is_none(), "it came back");
+        assert_eq!(map.get(cx).len(cx), 1);
+    });
+}
+
+/// A handle that is made of an object in hand leads to it as long as it is held.
+#[test]
+fn a_handle_that_is_made_late_is_not_cleared() {
+    between_stops(|cx, interned, weak| {
+        let (object, late) = {
+            let Some(object) = interned.find(cx, 1, |node| node.id == 1) else { return };
+            let child = object.next.get().expect("alive");
+            (cx.root(object), [cx.weak_root(object), cx.weak_root(child)])
+        };
+        assert!(late.iter().all(|late| late.upgrade(cx).is_some()));
+        while !cx.collect_step() {}
+        assert!(late.iter().all(|late| late.upgrade(cx).is_some()));
+        for (old, late) in weak.iter().zip(&late) {
+            assert_eq!(old.get(cx) == late.get(cx), old.upgrade(cx).is_some());
+        }
+        drop(object);
+        cx.collect();
+        assert!(late.iter().all(|late| late.upgrade(cx).is_none()));
+    });
+}
+
+/// What an ephemeron ceases to hold while marking is under way is kept, whoever has it then.
+#[test]
+fn what_an_ephemeron_held_is_kept() {
+    for is_set in [false, true] {
+        for steps in 0.. {
+            let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+            let heap = Heap::new(config);
+            let mut cx = heap.enter();
+            let (key, pair) = {
+                let key = node(&cx, 1, None);
+                let pair = cx.alloc_ephemeron(key, node(&cx, 2, Some(node(&cx, 3, None))));
+                // It is not traced at once.
+                let mut list = cx.alloc(Links { pair: Some(pair), next: None });
+                for _ in 0..100 {
+                    list = cx.alloc(Links { pair: None, next: Some(list) });
+                }
+                (cx.root(key), cx.root(list))
+            };
+            if (0..steps).any(|_| cx.collect_step()) {
+                break;
+            }
+            let value = {
+                let mut list = pair.get(&cx);
+                while let Some(next) = list.next {
+                    list = next;
+                }
+                let (pair, key) = (list.pair.expect("the last one"), key.get(&cx));
+                let value = pair.value_of(key).expect("set");
+                match is_set {
+                    true => pair.set(&cx, key, key),
+                    false => pair.clear(&cx),
+                }
+                cx.root(value)
+            };
+            while !cx.collect_step() {}
+            cx.verify().expect("a sound heap");
+            // What would have been freed is used again.
+            for id in 100..200 {
+                let _ = node(&cx, id, None);
+            }
+            let value = value.get(&cx);
+            assert_eq!((value.id, value.next.get().expect("set").id), (2, 3));
+        }
     }
 }

@@ -26,10 +26,10 @@ use crate::trace::{Trace, Tracer};
 /// other; so is `Option<Weak>`.
 ///
 /// When a collection finds the object unreachable the handle is *cleared*: [`Weak::upgrade`] returns
-/// `None` from then on, also if a [finalizer](crate::Finalizers) makes the object reachable again.
+/// `None` from then on, also if a [finalizer](crate::Finalizers), or an
+/// [`InternSet`](crate::InternSet) before the collection is over, makes the object reachable again.
 /// `==` and hashing compare identities, also after that: two handles are equal if they were made for
-/// the same object. (The first handle that is made after a finalizer has revived an object is a
-/// new one.)
+/// the same object. (The first handle that is made after the object has come back is a new one.)
 ///
 /// The first weak handle to an object takes some forty bytes, which stay until the object dies;
 /// others take none. An object without weak handles pays nothing. Objects so small that they share a

@@ -41,7 +41,7 @@
 //! [`page_flag`](crate::page_flag). Sweepers see the colours that marking has left because the
 //! world was stopped in between.
 //!
-//! Models: `loom_page_queue` here, with the flag; `loom_barrier` in the collector.
+//! Models: `loom_page_queue` here, with the flag, and `loom_awaited`; `loom_barrier` in the collector.
 
 use core::ptr::NonNull;
 

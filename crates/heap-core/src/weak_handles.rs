@@ -8,20 +8,30 @@
 //! where the indirection object hangs on a special of the span.)
 //!
 //! Mutators that are inside add handles, from any thread, under the span's lock; the collector looks
-//! at them after marking, with the world stopped ([`MHeap::clear_weak_handles`]).
+//! at them after marking, with the world stopped ([`MHeap::clear_weak_handles`]), and if that takes
+//! several stops mutators clear some in between ([`MHeap::clear_weak_handle`]).
 //!
 //! * WH1: a list is sorted by address, has each object once, and only objects that are allocated.
 //! * WH2: the heap's list of spans with weak handles has each span whose list is not empty, once.
 //! * WH3: while a mutator is inside, an entry's cell is alive and leads to the entry's object, which
-//!   is alive; or the handles are being cleared, and the object is white. So a cell lives as long as
-//!   its target, and then as long as there are handles to it.
+//!   is alive; or the handles are being cleared, and the object is white, or a mutator has cleared the
+//!   cell (WH4). So a cell lives as long as its target, and then as long as there are handles to it.
+//! * WH4: while handles are being cleared, a mutator that marks a white object clears its handle first,
+//!   under the lock, if the object is white still: to those that asked before it was dead, and it does
+//!   not come back to them. So a handle that leads to a marked object then was not cleared, and will
+//!   not be.
+//!
+//! Model: `loom_revival` in the collector.
 //!
 //! [`MHeap::clear_weak_handles`]: crate::mheap::MHeap::clear_weak_handles
+//! [`MHeap::clear_weak_handle`]: crate::mheap::MHeap::clear_weak_handle
 
 use core::ptr::NonNull;
 
-use heap_sync::atomic::{AtomicPtr, Ordering};
+use heap_sync::atomic::{AtomicPtr, Ordering, fence};
 use heap_sync::lock::Mutex;
+
+use crate::geometry::GRANULE;
 
 /// What a weak handle leads to: the address of an object, or nothing once it is dead.
 #[derive(Debug)]
@@ -40,8 +50,24 @@ impl WeakCell {
     #[must_use]
     pub fn target(&self) -> Option<NonNull<u8>> {
         // ORDERING: Relaxed, here and in `clear`: it was written before the handle was handed out,
-        // and changes with the world stopped only.
+        // and changes with the world stopped, or before the object is marked: see `target_of_marked`.
         NonNull::new(self.0.load(Ordering::Relaxed))
+    }
+
+    /// The same, once the object was seen to be marked: if a mutator has marked it that has found it
+    /// white when handles were being cleared, nothing (WH4).
+    #[must_use]
+    pub fn target_of_marked(&self) -> Option<NonNull<u8>> {
+        // ORDERING: pairs with the fence of `clear_before_mark`: the mark that was seen is behind it.
+        fence(Ordering::Acquire);
+        self.target()
+    }
+
+    /// Clears it, before its object is marked (WH4).
+    pub fn clear_before_mark(&self) {
+        self.clear();
+        // ORDERING: the store above before the mark; pairs with the fence of `target_of_marked`.
+        fence(Ordering::Release);
     }
 
     pub(crate) fn clear(&self) {
@@ -85,6 +111,12 @@ fn key(handle: &WeakHandle) -> usize {
     handle.object.addr().get()
 }
 
+/// Whether a mutator has cleared the handle's cell.
+fn is_cleared(handle: &WeakHandle) -> bool {
+    // SAFETY: WH3: a cell, which is not swept before the handle leaves the list.
+    unsafe { handle.cell.cast::<WeakCell>().as_ref() }.target().is_none()
+}
+
 impl WeakHandles {
     /// Adds a handle. `list_span` is called before the first one; it says whether the span is now in
     /// the heap's list (WH2).
@@ -99,6 +131,10 @@ impl WeakHandles {
     ) -> Result<(), AddError> {
         let mut list = self.0.lock();
         match list.binary_search_by_key(&key(&handle), key) {
+            Ok(at) if is_cleared(&list[at]) => {
+                list[at] = handle;
+                Ok(())
+            }
             Ok(at) => Err(AddError::Exists(list[at].cell)),
             Err(at) => {
                 let has_room = list.try_reserve(1).is_ok() && (!list.is_empty() || list_span());
@@ -115,7 +151,17 @@ impl WeakHandles {
     pub(crate) fn get(&self, object: NonNull<u8>) -> Option<NonNull<u8>> {
         let list = self.0.lock();
         let at = list.binary_search_by_key(&object.addr().get(), key).ok()?;
-        Some(list[at].cell)
+        Some(list[at].cell).filter(|_| !is_cleared(&list[at]))
+    }
+
+    /// Calls `visit` with the handles of the objects that start in the granule of this one, and so have
+    /// one mark.
+    pub(crate) fn each_in_granule(&self, object: NonNull<u8>, visit: impl FnMut(&WeakHandle)) {
+        let granule = |object: NonNull<u8>| object.addr().get() / GRANULE;
+        let list = self.0.lock();
+        let from = list.partition_point(|handle| granule(handle.object) < granule(object));
+        let others = list[from..].iter();
+        others.take_while(|handle| granule(handle.object) == granule(object)).for_each(visit);
     }
 
     /// Asks of every handle what is to become of it. Returns how many there were, and are.

@@ -65,9 +65,9 @@ impl Found {
 unsafe impl Send for SatbBuffer {}
 
 impl SatbBuffer {
-    /// Makes everything grey that `report` reports.
+    /// Makes everything grey that `report` reports. `before` is called with each object first.
     #[inline]
-    pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer)) {
+    pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer), before: impl Fn(Location)) {
         mutant!("no barrier" => return);
         // What a cell ceases to hold is kept, also what it holds weakly: the key may yet be reached.
         let buffer = self.buffer.get_or_insert_with(|| Box::new(EdgeBuffer::of(Weakness::Values)));
@@ -76,6 +76,8 @@ impl SatbBuffer {
         let Found { pages, woken, counts } = &mut self.found;
         for object in buffer.edges() {
             // SAFETY: the code that reported it says so (contract of `Tracer::edge`).
+            before(unsafe { Location::of(*object) });
+            // SAFETY: as above.
             unsafe { mark_grey::<Barrier>(*object, &mut self.fresh, woken, counts) };
             if let Some(object) = self.fresh.pop()
                 && object.page_flag().must_queue::<Barrier>()

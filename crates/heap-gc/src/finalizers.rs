@@ -17,6 +17,8 @@
 //!
 //! Under a lock each: mutators that are inside register and take; the collector visits and finds, with
 //! the world stopped.
+//!
+//! Model: `tests/loom_finalizers.rs`.
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -34,7 +36,7 @@ use crate::mark::Seeds;
 
 /// Objects that are looked at between two looks at the clock: some ten microseconds. In builds with
 /// assertions few, so that the few objects of tests are looked at in several slices.
-const OBJECTS_VISITED: usize = if cfg!(debug_assertions) { 2 } else { 2048 };
+const OBJECTS_VISITED: usize = if cfg!(any(debug_assertions, heap_loom)) { 2 } else { 2048 };
 
 /// How far ahead the search looks.
 const OBJECTS_AHEAD: usize = 16;
@@ -334,3 +336,7 @@ impl Drop for FinalizerRegistry {
         self.all.queued.fetch_sub(queued, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "tests/loom_finalizers.rs"]
+mod loom_finalizers;

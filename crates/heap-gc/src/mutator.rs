@@ -551,7 +551,15 @@ impl Mutator {
         debug_assert!(self.is_running() && self.marking().is_some(), "B2");
         // SAFETY: MU1: inside, on the owner's thread (MU3); `report` does not come back here, by
         // the contract.
-        unsafe { &mut *self.record.satb.get() }.add(report);
+        let satb = unsafe { &mut *self.record.satb.get() };
+        let is_reviving = matches!(self.phase.get(), Phase::Reviving(_));
+        satb.add(report, |object| {
+            if is_reviving && object.mark().is_white() {
+                // SAFETY: what is reported is an object of this heap (contract of `Tracer::edge`). While
+                // mutators know of this phase handles are cleared, or were, and nothing is swept (B2).
+                unsafe { self.shared.heap.clear_weak_handle(object.pointer()) };
+            }
+        });
     }
 
     /// The same for an object that a cell has ceased to hold, or that a weak table shows, if

@@ -135,6 +135,28 @@ impl MHeap {
         weak.uncleared == 0
     }
 
+    /// Clears the weak handle of an object, if it has one and is white, before the caller marks the
+    /// object (WH4).
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::weak_cell`], but the object may have been found dead. Handles are being cleared, or
+    /// all were looked at, and nothing was swept since.
+    #[cold]
+    pub unsafe fn clear_weak_handle(&self, object: NonNull<u8>) {
+        // SAFETY: forwarded from the caller.
+        let handles = unsafe { self.weak_handles(object) };
+        // The handles stay in the list, which the collector has still to look at.
+        handles.each_in_granule(object, |handle| {
+            // SAFETY: WH1.
+            if unsafe { Location::of(handle.object) }.mark().is_white() {
+                // SAFETY: WH3: a cell, which is not swept before the handle leaves the list.
+                unsafe { handle.cell.cast::<WeakCell>().as_ref() }.clear_before_mark();
+            }
+            // Else another mutator has marked it just now, and this may be a new handle.
+        });
+    }
+
     /// Calls `visit` with every object that has a weak handle, and its cell: for the verifier.
     ///
     /// # Safety
@@ -157,9 +179,12 @@ impl MHeap {
 unsafe fn settle(handle: &WeakHandle, counts: &mut WeakCounts) -> Verdict {
     // SAFETY: forwarded from the caller.
     let (object, cell) = unsafe { (Location::of(handle.object), Location::of(handle.cell)) };
+    // SAFETY: forwarded from the caller: a cell.
+    let weak = unsafe { handle.cell.cast::<WeakCell>().as_ref() };
     if object.mark().is_white() {
-        // SAFETY: forwarded from the caller: a cell, and the world is stopped.
-        unsafe { handle.cell.cast::<WeakCell>().as_ref() }.clear();
+        weak.clear();
+    }
+    if weak.target().is_none() {
         return Verdict::Remove;
     }
     debug_assert!(cell.kind().is_some_and(|kind| core::ptr::eq(kind, &raw const WEAK_CELL)), "WH3");

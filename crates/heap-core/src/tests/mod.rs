@@ -4,6 +4,8 @@
 //! protocol's own module; their files stand here beside the others.
 
 #[cfg(heap_loom)]
+mod loom_awaited;
+#[cfg(heap_loom)]
 #[allow(unsafe_code, reason = "sets up span records of its own")]
 mod loom_background;
 #[cfg(heap_loom)]

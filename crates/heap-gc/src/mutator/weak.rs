@@ -162,6 +162,10 @@ impl Mutator {
     ///
     /// `object` is as for [`Mutator::try_root`].
     pub unsafe fn downgrade(&self, object: NonNull<u8>) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: forwarded from the caller. An object that is white when handles are cleared is dead,
+        // but a new one may not be marked yet (I6). Sooner than the look: one that was lost gets a
+        // new cell (WH4).
+        unsafe { self.keep(object) };
         // SAFETY: forwarded from the caller.
         let known = unsafe { self.shared.heap.weak_cell(object) };
         if let Some(cell) = known {
@@ -174,9 +178,6 @@ impl Mutator {
         let cell = unsafe { self.alloc_small(&WEAK_CELL, MHeap::weak_cell_class()) }?;
         // SAFETY: just handed out, large enough.
         unsafe { cell.cast::<WeakCell>().write(WeakCell::new(object)) };
-        // SAFETY: forwarded from the caller: an object that is white when handles are cleared is
-        // dead, but a new one may not be marked yet (I6).
-        unsafe { self.keep(object) };
         // SAFETY: forwarded from the caller; the cell was made above.
         match unsafe { self.shared.heap.add_weak_cell(object, cell) } {
             Ok(()) => Ok(cell),
@@ -199,9 +200,17 @@ impl Mutator {
     #[must_use]
     pub unsafe fn upgrade(&self, cell: NonNull<u8>) -> Option<NonNull<u8>> {
         // SAFETY: forwarded from the caller.
-        let target = unsafe { cell.cast::<WeakCell>().as_ref() }.target()?;
+        let cell = unsafe { cell.cast::<WeakCell>().as_ref() };
+        let target = cell.target()?;
         // SAFETY: WH3.
-        unsafe { self.show_weak(target) }.then_some(target)
+        if !unsafe { self.show_weak(target) } {
+            return None;
+        }
+        match self.phase.get() {
+            // Another mutator may have marked it just now.
+            Phase::Reviving(_) => cell.target_of_marked(),
+            _ => Some(target),
+        }
     }
 
     /// Whether the object of a weak cell was found dead. Marks nothing.
@@ -213,15 +222,15 @@ impl Mutator {
     #[must_use]
     pub unsafe fn is_cleared(&self, cell: NonNull<u8>) -> bool {
         // SAFETY: forwarded from the caller.
-        let Some(target) = unsafe { cell.cast::<WeakCell>().as_ref() }.target() else {
-            return true;
-        };
+        let cell = unsafe { cell.cast::<WeakCell>().as_ref() };
+        let Some(target) = cell.target() else { return true };
         match self.phase.get() {
             Phase::Idle | Phase::Marking(_) => false,
             Phase::Reviving(_) | Phase::Clearing => {
                 // SAFETY: WH3: it was not swept.
                 let target = unsafe { Location::of(target) };
-                target.mark().is_white()
+                // Another mutator may have marked it just now (WH4).
+                target.mark().is_white() || cell.target_of_marked().is_none()
             }
         }
     }
@@ -308,3 +317,7 @@ impl Mutator {
         unsafe { table.len() }
     }
 }
+
+#[cfg(all(test, heap_loom))]
+#[path = "../tests/loom_revival.rs"]
+mod loom_revival;
