@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use heap_api::{
-    AtomicGcCell, BarrierStamp, Config, Cx, Gc, GcCell, GcMap, GcRefCell, GcStack, GcVec, Heap,
-    InternSet, Root, Share, Trace,
+    AtomicGcCell, BarrierStamp, Config, Cx, Finalizers, Gc, GcCell, GcMap, GcRefCell, GcStack,
+    GcVec, Heap, InternSet, Root, Share, Trace, WeakMap,
 };
 use heap_tests::verify;
 
@@ -226,5 +226,45 @@ fn arrays_and_maps_change_while_they_are_marked_incrementally() {
         }
     }
     while !cx.collect_step() {}
+    verify(&mut cx);
+}
+
+#[test]
+fn weak_things_are_used_while_they_are_marked_incrementally() {
+    let heap = Heap::new(small().mark_slice(Duration::ZERO));
+    let mut cx = heap.enter();
+    let finalizers = Finalizers::<Node<'static>>::new(&heap);
+    let kept = list(&cx, 3);
+    let (map, weak) = {
+        let map = cx.alloc(WeakMap::<Node<'_>, Gc<'_, Node<'_>>>::new());
+        let key = kept.get(&cx);
+        // A value that leads to its key, and an entry that goes.
+        let value = cx.alloc(Node { value: 10, next: GcCell::new(Some(key)) });
+        let dead = cx.alloc(Node { value: 20, next: GcCell::new(None) });
+        map.insert(&cx, key, value);
+        map.insert(&cx, dead, dead);
+        finalizers.register(&cx, dead);
+        (cx.root(map), [key, value, dead].map(|node| cx.weak_root(node)))
+    };
+    let mut steps = 0;
+    while !cx.collect_step() {
+        steps += 1;
+        if steps % 3 == 0 {
+            let value = map.get(&cx).get(kept.get(&cx)).expect("its key is held");
+            assert_eq!(value.value, 10);
+            let other = cx.alloc(Node { value: 30, next: GcCell::new(None) });
+            map.get(&cx).insert(&cx, other, value);
+            let _ = other.downgrade(&cx);
+        }
+    }
+    assert!(steps > 3);
+    assert_eq!(weak.each_ref().map(|weak| weak.upgrade(&cx).is_some()), [true, true, false]);
+    {
+        let revived = finalizers.next(&cx).expect("it was unreachable");
+        assert!(map.get(&cx).get(revived).is_some_and(|value| value.ptr_eq(revived)));
+    }
+    cx.collect();
+    cx.collect();
+    assert_eq!(map.get(&cx).len(&cx), 1);
     verify(&mut cx);
 }

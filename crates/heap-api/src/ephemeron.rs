@@ -122,7 +122,7 @@ impl<'gc, K: ?Sized + Payload, V: Copy + Trace> Ephemeron<'gc, K, V> {
         Some(unsafe { (Gc::from_object(key), self.value()) })
     }
 
-    /// The value, if this is the key: marks nothing, because the caller has the key.
+    /// The value, if this is the key. It marks nothing, as the key is in use anyway.
     #[inline]
     #[must_use]
     pub fn value_of(&self, key: Gc<'gc, K>) -> Option<V> {

@@ -156,8 +156,10 @@ fn ephemerons(cx: &mut Cx, size: usize, order: Order) -> Vec<Part> {
 
 #[derive(Trace)]
 struct Link<'gc> {
-    next: GcCell<Option<Gc<'gc, Ephemeron<'gc, Link<'gc>, Gc<'gc, Link<'gc>>>>>>,
+    next: GcCell<Option<Gc<'gc, Pair<'gc>>>>,
 }
+
+type Pair<'gc> = Ephemeron<'gc, Link<'gc>, Gc<'gc, Link<'gc>>>;
 
 /// A chain of ephemerons that are objects of their own: each is found through the value of the one
 /// before.

@@ -87,7 +87,8 @@ pub unsafe fn verify_with(heap: &MHeap, caches: Caches) -> Result<(), VerifyErro
     unsafe { check_sweep(heap, &spans) }?;
     // SAFETY: forwarded from the caller.
     unsafe { check_lists(heap, &spans) }?;
-    check_weak_spans(heap, &spans)?;
+    // SAFETY: these are the heap's records.
+    unsafe { check_weak_spans(heap, &spans) }?;
     check_in_use(heap, &spans, &stack_runs)?;
     let (made, free) = heap.records();
     ensure(made == free + runs.len(), "F1", || {
@@ -172,10 +173,14 @@ fn check_weak_handles(span: &Span, body: &Body) -> Result<(), VerifyError> {
 }
 
 /// WH2: the spans with weak handles are listed, each once.
-fn check_weak_spans(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
+///
+/// # Safety
+///
+/// The spans are records of the heap.
+unsafe fn check_weak_spans(heap: &MHeap, spans: &[(*const Span, Body)]) -> Result<(), VerifyError> {
     let mut listed = heap.weak_spans();
     listed.sort_unstable();
-    // SAFETY: F1: records live as long as the heap.
+    // SAFETY: F1: records live as long as the heap; forwarded from the caller.
     let any = |span: *const Span| !unsafe { &*span }.weak_handles().copy().is_empty();
     let mut expected: Vec<_> =
         spans.iter().map(|(span, _)| *span).filter(|span| any(*span)).collect();

@@ -166,9 +166,14 @@ impl Ephemerons {
     }
 
     /// Calls `mark` with the values that wait for an object that was awaited (EP1).
+    ///
+    /// # Safety
+    ///
+    /// `key` was awaited in this marking.
     #[inline]
-    pub(super) fn wake(&self, key: NonNull<u8>, mut mark: impl FnMut(NonNull<u8>)) {
-        // SAFETY: it was awaited: an object of this heap, which lives as long as this marking.
+    pub(super) unsafe fn wake(&self, key: NonNull<u8>, mut mark: impl FnMut(NonNull<u8>)) {
+        // SAFETY: forwarded from the caller: an object of this heap, whose memory is not swept before
+        // this marking is over.
         let key = unsafe { Location::of(key) };
         let Some(block) = self.pages.get(&key.page().pointer().addr().get()) else {
             debug_assert!(false, "EP1");

@@ -178,9 +178,11 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             count += 1;
             let woken = &mut self.finds.woken;
             // SAFETY: values were found as edges are (contract of `Tracer::ephemeron`), and live.
-            ephemerons.wake(key, |value| unsafe {
+            let mark = |value| unsafe {
                 mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
-            });
+            };
+            // SAFETY: it was awaited, as the marker that has woken it has seen.
+            unsafe { ephemerons.wake(key, mark) };
         }
         drop(ephemerons);
         self.flush();
