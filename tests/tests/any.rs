@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heap_api::{
     AnyGc, AnyObject, AtomicGcCell, BarrierStamp, Config, Cx, External, Gc, GcCell, GcRefCell,
-    HeaderSlice, Heap, InternSet, Opaque, Root, Trace,
+    HeaderSlice, HeaderStr, Heap, InternSet, Opaque, Root, Trace,
 };
 use heap_tests::{a_vector, begin_marking, verify};
 
@@ -104,6 +104,7 @@ fn told_apart<'gc>(cx: &'gc Cx) -> Vec<Case<'gc>> {
         case!(Nothing, cx.alloc(Nothing)),
         case!(Large, cx.alloc(Large([1; 5000]))),
         case!(HeaderSlice<Text, u8>, cx.alloc_header_slice_copy(Text, b"text")),
+        case!(HeaderStr<Text>, cx.alloc_header_str(Text, "text")),
         case!(HeaderSlice<Text, u16>, cx.alloc_header_slice_copy(Text, &[1_u16])),
         case!([Integer], cx.alloc_slice_copy(&[Integer(1)])),
         case!([Text], cx.alloc_slice_copy(&[Text, Text])),

@@ -524,3 +524,100 @@ fn what_an_ephemeron_held_is_kept() {
         }
     }
 }
+
+/// Marks of live objects that take some stops to look at, when marking is done.
+fn delay(cx: &Cx, heap: &Heap) -> (Finalizers<[u64]>, Vec<Root<[u64]>>) {
+    let registry = Finalizers::new(heap);
+    let objects = (0..12).map(|_| {
+        // A span for each: handles are cleared by spans.
+        let object = cx.alloc_slice_fill(5000, 1_u64);
+        let _ = object.downgrade(cx);
+        registry.register(cx, object);
+        cx.root(object)
+    });
+    let objects = objects.collect();
+    (registry, objects)
+}
+
+type Notes<'gc> = WeakMap<'gc, str, Gc<'gc, Node<'gc>>>;
+
+/// Adds keys without handles, and values that nothing else leads to.
+fn add_notes<'gc>(cx: &'gc Cx, notes: &Notes<'gc>, ids: std::ops::Range<u64>) {
+    for id in ids {
+        let key = cx.alloc_str(&format!("a key that has a slot of its own {id}"));
+        notes.insert(cx, key, node(cx, id, None));
+    }
+}
+
+fn check_notes<'gc>(cx: &'gc Cx, notes: &Notes<'gc>) {
+    for (key, value) in notes.iter(cx) {
+        assert!(key.ends_with(&format!(" {}", value.id)), "{} of {key}", value.id);
+    }
+}
+
+/// A key that needs no tracing is marked by a mutator when marking was done, at each step: its
+/// value is kept. The mutator makes the table anew, or an intern set shows the key.
+#[test]
+fn keys_may_be_marked_when_marking_was_done() {
+    for (steps, shown) in (0..60).flat_map(|steps| [(steps, false), (steps, true)]) {
+        let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let mut interned = InternSet::<str>::new(&heap);
+        let notes: Root<Notes<'static>> = {
+            let notes = cx.alloc(WeakMap::new());
+            // So few that they are all looked at in one step, and settled then.
+            add_notes(&cx, &notes, 0..2);
+            for (key, _) in notes.iter(&cx) {
+                interned.insert(&cx, 1, key);
+            }
+            cx.root(notes)
+        };
+        let _delay = delay(&cx, &heap);
+        let is_over = (0..steps).any(|_| cx.collect_step());
+        let mut key = None;
+        if shown {
+            key = interned.find(&cx, 1, |key| key.ends_with('1')).map(|key| cx.root(key));
+        } else {
+            add_notes(&cx, &notes.get(&cx), 2..9);
+        }
+        while !is_over && !cx.collect_step() {}
+        cx.verify().unwrap_or_else(|error| panic!("after {steps} steps: {error}"));
+        check_notes(&cx, &notes.get(&cx));
+        if let Some(key) = key {
+            let value = notes.get(&cx).get(key.get(&cx));
+            assert_eq!(value.map(|value| value.id), Some(1), "after {steps} steps");
+        }
+    }
+}
+
+/// An object at hand has a weak handle that leads to it, whatever was found out about the one that
+/// leads to it.
+#[test]
+fn a_handle_to_what_is_at_hand_leads_to_it() {
+    for steps in 0..60 {
+        let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(256 << 20);
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let mut interned = InternSet::<Node<'static>>::new(&heap);
+        {
+            let child = node(&cx, 1, None);
+            let _ = child.downgrade(&cx);
+            interned.insert(&cx, 1, node(&cx, 0, Some(child)));
+        }
+        let _delay = delay(&cx, &heap);
+        let is_over = (0..steps).any(|_| cx.collect_step());
+        let found = interned.find(&cx, 1, |_| true).map(|parent| {
+            let child = parent.next.get().expect("set");
+            let weak = child.downgrade(&cx);
+            assert!(weak.upgrade(&cx).is_some_and(|same| same.ptr_eq(child)), "{steps} steps");
+            (cx.root(parent), cx.weak_root(child))
+        });
+        while !is_over && !cx.collect_step() {}
+        cx.verify().expect("a sound heap");
+        if let Some((parent, child)) = found {
+            let child = child.upgrade(&cx).expect("its parent is rooted");
+            assert!(parent.get(&cx).next.get().is_some_and(|same| same.ptr_eq(child)));
+        }
+    }
+}

@@ -108,7 +108,9 @@ impl<'gc, K: ?Sized + Payload, V: Copy + Trace> Ephemeron<'gc, K, V> {
     }
 
     /// Key and value, if the key is alive. While an incremental mark phase is under way a key that is
-    /// handed out is kept alive until the next collection.
+    /// handed out is kept alive until the next collection. While an incremental collection finds out
+    /// what finalizers revive, a key that is not reachable otherwise is not shown; if it is revived, it
+    /// is shown again.
     #[inline]
     #[must_use]
     pub fn get(&self, cx: &Cx) -> Option<(Gc<'gc, K>, V)> {

@@ -34,10 +34,17 @@ pub struct HeaderStr<H> {
     pub text: str,
 }
 
-// SAFETY: as a `HeaderSlice` of bytes, which are valid UTF-8.
+/// A byte of a text. A type of its own, so that the kind of a [`HeaderStr`] is not that of a
+/// [`HeaderSlice`] of bytes, which may be any (K4).
+#[derive(Clone, Copy, heap_derive::Trace)]
+#[repr(transparent)]
+struct TextByte(u8);
+
+// SAFETY: as a `HeaderSlice` of bytes, which are valid UTF-8: nothing else makes objects of this
+// kind, because no other module can name `TextByte`.
 unsafe impl<H: Trace> Payload for HeaderStr<H> {
     type At<'a> = HeaderStr<H::At<'a>>;
-    const KIND: &'static ObjectKind = HeaderSliceLayout::<H, u8>::KIND_REF;
+    const KIND: &'static ObjectKind = HeaderSliceLayout::<H, TextByte>::KIND_REF;
 
     #[inline(always)]
     unsafe fn from_thin<'a>(object: NonNull<u8>) -> &'a Self {
@@ -78,7 +85,10 @@ impl Cx {
         header: H,
         text: &str,
     ) -> Result<Gc<'gc, HeaderStr<H>>, AllocError<H>> {
-        let bytes = self.try_alloc_header_slice_copy(header, text.as_bytes())?;
+        let bytes = text.as_bytes();
+        // SAFETY: a `TextByte` is a byte.
+        let bytes = unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) };
+        let bytes = self.try_alloc_header_slice_copy::<H, TextByte>(header, bytes)?;
         // SAFETY: `HeaderStr` has the layout of a `HeaderSlice` of bytes, and these are UTF-8.
         Ok(unsafe { Gc::from_object(bytes.object()) })
     }

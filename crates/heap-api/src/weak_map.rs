@@ -206,12 +206,18 @@ impl<'gc, K: ?Sized + Payload, V: Copy + Trace> WeakMap<'gc, K, V> {
         Ok(())
     }
 
-    /// Makes a table of this size, with the entries that are alive.
+    /// Makes a table of this size, with the entries that are alive. Larger, if there are more now:
+    /// getting the memory may run code of the program's, which may insert some.
     fn remake(&self, cx: &'gc Cx, len: usize) -> Result<Slots<'gc, K, V>, OutOfMemory>
     where
         Ephemeron<'gc, K, V>: Trace<At<'gc> = Ephemeron<'gc, K, V>>,
     {
-        let new = cx.try_alloc_ephemerons(len).map_err(|error| error.reason)?;
+        let mut new = cx.try_alloc_ephemerons(len).map_err(|error| error.reason)?;
+        // There is room for one more, and then an empty slot, so that a search ends.
+        while (self.len(cx) + 1) * 4 > new.len() * 3 {
+            let len = slots_for(self.len(cx) + 1);
+            new = cx.try_alloc_ephemerons(len).map_err(|error| error.reason)?;
+        }
         let mut used = 0;
         for old in self.slots.get().iter().flat_map(|slots| slots.iter()) {
             if let EphemeronState::Set(key) = old.state()
@@ -361,5 +367,27 @@ unsafe impl<'gc, K: ?Sized + Payload> Trace for WeakSet<'gc, K> {
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {
         self.0.trace(tracer);
+    }
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+    use crate::{Config, Heap};
+
+    /// As if the code that was run to get the memory had inserted what is there.
+    #[test]
+    fn a_table_that_has_become_too_small_is_not_filled() {
+        let heap = Heap::new(Config::new());
+        let cx = heap.enter();
+        for entries in 0..40_u64 {
+            let map = WeakMap::new();
+            let keys: Vec<_> = (0..entries).map(|id| cx.alloc([id; 2])).collect();
+            keys.iter().for_each(|key| _ = map.insert(&cx, *key, key[0]));
+            assert!(map.remake(&cx, SLOTS_MIN).is_ok());
+            map.insert(&cx, cx.alloc([100; 2]), 100);
+            assert!(keys.iter().all(|key| map.get(*key) == Some(key[0])));
+            assert!(!map.contains_key(cx.alloc([101; 2])), "a search ends");
+        }
     }
 }

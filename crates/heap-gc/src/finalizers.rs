@@ -175,11 +175,14 @@ impl Finalizers {
         self.each_left(|registry, limit| registry.visit_some(limit, visit))
     }
 
-    /// Begins to visit what was found dead. Says whether anything was.
+    /// Begins to visit what was found dead. Says whether anything was; if not, there is no visit.
     pub(crate) fn begin_revival(&self) -> bool {
         let mut list = self.list.lock();
-        list.left = list.registries.len();
-        std::mem::take(&mut list.any_found)
+        let any_found = std::mem::take(&mut list.any_found);
+        if any_found {
+            list.left = list.registries.len();
+        }
+        any_found
     }
 
     /// Begins to search for the dead: all that can be reached is marked.
@@ -340,3 +343,21 @@ impl Drop for FinalizerRegistry {
 #[cfg(all(test, heap_loom))]
 #[path = "tests/loom_finalizers.rs"]
 mod loom_finalizers;
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_that_were_dropped_are_forgotten_also_after_a_collection() {
+        let all = Arc::new(Finalizers::default());
+        let kept = FinalizerRegistry::new(&all);
+        all.begin_visit();
+        while all.visit_some(&mut |_| {}) == Seeds::More {}
+        assert!(!all.begin_revival(), "nothing was found");
+        (0..1000).for_each(|_| drop(FinalizerRegistry::new(&all)));
+        let listed = all.list.lock().registries.len();
+        assert!(listed < 10, "{listed}");
+        assert_eq!(kept.len(), (0, 0));
+    }
+}

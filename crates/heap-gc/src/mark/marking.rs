@@ -74,6 +74,11 @@ impl Marking {
         mut woken: Vec<NonNull<u8>>,
         counts: MarkCounts,
     ) {
+        if counts != MarkCounts::default() {
+            // They may be the keys of values that are pending (EP3), and need no tracing: without this
+            // a mark phase that was done would be done still.
+            self.ephemerons.resume();
+        }
         self.counts += counts;
         self.ephemerons.woken.append(&mut woken);
         if !pages.is_empty() {
