@@ -6,8 +6,8 @@
 //!
 //! * DE1: a native function that is told [`NoMemory`] runs again after a collection
 //!   ([`crate::native`]). The second time it gets the system's error if there still is one.
-//! * DE2: the driver has run the destructors of all that the collection found dead before the
-//!   function runs again.
+//! * DE2: the driver has run the destructors of all that the collection found dead, and finalizers,
+//!   before the function runs again.
 
 use core::cell::Cell;
 use std::io;

@@ -222,7 +222,7 @@ impl Interpreter {
     pub fn require(&mut self, module: &str, global: &str) -> Result<(), ScriptError> {
         let result = self.with(|runner| {
             let mut required = runner.enter(|ctx| {
-                let require = ctx.state.globals.get_str(ctx.str("require")?);
+                let require = ctx.state.globals.get_str(ctx, ctx.str("require")?);
                 ctx.state.main_thread.slot(0).set(ctx.cx, require);
                 ctx.state.main_thread.slot(1).set(ctx.cx, Value::Str(ctx.str(module)?));
                 Ok(())
@@ -274,6 +274,24 @@ impl Interpreter {
     ) -> Result<(), ScriptError> {
         self.set_arg(None, args)?;
         self.run(source.as_bytes(), name, args)
+    }
+
+    /// Runs the finalizers (`__gc` metamethods) of all objects that have one, the newest first: for
+    /// the end of a program, when real Lua closes its state. What the finalizers register does not
+    /// count. An interpreter that is dropped runs none.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// lua.run_source("setmetatable({}, {__gc = function() done = true end})", "=first", &[])?;
+    /// lua.finalize_all();
+    /// lua.run_source("assert(done)", "=second", &[])?;
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    pub fn finalize_all(&mut self) {
+        self.with(|runner| runner.run_all_finalizers());
+        self.flush();
     }
 
     /// Runs `body` with access to the interpreter's objects.

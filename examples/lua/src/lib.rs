@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! layers: bytecode number interrupt hash lstr ldate
-//! layers: (compiler descriptors error function native state stdlib string syntax table thread userdata value vm)
+//! layers: (compiler descriptors error finalizers function native state stdlib string syntax table thread userdata value vm)
 //! layers: command_line gc_stats interpreter
 //! ```
 
@@ -22,6 +22,7 @@ pub mod bytecode;
 pub mod compiler;
 pub mod descriptors;
 pub mod error;
+pub mod finalizers;
 pub mod function;
 pub mod hash;
 mod interpreter;

@@ -71,6 +71,7 @@ fn run(line: &CommandLine) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string()),
     };
+    interpreter.finalize_all();
     if options.gc_stats {
         report(gc_stats::report(&interpreter.heap().stats()));
     } else if options.gc_stress {

@@ -10,6 +10,7 @@ use heap_api::{Cx, Gc, GcCell, Heap, InternSet, Trace};
 
 use crate::descriptors::Descriptors;
 use crate::error::NoMemory;
+use crate::finalizers::FinalizerQueue;
 use crate::hash::HashSeed;
 use crate::interrupt::Interrupt;
 use crate::stdlib::io::{Children, OpenFiles};
@@ -54,6 +55,8 @@ events! {
     Index "__index",
     NewIndex "__newindex",
     Eq "__eq",
+    Mode "__mode",
+    Gc "__gc",
     Len "__len",
     Call "__call",
     Close "__close",
@@ -205,10 +208,26 @@ impl<'gc> Ctx<'gc> {
     /// The metamethod of a value for an event; nil if there is none.
     pub fn metamethod(self, value: Value<'gc>, event: Event) -> Value<'gc> {
         match self.metatable(value) {
-            Some(metatable) => metatable.get_short(self.state.event_key(event)),
+            Some(metatable) => metatable.get_short(self, self.state.event_key(event)),
             None => Value::Nil,
         }
     }
+}
+
+/// A parameter of real Lua's collector. It has no meaning for this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names that real Lua has for them")]
+pub enum GcParameter {
+    Pause,
+    StepMultiplier,
+}
+
+impl GcParameter {
+    const COUNT: usize = 2;
+    const DEFAULTS: [u8; Self::COUNT] = [200 / Self::UNIT as u8, 100 / Self::UNIT as u8];
+
+    /// They are kept as multiples of this, in a byte.
+    const UNIT: i64 = 4;
 }
 
 /// The part of an interpreter that is not in the heap.
@@ -235,6 +254,10 @@ pub struct Host {
     pub gc_stopped: Cell<bool>,
     /// What the script believes the collector's mode to be.
     pub gc_generational: Cell<bool>,
+    /// What the script believes to be the collector's parameters.
+    pub gc_parameters: [Cell<u8>; GcParameter::COUNT],
+    /// The objects with `__gc` metamethods.
+    pub finalizers: FinalizerQueue,
     /// Whether `warn` writes anything.
     pub warnings: Cell<bool>,
     /// The files that scripts have open.
@@ -251,11 +274,26 @@ pub struct Host {
 }
 
 impl Host {
+    /// Changes a parameter; returns its last value.
+    pub fn set_gc_parameter(&self, parameter: GcParameter, value: i64) -> i64 {
+        let stored = (value / GcParameter::UNIT) as u8;
+        let last = self.gc_parameters[parameter as usize].replace(stored);
+        i64::from(last) * GcParameter::UNIT
+    }
+
     /// Passes on what the script has written to its output and files and is still in a buffer.
     pub fn flush_all(&self) {
         self.files.flush_all();
         // A reader of the output that has gone cannot be told.
         let _ = self.output.borrow_mut().flush();
+    }
+
+    /// Writes a warning, if they are on. As for `print`, a full device is no error.
+    pub fn warn(&self, message: &[&[u8]]) {
+        if self.warnings.get() {
+            let text = message.concat();
+            let _ = writeln!(std::io::stderr(), "Lua warning: {}", String::from_utf8_lossy(&text));
+        }
     }
 
     /// The host part of an interpreter for `heap`.
@@ -278,6 +316,8 @@ impl Host {
             buffer_limit,
             gc_stopped: Cell::new(false),
             gc_generational: Cell::new(false),
+            gc_parameters: GcParameter::DEFAULTS.map(Cell::new),
+            finalizers: FinalizerQueue::new(heap),
             warnings: Cell::new(false),
             files: OpenFiles::default(),
             children: Children::default(),

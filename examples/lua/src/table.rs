@@ -12,6 +12,11 @@
 //! * LT4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
 //! * LT5: a colliding node that is not in its main position leaves it to the newcomer.
 //! * LT6: what a failed insertion (no memory) leaves behind is the table as it was.
+//! * LT8: a *weak* table, one whose metatable has asked for that by its `__mode`, has its entries in a
+//!   part of their own ([`weak`]). Its array part is empty; its hash part is one node that leads there
+//!   and is never written. So whatever looks for a key in the two ordinary parts finds none, and only
+//!   then need ask whether the table is weak. A weak table has a metatable, which the interpreter loop
+//!   asks about for every key that it does not find.
 //! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
 //!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
@@ -38,8 +43,11 @@ use crate::thread::Thread;
 use crate::userdata::UserData;
 use crate::value::{Double, Value};
 
+use weak::{WeakMode, WeakPart};
+
 #[cfg(test)]
 mod tests;
+mod weak;
 
 /// Index of the next node in a chain; beyond every table at the end.
 type Link = u32;
@@ -60,6 +68,8 @@ enum Key<'gc> {
     Native(Link, Gc<'gc, NativeFn<'gc>>),
     Thread(Link, Gc<'gc, Thread<'gc>>),
     UserData(Link, Gc<'gc, UserData<'gc>>),
+    /// No key: the entries of a weak table (LT8).
+    Weak(Link, Gc<'gc, WeakPart<'gc>>),
 }
 
 const _: () = assert!(size_of::<Key<'_>>() <= 16);
@@ -83,7 +93,7 @@ impl<'gc> Key<'gc> {
 
     fn value(self) -> Value<'gc> {
         match self {
-            Key::Empty(_) => Value::Nil,
+            Key::Empty(_) | Key::Weak(..) => Value::Nil,
             Key::False(_) => Value::False,
             Key::True(_) => Value::True,
             Key::Int(_, i) => Value::Int(i),
@@ -110,7 +120,8 @@ impl<'gc> Key<'gc> {
             | Key::Function(link, _)
             | Key::Native(link, _)
             | Key::Thread(link, _)
-            | Key::UserData(link, _) => link,
+            | Key::UserData(link, _)
+            | Key::Weak(link, _) => link,
         }
     }
 
@@ -134,7 +145,8 @@ impl<'gc> Node<'gc> {
 /// What precedes the nodes of a hash part.
 #[derive(Trace)]
 pub struct NodesHead {
-    /// All nodes from here on are in use; `u32::MAX` marks the shared empty hash part.
+    /// All nodes from here on are in use; [`SHARED`] and [`WEAK`] mark
+    /// hash parts without keys.
     last_free: Cell<u32>,
     /// For the hashes of numbers and addresses.
     seed: u32,
@@ -143,7 +155,11 @@ pub struct NodesHead {
 /// A hash part.
 type Nodes<'gc> = HeaderSlice<NodesHead, Node<'gc>>;
 
+/// The shared empty hash part (LT3).
 const SHARED: u32 = u32::MAX;
+
+/// That of a weak table (LT8).
+const WEAK: u32 = u32::MAX - 1;
 
 /// The parts that new tables start with (LT3).
 #[derive(Trace)]
@@ -177,7 +193,7 @@ pub struct Table<'gc> {
     border: Cell<u32>,
     /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
     absent: Cell<u8>,
-    /// See [`Table::credit`].
+    /// See [`Table::credit`]; the highest bit: whether it is registered for finalization.
     credit: Cell<[u8; 3]>,
 }
 
@@ -216,6 +232,14 @@ const FEW: usize = 8;
 
 /// An array part of at most this length is counted at every rehash (LT7).
 const SHORT_ARRAY: usize = 64;
+
+/// The key as tables have it (LT1).
+fn normalised(key: Value<'_>) -> Value<'_> {
+    match key {
+        Value::Float(f) => number::float_to_integer(f.get()).map_or(key, Value::Int),
+        _ => key,
+    }
+}
 
 fn hash(key: Value<'_>, seed: u32) -> u32 {
     match key {
@@ -299,9 +323,73 @@ impl<'gc> Table<'gc> {
         self.metatable.get()
     }
 
-    /// Replaces the metatable.
-    pub fn set_metatable(&self, ctx: Ctx<'gc>, metatable: Option<Gc<'gc, Table<'gc>>>) {
+    /// Replaces the metatable, and makes the table weak, or no longer weak, as its `__mode` says now.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for entries of another kind; nothing has changed then.
+    pub fn set_metatable(
+        &self,
+        ctx: Ctx<'gc>,
+        metatable: Option<Gc<'gc, Table<'gc>>>,
+    ) -> Result<(), NoMemory> {
+        let mode = metatable.and_then(|metatable| WeakMode::of(ctx, metatable));
+        if mode.is_some() || self.is_weak() {
+            self.set_weak_mode(ctx, mode)?;
+        }
         self.metatable.set(ctx.cx, metatable);
+        Ok(())
+    }
+
+    /// Moves the entries to where those of a table with this mode are.
+    #[inline(never)]
+    fn set_weak_mode(&self, ctx: Ctx<'gc>, mode: Option<WeakMode>) -> Result<(), NoMemory> {
+        if self.weak_part().map(|part| part.mode()) == mode {
+            return Ok(());
+        }
+        let fresh = Table::new(ctx)?;
+        if let Some(mode) = mode {
+            let head = NodesHead { last_free: Cell::new(WEAK), seed: 0 };
+            let part = WeakPart::new(ctx, mode)?;
+            let node =
+                |_| Node { key: GcCell::new(Key::Weak(END, part)), value: GcCell::new(Value::Nil) };
+            fresh.nodes.set(ctx.cx, ctx.cx.try_alloc_header_slice_fn(head, 1, node)?);
+        }
+        let mut last = Value::Nil;
+        while let Ok(Some((key, value))) = self.next(ctx, last) {
+            fresh.set(ctx, key, value).map_err(|_| NoMemory)?;
+            last = key;
+        }
+        self.array.set(ctx.cx, fresh.array.get());
+        self.nodes.set(ctx.cx, fresh.nodes.get());
+        self.border.set(0);
+        self.set_credit(fresh.credit());
+        Ok(())
+    }
+
+    /// Whether the table is weak (LT8).
+    #[inline(always)]
+    pub fn is_weak(&self) -> bool {
+        self.nodes.get().as_ref().header.last_free.get() == WEAK
+    }
+
+    /// The entries of a weak table.
+    fn weak_part(&self) -> Option<Gc<'gc, WeakPart<'gc>>> {
+        match self.nodes.get().as_ref().tail.first()?.key.get() {
+            Key::Weak(_, part) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// Whether the table is registered for finalization.
+    pub fn has_finalizer(&self) -> bool {
+        self.credit.get()[2] & FINALIZER != 0
+    }
+
+    /// Notes whether the table is registered for finalization.
+    pub fn set_has_finalizer(&self, on: bool) {
+        let [a, b, c] = self.credit.get();
+        self.credit.set([a, b, if on { c | FINALIZER } else { c & !FINALIZER }]);
     }
 
     /// The metamethod in this metatable for one of the first eight events, if any. That there is
@@ -316,7 +404,7 @@ impl<'gc> Table<'gc> {
 
     #[inline(never)]
     fn look_up_metamethod(&self, ctx: Ctx<'gc>, event: Event) -> Option<Value<'gc>> {
-        let found = self.get_short(ctx.state.event_key(event));
+        let found = self.get_short(ctx, ctx.state.event_key(event));
         if found.is_nil() {
             self.absent.set(self.absent.get() | (1 << event as u8));
             return None;
@@ -326,9 +414,46 @@ impl<'gc> Table<'gc> {
 
     // ---- reading ----
 
+    /// The value of any key; nil if absent.
+    #[inline]
+    pub fn get(&self, ctx: Ctx<'gc>, key: Value<'gc>) -> Value<'gc> {
+        self.or_weak(ctx, key, self.ordinary(key))
+    }
+
     /// The value of an integer key.
+    #[inline]
+    pub fn get_int(&self, ctx: Ctx<'gc>, key: i64) -> Value<'gc> {
+        self.or_weak(ctx, Value::Int(key), self.ordinary_int(key))
+    }
+
+    /// The value of a string key of any length.
+    #[inline]
+    pub fn get_str(&self, ctx: Ctx<'gc>, key: Str<'gc>) -> Value<'gc> {
+        self.or_weak(ctx, Value::Str(key), self.ordinary_str(key))
+    }
+
+    /// The value of a short string key.
+    #[inline]
+    pub fn get_short(&self, ctx: Ctx<'gc>, key: Str<'gc>) -> Value<'gc> {
+        self.or_weak(ctx, Value::Str(key), self.ordinary_short(key))
+    }
+
+    /// What the ordinary parts say about a key, or if that is nothing, a weak table's part (LT8).
     #[inline(always)]
-    pub fn get_int(&self, key: i64) -> Value<'gc> {
+    fn or_weak(&self, ctx: Ctx<'gc>, key: Value<'gc>, found: Value<'gc>) -> Value<'gc> {
+        if found.is_nil() && self.is_weak() { self.weak_get(ctx, key) } else { found }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn weak_get(&self, ctx: Ctx<'gc>, key: Value<'gc>) -> Value<'gc> {
+        self.weak_part().map_or(Value::Nil, |part| part.get(ctx, normalised(key)))
+    }
+
+    /// The value of an integer key; nil also if the table is weak (LT8): for the interpreter loop, as
+    /// all `ordinary` functions, which goes on in its slow paths then.
+    #[inline(always)]
+    pub fn ordinary_int(&self, key: i64) -> Value<'gc> {
         match self.array.get().as_ref().get(array_index(key)) {
             Some(slot) => slot.get(),
             None if self.has_no_nodes() => Value::Nil,
@@ -380,15 +505,6 @@ impl<'gc> Table<'gc> {
         self.array.get().as_ref()
     }
 
-    /// The value of a short string key.
-    #[inline(always)]
-    pub fn get_short(&self, key: Str<'gc>) -> Value<'gc> {
-        match self.short_slot(key) {
-            Some(slot) => slot.get(),
-            None => Value::Nil,
-        }
-    }
-
     /// The slot of a short string key, if the key is present.
     #[inline(always)]
     pub fn short_slot(&self, key: Str<'gc>) -> Option<&'gc GcCell<Value<'gc>>> {
@@ -413,21 +529,29 @@ impl<'gc> Table<'gc> {
         self.short_slot(key).filter(|slot| !slot.get().is_nil())
     }
 
-    /// The value of a string key of any length.
     #[inline(always)]
-    pub fn get_str(&self, key: Str<'gc>) -> Value<'gc> {
-        if key.is_short() { self.get_short(key) } else { self.hash_get(Value::Str(key)) }
+    fn ordinary_short(&self, key: Str<'gc>) -> Value<'gc> {
+        match self.short_slot(key) {
+            Some(slot) => slot.get(),
+            None => Value::Nil,
+        }
     }
 
-    /// The value of any key; nil if absent.
+    /// The value of a string key of any length; nil also if the table is weak.
+    #[inline(always)]
+    pub fn ordinary_str(&self, key: Str<'gc>) -> Value<'gc> {
+        if key.is_short() { self.ordinary_short(key) } else { self.hash_get(Value::Str(key)) }
+    }
+
+    /// The value of any key; nil if absent, and also if the table is weak.
     #[inline]
-    pub fn get(&self, key: Value<'gc>) -> Value<'gc> {
+    pub fn ordinary(&self, key: Value<'gc>) -> Value<'gc> {
         match key {
-            Value::Int(i) => self.get_int(i),
-            Value::Str(s) if s.is_short() => self.get_short(s),
+            Value::Int(i) => self.ordinary_int(i),
+            Value::Str(s) if s.is_short() => self.ordinary_short(s),
             Value::Nil => Value::Nil,
             Value::Float(f) => match number::float_to_integer(f.get()) {
-                Some(i) => self.get_int(i),
+                Some(i) => self.ordinary_int(i),
                 None => self.hash_get(key),
             },
             _ => self.hash_get(key),
@@ -501,7 +625,7 @@ impl<'gc> Table<'gc> {
             slot.set(ctx.cx, value);
             return Ok(());
         }
-        if value.is_nil() {
+        if value.is_nil() && !self.is_weak() {
             return Ok(());
         }
         self.insert(ctx, Value::Int(key), hash, value)
@@ -520,7 +644,7 @@ impl<'gc> Table<'gc> {
                 self.absent.set(0);
                 return Ok(());
             }
-            if value.is_nil() {
+            if value.is_nil() && !self.is_weak() {
                 return Ok(());
             }
             return self.insert(ctx, Value::Str(key), key.short_hash(), value);
@@ -535,13 +659,13 @@ impl<'gc> Table<'gc> {
             self.absent.set(0);
             return Ok(());
         }
-        if value.is_nil() {
+        if value.is_nil() && !self.is_weak() {
             return Ok(());
         }
         self.insert(ctx, key, hash, value)
     }
 
-    /// Adds a normalised key that is not present.
+    /// Adds a normalised key that is not present, or assigns any in a weak table.
     fn insert(
         &self,
         ctx: Ctx<'gc>,
@@ -551,7 +675,7 @@ impl<'gc> Table<'gc> {
     ) -> Result<(), NoMemory> {
         self.absent.set(0);
         let nodes = self.nodes.get().as_ref();
-        if !self.has_no_nodes() && insert_node(ctx, nodes, key, hash, value) {
+        if !self.has_no_nodes() && !self.is_weak() && insert_node(ctx, nodes, key, hash, value) {
             return Ok(());
         }
         self.insert_after_rehash(ctx, key, value)
@@ -564,6 +688,9 @@ impl<'gc> Table<'gc> {
         key: Value<'gc>,
         value: Value<'gc>,
     ) -> Result<(), NoMemory> {
+        if let Some(part) = self.weak_part() {
+            return WeakPart::set(part, ctx, key, value);
+        }
         self.rehash(ctx, key)?;
         // There is room now, in one part or the other.
         if let Value::Int(i) = key
@@ -612,7 +739,7 @@ impl<'gc> Table<'gc> {
             note_work(ctx, old_array.len());
         }
         self.rebuild(ctx, array, with_slack(keys))?;
-        self.credit.set(packed(credit));
+        self.set_credit(credit);
         Ok(())
     }
 
@@ -622,7 +749,12 @@ impl<'gc> Table<'gc> {
     #[inline]
     fn credit(&self) -> usize {
         let [a, b, c] = self.credit.get();
-        u32::from_le_bytes([a, b, c, 0]) as usize
+        u32::from_le_bytes([a, b, c & !FINALIZER, 0]) as usize
+    }
+
+    fn set_credit(&self, credit: usize) {
+        let [a, b, c] = packed(credit);
+        self.credit.set([a, b, c | (self.credit.get()[2] & FINALIZER)]);
     }
 
     /// Whether a rehash is to count how much of the array part is in use, which costs time in
@@ -693,7 +825,7 @@ impl<'gc> Table<'gc> {
     /// If there is no memory for it.
     pub fn reserve_array(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
         let old = self.array_part();
-        if len <= old.len() {
+        if len <= old.len() || self.is_weak() {
             return Ok(());
         }
         let new = resized_array(ctx, old, len)?;
@@ -709,13 +841,22 @@ impl<'gc> Table<'gc> {
         }
         self.array.set(ctx.cx, new);
         self.border.set(0);
-        self.credit.set(packed(credit_of_new_array(len)));
+        self.set_credit(credit_of_new_array(len));
         Ok(())
     }
 
     /// A border: `n` with `t[n] ~= nil` (or `n == 0`) and `t[n + 1] == nil`.
     #[inline]
-    pub fn length(&self) -> i64 {
+    pub fn length(&self, ctx: Ctx<'gc>) -> i64 {
+        if self.is_weak() {
+            return border_from(0, |key| self.weak_get(ctx, Value::Int(key)).is_nil());
+        }
+        self.ordinary_length()
+    }
+
+    /// As [`Table::length`], for a table that is not weak.
+    #[inline]
+    pub fn ordinary_length(&self) -> i64 {
         let array = self.array_part();
         let nil_at = |i: usize| array[i].get().is_nil();
         let len = array.len();
@@ -758,32 +899,11 @@ impl<'gc> Table<'gc> {
     }
 
     /// A border at or after `present`, which is 0 or a key with a value.
-    fn hash_border(&self, mut present: i64) -> i64 {
+    fn hash_border(&self, present: i64) -> i64 {
         if self.has_no_nodes() || self.hash_get_int(present + 1).is_nil() {
             return present;
         }
-        present += 1;
-        let mut absent = present;
-        loop {
-            absent = match absent.checked_mul(2) {
-                Some(doubled) => doubled,
-                None if self.get_int(i64::MAX).is_nil() => i64::MAX,
-                None => return i64::MAX,
-            };
-            if self.get_int(absent).is_nil() {
-                break;
-            }
-            present = absent;
-        }
-        while absent - present > 1 {
-            let middle = present + (absent - present) / 2;
-            if self.get_int(middle).is_nil() {
-                absent = middle;
-            } else {
-                present = middle;
-            }
-        }
-        present
+        border_from(present + 1, |key| self.ordinary_int(key).is_nil())
     }
 
     // ---- traversal ----
@@ -794,16 +914,26 @@ impl<'gc> Table<'gc> {
     ///
     /// If the key is not in the table.
     #[inline]
-    pub fn next(&self, key: Value<'gc>) -> Result<Option<(Value<'gc>, Value<'gc>)>, InvalidKey> {
+    pub fn next(&self, ctx: Ctx<'gc>, key: Value<'gc>) -> Result<Entry<'gc>, InvalidKey> {
+        match self.weak_part() {
+            Some(part) => part.next(ctx, normalised(key)),
+            None => self.ordinary_next(key),
+        }
+    }
+
+    /// As [`Table::next`]; an error also if the table is weak.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Table::next`].
+    #[inline]
+    pub fn ordinary_next(&self, key: Value<'gc>) -> Result<Entry<'gc>, InvalidKey> {
         let array = self.array_part();
         let start = match key {
             Value::Nil => 0,
             Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
             _ => {
-                let normal = match key {
-                    Value::Float(f) => number::float_to_integer(f.get()).map_or(key, Value::Int),
-                    _ => key,
-                };
+                let normal = normalised(key);
                 match normal {
                     Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
                     _ => {
@@ -827,8 +957,33 @@ impl<'gc> Table<'gc> {
                 return Ok(Some((node.key.get().value(), value)));
             }
         }
-        Ok(None)
+        if self.is_weak() { Err(InvalidKey) } else { Ok(None) }
     }
+}
+
+/// A key and its value, if there is one more.
+pub type Entry<'gc> = Option<(Value<'gc>, Value<'gc>)>;
+
+/// A border at or after `present`, which is 0 or a key with a value, found with few looks at keys.
+fn border_from(mut present: i64, is_nil: impl Fn(i64) -> bool) -> i64 {
+    let mut absent = present + 1;
+    while !is_nil(absent) {
+        present = absent;
+        absent = match absent.checked_mul(2) {
+            Some(doubled) => doubled,
+            None if is_nil(i64::MAX) => i64::MAX,
+            None => return i64::MAX,
+        };
+    }
+    while absent - present > 1 {
+        let middle = present + (absent - present) / 2;
+        if is_nil(middle) {
+            absent = middle;
+        } else {
+            present = middle;
+        }
+    }
+    present
 }
 
 /// The key given to `next` is not in the table.
@@ -858,7 +1013,10 @@ fn credit_of_new_array(len: usize) -> usize {
 }
 
 /// Most that [`Table::credit`] can be.
-const MAX_CREDIT: usize = (1 << 24) - 1;
+const MAX_CREDIT: usize = (1 << 23) - 1;
+
+/// The bit above the credit.
+const FINALIZER: u8 = 1 << 7;
 
 fn packed(credit: usize) -> [u8; 3] {
     let [a, b, c, _] = (credit.min(MAX_CREDIT) as u32).to_le_bytes();

@@ -235,6 +235,8 @@ pub enum FrameKind {
     /// above show where, until the native function that made the call passes the error on or drops
     /// them.
     Failed,
+    /// As `Entry`, for the call of a finalizer: errors stop here, unseen by message handlers.
+    Finalizer,
     /// The call of a message handler, whose result comes to `func`.
     Handler,
 }
@@ -253,6 +255,7 @@ impl FrameKind {
         !matches!(
             self,
             FrameKind::Entry
+                | FrameKind::Finalizer
                 | FrameKind::Failed
                 | FrameKind::Handler
                 | FrameKind::Closing
@@ -264,7 +267,10 @@ impl FrameKind {
     #[inline(always)]
     fn is_nested(self) -> bool {
         self.is_protected()
-            || matches!(self, FrameKind::Passing | FrameKind::Entry | FrameKind::Handler)
+            || matches!(
+                self,
+                FrameKind::Passing | FrameKind::Entry | FrameKind::Finalizer | FrameKind::Handler
+            )
     }
 
     /// Whether it catches errors.

@@ -6,7 +6,7 @@ use crate::error::{Fail, NoMemory, fail, operation_failed};
 use crate::function::new_native;
 use crate::native::{Call, Control, Done, NativeDef, NativeResult, Raised};
 use crate::number;
-use crate::state::{Ctx, Event};
+use crate::state::{Ctx, Event, GcParameter};
 use crate::table::SetError;
 use crate::value::Value;
 use crate::vm::{Task, append_number};
@@ -91,15 +91,11 @@ fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     for i in 0..call.count() {
         message.append(call.string(i)?.as_bytes())?;
     }
-    let warnings = &call.ctx.host.warnings;
+    let host = call.ctx.host;
     match message.bytes() {
-        b"@on" if call.count() == 1 => warnings.set(true),
-        b"@off" if call.count() == 1 => warnings.set(false),
-        text if warnings.get() => {
-            // As for `print`: a full device is no error.
-            let _ = writeln!(std::io::stderr(), "Lua warning: {}", String::from_utf8_lossy(text));
-        }
-        _ => {}
+        b"@on" if call.count() == 1 => host.warnings.set(true),
+        b"@off" if call.count() == 1 => host.warnings.set(false),
+        text => host.warn(&[text]),
     }
     call.ret_none()
 }
@@ -107,7 +103,7 @@ fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 // ---- tables ----
 
 fn next<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match call.table(0)?.next(call.arg(1)) {
+    match call.table(0)?.next(call.ctx, call.arg(1)) {
         Ok(Some((key, value))) => call.ret_all(&[key, value]),
         Ok(None) => call.ret(Value::Nil),
         Err(_) => Err(operation_failed("invalid key to 'next'")),
@@ -122,7 +118,7 @@ fn ipairs<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 fn ipairs_step<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Value::Table(table) = call.arg(0) else { return call.slow() };
     let index = call.int(1)?.wrapping_add(1);
-    let value = table.get_int(index);
+    let value = table.get_int(call.ctx, index);
     if value.is_nil() {
         return if table.metatable().is_some() { call.slow() } else { call.ret(Value::Nil) };
     }
@@ -150,7 +146,7 @@ fn rawequal<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn rawget<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let value = call.table(0)?.get(call.any(1)?);
+    let value = call.table(0)?.get(call.ctx, call.any(1)?);
     call.ret(value)
 }
 
@@ -166,7 +162,7 @@ fn rawset<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn rawlen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match call.arg(0) {
-        Value::Table(table) => call.ret(table.length()),
+        Value::Table(table) => call.ret(table.length(call.ctx)),
         Value::Str(text) => call.ret(text.len() as i64),
         _ => Err(call.type_error(0, "table or string")),
     }
@@ -176,7 +172,7 @@ fn getmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match call.ctx.metatable(call.any(0)?) {
         None => call.ret(Value::Nil),
         Some(metatable) => {
-            let hidden = metatable.get_short(call.ctx.state.event_key(Event::Metatable));
+            let hidden = metatable.get_short(call.ctx, call.ctx.state.event_key(Event::Metatable));
             call.ret(if hidden.is_nil() { Value::Table(metatable) } else { hidden })
         }
     }
@@ -192,7 +188,8 @@ fn setmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     if !call.ctx.metamethod(Value::Table(table), Event::Metatable).is_nil() {
         return Err(fail("cannot change a protected metatable"));
     }
-    table.set_metatable(call.ctx, metatable);
+    table.set_metatable(call.ctx, metatable)?;
+    call.ctx.host.finalizers.register(call.ctx, Value::Table(table), metatable)?;
     call.ret(table)
 }
 
@@ -300,7 +297,9 @@ fn is_plain<'gc>(ctx: Ctx<'gc>, value: Value<'gc>) -> bool {
     match value {
         Value::Table(table) => match table.metatable() {
             None => true,
-            Some(metatable) => metatable.get_short(ctx.state.event_key(Event::ToString)).is_nil(),
+            Some(metatable) => {
+                metatable.get_short(ctx, ctx.state.event_key(Event::ToString)).is_nil()
+            }
         },
         Value::UserData(_) => ctx.metamethod(value, Event::ToString).is_nil(),
         _ => true,
@@ -376,42 +375,117 @@ fn print_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
 
 // ---- memory ----
 
+/// A finalizer gets nil, whatever it asks for, as in real Lua.
 fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let option = task.enter(|call| {
-        Ok(call.opt_string(0)?.map_or_else(|| "collect".to_owned(), |text| text.to_text()))
-    })?;
-    let mut complete = false;
-    match option.as_str() {
-        "collect" => task.runner().collect(),
-        "step" => complete = task.runner().collect_step(),
-        "stop" => task.runner().host.gc_stopped.set(true),
-        "restart" => task.runner().host.gc_stopped.set(false),
-        "count" | "isrunning" | "setpause" | "setstepmul" | "incremental" | "generational" => {}
-        _ => {
-            return task
-                .enter(|call| Err(call.bad_argument(0, format!("invalid option '{option}'"))));
+    let (option, numbers) = task.enter(|call| {
+        let text = call.opt_string(0)?.map_or_else(|| "collect".to_owned(), |text| text.to_text());
+        let option = GcOption::from_name(&text)
+            .ok_or_else(|| call.bad_argument(0, format!("invalid option '{text}'")))?;
+        let mut numbers = [0; 3];
+        for (i, number) in numbers.iter_mut().enumerate().take(option.numbers()) {
+            *number = i64::from(call.opt_int(i + 1, 0)? as i32);
         }
+        Ok((option, numbers))
+    })?;
+    let runner = task.runner();
+    if runner.host.finalizers.is_running.get() {
+        return task.enter(|call| Ok(call.place(&[Value::Nil])));
+    }
+    let mut complete = false;
+    match option {
+        GcOption::Collect => {
+            runner.collect();
+            runner.run_finalizers();
+        }
+        GcOption::Step => {
+            // Steps of this heap are measured in time. One that is to be worth as many kilobytes as
+            // there are in use, and one of the other mode, is a whole collection.
+            let in_use = runner.cx.heap().stats().live_bytes / 1024;
+            let is_whole = runner.host.gc_generational.get() || numbers[0] >= in_use as i64;
+            if is_whole {
+                runner.collect();
+            }
+            complete = is_whole || runner.collect_step();
+            runner.run_finalizers();
+        }
+        _ => {}
     }
     task.enter(|call| {
-        let value = match option.as_str() {
-            "count" => {
+        let host = call.ctx.host;
+        let value = match option {
+            GcOption::Collect => Value::Int(0),
+            GcOption::Step => Value::from(complete),
+            GcOption::Count => {
                 let bytes = call.ctx.cx.heap().stats().live_bytes;
                 Value::float(bytes as f64 / 1024.0)
             }
-            "step" => Value::from(complete),
-            "isrunning" => Value::from(!call.ctx.host.gc_stopped.get()),
-            "incremental" | "generational" => {
+            GcOption::IsRunning => Value::from(!host.gc_stopped.get()),
+            GcOption::Stop | GcOption::Restart => {
+                host.gc_stopped.set(option == GcOption::Stop);
+                Value::Int(0)
+            }
+            GcOption::SetPause => Value::Int(host.set_gc_parameter(GcParameter::Pause, numbers[0])),
+            GcOption::SetStepMul => {
+                Value::Int(host.set_gc_parameter(GcParameter::StepMultiplier, numbers[0]))
+            }
+            GcOption::Incremental | GcOption::Generational => {
                 // The mode has a name, but no meaning for this heap.
-                let mode = &call.ctx.host.gc_generational;
-                let previous = if mode.get() { "generational" } else { "incremental" };
+                let was_generational = host.gc_generational.get();
+                let previous = if was_generational { "generational" } else { "incremental" };
                 let previous = call.ctx.str(previous)?;
-                mode.set(option == "generational");
+                host.gc_generational.set(option == GcOption::Generational);
+                let parameters = [GcParameter::Pause, GcParameter::StepMultiplier];
+                for (parameter, number) in parameters.into_iter().zip(numbers) {
+                    if number != 0 && option == GcOption::Incremental {
+                        host.set_gc_parameter(parameter, number);
+                    }
+                }
                 Value::Str(previous)
             }
-            "setpause" => Value::Int(200),
-            "setstepmul" => Value::Int(100),
-            _ => Value::Int(0),
         };
         Ok(call.place(&[value]))
     })
+}
+
+/// What `collectgarbage` can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GcOption {
+    Collect,
+    Step,
+    Count,
+    IsRunning,
+    Stop,
+    Restart,
+    SetPause,
+    SetStepMul,
+    Incremental,
+    Generational,
+}
+
+impl GcOption {
+    fn from_name(name: &str) -> Option<GcOption> {
+        Some(match name {
+            "collect" => GcOption::Collect,
+            "step" => GcOption::Step,
+            "count" => GcOption::Count,
+            "isrunning" => GcOption::IsRunning,
+            "stop" => GcOption::Stop,
+            "restart" => GcOption::Restart,
+            "setpause" => GcOption::SetPause,
+            "setstepmul" => GcOption::SetStepMul,
+            "incremental" => GcOption::Incremental,
+            "generational" => GcOption::Generational,
+            _ => return None,
+        })
+    }
+
+    /// How many numbers may follow.
+    fn numbers(self) -> usize {
+        match self {
+            GcOption::Step | GcOption::SetPause | GcOption::SetStepMul => 1,
+            GcOption::Generational => 2,
+            GcOption::Incremental => 3,
+            _ => 0,
+        }
+    }
 }

@@ -79,10 +79,11 @@ fn setmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     };
     let value = call.arg(0);
     match value {
-        Value::Table(table) => table.set_metatable(call.ctx, metatable),
+        Value::Table(table) => table.set_metatable(call.ctx, metatable)?,
         Value::UserData(data) => data.metatable.set(call.ctx.cx, metatable),
         other => call.ctx.state.set_type_metatable(call.ctx.cx, other.ty(), metatable),
     }
+    call.ctx.host.finalizers.register(call.ctx, value, metatable)?;
     call.ret(value)
 }
 

@@ -144,7 +144,7 @@ fn shared<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
 }
 
 fn current_default<'gc>(call: &Call<'gc>, place: i64) -> FileHandle<'gc> {
-    match shared(call).get_int(place) {
+    match shared(call).get_int(call.ctx, place) {
         Value::UserData(file) => file,
         _ => unreachable!("IO1: the defaults are files"),
     }
@@ -205,7 +205,7 @@ pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> Nati
 // ---- opening ----
 
 fn shared_metatable<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
-    match shared(call).get_int(METATABLE) {
+    match shared(call).get_int(call.ctx, METATABLE) {
         Value::Table(metatable) => metatable,
         _ => unreachable!("IO1: the metatable is a table"),
     }

@@ -12,21 +12,21 @@ use heap_api::Gc;
 use super::install;
 use super::io::{create_temporary, option, path, ret_error, ret_status, ret_success, shell};
 use super::string::buffer::Buffer;
-use crate::error::{Failure, NoMemory, fail};
+use crate::error::{Failure, NoMemory, Raised, fail};
 use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields};
 use crate::lstr::NoRoom;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
 use crate::value::Value;
-use crate::vm::{Indexed, index};
+use crate::vm::{Indexed, Task, index};
 
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("clock", clock),
     NativeDef::fast("date", date),
     NativeDef::fast("difftime", difftime),
     NativeDef::fast("execute", execute),
-    NativeDef::fast("exit", exit),
+    NativeDef::either("exit", exit, exit_closing),
     NativeDef::fast("getenv", getenv),
     NativeDef::fast("remove", remove),
     NativeDef::fast("rename", rename),
@@ -194,13 +194,29 @@ fn execute<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let code = match call.arg(0) {
+fn exit_code<'gc>(call: &Call<'gc>) -> Result<i32, Failure<'gc>> {
+    Ok(match call.arg(0) {
         Value::Nil | Value::True => 0,
         Value::False => 1,
         _ => call.int(0)? as i32,
-    };
+    })
+}
+
+fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
+    let code = exit_code(call)?;
+    if !call.arg(1).is_falsy() {
+        return call.slow();
+    }
     call.ctx.host.flush_all();
+    std::process::exit(code)
+}
+
+/// The slow body: finalizers run first.
+fn exit_closing(task: &mut Task<'_>) -> Result<usize, Raised> {
+    let code = task.enter(exit_code)?;
+    let runner = task.runner();
+    runner.run_all_finalizers();
+    runner.host.flush_all();
     std::process::exit(code)
 }
 

@@ -159,12 +159,12 @@ fn insert_place<'gc>(call: &Call<'gc>, end: i64) -> Result<Place, Failure<'gc>> 
 fn insert<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Access::Plain(table) = access(call, 0, Use::READ_WRITE_LENGTH)? else { return call.slow() };
     let ctx = call.ctx;
-    let end = table.length().wrapping_add(1);
+    let end = table.length(call.ctx).wrapping_add(1);
     match insert_place(call, end)? {
         Place::End => table.set_int(ctx, end, call.arg(1))?,
         Place::At(position) if position == end => table.set_int(ctx, end, call.arg(2))?,
         Place::At(position) => {
-            table.set_int(ctx, end, table.get_int(end.wrapping_sub(1)))?;
+            table.set_int(ctx, end, table.get_int(call.ctx, end.wrapping_sub(1)))?;
             match slots(table, position, end) {
                 Some(slots) => {
                     for i in (1..slots.len()).rev() {
@@ -174,7 +174,7 @@ fn insert<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                 None => {
                     for i in (position + 1..end).rev() {
                         call.poll(i)?;
-                        table.set_int(ctx, i, table.get_int(i - 1)).map_err(no_retry)?;
+                        table.set_int(ctx, i, table.get_int(call.ctx, i - 1)).map_err(no_retry)?;
                     }
                 }
             }
@@ -214,9 +214,9 @@ fn remove_position<'gc>(call: &Call<'gc>, size: i64) -> Result<i64, Failure<'gc>
 fn remove<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Access::Plain(table) = access(call, 0, Use::READ_WRITE_LENGTH)? else { return call.slow() };
     let ctx = call.ctx;
-    let size = table.length();
+    let size = table.length(call.ctx);
     let position = remove_position(call, size)?;
-    let removed = table.get_int(position);
+    let removed = table.get_int(call.ctx, position);
     let last = match slots(table, position, size) {
         Some(slots) if !slots.is_empty() => {
             for pair in slots.windows(2) {
@@ -228,7 +228,7 @@ fn remove<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             let mut at = position;
             while at < size {
                 call.poll(at)?;
-                table.set_int(ctx, at, table.get_int(at + 1)).map_err(no_retry)?;
+                table.set_int(ctx, at, table.get_int(call.ctx, at + 1)).map_err(no_retry)?;
                 at += 1;
             }
             at
@@ -326,7 +326,7 @@ fn move_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     for offset in moved.offsets() {
         call.poll(offset)?;
-        let value = from.get_int(moved.first + offset);
+        let value = from.get_int(call.ctx, moved.first + offset);
         to.set_int(ctx, moved.to + offset, value).map_err(no_retry)?;
     }
     call.ret(Value::Table(to))
@@ -371,7 +371,7 @@ fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Value::Table(table) = call.arg(0) else { return call.slow() };
     let Access::Plain(_) = access(call, 0, Use::READ_LENGTH)? else { return call.slow() };
     let first = call.opt_int(1, 1)?;
-    let last = if call.arg(2).is_nil() { table.length() } else { call.int(2)? };
+    let last = if call.arg(2).is_nil() { table.length(call.ctx) } else { call.int(2)? };
     let count = unpack_count(first, last)?;
     reserve_results(call, count, TOO_MANY_RESULTS)?;
     match slots(table, first, last) {
@@ -382,7 +382,7 @@ fn unpack<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         }
         None => {
             for i in 0..count {
-                call.set_result(i, table.get_int(first + i as i64));
+                call.set_result(i, table.get_int(call.ctx, first + i as i64));
             }
         }
     }
@@ -451,11 +451,11 @@ fn concat<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let separator = call.opt_string(1)?;
     let separator = separator.map_or(&[][..], |text| text.as_bytes());
     let (first, last) = concat_range(call)?;
-    let last = last.unwrap_or_else(|| table.length());
+    let last = last.unwrap_or_else(|| table.length(call.ctx));
     let mut out = Buffer::new(call.ctx.host);
     for i in first..=last {
         let separator = if i < last { separator } else { &[] };
-        append_element(&mut out, table.get_int(i), i, separator)?;
+        append_element(&mut out, table.get_int(call.ctx, i), i, separator)?;
     }
     call.ret(out.finish(call.ctx)?)
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use heap_api::Gc;
+
 use super::{SHORT_ARRAY, SetError, Table};
-use crate::state::Ctx;
+use crate::state::{Ctx, Event};
 use crate::value::Value;
 use crate::vm::Runner;
 use crate::{Config, Interpreter};
@@ -65,22 +67,29 @@ fn integer(value: Value<'_>) -> Option<i64> {
 
 fn check<'gc>(ctx: Ctx<'gc>, table: &Table<'gc>, model: &HashMap<ModelKey, i64>, seed: u64) {
     for (key, value) in model {
-        let found = integer(table.get(key.value(ctx)));
+        let found = integer(table.get(ctx, key.value(ctx)));
         assert_eq!(found, Some(*value), "seed {seed}: key {key:?}");
     }
     let mut seen = 0;
     let mut key = Value::Nil;
-    while let Some((next, _)) = table.next(key).expect("the key is in the table") {
+    while let Some((next, _)) = table.next(ctx, key).expect("the key is in the table") {
         seen += 1;
         key = next;
     }
     assert_eq!(seen, model.len(), "seed {seed}: a traversal meets every key once");
-    let length = table.length();
+    let length = table.length(ctx);
     assert!(length >= 0);
     if length > 0 {
         assert!(model.contains_key(&ModelKey::Int(length)), "seed {seed}: border {length}");
     }
     assert!(!model.contains_key(&ModelKey::Int(length + 1)), "seed {seed}: border {length}");
+}
+
+fn metatable_with_mode<'gc>(ctx: Ctx<'gc>, mode: &str) -> Gc<'gc, Table<'gc>> {
+    let metatable = Table::new(ctx).expect("memory");
+    let key = ctx.state.event_key(Event::Mode);
+    metatable.set_str(ctx, key, Value::Str(ctx.str(mode).expect("memory"))).expect("memory");
+    metatable
 }
 
 #[test]
@@ -90,7 +99,14 @@ fn a_table_is_a_map() {
             let mut random = Random(seed * 0x9E37_79B9);
             let table = Table::new(ctx).expect("memory").as_ref();
             let mut model = HashMap::new();
+            // An ordinary table, one that is weak from the beginning, one whose mode changes.
+            let modes = ["", "k", "v", "kv"].map(|mode| metatable_with_mode(ctx, mode));
+            table.set_metatable(ctx, Some(modes[seed as usize % 4])).expect("memory");
             for step in 0..400 {
+                if seed % 3 == 0 && step % 50 == 49 {
+                    let mode = modes[random.below(4) as usize];
+                    table.set_metatable(ctx, Some(mode)).expect("memory");
+                }
                 let key = ModelKey::random(&mut random);
                 if random.below(3) == 0 {
                     model.remove(&key);
@@ -114,12 +130,12 @@ fn a_list_that_grows_and_shrinks_has_the_right_length() {
         let table = Table::new(ctx).expect("memory");
         for i in 1..=1000 {
             table.set_int(ctx, i, Value::Int(i)).expect("memory");
-            assert_eq!(table.length(), i);
+            assert_eq!(table.length(ctx), i);
         }
         assert_eq!(table.array_part().len(), 1024, "lists live in the array part");
         for i in (1..=1000).rev() {
             table.set_int(ctx, i, Value::Nil).expect("memory");
-            assert_eq!(table.length(), i - 1);
+            assert_eq!(table.length(ctx), i - 1);
         }
     });
 }
@@ -142,12 +158,12 @@ fn whole_floats_are_integer_keys_and_some_keys_are_refused() {
     in_region(|ctx| {
         let table = Table::new(ctx).expect("memory");
         table.set(ctx, Value::float(3.0), Value::True).expect("memory");
-        assert!(matches!(table.get_int(3), Value::True));
-        assert!(matches!(table.get(Value::float(3.0)), Value::True));
+        assert!(matches!(table.get_int(ctx, 3), Value::True));
+        assert!(matches!(table.get(ctx, Value::float(3.0)), Value::True));
         assert_eq!(table.set(ctx, Value::Nil, Value::True), Err(SetError::NilKey));
         assert_eq!(table.set(ctx, Value::float(f64::NAN), Value::True), Err(SetError::NanKey));
-        assert!(table.get(Value::float(f64::NAN)).is_nil());
-        assert!(table.next(Value::Int(7)).is_err());
+        assert!(table.get(ctx, Value::float(f64::NAN)).is_nil());
+        assert!(table.next(ctx, Value::Int(7)).is_err());
     });
 }
 
@@ -347,7 +363,9 @@ fn a_constructor_of_any_length_makes_its_array_once() {
         interpreter.with(|runner: &mut Runner<'_>| {
             let ctx = runner.ctx();
             let name = ctx.str("t").expect("memory");
-            let Value::Table(table) = ctx.state.globals.get_str(name) else { panic!("a table") };
+            let Value::Table(table) = ctx.state.globals.get_str(ctx, name) else {
+                panic!("a table")
+            };
             assert_eq!(table.array_part().len(), count);
             let work = ctx.host.table_work.get();
             assert!(work < 4 * count as u64 + 2000, "{count} items: {work}");

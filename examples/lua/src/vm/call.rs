@@ -564,7 +564,7 @@ fn return_to_frame<'gc>(
             thread.pop_frame();
             Ok(Action::Return { from: func, count, func: place, on_return })
         }
-        FrameKind::Entry => {
+        FrameKind::Entry | FrameKind::Finalizer => {
             thread.pop_frame();
             thread.entries.set(thread.entries.get() - 1);
             Ok(Action::Leave(Exit::Returned))

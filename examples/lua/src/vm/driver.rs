@@ -51,7 +51,7 @@ impl Runner<'_> {
             Err(failure) if matches!(*failure, Fail::Memory) => {}
             Err(failure) => return Err(self.ctx().keep_error(failure)),
         }
-        self.collect();
+        self.collect_for_retry();
         let ctx = self.ctx();
         body(ctx).map_err(|failure| ctx.keep_error(failure))
     }
@@ -67,6 +67,16 @@ impl Runner<'_> {
             self.cx.collect();
         }
         self.renew_wish();
+    }
+
+    /// Collects garbage for a function that is to run again. If it wants descriptors, finalizers run
+    /// that give some back (DE2): then it is a native one that waits, and its frame is the last.
+    fn collect_for_retry(&mut self) {
+        let are_short = self.host.descriptors.are_short();
+        self.collect();
+        if are_short {
+            self.run_finalizers();
+        }
     }
 
     /// A step of a collection; says whether the collection is complete.
@@ -103,20 +113,28 @@ impl Runner<'_> {
     ///
     /// If the call fails; the error value is in the state.
     pub fn call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
-        let entered = self.enter(|ctx| {
+        self.push_entry(FrameKind::Entry, func, count)?;
+        self.run_call(func, count)
+    }
+
+    /// Pushes the frame below a call from Rust.
+    pub(super) fn push_entry(
+        &mut self,
+        kind: FrameKind,
+        func: usize,
+        count: usize,
+    ) -> Result<(), Raised> {
+        self.enter(|ctx| {
             let thread = ctx.state.thread.get();
             thread.reserve(ctx, func + count)?;
-            thread.push_frame(
-                ctx,
-                FrameKind::Entry,
-                func,
-                func + 1 + count,
-                OnReturn::Store(MULTI),
-            )?;
+            thread.push_frame(ctx, kind, func, func + 1 + count, OnReturn::Store(MULTI))?;
             thread.entries.set(thread.entries.get() + 1);
             Ok(())
-        });
-        entered?;
+        })
+    }
+
+    /// As [`Runner::call`], with the frame of [`Runner::push_entry`] in place.
+    pub(super) fn run_call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
         let on_return = OnReturn::Store(MULTI);
         let pending = match perform(self.ctx(), Action::Call { func, count, on_return }) {
             // A function without loops and calls does not look up from its work, however
@@ -149,6 +167,9 @@ impl Runner<'_> {
     /// A safepoint between two instructions, and the place where an interrupt takes effect.
     fn safepoint(&mut self) -> Option<Exit> {
         if !self.is_interrupted_at_safepoint() {
+            if !self.host.gc_stopped.get() {
+                self.run_finalizers();
+            }
             return None;
         }
         self.fail_next(Fail::Message(INTERRUPTED.to_owned()))
@@ -171,6 +192,7 @@ impl Runner<'_> {
     fn out_of_memory(&mut self) -> Option<Exit> {
         if self.is_worth_a_retry() {
             self.collect();
+            self.run_finalizers();
             return None;
         }
         self.fail_next(Fail::MemoryFinal)
@@ -217,9 +239,9 @@ impl Runner<'_> {
         };
         let result = match body {
             Body::Slow(slow) | Body::Either(_, slow) => self.run_slow(slow, func, count),
-            // A fast body that found no memory.
+            // A fast body that found no memory, or no descriptor (DE2).
             Body::Fast(fast) => {
-                self.collect();
+                self.collect_for_retry();
                 self.enter(|ctx| {
                     let thread = ctx.state.thread.get();
                     match fast(&Call::new(ctx, thread, func, count))? {
@@ -251,7 +273,7 @@ impl Runner<'_> {
     /// A function that the loop carries out found no memory, such as a switch to another thread (CO1);
     /// its native frame is the last. Collects and tries again; one that fails even then is given up.
     fn try_again(&mut self, func: usize, count: usize) -> Option<Exit> {
-        self.collect();
+        self.collect_for_retry();
         let ctx = self.ctx();
         let thread = ctx.state.thread.get();
         let Some(frame) = thread.top_frame() else { unreachable!("a native frame waits") };

@@ -45,7 +45,7 @@ pub fn index<'gc>(
     for step in 0..MAX_CHAIN {
         let handler = match object {
             Value::Table(table) => {
-                let value = table.get(key);
+                let value = table.get(ctx, key);
                 if !value.is_nil() {
                     return Ok(Indexed::Done(value));
                 }
@@ -83,7 +83,7 @@ pub fn assign<'gc>(
         let handler = match object {
             Value::Table(table) => {
                 let handler = match table.metatable() {
-                    Some(metatable) if table.get(key).is_nil() => {
+                    Some(metatable) if table.get(ctx, key).is_nil() => {
                         metatable.cached_metamethod(ctx, Event::NewIndex)
                     }
                     _ => None,

@@ -25,7 +25,8 @@
 //!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
 //! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors), `close`
-//! (variables that are to be closed), `coroutine`, `call` (frames), `execute` (instructions), `driver`.
+//! (variables that are to be closed), `coroutine`, `call` (frames), `execute` (instructions), `driver`, `finalize`
+//! (`__gc`).
 //!
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
 //! * VM2: the running thread's last frame says everything that is needed to go on; the loop's local
@@ -42,6 +43,7 @@ mod coroutine;
 mod describe;
 mod driver;
 mod execute;
+mod finalize;
 mod forloop;
 mod index;
 mod raise;

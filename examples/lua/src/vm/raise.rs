@@ -163,7 +163,7 @@ fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
     for index in (0..thread.depth()).rev() {
         let frame = thread.frame(index);
         match frame.kind.get() {
-            FrameKind::Pcall => return Handling::None,
+            FrameKind::Pcall | FrameKind::Finalizer => return Handling::None,
             FrameKind::Xpcall => return Handling::Handler(frame.func.get() as usize + 1),
             _ => {}
         }
@@ -235,7 +235,13 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
         let func = frame.func.get() as usize;
         let kind = frame.kind.get();
         let catches = kind.is_protected()
-            || matches!(kind, FrameKind::Entry | FrameKind::Closing | FrameKind::ClosingFailed);
+            || matches!(
+                kind,
+                FrameKind::Entry
+                    | FrameKind::Finalizer
+                    | FrameKind::Closing
+                    | FrameKind::ClosingFailed
+            );
         if catches && thread.to_close_from(func).is_some() {
             // The frame stays the last one, and what it calls ends here again.
             thread.cut_frames(index + 1);
@@ -260,7 +266,7 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
                 let on_return = frame.on_return.get();
                 return Action::Return { from: func, count: 2, func, on_return };
             }
-            FrameKind::Entry => {
+            FrameKind::Entry | FrameKind::Finalizer => {
                 thread.entries.set(thread.entries.get() - 1);
                 thread.close_upvals(ctx, func);
                 thread.top.set(func as u32);
@@ -281,8 +287,10 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
 /// Whether the thread will die of an error that has come down to frame `index`, unless a native
 /// function catches it.
 fn is_doomed<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, index: usize) -> bool {
+    let stops = |kind: FrameKind| kind.is_protected() || kind == FrameKind::Finalizer;
     !thread.ptr_eq(ctx.state.main_thread)
-        && !(0..index).any(|below| thread.frame(below).kind.get().is_protected())
+        && thread.frame(index).kind.get() != FrameKind::Finalizer
+        && !(0..index).any(|below| stops(thread.frame(below).kind.get()))
 }
 
 /// A coroutine has no frame left that catches the error: it dies, and its resumer gets the error.

@@ -20,11 +20,11 @@ const LAST: usize = 11;
 /// The name of a function that a loaded module has: "string.rep", "print".
 pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<String> {
     let mut module = Value::Nil;
-    while let Ok(Some((name, table))) = ctx.state.loaded.next(module) {
+    while let Ok(Some((name, table))) = ctx.state.loaded.next(ctx, module) {
         module = name;
         let (Value::Str(name), Value::Table(table)) = (name, table) else { continue };
         let mut key = Value::Nil;
-        while let Ok(Some((field, value))) = table.next(key) {
+        while let Ok(Some((field, value))) = table.next(ctx, key) {
             key = field;
             if let Value::Str(field) = field
                 && value.raw_equal(function)

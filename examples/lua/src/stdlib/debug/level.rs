@@ -4,7 +4,7 @@ use heap_api::Gc;
 
 use crate::error::Failure;
 use crate::native::Call;
-use crate::thread::{Frame, Thread};
+use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
 use crate::vm;
 
@@ -69,6 +69,10 @@ impl<'gc> Level<'gc> {
             Level::Frame(thread, index) => {
                 if thread.frame(index).is_tail_call() {
                     return None;
+                }
+                let below = index.checked_sub(1).map(|below| thread.frame(below).kind.get());
+                if below == Some(FrameKind::Finalizer) {
+                    return Some(("metamethod".to_owned(), "__gc".to_owned()));
                 }
                 (thread, vm::function_levels(thread).find(|caller| *caller < index)?)
             }

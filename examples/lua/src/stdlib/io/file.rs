@@ -1,6 +1,6 @@
 //! [`LuaFile`], the foreign part of a file userdata, and how files come to be and go.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use crate::error::NoMemory;
 use crate::state::{Ctx, Host};
 use crate::table::Table;
 use crate::userdata::UserData;
+use crate::value::Value;
 
 /// A userdata that is a file.
 pub(super) type FileHandle<'gc> = Gc<'gc, UserData<'gc>>;
@@ -77,8 +78,14 @@ pub(super) fn new_closed_file<'gc>(
     let external = ctx.cx.try_external_bytes::<LuaFile>(0)?;
     let file = LuaFile { stream: Arc::new(Mutex::new(None)) };
     ctx.host.files.add(&file);
-    let metatable = GcCell::new(Some(metatable));
-    Ok(ctx.cx.try_alloc(UserData { metatable, content: Opaque(file), external })?)
+    let data = ctx.cx.try_alloc(UserData {
+        metatable: GcCell::new(Some(metatable)),
+        has_finalizer: Cell::new(false),
+        content: Opaque(file),
+        external,
+    })?;
+    ctx.host.finalizers.register(ctx, Value::UserData(data), Some(metatable))?;
+    Ok(data)
 }
 
 // ---- opening ----

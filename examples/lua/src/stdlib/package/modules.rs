@@ -72,7 +72,7 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 ///
 /// If the heap has no memory for it.
 pub fn read_environment<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
-    let Value::Table(package) = ctx.state.loaded.get_str(ctx.str("package")?) else {
+    let Value::Table(package) = ctx.state.loaded.get_str(ctx, ctx.str("package")?) else {
         unreachable!("made by `open`")
     };
     for (field, name, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", C_PATH)] {
@@ -114,9 +114,9 @@ enum Answer {
 
 fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
     let is_loaded = task.enter(|call| {
-        let loaded = call.ctx.state.loaded.get_str(call.string(0)?);
+        let loaded = call.ctx.state.loaded.get_str(call.ctx, call.string(0)?);
         if loaded.is_falsy() {
-            let searchers = own_table(call).get_str(call.ctx.str("searchers")?);
+            let searchers = own_table(call).get_str(call.ctx, call.ctx.str("searchers")?);
             if searchers.ty() != Type::Table {
                 return Err(fail("'package.searchers' must be a table"));
             }
@@ -158,10 +158,10 @@ fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
         let loaded = call.ctx.state.loaded;
         if !result.is_nil() {
             loaded.set_str(call.ctx, name, result)?;
-        } else if loaded.get_str(name).is_nil() {
+        } else if loaded.get_str(call.ctx, name).is_nil() {
             loaded.set_str(call.ctx, name, Value::True)?;
         }
-        Ok(call.place(&[loaded.get_str(name), extra]))
+        Ok(call.place(&[loaded.get_str(call.ctx, name), extra]))
     })
 }
 
@@ -169,7 +169,7 @@ fn require(task: &mut Task<'_>) -> Result<usize, Raised> {
 fn ask(task: &mut Task<'_>, i: i64, reasons: &mut Vec<u8>) -> Result<Answer, Raised> {
     let is_there = task.enter(|call| {
         let Value::Table(searchers) = call.pushed(0) else { unreachable!("pushed by `require`") };
-        let searcher = searchers.get_int(i);
+        let searcher = searchers.get_int(call.ctx, i);
         if searcher.is_nil() {
             return Ok(false);
         }
@@ -204,7 +204,7 @@ fn ask(task: &mut Task<'_>, i: i64, reasons: &mut Vec<u8>) -> Result<Answer, Rai
 
 fn search_preload<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let name = call.string(0)?;
-    match own_table(call).get_str(name) {
+    match own_table(call).get_str(call.ctx, name) {
         Value::Nil => {
             let mut message = b"no field package.preload['".to_vec();
             message.extend_from_slice(name.as_bytes());
@@ -224,7 +224,7 @@ fn find<'gc>(
     name: &[u8],
     field: &str,
 ) -> Result<Result<Vec<u8>, Vec<u8>>, Failure<'gc>> {
-    let path = match own_table(call).get_str(call.ctx.str(field)?) {
+    let path = match own_table(call).get_str(call.ctx, call.ctx.str(field)?) {
         Value::Str(path) => path.as_bytes().to_vec(),
         number @ (Value::Int(_) | Value::Float(_)) => {
             let mut path = Vec::new();

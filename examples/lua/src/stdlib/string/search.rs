@@ -267,7 +267,7 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             }
             (None, None, Value::Table(table)) => {
                 let key = captured(call.ctx, &matcher, text, 0, &found)?;
-                append_replacement(&mut out, table.get(key), &subject[found])?;
+                append_replacement(&mut out, table.get(call.ctx, key), &subject[found])?;
             }
             (None, None, _) => unreachable!("any other replacement is a template or slow"),
         }

@@ -73,7 +73,7 @@ pub(super) fn length(task: &mut Task<'_>, object: usize) -> Result<i64, Raised> 
         let object = call.arg(object);
         let length = match (call.ctx.metamethod(object, Event::Len), object) {
             (_, Value::Str(text)) => text.len() as i64,
-            (Value::Nil, Value::Table(table)) => table.length(),
+            (Value::Nil, Value::Table(table)) => table.length(call.ctx),
             (Value::Nil, _) => return Err(cannot(call, "get length of", object)),
             (handler, _) => {
                 call.push(handler)?;

@@ -24,7 +24,7 @@ const INVALID_ORDER: &str = "invalid order function for sorting";
 /// The fast body: elements that compare without metamethods.
 pub(super) fn sort<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let Access::Plain(table) = access(call, 0, Use::READ_WRITE_LENGTH)? else { return call.slow() };
-    let count = table.length();
+    let count = table.length(call.ctx);
     check_arguments(call, count)?;
     let host = call.ctx.host;
     if count > 1 && (!call.arg(1).is_nil() || count as usize > host.buffer_limit / 24) {
@@ -32,7 +32,7 @@ pub(super) fn sort<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     let mut kinds = Kinds::default();
     for i in 1..=count {
-        kinds.add(table.get_int(i));
+        kinds.add(table.get_int(call.ctx, i));
     }
     match kinds {
         Kinds { others: 0, ints: 0, floats: 0, .. } => sort_strings(call, table, count)?,
@@ -91,7 +91,7 @@ fn sort_strings<'gc>(
     // The first bytes decide most comparisons without a look at the string.
     let mut items: Vec<(u64, Str<'gc>)> = vector(count)?;
     for i in 1..=count {
-        if let Value::Str(text) = table.get_int(i) {
+        if let Value::Str(text) = table.get_int(call.ctx, i) {
             items.push((prefix(text.as_bytes()), text));
         }
     }
@@ -112,7 +112,7 @@ fn sort_integers<'gc>(
     count: i64,
 ) -> Result<(), Failure<'gc>> {
     let mut items: Vec<i64> = vector(count)?;
-    items.extend((1..=count).filter_map(|i| table.get_int(i).to_integer()));
+    items.extend((1..=count).filter_map(|i| table.get_int(call.ctx, i).to_integer()));
     items.sort_unstable();
     put_back(call, table, items.into_iter().map(Value::Int))
 }
@@ -123,7 +123,7 @@ fn sort_numbers<'gc>(
     count: i64,
 ) -> Result<(), Failure<'gc>> {
     let mut items = vector(count)?;
-    items.extend((1..=count).map(|i| table.get_int(i)));
+    items.extend((1..=count).map(|i| table.get_int(call.ctx, i)));
     let mut numbers = Numbers { items, pivot: Value::Nil };
     let sorted = quicksort(&mut numbers, count);
     put_back(call, table, numbers.items.into_iter())?;
@@ -224,7 +224,7 @@ fn operand<'gc>(call: &Call<'gc>, operand: Operand) -> Option<Value<'gc>> {
     match (operand, call.arg(0)) {
         (Operand::Pivot, _) => Some(call.pushed(0)),
         (Operand::At(i), Value::Table(table)) => {
-            let value = table.get_int(i);
+            let value = table.get_int(call.ctx, i);
             (!value.is_nil() || table.metatable().is_none()).then_some(value)
         }
         _ => None,

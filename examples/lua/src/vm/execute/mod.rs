@@ -258,7 +258,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             let (object, key): (Value<'_>, Str<'_>) = ($object, running.string($key));
             match object {
                 Value::Table(table) => {
-                    let value = table.get_str(key);
+                    let value = table.ordinary_str(key);
                     if !value.is_nil() || table.metatable().is_none() {
                         set!($dst, value);
                     } else if let Some(value) = inherited(ctx, table, key) {
@@ -289,7 +289,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             let (object, key): (Value<'_>, i64) = ($object, $key);
             match object {
                 Value::Table(table) => {
-                    let value = table.get_int(key);
+                    let value = table.ordinary_int(key);
                     if !value.is_nil() || table.metatable().is_none() {
                         set!($dst, value);
                     } else {
@@ -432,7 +432,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                     let object = reg!(table);
                     match object {
                         Value::Table(t) => {
-                            let value = t.get(key);
+                            let value = t.ordinary(key);
                             if !value.is_nil() || t.metatable().is_none() {
                                 set!(dst, value);
                             } else {
@@ -633,7 +633,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
             Op::Not { dst, src } => set!(dst, Value::from(reg!(src).is_falsy())),
             Op::Len { dst, src } => match reg!(src) {
                 Value::Table(table) if table.metatable().is_none() => {
-                    set!(dst, Value::Int(table.length()));
+                    set!(dst, Value::Int(table.ordinary_length()));
                 }
                 Value::Str(text) => set!(dst, Value::Int(text.len() as i64)),
                 value => {
@@ -852,7 +852,7 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
                             &raw const crate::stdlib::base::NEXT,
                         ) =>
                     {
-                        table.next(control).ok()
+                        table.ordinary_next(control).ok()
                     }
                     _ => None,
                 };

@@ -52,6 +52,9 @@ pub(super) fn inherited<'gc>(
     mut table: Gc<'gc, Table<'gc>>,
     key: Str<'gc>,
 ) -> Option<Value<'gc>> {
+    if table.is_weak() {
+        return None;
+    }
     // A longer chain is the business of `index`.
     for _ in 0..8 {
         let Some(metatable) = table.metatable() else { return Some(Value::Nil) };
@@ -60,7 +63,7 @@ pub(super) fn inherited<'gc>(
             Some(Value::Table(next)) => next,
             Some(_) => return None,
         };
-        let value = table.get_str(key);
+        let value = table.get_str(ctx, key);
         if !value.is_nil() {
             return Some(value);
         }
@@ -159,7 +162,7 @@ pub(super) fn slow_len<'gc>(
 ) -> Result<Slow<'gc>, Failure<'gc>> {
     let handler = ctx.metamethod(value, Event::Len);
     match (handler, value) {
-        (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length()))),
+        (Value::Nil, Value::Table(table)) => Ok(Slow::Value(Value::Int(table.length(ctx)))),
         (Value::Nil, _) => Err(type_error(ctx, "get length of", value, Origin::Register(register))),
         // As those of the other unary operators, the metamethod gets its operand twice.
         _ => Ok(Slow::Act(metamethod(ctx, scratch, handler, [value, value]))),
