@@ -299,6 +299,17 @@ macro_rules! maps {
 }
 maps!(HashMap<K, V, S>, BTreeMap<K, V>);
 
+/// The same for hashbrown's.
+#[cfg(feature = "hashbrown")]
+mod hashbrown_impls {
+    use hashbrown::{HashMap, HashSet, HashTable};
+
+    use crate::trace::{Trace, Tracer};
+
+    containers!(HashSet<T, S>, HashTable<T>);
+    maps!(HashMap<K, V, S>);
+}
+
 // SAFETY: as its content; the box's drop glue drops the content and frees.
 unsafe impl<T: Trace> Trace for Box<T> {
     type At<'a> = Box<T::At<'a>>;
