@@ -353,7 +353,7 @@ unsafe fn trace_again(holder: Holder, buffer: &mut EdgeBuffer, batch: &mut Batch
 }
 
 /// Whether the key of a pending value is reached.
-fn is_reached(pending: &Pending) -> bool {
+pub(super) fn is_reached(pending: &Pending) -> bool {
     // SAFETY: an object of this heap, which is not swept before this marking is over.
     !unsafe { Location::of(pending.key) }.mark().is_white()
 }

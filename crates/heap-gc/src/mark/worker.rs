@@ -22,6 +22,7 @@ use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece, WeakFinds};
 use heap_sync::thread::{spin_loop, yield_now};
 
 use super::deadline::Deadline;
+use super::ephemerons::is_reached;
 use super::grey::{MarkCounts, mark_grey};
 use super::job::MarkJob;
 use super::queue::{Page, Queue};
@@ -148,9 +149,21 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     #[cold]
     fn take_finds(&mut self) {
         let from = self.buffer.finds();
-        self.finds.woken.append(&mut from.woken);
-        self.finds.pending.append(&mut from.pending);
-        self.finds.holders.append(&mut from.holders);
+        let WeakFinds { woken, pending, holders } = &mut self.finds;
+        woken.append(&mut from.woken);
+        holders.append(&mut from.holders);
+        // A look at once: what lies side by side was often made one after the other, and a chain along
+        // that order is followed while it is in the processor's cache.
+        for one in from.pending.drain(..) {
+            if is_reached(&one) {
+                // SAFETY: values were found as edges are (contract of `Tracer::ephemeron`), and live.
+                unsafe {
+                    mark_grey::<Q::MarkMode>(one.value, &mut self.fresh, woken, &mut self.counts);
+                }
+            } else {
+                pending.push(one);
+            }
+        }
     }
 
     /// Marks an object that is a root, or the value of an ephemeron whose key is reached.
