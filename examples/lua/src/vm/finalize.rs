@@ -14,7 +14,7 @@ use super::driver::Runner;
 use super::raise::free_slot;
 
 impl Runner<'_> {
-    /// Calls the finalizers of objects that have been found unreachable, unless one is running.
+    /// Calls the finalizers of objects that have been found unreachable, unless one is running (GC2).
     #[inline]
     pub fn run_finalizers(&mut self) {
         if self.cx.has_finalizable() && !self.host.finalizers.is_running.replace(true) {

@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use heap_api::{Ephemeron, Finalizers, Gc, Heap, Root, WeakRoot};
+use heap_api::{Ephemeron, Finalizers, Gc, Heap, InternSet, Root, WeakMap, WeakRoot};
 
 use super::{join, litter, mutator, safepoint};
 use crate::objects::{Item, Lives, config, expect};
 use crate::random::Random;
 
 const PLACES: usize = 4;
+const NAMES: usize = 3;
+
+/// Notes about names, which are objects without handles.
+type Notes<'gc> = WeakMap<'gc, str, Gc<'gc, Item<'gc>>>;
 
 type Table<'gc> = [Ephemeron<'gc, Item<'gc>, Gc<'gc, Item<'gc>>>];
 
@@ -25,6 +29,12 @@ fn use_handles(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
         let table: Gc<'_, Table<'_>> = cx.alloc_ephemerons(PLACES);
         cx.root(table)
     };
+    let mut names = InternSet::<str>::new(heap);
+    let notes = {
+        let notes = cx.alloc(Notes::new());
+        cx.root(notes)
+    };
+    let mut noted = [0; NAMES];
     let mut weak: Vec<(u64, WeakRoot<Item<'static>>)> = Vec::new();
     let mut strong: Vec<Root<Item<'static>>> = Vec::new();
     // Which key each place of the table has.
@@ -39,7 +49,7 @@ fn use_handles(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
             keys[place] = id;
             weak.push((id, cx.weak_root(key)));
             // Handles enough that clearing them takes several slices.
-            for other in (0..6).map(|n| 100 * id + n + 10_000) {
+            for other in (0..16).map(|n| 100 * id + n + 10_000) {
                 weak.push((other, cx.weak_root(Item::list(&cx, lives, other, 1))));
             }
             if random.one_in(2) {
@@ -52,6 +62,29 @@ fn use_handles(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
         }
         litter(&cx, random);
         safepoint(&mut cx, random);
+        {
+            // A name that is found again has its note.
+            let name = random.below(NAMES);
+            let mut is_new = false;
+            let found = names.find_or_insert(
+                &cx,
+                name as u32,
+                |_| true,
+                || {
+                    is_new = true;
+                    cx.alloc_str("a name that has a slot of its own")
+                },
+            );
+            if is_new {
+                noted[name] = 2000 + id;
+                notes.get(&cx).insert(&cx, found, Item::list(&cx, lives, noted[name], 1));
+            }
+            let note = notes.get(&cx).get(found).expect("a name has its note");
+            assert_eq!(note.check(), noted[name]);
+            if random.one_in(3) {
+                strong.push(cx.root(note));
+            }
+        }
         for (id, weak) in &weak {
             let found = weak.upgrade(&cx);
             if let Some(item) = found {
