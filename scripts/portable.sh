@@ -78,7 +78,7 @@ tests() {
 
 # What `long` adds of the tests of heap-core, and of the whole heap.
 core_long=(--test allocate_black --test batches --test find --test partitions --test programs
-  --test specials --test stacks --test statistics --test tiny)
+  --test stacks --test statistics --test tiny)
 heap_long=(--test derive --test layouts --test oom --test random_programs --test slices
   --test stacks --test statistics --test tiny)
 

@@ -53,7 +53,7 @@ address() {
   PROPTEST_CASES="$(times 16)" tests -p heap-core -p heap-gc --tests "${skip[@]}"
   PROPTEST_CASES="$(times 100)" HEAP_TESTS_OPERATIONS="$(times 50000)" tests -p heap-tests \
     --test handles --test derive --test oom --test random_programs --test shared_heap \
-    --test stacks --test tiny --test zeroed
+    --test stacks --test tiny --test weak --test weak_programs --test zeroed
   # The interpreter has no unsafe code of its own; at smoke length fuzzing runs it under
   # the sanitizer.
   [[ $length == smoke ]] ||
@@ -63,9 +63,9 @@ address() {
 thread() {
   export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp:${TSAN_OPTIONS:-}"
   tests -p heap-core --test sanitizers --test threads
-  PROPTEST_CASES="$(times 4)" tests -p heap-core -p heap-gc --lib --test specials
+  PROPTEST_CASES="$(times 4)" tests -p heap-core -p heap-gc --lib
   PROPTEST_CASES="$(times 32)" HEAP_TESTS_OPERATIONS="$(times 20000)" tests -p heap-tests \
-    --test handles --test oom --test random_programs --test shared_heap
+    --test handles --test oom --test random_programs --test shared_heap --test weak_programs
   if [[ $length == long ]]; then
     tests -p lua --test interpreters
     # One thread of its own, and helpers for marking and sweeping.
