@@ -65,7 +65,7 @@ thread() {
   tests -p heap-core --test sanitizers --test threads
   PROPTEST_CASES="$(times 4)" tests -p heap-core -p heap-gc --lib
   PROPTEST_CASES="$(times 32)" HEAP_TESTS_OPERATIONS="$(times 20000)" tests -p heap-tests \
-    --test handles --test oom --test random_programs --test shared_heap --test weak_programs
+    --test handles --test oom --test random_programs --test shared_heap
   if [[ $length == long ]]; then
     tests -p lua --test interpreters
     # One thread of its own, and helpers for marking and sweeping.
