@@ -35,7 +35,7 @@ macro_rules! scenarios {
     };
 }
 
-scenarios! { attach leaked limit marking moves park requests roots stops sweeper weak }
+scenarios! { attach handles leaked limit marking moves park requests roots stops sweeper weak }
 
 #[test]
 fn a_seed_determines_its_schedule() {
