@@ -2,7 +2,7 @@
 //!
 //! The registry and its protocol are the collector's (FI1 to FI4); here they get a type.
 //!
-//! * FZ1: whoever has a registry can reach its objects, so it goes to another thread only if these may
+//! * FZ1: a thread that has a registry can reach its objects, so it goes to another thread only if these may
 //!   be shared.
 
 use core::fmt;

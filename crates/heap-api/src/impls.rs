@@ -2,7 +2,7 @@
 //! none, and containers, which hold what their elements do; and [`Opaque`], for foreign types.
 //!
 //! Cells and locks of the standard library have no write barrier, so they are leaves. A `OnceCell`
-//! needs none: what it holds is not replaced while the cell is shared. (Whoever has it to itself
+//! needs none: what it holds is not replaced while the cell is shared. (A caller that has it to itself
 //! has got it out of a `GcRefCell`, which has reported it, or not given it to the heap yet.)
 
 use core::cell::{Cell, OnceCell, RefCell};

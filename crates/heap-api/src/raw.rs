@@ -1,7 +1,7 @@
 //! Handles as raw pointers, for words that are a handle or something else by their bits.
 //!
 //! * RW1: a raw handle is the address and the provenance of a handle: that of its object, derived
-//!   from the arena's mapping (H3), without a region. Who makes a handle of it again says which.
+//!   from the arena's mapping (H3), without a region. The maker of a handle from it says which.
 
 use core::ptr::NonNull;
 

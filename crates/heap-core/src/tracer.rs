@@ -159,7 +159,7 @@ pub enum Weakness {
 pub enum Fate {
     /// It stays as it is.
     Keep,
-    /// Its key is dead: whoever traces it forgets key and value.
+    /// Its key is dead: the `trace` that reported it forgets key and value.
     Clear,
 }
 

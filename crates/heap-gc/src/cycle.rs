@@ -332,8 +332,7 @@ impl HeapState {
         };
         let is_over = || deadline.is_some_and(|at| Instant::now() >= at);
         if matches!(phase, MarkPhase::Trace | MarkPhase::Revive) {
-            let Found { pages, woken, counts } = self.grey.take(world);
-            marking.take_over(pages, woken, counts);
+            self.take_over_grey(world, marking);
         }
         if *phase == MarkPhase::Trace {
             // Shadow stacks have no barrier: all of them are visited in the first stop.
@@ -379,8 +378,7 @@ impl HeapState {
                 }
             }
             // What an intern set has shown since marking was done.
-            let Found { pages, woken, counts } = self.grey.take(world);
-            marking.take_over(pages, woken, counts);
+            self.take_over_grey(world, marking);
             *phase = MarkPhase::Revive;
             if self.finalizers.begin_revival() {
                 marking.begin_revival();
@@ -405,6 +403,12 @@ impl HeapState {
             }
         }
         *phase = MarkPhase::Done;
+    }
+
+    /// Takes over what mutators have marked since the last step.
+    fn take_over_grey(&self, world: &WorldStopped<'_>, marking: &mut Marking) {
+        let Found { pages, woken, counts } = self.grey.take(world);
+        marking.take_over(pages, woken, counts);
     }
 
     /// Lets mutators run before marking is over. They report what they change from here

@@ -96,7 +96,7 @@ impl Registry {
         looked_at
     }
 
-    /// Ends the search: what was found is a batch (FI4). Returns how many it has.
+    /// Ends the search: what was found is a batch (FI4).
     fn end_search(&mut self) {
         self.registered.drain(self.kept..self.seen);
         (self.kept, self.seen, self.end) = (0, 0, 0);
@@ -115,7 +115,7 @@ impl Registry {
         }
     }
 
-    /// Visits some of the queue. Returns how many were not visited.
+    /// Visits some of the queue. Returns how many objects it has visited.
     fn visit_some(&mut self, limit: usize, visit: &mut dyn FnMut(NonNull<u8>)) -> usize {
         let mut left = limit;
         for batch in &mut self.queue {

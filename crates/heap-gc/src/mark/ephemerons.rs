@@ -5,7 +5,7 @@
 //! nothing else is left to trace, the pending values are looked at in the order in which they were
 //! found: those whose keys are reached by now are edges. If that is none of them, the others are dead;
 //! if it is half of them or more, the rest is looked at again. Otherwise the rest is entered in
-//! a table by key, and the mark byte of each such key turns *awaited*. Whoever marks an awaited object
+//! a table by key, and the mark byte of each such key turns *awaited*. A marker of an awaited object
 //! says so, and its values are edges then. So each value is looked at a few times, whatever the
 //! order, and an object for which nothing waits costs nothing. (Whippet has the same table, keyed by
 //! unresolved keys; the awaited state of the mark byte is ours.)
@@ -192,12 +192,17 @@ impl Ephemerons {
     ///
     /// No other worker marks (EP2), and nothing else is left to do.
     pub(super) fn resolve(&mut self, limit: usize, mut mark: impl FnMut(NonNull<u8>)) -> bool {
-        if !self.pending.is_empty() && self.stage != Stage::Settled {
-            match self.stage {
-                Stage::Enter => self.enter_some(limit, mark),
-                Stage::Look | Stage::Settled => self.look_at_some(limit, mark),
+        match self.stage {
+            _ if self.pending.is_empty() => {}
+            Stage::Look => {
+                self.look_at_some(limit, mark);
+                return true;
             }
-            return true;
+            Stage::Enter => {
+                self.enter_some(limit, mark);
+                return true;
+            }
+            Stage::Settled => {}
         }
         let before = self.stuck.len();
         self.stuck.extract_if(.., |pending| is_reached(pending)).for_each(|pending| {

@@ -23,9 +23,9 @@ use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
 use heap_sync::model::{caught, check_bounded};
 use heap_sync::thread::spawn;
-use loom::cell::UnsafeCell;
 
 use crate::gate::{Gate, MutatorState, WorldStopped};
+use crate::tests::own::Own;
 
 /// The steps of the protocol.
 trait Steps: Sized + 'static {
@@ -71,25 +71,6 @@ enum HandsOver {
 struct Sound;
 
 impl Steps for Sound {}
-
-/// Something of one mutator, or of the collector while the world is stopped.
-#[derive(Default)]
-struct Own<T>(UnsafeCell<T>);
-
-// SAFETY: loom checks every access.
-unsafe impl<T> Sync for Own<T> {}
-
-impl<T: Copy> Own<T> {
-    fn get(&self) -> T {
-        // SAFETY: that no thread writes is what the model checks.
-        self.0.with(|value| unsafe { *value })
-    }
-
-    fn set(&self, new: T) {
-        // SAFETY: that this is exclusive is what the model checks.
-        self.0.with_mut(|value| unsafe { *value = new });
-    }
-}
 
 #[derive(Default)]
 struct Member {

@@ -20,9 +20,9 @@ use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
 use heap_sync::model::{caught, check, check_bounded};
 use heap_sync::thread::spawn;
-use loom::cell::UnsafeCell;
 
 use crate::gate::{Gate, MutatorState, WorldStopped};
+use crate::tests::own::Own;
 
 /// The steps of the protocol.
 trait Steps: Sized + 'static {
@@ -63,29 +63,6 @@ impl Steps for Sound {}
 const IDLE: u64 = 0;
 const MARKING: u64 = 1;
 const REVIVING: u64 = 2;
-
-/// Something that is touched by mutators that are inside, which only read it, or by the collector while
-/// the world is stopped.
-struct Own<T>(UnsafeCell<T>);
-
-// SAFETY: loom checks every access.
-unsafe impl<T> Sync for Own<T> {}
-
-impl<T: Copy> Own<T> {
-    fn new(value: T) -> Own<T> {
-        Own(UnsafeCell::new(value))
-    }
-
-    fn get(&self) -> T {
-        // SAFETY: that no thread writes is what the model checks.
-        self.0.with(|value| unsafe { *value })
-    }
-
-    fn set(&self, new: T) {
-        // SAFETY: that this is exclusive is what the model checks.
-        self.0.with_mut(|value| unsafe { *value = new });
-    }
-}
 
 struct Heap<S> {
     gate: Gate,

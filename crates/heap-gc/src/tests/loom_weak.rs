@@ -18,9 +18,9 @@ use heap_core::mark_byte::{Color, MarkByte};
 use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::model::{caught, check_bounded};
 use heap_sync::thread::spawn;
-use loom::cell::UnsafeCell;
 
 use crate::gate::{Gate, MutatorState, WorldStopped};
+use crate::tests::own::Own;
 
 /// The steps of the protocol.
 trait Steps: Sized + 'static {
@@ -53,29 +53,6 @@ enum Object {
     Old,
     New,
     Freed,
-}
-
-/// Something that is touched by a mutator that is inside, or by the collector while the world is
-/// stopped.
-struct Own<T>(UnsafeCell<T>);
-
-// SAFETY: loom checks every access.
-unsafe impl<T> Sync for Own<T> {}
-
-impl<T: Copy> Own<T> {
-    fn new(value: T) -> Own<T> {
-        Own(UnsafeCell::new(value))
-    }
-
-    fn get(&self) -> T {
-        // SAFETY: that no thread writes is what the model checks.
-        self.0.with(|value| unsafe { *value })
-    }
-
-    fn set(&self, new: T) {
-        // SAFETY: that this is exclusive is what the model checks.
-        self.0.with_mut(|value| unsafe { *value = new });
-    }
 }
 
 struct Heap<S> {

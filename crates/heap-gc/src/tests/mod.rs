@@ -5,3 +5,6 @@
 
 #[cfg(heap_loom)]
 mod loom_credit;
+#[cfg(heap_loom)]
+#[allow(unsafe_code, reason = "loom checks every access")]
+pub(crate) mod own;
