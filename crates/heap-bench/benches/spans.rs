@@ -93,7 +93,7 @@ impl Spans {
             // SAFETY: as in `alloc`.
             match unsafe { self.cache.refill(&self.heap, &NOSCAN, self.class) } {
                 Refill::Slot(slot) => break slot,
-                Refill::NoMemory => panic!("no memory"),
+                Refill::NoMemory | Refill::Sampled => panic!("no memory"),
                 Refill::NeedSpans(request) => {
                     let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
                     // SAFETY: the cache of this heap asks for them, and gets them.

@@ -15,7 +15,8 @@
 //!    type both are constants.
 //! 2. [`mcache::Cache::alloc`] looks up the bump region of that pair: a run of free
 //!    slots. Usually it has room: compare, add, done. Small objects without handles
-//!    share slots: their bump region advances by their size ([`tiny`]).
+//!    share slots: their bump region advances by their size ([`tiny`]). If a slot is to be
+//!    sampled ([`sampling`]) the region ends before it, and the slow path hands it out.
 //! 3. Else [`mcache::Cache::refill`] takes the next run of free slots of the
 //!    cached span, by counting zeros in its allocation bits.
 //! 4. When the span is used up the cache continues with a spare one. When there is none,
@@ -44,7 +45,7 @@
 //!
 //! ```text
 //! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
-//! layers: weak_handles prefetch mark_byte page_flag tracer kind
+//! layers: sampling weak_handles prefetch mark_byte page_flag tracer kind
 //! layers: stats (mspan mcentral) arena location alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
 //! ```
@@ -82,6 +83,7 @@ pub mod page_flag;
 pub mod partition;
 #[allow(unsafe_code, reason = "hints to the processor")]
 pub mod prefetch;
+pub mod sampling;
 pub mod size_class;
 mod span_set;
 #[allow(unsafe_code, reason = "blocks of raw memory that outlive the heap")]

@@ -19,9 +19,10 @@
 //!
 //! * C1: every span of an entry is `Cached`; `flush` gives all of them back, and
 //!   runs for every mutator before the clock advances.
-//! * C2: slots of a bump region from `cursor` to `end` are free, and no other code has a
-//!   pointer to them. A cursor within a slot (module `tiny`) means that the slot's bytes
-//!   below it are in use; the slot counts as handed out.
+//! * C2: slots of a bump region from `cursor` to the end of its run are free, and no other code has a
+//!   pointer to them. The region itself ends there, or before the slot of the run that is to be
+//!   sampled next ([`crate::sampling`]). A cursor within a slot (module `tiny`) means that the
+//!   slot's bytes below it are in use; the slot counts as handed out.
 
 use core::ptr::NonNull;
 
@@ -33,6 +34,7 @@ use crate::mcentral::Central;
 use crate::mheap::{MHeap, SPAN_BATCH, SpanBatch, SpanRequest};
 use crate::mspan::CachedSpan;
 use crate::partition::Partition;
+use crate::sampling::Sampler;
 use crate::size_class::SizeClass;
 use crate::stats::{SweepBy, Tally};
 
@@ -51,7 +53,8 @@ const REGIONS: usize = KIND_PLACES + CLASS_PLACES;
 // A key is the sum of both, and can be taken apart again.
 const _: () = assert!(align_of::<ObjectKind>().is_multiple_of(CLASS_PLACES));
 
-/// The run of free slots that allocations of one key come from.
+/// The run of free slots that allocations of one key come from, up to the next one that is
+/// sampled.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct BumpRegion {
@@ -59,7 +62,7 @@ struct BumpRegion {
     key: usize,
     /// Next free slot.
     cursor: *mut u8,
-    /// One past the last free slot of the run.
+    /// One past the last free slot of the region.
     end: *mut u8,
     /// Index of the entry.
     entry: usize,
@@ -67,6 +70,10 @@ struct BumpRegion {
 
 const NO_REGION: BumpRegion =
     BumpRegion { key: 0, cursor: core::ptr::null_mut(), end: core::ptr::null_mut(), entry: 0 };
+
+/// What [`Cache::hide_regions`] has hidden.
+#[derive(Debug)]
+pub struct HiddenRegions([BumpRegion; REGIONS]);
 
 #[derive(Debug)]
 struct Entry {
@@ -76,6 +83,17 @@ struct Entry {
     span: Option<CachedSpan>,
     /// The bump region while it is not in the table.
     parked: BumpRegion,
+    /// One past the last free slot of the run that the bump region is in.
+    run_end: *mut u8,
+}
+
+/// What an entry's next bump region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opened {
+    /// It has room.
+    Room,
+    /// It is empty: the slot at its end is to be sampled.
+    Sampled,
 }
 
 /// The spans of an entry that allocations do not come from. Kept apart from the entry,
@@ -113,6 +131,8 @@ pub struct Cache {
     /// Whether a bump region entered another span since the last
     /// [`Cache::newly_opened_bytes`].
     newly_opened: bool,
+    /// Chooses what is sampled, if anything is.
+    sampler: Option<Sampler>,
 }
 
 // SAFETY: the cache owns its spans; the pointers name memory of the heap.
@@ -123,6 +143,8 @@ unsafe impl Send for Cache {}
 pub enum Refill<'h> {
     /// A slot.
     Slot(NonNull<u8>),
+    /// There is a slot, which is to be sampled: [`Cache::take_sampled`].
+    Sampled,
     /// Spans, to be handed to [`Cache::install`].
     NeedSpans(SpanRequest<'h>),
     /// The system has no memory for the heap's own tables.
@@ -162,6 +184,7 @@ impl Cache {
             tally: Tally::default(),
             opened_bytes: 0,
             newly_opened: false,
+            sampler: None,
         }
     }
 }
@@ -222,23 +245,117 @@ impl Cache {
         if region.key != key {
             return None;
         }
-        self.open_run(region.entry)?;
-        self.bump(kind, class)
+        match self.open_run(region.entry)? {
+            Opened::Room => self.bump(kind, class),
+            Opened::Sampled => None,
+        }
     }
 
     /// Moves the bump region of an entry, which is in its place and used up, to the next
-    /// run of the span.
-    fn open_run(&mut self, index: usize) -> Option<()> {
+    /// run of the span, unless a slot of this run is to be sampled first.
+    #[inline(always)]
+    fn open_run(&mut self, index: usize) -> Option<Opened> {
         let entry = &mut self.entries[index];
         let region = &mut self.regions[table_index(entry.key)];
         debug_assert!(region.key == entry.key && region.cursor == region.end, "C2");
+        if region.end < entry.run_end {
+            return Some(Opened::Sampled);
+        }
         let span = entry.span.as_mut()?;
         let (first, end) = span.next_run()?;
         let body = span.body();
-        let start = body.slot(first).as_ptr();
-        region.cursor = start;
-        region.end = start.wrapping_add((end - first) * body.slot_bytes);
-        Some(())
+        region.cursor = body.slot(first).as_ptr();
+        entry.run_end = region.cursor.wrapping_add((end - first) * body.slot_bytes);
+        Some(self.open_region(index))
+    }
+
+    /// Sets the end of the bump region of an entry, which is in its place: that of the run, or the
+    /// start of the next slot that is to be sampled.
+    #[inline(always)]
+    fn open_region(&mut self, index: usize) -> Opened {
+        let entry = &self.entries[index];
+        let region = &mut self.regions[table_index(entry.key)];
+        region.end = entry.run_end;
+        if let Some(sampler) = &mut self.sampler
+            && sampler.has_point(entry.run_end.addr() - region.cursor.addr())
+        {
+            return self.open_sampled_region(index);
+        }
+        Opened::Room
+    }
+
+    /// [`Cache::open_region`] where the run has a slot that is to be sampled.
+    #[cold]
+    #[inline(never)]
+    fn open_sampled_region(&mut self, index: usize) -> Opened {
+        let entry = &self.entries[index];
+        let region = &mut self.regions[table_index(entry.key)];
+        if let (Some(sampler), Some(span)) = (&mut self.sampler, &entry.span) {
+            let start = sampler.take_point(span.body().slot_bytes);
+            region.end = region.cursor.wrapping_add(start);
+        }
+        if region.cursor < region.end { Opened::Room } else { Opened::Sampled }
+    }
+
+    /// The slot that is to be sampled.
+    ///
+    /// # Safety
+    ///
+    /// As [`Cache::alloc`]; and [`Cache::refill`] has answered [`Refill::Sampled`] for this kind and
+    /// class, and the cache was not used since.
+    pub unsafe fn take_sampled(
+        &mut self,
+        kind: &'static ObjectKind,
+        class: SizeClass,
+    ) -> NonNull<u8> {
+        let key = kind.address() + class.index();
+        let region = &mut self.regions[table_index(key)];
+        let index = region.entry;
+        assert!(
+            region.key == key
+                && region.cursor == region.end
+                && region.end < self.entries[index].run_end,
+            "C2: there is a slot to be sampled"
+        );
+        region.end = region.end.wrapping_add(class.object_size());
+        let slot = self.bump(kind, class).expect("the region has room for one");
+        self.open_region(index);
+        slot
+    }
+
+    /// Chooses objects to be sampled from now on; what is open is not counted.
+    pub fn sample(&mut self, sampler: Sampler) {
+        self.sampler = Some(sampler);
+    }
+
+    /// Whether an object with a span of its own, which takes `bytes` with all its pages, is to be
+    /// sampled.
+    #[must_use]
+    pub fn samples_large(&self, bytes: usize) -> bool {
+        self.sampler.as_ref().is_some_and(|sampler| sampler.is_sampled(bytes))
+    }
+
+    /// Counts an object that was allocated with a span of its own.
+    pub fn count_large(&mut self, bytes: usize) {
+        if let Some(sampler) = &mut self.sampler {
+            sampler.count_object(bytes);
+        }
+    }
+
+    /// Hides the bump regions, so that every allocation comes to a slow path until
+    /// [`Cache::show_regions`] gets them back. No slow path may be taken until then.
+    #[must_use]
+    pub fn hide_regions(&mut self) -> HiddenRegions {
+        HiddenRegions(core::mem::replace(&mut self.regions, [NO_REGION; REGIONS]))
+    }
+
+    /// Undoes [`Cache::hide_regions`].
+    ///
+    /// # Safety
+    ///
+    /// They were hidden in this cache, which was not used since.
+    pub unsafe fn show_regions(&mut self, hidden: HiddenRegions) {
+        self.regions = hidden.0;
     }
 
     /// The second slow path: loads a bump region that was not in its place, opens the next
@@ -260,8 +377,10 @@ impl Cache {
             if let Some(slot) = self.bump(kind, class) {
                 return Refill::Slot(slot);
             }
-            if self.open_run(index).is_some() {
-                continue;
+            match self.open_run(index) {
+                Some(Opened::Room) => continue,
+                Some(Opened::Sampled) => return Refill::Sampled,
+                None => {}
             }
             let (entry, stock) = (&mut self.entries[index], &mut self.spares[index]);
             let Some(span) = &mut entry.span else { break };
@@ -346,6 +465,7 @@ impl Cache {
             central: NonNull::from(heap.central(kind, class)?),
             span: None,
             parked: BumpRegion { key, entry: index, ..NO_REGION },
+            run_end: core::ptr::null_mut(),
         });
         self.spares.push(SpareSpans::default());
         self.by_key.insert(key, index);
@@ -369,7 +489,8 @@ impl Cache {
         let entry = &mut self.entries[index];
         let region = &mut self.regions[table_index(entry.key)];
         let region = if region.key == entry.key { region } else { &mut entry.parked };
-        let (cursor, end) = (region.cursor, region.end);
+        let cursor = region.cursor;
+        let end = core::mem::replace(&mut entry.run_end, core::ptr::null_mut());
         region.cursor = core::ptr::null_mut();
         region.end = core::ptr::null_mut();
         let Some(span) = &mut entry.span else { return };

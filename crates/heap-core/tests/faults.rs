@@ -310,7 +310,7 @@ fn any_one_allocation_on_the_way_to_a_slot_may_fail() {
                 with_failing(n, || match ask(&raw.heap, &mut raw.cache, &NOSCAN, class) {
                     Refill::NeedSpans(request) => Some(request),
                     Refill::NoMemory => None,
-                    Refill::Slot(_) => panic!("a slot from nowhere"),
+                    Refill::Slot(_) | Refill::Sampled => panic!("a slot from nowhere"),
                 });
             assert_eq!(request.is_none(), failed);
             lists += usize::from(failed);

@@ -166,7 +166,7 @@ fn alloc(heap: &MHeap, cache: &mut Cache, bytes: usize) -> NonNull<u8> {
         // SAFETY: the kind's functions read nothing.
         match unsafe { cache.refill(heap, &SCAN, class) } {
             Refill::Slot(slot) => return slot,
-            Refill::NoMemory => panic!("no memory"),
+            Refill::NoMemory | Refill::Sampled => panic!("no memory"),
             Refill::NeedSpans(request) => {
                 let mut spans = acquire(heap, request);
                 // SAFETY: what the cache has asked for just now.

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem::ManuallyDrop;
+use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +22,7 @@ use heap_core::mheap::{
 };
 use heap_core::os::{Os, SystemOs};
 use heap_core::partition::Partition;
+use heap_core::sampling::Sampler;
 use heap_core::size_class::SizeClass;
 use heap_core::stack::HeapOwner;
 use heap_core::stats::{SweepBy, Tally};
@@ -167,6 +169,16 @@ pub(crate) fn large(
     unsafe { heap.alloc_large(kind, bytes) }
 }
 
+/// The cache of the toy's n-th mutator. The second one samples every slot, the third one many.
+fn toy_cache(n: usize) -> Cache {
+    let mut cache = cache_at(Partition::of_mutator(n));
+    if let 1 | 2 = n {
+        let sample_bytes = NonZero::new(if n == 1 { 1 } else { 500 }).expect("not zero");
+        cache.sample(Sampler::new(sample_bytes, n as u64));
+    }
+    cache
+}
+
 /// [`MHeap::before_mark`].
 pub(crate) fn before_mark(heap: &MHeap) {
     // SAFETY: the test's promise.
@@ -193,6 +205,11 @@ pub(crate) fn refill(
         match ask(heap, cache, kind, class) {
             Refill::Slot(slot) => return Ok(slot),
             Refill::NoMemory => return Err(OutOfMemory::System),
+            Refill::Sampled => {
+                // SAFETY: it has answered so for this kind and class; tests write nothing that
+                // could be traced, or an object.
+                return Ok(unsafe { cache.take_sampled(kind, class) });
+            }
             Refill::NeedSpans(request) => {
                 let (mut spans, mut tally) = (SpanBatch::new(), Tally::default());
                 let acquired = acquire(heap, request, &mut spans, &mut tally);
@@ -242,7 +259,7 @@ impl Toy {
         heap.set_partitions(mutators);
         Toy {
             heap: ManuallyDrop::new(heap),
-            caches: (0..mutators).map(|n| cache_at(Partition::of_mutator(n))).collect(),
+            caches: (0..mutators).map(toy_cache).collect(),
             live: BTreeMap::new(),
             condemned: HashSet::new(),
             may_keep_dead: false,
@@ -305,7 +322,7 @@ impl Toy {
 
     /// A new mutator.
     pub(crate) fn attach(&mut self) {
-        self.caches.push(cache_at(Partition::of_mutator(self.caches.len())));
+        self.caches.push(toy_cache(self.caches.len()));
         self.heap.set_partitions(self.caches.len());
     }
 
