@@ -1,5 +1,6 @@
 //! [`GcConfig`]: how a heap behaves.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 /// How a heap behaves.
@@ -28,6 +29,10 @@ pub struct GcConfig {
     pub stress: bool,
     /// Advise huge pages.
     pub huge_pages: bool,
+    /// The mean number of bytes between two sample points. `None`: nothing is sampled.
+    pub sample_bytes: Option<NonZero<usize>>,
+    /// From which the sample points are drawn.
+    pub sample_seed: u64,
 }
 
 impl Default for GcConfig {
@@ -43,6 +48,8 @@ impl Default for GcConfig {
             mark_slice: None,
             stress: false,
             huge_pages: true,
+            sample_bytes: None,
+            sample_seed: 0,
         }
     }
 }

@@ -396,8 +396,12 @@ impl HeapState {
             *phase = MarkPhase::Clear;
             self.weak.begin_clear(world);
         }
-        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept.
-        while !unsafe { marking.clear_ephemerons() } || !self.weak.clear_some(world) {
+        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept. The
+        // search for dead samples is the last: where it ends the collection completes in this stop.
+        while !unsafe { marking.clear_ephemerons() }
+            || !self.weak.clear_some(world)
+            || !self.sampling.as_ref().is_none_or(|sampling| unsafe { sampling.search_some(world) })
+        {
             if is_over() {
                 return;
             }

@@ -25,6 +25,7 @@ use crate::pacing::{Budget, Pacer};
 use crate::phase::{Phase, PhaseWord};
 use crate::roots::RootSet;
 use crate::safepoint_times::{Recorder, SafepointTimes};
+use crate::sampling::{SampleTotals, SampledSite, Sampling};
 use crate::stats::{CycleStats, Stats};
 use crate::weak::{WeakTable, WeakTables};
 use crate::world::World;
@@ -52,6 +53,8 @@ pub struct HeapState {
     pub(crate) roots: Arc<RootSet>,
     pub(crate) weak: Arc<WeakTables>,
     pub(crate) finalizers: Arc<Finalizers>,
+    /// What is sampled, if anything is.
+    pub(crate) sampling: Option<Sampling>,
     pub(crate) budget: Budget,
     /// What objects own elsewhere.
     pub(crate) external: Accounts,
@@ -104,6 +107,9 @@ impl HeapState {
             roots: Arc::new(RootSet::default()),
             weak: Arc::default(),
             finalizers: Arc::default(),
+            sampling: config
+                .sample_bytes
+                .map(|sample_bytes| Sampling::new(sample_bytes, config.sample_seed)),
             cycles: Mutex::new(CycleStats::default()),
             safepoints: Recorder::default(),
             phase: PhaseWord::default(),
@@ -294,6 +300,13 @@ impl HeapState {
         self.external.usage()
     }
 
+    /// Calls `visit` with each site of which objects were sampled, and returns what is known of them
+    /// as a whole; `None` if the heap does not sample. While it runs other threads wait that come to
+    /// a sampled allocation, or collect.
+    pub fn each_sampled_site(&self, visit: impl FnMut(&SampledSite<'_>)) -> Option<SampleTotals> {
+        Some(self.sampling.as_ref()?.each_site(visit))
+    }
+
     /// What the heap did so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -301,6 +314,7 @@ impl HeapState {
         let core = &self.heap.stats;
         let memory = self.heap.memory();
         let objects = self.heap.counted();
+        let sampling = self.sampling.as_ref().map_or(0, Sampling::metadata_bytes);
         Stats {
             collections: cycles.collections,
             steps: cycles.steps,
@@ -319,7 +333,7 @@ impl HeapState {
             idle_bytes: memory.idle as u64,
             released_bytes: memory.released as u64,
             returned_bytes: core.returned_bytes.get(),
-            metadata_bytes: (memory.metadata() + self.grey.metadata_bytes()) as u64,
+            metadata_bytes: (memory.metadata() + self.grey.metadata_bytes() + sampling) as u64,
             mark_time: cycles.mark_time.total,
             mark_time_max: cycles.mark_time.max,
             pause_time: cycles.pause_time.total,

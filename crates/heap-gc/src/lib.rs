@@ -18,7 +18,8 @@
 //!    overwrite (`barrier`), and what they make counts as marked. The module `cycle` does all this.
 //! 6. Weak handles to what was not reached are cleared; objects with [`finalizers`] that were not
 //!    reached are queued, and marked with all they lead to. Then weak tables and ephemerons forget
-//!    the rest ([`weak`], `mark::ephemerons`). All this in slices too, if marking was.
+//!    the rest ([`weak`], `mark::ephemerons`), and so do the records of sampled objects
+//!    ([`sampling`]). All this in slices too, if marking was.
 //! 7. The sweep clock advances: every span needs sweeping. The next
 //!    trigger and the price of allocation are set (`pacing`).
 //! 8. The world resumes. Mutators sweep as they allocate: to find room in spans
@@ -31,7 +32,7 @@
 //!
 //! ```text
 //! layers: error config external fork gate requests pacing phase mark roots safepoint_times stats
-//! layers: barrier weak finalizers background world heap_state cycle verify mutator
+//! layers: barrier sampling weak finalizers background world heap_state cycle verify mutator
 //! ```
 
 mod background;
@@ -59,6 +60,8 @@ mod requests;
 #[allow(unsafe_code, reason = "root entries move between threads")]
 mod roots;
 mod safepoint_times;
+#[allow(unsafe_code, reason = "asks the mark bytes of sampled objects")]
+mod sampling;
 mod stats;
 #[allow(unsafe_code, reason = "looks into caches, and traces objects through their kinds")]
 mod verify;
@@ -77,10 +80,11 @@ pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;
 pub use heap_state::HeapState;
-pub use mutator::{Mutator, ThreadExitGuard};
+pub use mutator::{Mutator, StackHook, ThreadExitGuard};
 pub use phase::MarkCycleId;
 pub use roots::RootEntry;
 pub use safepoint_times::SafepointTimes;
+pub use sampling::{Frames, SampleTotals, SampledFrame, SampledSite};
 pub use stats::Stats;
 pub use weak::WeakTable;
 

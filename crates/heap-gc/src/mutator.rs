@@ -32,10 +32,15 @@ use crate::heap_state::HeapState;
 use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request};
 use crate::roots::RootEntry;
+use crate::sampling::Sampling;
 use crate::world::MutatorRecord;
 
+mod sampled;
 mod tiny;
 mod weak;
+
+use self::sampled::HookState;
+pub use self::sampled::StackHook;
 
 /// A thread inside a heap (or stepped outside for a while).
 #[derive(Debug)]
@@ -51,6 +56,7 @@ pub struct Mutator {
     /// When this many bytes are opened they count as granted. Known here, so that opening a span
     /// reads nothing that other mutators write; and 0 after a stop, which sets it anew.
     count_at: Cell<usize>,
+    hook: HookState,
 }
 
 /// Tells the heap when a thread ends while its mutator is inside. Kept in a thread-local by the
@@ -75,12 +81,14 @@ impl Mutator {
     /// Makes the current thread a mutator of the heap and steps inside.
     #[must_use]
     pub fn attach(shared: &Arc<HeapState>) -> Mutator {
-        let record = shared.world.attach();
+        let sampler = || shared.sampling.as_ref().map(Sampling::sampler);
+        let record = shared.world.attach(sampler);
         let cache = NonNull::new(record.cache.get()).expect("an address in an Arc");
         let refused = Cell::new(OutOfMemory::System);
         let phase = Cell::new(shared.phase.get());
         let count_at = Cell::new(0);
-        Mutator { shared: Arc::clone(shared), record, cache, refused, phase, count_at }
+        let hook = HookState::default();
+        Mutator { shared: Arc::clone(shared), record, cache, refused, phase, count_at, hook }
     }
 
     /// The heap.
@@ -297,7 +305,7 @@ impl Mutator {
         kind: &'static ObjectKind,
         class: SizeClass,
     ) -> Option<NonNull<u8>> {
-        check_not_in_destructor();
+        self.check_may_allocate();
         // SAFETY: MU1, as in `alloc_small`; the rest is forwarded from the caller.
         let slot = unsafe { (*self.cache.as_ptr()).next_run(kind, class) };
         // SAFETY: forwarded from the caller.
@@ -328,14 +336,13 @@ impl Mutator {
             let refill = unsafe { (*self.cache.as_ptr()).refill(&shared.heap, kind, class) };
             let mut request = match refill {
                 Refill::Slot(slot) => {
-                    // SAFETY: MU1, as in `alloc_small`.
-                    let cache = unsafe { &mut *self.cache.as_ptr() };
-                    if let Some(opened_bytes) = cache.newly_opened_bytes()
-                        && opened_bytes >= self.count_at.get()
-                    {
-                        let live = shared.grant(cache.take_opened_bytes());
-                        self.count_at.set(shared.count_next(live));
-                    }
+                    self.count_opened();
+                    return Some(slot);
+                }
+                Refill::Sampled => {
+                    // SAFETY: forwarded from the caller; it has just answered so.
+                    let slot = unsafe { self.alloc_sampled(kind, class) };
+                    self.count_opened();
                     return Some(slot);
                 }
                 Refill::NeedSpans(request) => request,
@@ -364,6 +371,24 @@ impl Mutator {
         }
     }
 
+    /// Counts the spans that the cache has opened as granted, when they are enough.
+    fn count_opened(&self) {
+        // SAFETY: MU1, as in `alloc_small`.
+        let cache = unsafe { &mut *self.cache.as_ptr() };
+        if let Some(opened_bytes) = cache.newly_opened_bytes()
+            && opened_bytes >= self.count_at.get()
+        {
+            let live = self.shared.grant(cache.take_opened_bytes());
+            self.count_at.set(self.shared.count_next(live));
+        }
+    }
+
+    /// Allocation is not for destructors, nor for the stack hook (MU5).
+    fn check_may_allocate(&self) {
+        check_not_in_destructor();
+        assert!(!self.is_in_hook(), "a stack hook cannot allocate in the heap that calls it");
+    }
+
     /// A large object, uninitialised.
     ///
     /// # Errors
@@ -380,9 +405,10 @@ impl Mutator {
         bytes: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         let shared = &*self.shared;
-        check_not_in_destructor();
+        self.check_may_allocate();
         // Marking will count whole pages; so do we. Absurd sizes are refused below.
         let granted = pages_for(bytes).saturating_mul(PAGE_SIZE);
+        let frames = self.large_stack_trace(granted);
         if bytes <= isize::MAX as usize {
             shared.pay_credit(granted);
         }
@@ -391,6 +417,8 @@ impl Mutator {
             unsafe { shared.heap.alloc_large(kind, bytes) }
         });
         let object = object.inspect_err(|reason| shared.refuse(*reason))?;
+        // SAFETY: just allocated, with so many pages; nothing was sampled meanwhile.
+        unsafe { self.record_large(object, kind, granted, frames) };
         shared.grant(granted);
         Ok(object)
     }
@@ -483,7 +511,7 @@ impl Mutator {
     #[inline(never)]
     fn stack_block_slow(&self, bytes: usize, order: Option<Order>) -> Option<StackBlock> {
         let shared = &*self.shared;
-        check_not_in_destructor();
+        self.check_may_allocate();
         self.record.set_caches_are_used(true);
         // Stacks are not swept, but their pages count against the trigger: a mutator that takes
         // them pays, and need not for what was returned.

@@ -46,11 +46,10 @@ impl MarkCycleId {
     }
 }
 
-/// What mutators are told.
+/// What mutators are told. The phases with a write barrier come first: the barrier asks for these with
+/// one comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// No collection is under way.
-    Idle,
     /// An incremental mark phase: what cells cease to hold is reported (B1), what is made is kept
     /// (M4).
     Marking(MarkCycleId),
@@ -58,6 +57,8 @@ pub(crate) enum Phase {
     /// white are cleared, so to a mutator it is dead, unless an intern set shows it; objects with
     /// finalizers are found and revived.
     Reviving(MarkCycleId),
+    /// No collection is under way.
+    Idle,
     /// All that can be reached is marked. Weak tables are being cleared: what is white in them is
     /// dead (I1). What is made is kept (M4); there is nothing to report.
     Clearing,

@@ -117,6 +117,8 @@ unsafe fn verify(
         unsafe { check_start(shared, object, "FI1") }?;
         stack.push(object);
     }
+    // SAFETY: forwarded from the caller.
+    unsafe { check_samples(shared, world) }?;
     let mut seen = HashSet::new();
     roots(&mut |object| stack.push(object));
     shared.weak.each(world, |object| stack.push(object));
@@ -145,6 +147,38 @@ unsafe fn verify(
         buffer.clear_edges();
     }
     Ok(())
+}
+
+/// SM1.
+///
+/// # Safety
+///
+/// As [`class_histogram`].
+unsafe fn check_samples(
+    shared: &HeapState,
+    world: &WorldStopped<'_>,
+) -> Result<(), BrokenInvariant> {
+    let Some(sampling) = &shared.sampling else { return Ok(()) };
+    let mut records = Vec::new();
+    let all_have_one =
+        sampling.each_record(world, |slot, kind, bytes| records.push((slot, kind, bytes)));
+    for &(slot, kind, bytes) in &records {
+        // SAFETY: forwarded from the caller.
+        let found = unsafe { shared.heap.find_object(slot.addr().get()) };
+        let is_right = found.as_ref().is_some_and(|(start, body)| {
+            *start == slot && body.kind.address() == kind.address() && body.slot_bytes == bytes
+        });
+        ensure(is_right, "SM1", || {
+            format!("a sample of {} in {bytes} bytes at {slot:p}: {found:?}", kind.name())
+        })?;
+    }
+    let (count, slots) = (records.len(), records.iter().map(|record| record.0));
+    let distinct = slots.collect::<HashSet<_>>().len();
+    ensure(distinct == count, "SM1", || format!("{count} samples are of {distinct} slots"))?;
+    let allocated = shared.heap.usage().total().live_objects();
+    ensure(!all_have_one || count as u64 == allocated, "SM1", || {
+        format!("all of {allocated} objects are sampled, of which {count} have records")
+    })
 }
 
 /// WH3.

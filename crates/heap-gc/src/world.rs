@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 use heap_core::mcache::Cache;
 use heap_core::partition::Partition;
+use heap_core::sampling::Sampler;
 use heap_core::stack::StackCache;
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
@@ -59,13 +60,17 @@ unsafe impl Send for MutatorRecord {}
 unsafe impl Sync for MutatorRecord {}
 
 impl MutatorRecord {
-    fn at(partition: Partition) -> MutatorRecord {
+    fn at(partition: Partition, sampler: Option<Sampler>) -> MutatorRecord {
+        // SAFETY: a record is of one heap, which each collection and the mutator's end
+        // flush it to (C1); a mutator holds the heap.
+        let mut cache = unsafe { Cache::at(partition) };
+        if let Some(sampler) = sampler {
+            cache.sample(sampler);
+        }
         MutatorRecord {
             state: MutatorState::default(),
             caches_are_used: AtomicBool::new(false),
-            // SAFETY: a record is of one heap, which each collection and the mutator's end
-            // flush it to (C1); a mutator holds the heap.
-            cache: UnsafeCell::new(unsafe { Cache::at(partition) }),
+            cache: UnsafeCell::new(cache),
             stacks: UnsafeCell::default(),
             shadow: UnsafeCell::default(),
             satb: UnsafeCell::default(),
@@ -179,14 +184,15 @@ impl World {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// A new mutator, which is inside.
-    pub(crate) fn attach(&self) -> Arc<MutatorRecord> {
+    /// A new mutator, which is inside. Its cache samples by `sampler`, or goes on as that of the
+    /// mutator before it, whose record it has.
+    pub(crate) fn attach(&self, sampler: impl FnOnce() -> Option<Sampler>) -> Arc<MutatorRecord> {
         // Until a collection sees which mutators allocate, one partition is as good as another.
         let partition = Partition::of_mutator(self.count());
         let kept = self.members.lock().kept.pop();
         let record = kept
             .and_then(|kept| MutatorRecord::renewed(kept, partition))
-            .unwrap_or_else(|| Arc::new(MutatorRecord::at(partition)));
+            .unwrap_or_else(|| Arc::new(MutatorRecord::at(partition, sampler())));
         mutant!("is listed late" => self.gate.enter(&record.state));
         let mut members = self.members.lock();
         Arc::make_mut(&mut members.list).push(Arc::clone(&record));
@@ -246,7 +252,7 @@ mod tests {
     #[test]
     fn a_stop_waits_for_those_in_the_list() {
         let world = World::default();
-        let mutator = world.attach();
+        let mutator = world.attach(|| None);
         assert!(mutator.state.is_running() && world.count() == 1);
         world.gate.leave(&mutator.state);
         let collector = world.gate.claim();
@@ -262,18 +268,18 @@ mod tests {
     #[test]
     fn a_record_is_used_again_when_nothing_else_has_it() {
         let world = World::default();
-        let first = world.attach();
+        let first = world.attach(|| None);
         let (address, state) = (Arc::as_ptr(&first), &first.state);
         state.abandon(&world.gate);
         // SAFETY: MU1: inside, on this thread.
         unsafe { &mut *first.shadow.get() }.push(NonNull::dangling());
         world.detach(&first);
         // A guard, or the list of a collector, still has it.
-        let second = world.attach();
+        let second = world.attach(|| None);
         assert!(!std::ptr::eq(address, &*second), "WO2");
         world.detach(&first);
         drop(first);
-        let again = world.attach();
+        let again = world.attach(|| None);
         assert!(std::ptr::eq(address, &*again) && again.state.is_running());
         // SAFETY: as above.
         assert!(unsafe { &*again.shadow.get() }.is_empty(), "WO2");
@@ -288,7 +294,7 @@ mod tests {
         assert_eq!(world.members.lock().kept.len(), 2);
         world.release_records();
         assert!(world.members.lock().kept.is_empty());
-        let many: Vec<_> = (0..3 * RECORDS_KEPT).map(|_| world.attach()).collect();
+        let many: Vec<_> = (0..3 * RECORDS_KEPT).map(|_| world.attach(|| None)).collect();
         many.iter().for_each(|record| world.detach(record));
         assert_eq!(world.members.lock().kept.len(), RECORDS_KEPT);
     }

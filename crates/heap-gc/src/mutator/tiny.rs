@@ -27,6 +27,7 @@ impl Mutator {
     #[cold]
     #[inline(never)]
     fn alloc_tiny_slow(&self, layout: TinyLayout) -> Option<NonNull<u8>> {
+        self.check_may_allocate();
         // SAFETY: MU1, as in `alloc_small`.
         let room = unsafe { &mut *self.cache.as_ptr() }.reopen_for_tiny(layout);
         room.or_else(|| {

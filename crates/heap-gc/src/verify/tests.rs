@@ -10,7 +10,7 @@ use heap_core::weak_handles::WeakCell;
 use heap_sync::atomic::Ordering;
 
 use crate::error::VerifyError;
-use crate::{GcConfig, HeapState, Mutator, RootEntry};
+use crate::{Frames, GcConfig, HeapState, Mutator, RootEntry};
 
 /// A heap with a mutator inside, an object that lives, and one that has died.
 struct Sample {
@@ -22,7 +22,9 @@ struct Sample {
 
 impl Sample {
     fn new() -> Sample {
-        let shared = HeapState::new(GcConfig { huge_pages: false, ..GcConfig::default() });
+        let sample_bytes = std::num::NonZero::new(1);
+        let config = GcConfig { huge_pages: false, sample_bytes, ..GcConfig::default() };
+        let shared = HeapState::new(config);
         let mut mutator = Mutator::attach(&shared);
         let class = SizeClass::for_size(64).expect("a small object");
         // SAFETY: nothing reads the objects.
@@ -99,6 +101,24 @@ fn a_registered_object_that_is_dead_is_seen() {
         // It is marked if a collection is under way, and none is.
         s.mutator.enqueue_all_finalizers(&registry);
         registry
+    });
+}
+
+#[test]
+fn samples_that_are_not_those_of_the_objects_are_seen() {
+    let record = |s: &Sample, slot, bytes| {
+        let sampling = s.shared.sampling.as_ref().expect("it samples");
+        // SAFETY: breaks the contract on purpose; no thread collects.
+        unsafe { sampling.record(slot, &NOSCAN, bytes, &Frames::default(), false) };
+    };
+    // Of a slot that is free, of another size, and of one that has a record.
+    broken("SM1", |s| record(s, s.dead, 64));
+    broken("SM1", |s| record(s, s.live.object(), 48));
+    broken("SM1", |s| record(s, s.live.object(), 64));
+    // Of an object that has none.
+    broken("SM1", |s| {
+        let sampling = s.shared.sampling.as_ref().expect("it samples");
+        sampling.forget_for_test(s.live.object());
     });
 }
 
