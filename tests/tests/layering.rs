@@ -97,6 +97,11 @@ fn modules_of_heap_api_use_only_what_is_below_them() {
 }
 
 #[test]
+fn modules_of_heap_observe_use_only_what_is_below_them() {
+    check("heap-observe");
+}
+
+#[test]
 fn modules_of_heap_sync_use_only_what_is_below_them() {
     check("heap-sync");
 }
@@ -121,7 +126,7 @@ fn heap_derive_is_one_file() {
 
 #[test]
 fn crates_depend_only_on_crates_below_them() {
-    let order = ["heap-sync", "heap-core", "heap-gc", "heap-derive", "heap-api"];
+    let order = ["heap-sync", "heap-core", "heap-gc", "heap-derive", "heap-observe", "heap-api"];
     for (layer, name) in order.iter().enumerate() {
         let manifest = fs::read_to_string(crates_dir().join(name).join("Cargo.toml")).unwrap();
         for above in &order[layer..] {

@@ -61,13 +61,15 @@ fn step() -> impl Strategy<Value = Step> {
 fn config() -> impl Strategy<Value = Config> {
     let limit = prop_oneof![3 => Just(None), 2 => (1_usize..64).prop_map(|kib| Some(kib << 14))];
     let slice = prop_oneof![2 => Just(None), 3 => Just(Some(0)), 2 => (0_u64..200).prop_map(Some)];
-    (any::<bool>(), limit, 0_usize..3, any::<bool>(), 0_usize..1 << 18, slice).prop_map(
-        |(stress, limit, mark_threads, background, min, slice)| {
+    let sample_bytes = prop_oneof![2 => Just(0_usize), 1 => Just(1), 2 => 16_usize..4096];
+    (any::<bool>(), limit, 0_usize..3, any::<bool>(), 0_usize..1 << 18, slice, sample_bytes)
+        .prop_map(|(stress, limit, mark_threads, background, min, slice, sample_bytes)| {
             let config = Config::new()
                 .stress(stress)
                 .mark_threads(mark_threads)
                 .background_sweep(background)
                 .min_heap_bytes(min)
+                .sample_bytes(sample_bytes)
                 .huge_pages(false);
             let config = match slice {
                 Some(microseconds) => config.mark_slice(Duration::from_micros(microseconds)),
@@ -77,8 +79,7 @@ fn config() -> impl Strategy<Value = Config> {
                 Some(bytes) => config.max_heap_bytes(bytes),
                 None => config,
             }
-        },
-    )
+        })
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
+use std::rc::Rc;
 
 use heap_api::{Config, Cx, Finalizers, Gc, Heap, InternSet, OutOfMemory, Root, WeakRoot};
 use heap_tests::begin_marking;
@@ -216,4 +217,41 @@ fn weak_handles_and_finalizers_report_refused_memory() {
         assert_eq!(finalizers.queue_len(), registered);
         (result, came_to_it)
     });
+}
+
+#[test]
+fn samples_are_lost_and_objects_are_not() {
+    const SAMPLES: usize = 200;
+    let mut lost = 0;
+    for nth in 1.. {
+        let heap = Heap::new(Config::new().sample_bytes(1));
+        let mut cx = heap.enter();
+        // Takes the span; the others find it.
+        cx.alloc([0_usize; 4]);
+        let functions: Vec<String> = (0..SAMPLES / 2).map(|n| format!("function {n}")).collect();
+        let called = Rc::new(Cell::new(0));
+        let at = Rc::clone(&called);
+        cx.set_stack_hook(move |_, frames| {
+            let n = at.get();
+            frames.push(&functions[n % functions.len()], "file", n as u32);
+            frames.push("main", "file", 1);
+        });
+        let (result, came_to_it) = refusing(nth, || {
+            for n in 0..SAMPLES {
+                called.set(n);
+                cx.try_alloc([n; 4]).map_err(|error| error.reason)?;
+            }
+            Ok::<(), OutOfMemory>(())
+        });
+        if !came_to_it {
+            break;
+        }
+        let profile = heap.allocation_profile().expect("it samples");
+        assert_eq!(result.is_ok(), profile.lost_samples == 1, "request {nth}: {result:?}");
+        lost += profile.lost_samples;
+        cx.verify().unwrap();
+        cx.collect();
+        cx.verify().unwrap();
+    }
+    assert!(lost > 10, "{lost}");
 }

@@ -1147,15 +1147,17 @@ proptest! {
     #[test]
     fn whole_collections_do_what_is_promised(
         mark_threads in prop_oneof![Just(0_usize), Just(2)],
+        sample_bytes in prop_oneof![Just(0_usize), Just(1), Just(100)],
         program in vec(step(), 1..150),
     ) {
         let config = Config::new().mark_threads(mark_threads).min_heap_bytes(256 << 20);
-        run(config.huge_pages(false), How::Whole, &program);
+        run(config.sample_bytes(sample_bytes).huge_pages(false), How::Whole, &program);
     }
 
     #[test]
     fn collections_in_steps_lose_nothing(
         mark_threads in prop_oneof![Just(0_usize), Just(2)],
+        sample_bytes in prop_oneof![Just(0_usize), Just(1), Just(100)],
         stress in any::<bool>(),
         slice in prop_oneof![3 => Just(0_u64), 1 => 1_u64..50],
         program in vec(step(), 1..150),
@@ -1165,12 +1167,13 @@ proptest! {
             .stress(stress)
             .mark_slice(Duration::from_micros(slice))
             .min_heap_bytes(256 << 20);
-        run(config.huge_pages(false), How::Steps, &program);
+        run(config.sample_bytes(sample_bytes).huge_pages(false), How::Steps, &program);
     }
 
     #[test]
     fn two_mutators_lose_nothing(
         mark_threads in prop_oneof![Just(0_usize), Just(2)],
+        sample_bytes in prop_oneof![Just(0_usize), Just(1), Just(100)],
         slice in prop_oneof![3 => Just(0_u64), 1 => 1_u64..50],
         one in vec(step(), 1..100),
         other in vec(step(), 1..100),
@@ -1179,6 +1182,6 @@ proptest! {
             .mark_threads(mark_threads)
             .mark_slice(Duration::from_micros(slice))
             .min_heap_bytes(256 << 20);
-        run_together(config.huge_pages(false), [&one, &other]);
+        run_together(config.sample_bytes(sample_bytes).huge_pages(false), [&one, &other]);
     }
 }

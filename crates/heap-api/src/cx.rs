@@ -44,6 +44,8 @@ heap_sync::thread::thread_local! {
 ///
 /// A context that is leaked (`mem::forget`) leaves its thread inside for good: the heap
 /// cannot collect any more.
+// Transparent for `of_mutator`.
+#[repr(transparent)]
 pub struct Cx {
     mutator: Mutator,
     /// Handles and contexts stay on their thread.
@@ -90,6 +92,16 @@ impl Cx {
     #[inline(always)]
     pub(crate) fn mutator(&self) -> &Mutator {
         &self.mutator
+    }
+
+    /// The context whose mutator this is.
+    ///
+    /// # Safety
+    ///
+    /// It is that of a context.
+    pub(crate) unsafe fn of_mutator(mutator: &Mutator) -> &Cx {
+        // SAFETY: a context has the layout of its mutator, and this is one by the contract.
+        unsafe { &*core::ptr::from_ref(mutator).cast::<Cx>() }
     }
 
     /// The heap this context is inside of.

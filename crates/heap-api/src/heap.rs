@@ -1,5 +1,6 @@
 //! [`Heap`] and its [`Config`].
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ pub use heap_gc::{ClassRow, ExternalRow, HeapUsage, HistogramRow, MemoryStats, S
 use heap_gc::{ContextLeaked, Destructors, GcConfig, HeapState, SafepointTimes, VerifyError};
 
 use crate::cx::{Cx, is_inside};
+
+/// Mean gap between sample points where none is named, as in Go.
+const SAMPLE_BYTES_DEFAULT: usize = 512 << 10;
 
 /// How a heap behaves. Start from [`Config::new`] and change what you need.
 ///
@@ -130,6 +134,30 @@ impl Config {
     #[must_use]
     pub fn stress(mut self, on: bool) -> Self {
         self.config.stress = on;
+        self
+    }
+
+    /// Whether to sample allocations (off by default), one for each 512 KiB on average: see
+    /// [`Heap::allocation_profile`]. (Go: `runtime.MemProfileRate`.)
+    #[must_use]
+    pub fn sample_allocations(self) -> Self {
+        self.sample_bytes(SAMPLE_BYTES_DEFAULT)
+    }
+
+    /// Samples one allocation for each so many bytes, on average: an object whose slot has `n`
+    /// bytes is sampled with the probability `1 - exp(-n / bytes)`. With 1 every object is sampled,
+    /// which takes memory for each; with 0 none is.
+    #[must_use]
+    pub fn sample_bytes(mut self, bytes: usize) -> Self {
+        self.config.sample_bytes = NonZero::new(bytes);
+        self
+    }
+
+    /// From which the samples are drawn (0 by default). A program with one thread that runs again
+    /// with the same seed has the same allocations sampled.
+    #[must_use]
+    pub fn sample_seed(mut self, seed: u64) -> Self {
+        self.config.sample_seed = seed;
         self
     }
 

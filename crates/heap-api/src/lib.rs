@@ -37,7 +37,7 @@
 //! ```text
 //! layers: trace payload printing gc raw any share by_address impls local error (cx heap) cell
 //! layers: alloc text external root dyn_gc intern stack zeroed buffer vec map
-//! layers: weak ephemeron weak_map weak_value_map finalizers
+//! layers: weak ephemeron weak_map weak_value_map finalizers sampling
 //! ```
 
 extern crate self as heap_api;
@@ -81,6 +81,8 @@ mod printing;
 mod raw;
 #[allow(unsafe_code, reason = "gives out handles of roots")]
 mod root;
+#[allow(unsafe_code, reason = "sees a mutator as the context that it is in")]
+mod sampling;
 #[allow(unsafe_code, reason = "says which types several mutators may share")]
 mod share;
 #[allow(unsafe_code, reason = "values in spans that belong to a stack")]
@@ -118,7 +120,8 @@ pub use finalizers::Finalizers;
 pub use gc::Gc;
 pub use heap::{ClassRow, Config, ExternalRow, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
-pub use heap_gc::SafepointTimes;
+pub use heap_gc::{Frames, SafepointTimes};
+pub use heap_observe::{AllocationProfile, AllocationSite, Frame, SampleCount};
 pub use impls::Opaque;
 pub use intern::InternSet;
 pub use local::LocalOpaque;
