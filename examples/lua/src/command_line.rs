@@ -3,6 +3,7 @@
 //! The options come first, then the script, then what belongs to the script, however it looks. That is
 //! why the arguments are divided here before they are parsed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -71,6 +72,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     hash_seed: Option<u64>,
 
+    /// Sample allocations, and write a profile of them at the end that `go tool pprof` opens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) alloc_profile: Option<PathBuf>,
+
+    /// Sample one allocation for each so many bytes on average, such as 64K; 1 samples all
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "512K", requires = "alloc_profile")]
+    alloc_profile_rate: usize,
+
     /// Check every invariant of the heap at the end
     #[arg(long)]
     pub(crate) verify_heap: bool,
@@ -125,6 +134,9 @@ impl CommandLine {
             .background_sweep(options.background_sweep)
             .stress(options.gc_stress)
             .read_environment(!options.no_environment);
+        if options.alloc_profile.is_some() {
+            config = config.sample_bytes(options.alloc_profile_rate);
+        }
         if let Some(bytes) = options.max_heap {
             config = config.max_heap_bytes(bytes);
         }

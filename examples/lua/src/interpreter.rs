@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use heap_api::{Heap, Root};
@@ -13,7 +14,7 @@ use crate::state::{Host, State};
 use crate::stdlib::base::append_text;
 use crate::stdlib::package::{load_chunk, read_script};
 use crate::value::Value;
-use crate::vm::Runner;
+use crate::vm::{NativeNames, Runner, stack_hook};
 
 /// How an interpreter behaves. Start from [`Config::new`].
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub struct Config {
     output: Option<Box<dyn Write + Send>>,
     hash_seed: Option<u64>,
     reads_environment: bool,
+    takes_stacks: bool,
 }
 
 impl Config {
@@ -93,6 +95,26 @@ impl Config {
         self
     }
 
+    /// Samples allocations, one for each so many bytes on average, with the stack of the script:
+    /// [`Heap::allocation_profile`] of [`Interpreter::heap`] says where the memory was allocated.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new().sample_bytes(1))?;
+    /// lua.run_source("kept = {}\nfor i = 1, 100 do kept[i] = {} end", "=script", &[])?;
+    /// let profile = lua.heap().allocation_profile().expect("it samples");
+    /// let tables = profile.sites.iter().find(|site| site.allocated.objects == 100).unwrap();
+    /// assert_eq!((&*tables.frames[0].file, tables.frames[0].line), ("script", 2));
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    #[must_use]
+    pub fn sample_bytes(mut self, bytes: usize) -> Config {
+        self.heap = self.heap.sample_bytes(bytes);
+        self.takes_stacks = bytes > 0;
+        self
+    }
+
     /// Where `print` and `io.write` go. What is written is not buffered further.
     #[must_use]
     pub fn output(mut self, output: Box<dyn Write + Send>) -> Config {
@@ -143,6 +165,8 @@ pub struct Interpreter {
     host: Host,
     heap: Heap,
     has_arguments: bool,
+    /// For the stacks of samples, if there are any.
+    native_names: Option<Arc<NativeNames>>,
 }
 
 impl Interpreter {
@@ -171,8 +195,10 @@ impl Interpreter {
         if config.reads_environment {
             crate::stdlib::package::read_environment(runner.ctx())?;
         }
+        let names = || Arc::new(NativeNames::of_loaded(runner.ctx()));
+        let native_names = config.takes_stacks.then(names);
         drop(cx);
-        Ok(Interpreter { root, host, heap, has_arguments: false })
+        Ok(Interpreter { root, host, heap, has_arguments: false, native_names })
     }
 
     /// The heap, for statistics and verification.
@@ -297,6 +323,9 @@ impl Interpreter {
     /// Runs `body` with access to the interpreter's objects.
     pub(crate) fn with<R>(&mut self, body: impl FnOnce(&mut Runner<'_>) -> R) -> R {
         let mut cx = self.heap.enter();
+        if let Some(names) = &self.native_names {
+            cx.set_stack_hook(stack_hook(self.root.clone(), Arc::clone(names)));
+        }
         let mut runner = Runner { cx: &mut cx, root: &self.root, host: &self.host };
         // IN2: there may have been a collection since the interrupt.
         runner.renew_wish();

@@ -72,6 +72,11 @@ fn run(line: &CommandLine) -> ExitCode {
         Err(error) => complain(&error.to_string()),
     };
     interpreter.finalize_all();
+    if let Some(file) = &options.alloc_profile
+        && let Err(error) = write_profile(file, &mut interpreter)
+    {
+        code = complain(&format!("cannot write {}: {error}", file.display()));
+    }
     if options.gc_stats {
         report(gc_stats::report(&interpreter.heap().stats()));
     } else if options.gc_stress {
@@ -83,6 +88,14 @@ fn run(line: &CommandLine) -> ExitCode {
         code = complain(&format!("the heap is broken: {error}"));
     }
     code
+}
+
+/// Writes the profile of the allocations that were sampled, as of a collection now: of what is alive
+/// after the script.
+fn write_profile(file: &Path, interpreter: &mut Interpreter) -> std::io::Result<()> {
+    interpreter.heap().enter().collect();
+    let profile = interpreter.heap().allocation_profile().unwrap_or_default();
+    profile.write_pprof(std::fs::File::create(file)?)
 }
 
 fn run_chunks(line: &CommandLine, interpreter: &mut Interpreter) -> Result<(), ScriptError> {

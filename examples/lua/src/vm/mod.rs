@@ -25,7 +25,7 @@
 //!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
 //! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors), `close`
-//! (variables that are to be closed), `coroutine`, `call` (frames), `execute` (instructions), `driver`, `finalize`
+//! (variables that are to be closed), `profile` (stacks for the heap's profile), `coroutine`, `call` (frames), `execute` (instructions), `driver`, `finalize`
 //! (`__gc`).
 //!
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
@@ -46,6 +46,7 @@ mod execute;
 mod finalize;
 mod forloop;
 mod index;
+mod profile;
 mod raise;
 mod traceback;
 
@@ -55,6 +56,7 @@ pub use concat::append_number;
 pub use describe::{current_line, current_pc, name_of_call};
 pub use driver::{Runner, Task};
 pub use index::{Indexed, assign, index};
+pub use profile::{NativeNames, stack_hook};
 pub use raise::function_levels;
 pub use traceback::traceback;
 
