@@ -83,6 +83,9 @@ pub(crate) struct RunArgs {
     /// Mark in slices of so many microseconds, when a collection is due
     #[arg(long)]
     pub(crate) slice_us: Option<u64>,
+    /// Sample one allocation for each so many bytes on average, in bytes or with a suffix
+    #[arg(long, value_parser = bytes)]
+    pub(crate) sample: Option<usize>,
     /// Threads that keep processors busy meanwhile, as other programs do
     #[arg(long, default_value_t = 0)]
     pub(crate) burn: usize,

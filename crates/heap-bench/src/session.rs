@@ -27,6 +27,9 @@ pub(crate) fn config(args: &RunArgs, defaults: Config) -> Config {
     if let Some(microseconds) = args.slice_us {
         config = config.mark_slice(Duration::from_micros(microseconds));
     }
+    if let Some(bytes) = args.sample {
+        config = config.sample_bytes(bytes);
+    }
     config
 }
 

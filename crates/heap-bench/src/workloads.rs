@@ -95,6 +95,7 @@ mod tests {
             growth: None,
             small_pages: false,
             slice_us: None,
+            sample: None,
             burn: 0,
         };
         let line = run_once(name, &args);

@@ -9,7 +9,7 @@
 //! * a count is that of 2 N runs less that of N runs, divided by N: what a
 //!   process does before and after cancels out, and what is left is exact.
 //! * N is small enough for the paths that allocate to stay within one span,
-//!   except in `…_steady`.
+//!   except in `…_steady` and `…_sampled`, which samples.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,13 +17,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// The paths and how often they run.
-const PATHS: [(&str, u64); 10] = [
+const PATHS: [(&str, u64); 11] = [
     ("empty", 100),
     ("alloc_pair_16", 100),
     ("alloc_noscan_24", 100),
     ("alloc_tiny_8", 100),
     ("alloc_tiny_12", 100),
     ("alloc_pair_16_steady", 100_000),
+    ("alloc_pair_16_sampled", 100_000),
     ("slot_set", 100),
     ("root_get", 100),
     ("should_yield", 100),

@@ -126,7 +126,7 @@ fn run(path: &str, n: usize, cx: &mut Cx) -> bool {
             alloc_tiny_12(cx, 1);
             alloc_tiny_12(cx, n);
         }
-        "alloc_pair_16_steady" => alloc_pair_16_steady(cx, n),
+        "alloc_pair_16_steady" | "alloc_pair_16_sampled" => alloc_pair_16_steady(cx, n),
         "slot_set" => slot_set(cx, cx.alloc(pair(None, None)), n),
         "root_get" => {
             let root: Root<Pair<'static>> = cx.root(cx.alloc(pair(None, None)));
@@ -146,7 +146,11 @@ fn main() -> ExitCode {
         eprintln!("usage: fast_paths PATH N");
         return ExitCode::from(2);
     };
-    let mut cx = Heap::new(Config::new()).enter();
+    let config = match path.ends_with("_sampled") {
+        true => Config::new().sample_allocations(),
+        false => Config::new(),
+    };
+    let mut cx = Heap::new(config).enter();
     if run(&path, n, &mut cx) {
         ExitCode::SUCCESS
     } else {
