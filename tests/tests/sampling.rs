@@ -290,13 +290,16 @@ fn a_hook_reads_the_heap_and_may_ask_for_the_profile() {
     assert_eq!((&*frame.function, frame.line, frame.first_line), ("f", 41, 40));
 }
 
+/// What a hook does that it must not.
+type Attempt = fn(&Cx);
+
 #[test]
 fn a_hook_that_allocates_or_panics_does_no_harm() {
     let heap = Heap::new(Config::new().sample_bytes(1).huge_pages(false));
     let mut cx = heap.enter();
     // What bump regions have room for, when nothing is sampled.
     let kept: Vec<_> = (0..100).map(|n| cx.root(node(&cx, n, None))).collect();
-    let attempts: [(&str, fn(&Cx)); 7] = [
+    let attempts: [(&str, Attempt); 7] = [
         ("small", |cx| _ = cx.alloc([1_u64; 4])),
         ("tiny", |cx| _ = cx.alloc(1_u8)),
         ("scanned", |cx| _ = node(cx, 1, None)),

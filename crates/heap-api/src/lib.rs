@@ -144,6 +144,11 @@ pub use weak_value_map::WeakValueMap;
 #[cfg(doctest)]
 pub struct Readme;
 
+/// The page on profiles, compiled and run.
+#[doc = include_str!("../../../docs/looking-inside.md")]
+#[cfg(doctest)]
+pub struct LookingInside;
+
 /// The embedder's guide, compiled and run.
 #[doc = include_str!("../../../docs/embedding.md")]
 #[cfg(doctest)]

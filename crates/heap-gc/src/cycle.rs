@@ -31,6 +31,7 @@ use crate::heap_state::HeapState;
 use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking, Seeds};
 use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request, Withdrawn};
+use crate::sampling::Sampling;
 use crate::world::MutatorRecord;
 
 /// The length of a step that a mutator asks for, where nothing else is set.
@@ -396,17 +397,25 @@ impl HeapState {
             *phase = MarkPhase::Clear;
             self.weak.begin_clear(world);
         }
-        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept. The
-        // search for dead samples is the last: where it ends the collection completes in this stop.
+        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept.
         while !unsafe { marking.clear_ephemerons() }
             || !self.weak.clear_some(world)
-            || !self.sampling.as_ref().is_none_or(|sampling| unsafe { sampling.search_some(world) })
+            || !self.find_dead_samples(world)
         {
             if is_over() {
                 return;
             }
         }
         *phase = MarkPhase::Done;
+    }
+
+    /// A part of the search for sampled objects that are dead, if the heap samples. Says whether it is
+    /// over: then the collection completes in this stop. All else of it is done.
+    fn find_dead_samples(&self, world: &WorldStopped<'_>) -> bool {
+        // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept.
+        // `mark` ends with it, so the collection is complete before the world is let go.
+        let search = |sampling: &Sampling| unsafe { sampling.search_some(world) };
+        self.sampling.as_ref().is_none_or(search)
     }
 
     /// Takes over what mutators have marked since the last step.

@@ -89,7 +89,7 @@ fn push_thread<'gc>(thread: Gc<'gc, Thread<'gc>>, names: &NativeNames, frames: &
                 let data = &proto.data.0;
                 let line = data.line_info.get(current_pc(frame)).copied().unwrap_or(0);
                 let called_as = levels.peek().and_then(|caller| name_of_call(thread, caller));
-                let name = function_name(&proto, called_as.map(|(_, name)| name));
+                let name = function_name(proto, called_as.map(|(_, name)| name));
                 frames.push_function(&name, file(&data.source), line, data.line_defined);
             }
             None => match thread.slot(frame.func.get() as usize).get() {
