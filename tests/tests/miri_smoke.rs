@@ -1,6 +1,7 @@
 //! Each family of the API once, on heaps small enough for Miri (`scripts/miri.sh`); ordinary
 //! tests otherwise.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -267,4 +268,38 @@ fn weak_things_are_used_while_they_are_marked_incrementally() {
     cx.collect();
     assert_eq!(map.get(&cx).len(&cx), 1);
     verify(&mut cx);
+}
+
+#[test]
+fn samples_are_taken_while_the_heap_is_marked_incrementally() {
+    let heap = Heap::new(small().mark_slice(Duration::ZERO).sample_bytes(20));
+    let mut cx = heap.enter();
+    let kept = list(&cx, 3);
+    let of_hook = kept.clone();
+    cx.set_stack_hook(move |cx, frames| {
+        frames.push("make", "file", of_hook.get(cx).value as u32);
+        frames.push("main", "file", 1);
+    });
+    let make = |cx: &Cx| {
+        for n in 0..10_u64 {
+            cx.alloc(n as u8);
+            cx.alloc(Node { value: n, next: GcCell::new(None) });
+        }
+        cx.alloc_slice_zeroed::<u64>(5000);
+    };
+    make(&cx);
+    while !cx.collect_step() {
+        make(&cx);
+    }
+    verify(&mut cx);
+    // A hook that must not do what it does.
+    cx.set_stack_hook(|cx, _| _ = cx.alloc(1_u8));
+    let refused = catch_unwind(AssertUnwindSafe(|| (0..100).for_each(|_| make(&cx))));
+    assert!(refused.is_err());
+    cx.clear_stack_hook();
+    make(&cx);
+    verify(&mut cx);
+    let profile = heap.allocation_profile().expect("it samples");
+    assert!(profile.sites.iter().any(|site| site.frames.len() == 2 && site.live.samples > 0));
+    check(&cx, &kept, 3);
 }

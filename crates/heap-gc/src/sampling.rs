@@ -243,7 +243,7 @@ impl Sampling {
     }
 
     /// Drops the record of a slot, for the verifier's own test.
-    #[cfg(test)]
+    #[cfg(all(test, not(heap_loom), not(heap_asan)))]
     pub(crate) fn forget_for_test(&self, slot: NonNull<u8>) {
         self.samples.lock().records.retain(|record| record.slot != slot);
     }

@@ -183,7 +183,8 @@ impl Encoder {
         message.integers(sample::LOCATION_ID, locations);
         let (allocated, live) = (site.allocated, site.live);
         let values = [allocated.objects, allocated.bytes, live.objects, live.bytes];
-        message.integers(sample::VALUE, values);
+        // The format's values have a sign.
+        message.integers(sample::VALUE, values.map(|value| value.min(i64::MAX as u64)));
         let mut label = Message::default();
         label.integer(label::KEY, self.string("type"));
         label.integer(label::STR, self.string(&site.type_name));

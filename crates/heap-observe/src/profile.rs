@@ -102,13 +102,13 @@ impl AllocationProfile {
     /// Estimated bytes of all objects that the last completed collection has found alive.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        self.sites.iter().map(|site| site.live.bytes).sum()
+        self.sites.iter().fold(0, |sum, site| sum.saturating_add(site.live.bytes))
     }
 
     /// Estimated bytes of all objects that were allocated since the heap was made.
     #[must_use]
     pub fn allocated_bytes(&self) -> u64 {
-        self.sites.iter().map(|site| site.allocated.bytes).sum()
+        self.sites.iter().fold(0, |sum, site| sum.saturating_add(site.allocated.bytes))
     }
 
     /// How many objects with such a slot a sample stands for.

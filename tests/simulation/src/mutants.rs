@@ -38,6 +38,7 @@ pub const CAUGHT: &[Mutant] = &[
     mutant("enters blindly", "stops", &[(Random, 200), (Pct, 200)]),
     mutant("finishes silently", "marking", &[(Random, 50), (Pct, 50)]),
     mutant("forgets a request", "requests", &[(Random, 300), (Pct, 1000)]),
+    mutant("forgets new samples", "handles", &[(Random, 100), (Pct, 100)]),
     mutant("forgets shadow stacks", "stops", &[(Random, 50), (Pct, 50)]),
     mutant("forgets tickets", "sweeper", &[(Random, 300), (Pct, 300)]),
     mutant("gives back silently", "stops", &[(Random, 100), (Pct, 50)]),

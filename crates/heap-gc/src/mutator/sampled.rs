@@ -12,6 +12,7 @@ use std::rc::Rc;
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::HiddenRegions;
 use heap_core::size_class::SizeClass;
+use heap_sync::mutant;
 
 use super::Mutator;
 use crate::phase::Phase;
@@ -74,6 +75,7 @@ impl Mutator {
 
     /// Whether a collection is under way, which keeps what is made (M4).
     fn allocates_black(&self) -> bool {
+        mutant!("forgets new samples" => return false);
         self.phase.get() != Phase::Idle
     }
 

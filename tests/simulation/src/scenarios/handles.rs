@@ -124,10 +124,13 @@ fn use_handles(heap: &Heap, lives: &Arc<Lives>, random: &mut Random) {
             strong.clear();
         }
     }
+    // All that it holds, and each object with its sample.
+    cx.verify().unwrap();
 }
 
 pub(super) fn program(random: &mut Random) {
-    let heap = Heap::new(config(random));
+    // The verifier finds out if an object has no record.
+    let heap = Heap::new(config(random).sample_bytes(1));
     let lives = Arc::new(Lives::default());
     let threads = (0..2).map(|_| {
         let lives = Arc::clone(&lives);
