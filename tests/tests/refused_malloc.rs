@@ -1,5 +1,6 @@
 //! What grows with the program outside the heap (roots, locals, weak tables) reports refused memory
-//! to its caller: an allocator refuses the n-th request, for every n of a workload.
+//! to its caller: an allocator refuses the n-th request, for every n of a workload. Collections do
+//! without: there it refuses the n-th, or all of them.
 
 #![allow(unsafe_code, reason = "a test allocator")]
 
@@ -7,14 +8,22 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
+use std::time::Duration;
 
-use heap_api::{Config, Cx, Finalizers, Gc, Heap, InternSet, OutOfMemory, Root, WeakRoot};
+use heap_api::{
+    Config, Cx, Ephemeron, Finalizers, Gc, GcCell, GcStack, Heap, InternSet, OutOfMemory, Root,
+    Trace, WeakRoot,
+};
 use heap_tests::begin_marking;
 
 thread_local! {
     /// Requests of this thread until the one that is refused; the allocator refuses nothing if it
     /// is zero.
     static UNTIL_REFUSED: Cell<usize> = const { Cell::new(0) };
+    /// Whether all requests of this thread are refused.
+    static REFUSES_ALL: Cell<bool> = const { Cell::new(false) };
+    /// How many were refused.
+    static REFUSED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator; refuses a request when it is told to.
@@ -24,7 +33,9 @@ impl Refusing {
     fn refuses(&self) -> bool {
         let left = UNTIL_REFUSED.get();
         UNTIL_REFUSED.set(left.saturating_sub(1));
-        left == 1
+        let refuses = left == 1 || REFUSES_ALL.get();
+        REFUSED.set(REFUSED.get() + usize::from(refuses));
+        refuses
     }
 }
 
@@ -60,6 +71,15 @@ fn refusing<R>(nth: usize, work: impl FnOnce() -> R) -> (R, bool) {
     UNTIL_REFUSED.set(nth);
     let result = work();
     (result, UNTIL_REFUSED.replace(0) == 0)
+}
+
+/// Runs `work` with all requests refused. How many there were.
+fn refusing_all(work: impl FnOnce()) -> usize {
+    let before = REFUSED.get();
+    REFUSES_ALL.set(true);
+    work();
+    REFUSES_ALL.set(false);
+    REFUSED.get() - before
 }
 
 /// Repeats `work` with a later and later request refused, until it makes fewer. `work` does the
@@ -254,4 +274,179 @@ fn samples_are_lost_and_objects_are_not() {
         cx.verify().unwrap();
     }
     assert!(lost > 10, "{lost}");
+}
+
+// ---- collections ---------------------------------------------------------------
+
+#[derive(Trace)]
+struct Node<'gc> {
+    id: usize,
+    next: GcCell<Option<Gc<'gc, Node<'gc>>>>,
+}
+
+type Cells<'gc> = [GcCell<Option<Gc<'gc, Node<'gc>>>>];
+type Note<'gc> = Ephemeron<'gc, Node<'gc>, Gc<'gc, Node<'gc>>>;
+
+#[derive(Trace)]
+struct Stacked<'gc> {
+    stack: GcStack<Option<Gc<'gc, Node<'gc>>>>,
+}
+
+/// A heap with some of everything that marking makes notes of.
+struct Everything {
+    /// An array of several pieces. Each object leads to another on another page.
+    array: Root<Cells<'static>>,
+    stacked: Root<Stacked<'static>>,
+    /// The key of the last one is rooted, and each value is the key of the one before: then come some
+    /// with dead keys.
+    table: Root<[Note<'static>]>,
+    first: Root<Node<'static>>,
+    finalizers: Finalizers<Node<'static>>,
+    weak: WeakRoot<Node<'static>>,
+}
+
+const NODES: usize = 20_000;
+const CHAIN: usize = 200;
+const DEAD: usize = 50;
+
+fn node<'gc>(cx: &'gc Cx, id: usize) -> Gc<'gc, Node<'gc>> {
+    cx.alloc(Node { id, next: GcCell::new(None) })
+}
+
+impl Everything {
+    fn new(heap: &Heap, cx: &Cx) -> Everything {
+        let nexts = cx.alloc_slice_fn(NODES, |i| GcCell::new(Some(node(cx, i))));
+        let array = cx.alloc_slice_fn(NODES, |i| {
+            let own = node(cx, i);
+            own.next.set(cx, nexts[i * 7919 % NODES].get());
+            GcCell::new(Some(own))
+        });
+        let stacked = cx.alloc(Stacked { stack: GcStack::new() });
+        (0..NODES).for_each(|i| stacked.stack.push(cx, Some(node(cx, i))));
+        let keys: Vec<_> = (0..=CHAIN).map(|i| node(cx, i)).collect();
+        let table = cx.alloc_ephemerons(CHAIN + DEAD);
+        for (i, ephemeron) in table.iter().enumerate() {
+            match CHAIN.checked_sub(i) {
+                Some(key @ 1..) => ephemeron.set(cx, keys[key], keys[key - 1]),
+                _ => ephemeron.set(cx, node(cx, i), node(cx, i)),
+            }
+        }
+        let finalizers = Finalizers::new(heap);
+        (0..DEAD).for_each(|i| finalizers.register(cx, node(cx, i)));
+        Everything {
+            array: cx.root(array),
+            stacked: cx.root(stacked),
+            table: cx.root(table),
+            first: cx.root(keys[CHAIN]),
+            finalizers,
+            weak: cx.weak_root(node(cx, 1)),
+        }
+    }
+
+    /// Takes out of cells what only they held, in a mark phase. It needs no memory.
+    fn change(&self, cx: &Cx, round: usize) -> usize {
+        let (array, stacked) = (self.array.get(cx), self.stacked.get(cx));
+        let (a, b) = (round * 31 % NODES, round * 17 % NODES);
+        let other = array[b].get();
+        array[b].set(cx, array[a].get());
+        array[a].set(cx, other);
+        let top = stacked.stack.get(a).expect("it is that high");
+        stacked.stack.set(cx, a, stacked.stack.get(b).expect("it is that high"));
+        stacked.stack.set(cx, b, top);
+        1
+    }
+
+    /// What is reachable is there, and what is not was forgotten, though perhaps not by the first
+    /// collection: what one marks for nothing the next does not.
+    fn check(&self, cx: &mut Cx) {
+        cx.verify().expect("a sound heap");
+        let mut sums = [0; 3];
+        for cell in self.array.get(cx).iter() {
+            let own = cell.get().expect("never empty");
+            sums[0] += own.id;
+            sums[1] += own.next.get().expect("never empty").id;
+        }
+        let stacked = self.stacked.get(cx);
+        for at in 0..stacked.stack.len() {
+            sums[2] += stacked.stack.get(at).flatten().expect("never empty").id;
+        }
+        assert_eq!(sums, [NODES * (NODES - 1) / 2; 3]);
+        let table = self.table.get(cx);
+        let mut key = self.first.get(cx);
+        for (i, ephemeron) in table.iter().enumerate().take(CHAIN) {
+            assert_eq!(key.id, CHAIN - i);
+            key = ephemeron.value_of(key).expect("the key is reachable");
+        }
+        assert!(table[CHAIN..].iter().all(|dead| dead.get(cx).is_none()), "dead keys");
+        assert!(self.weak.upgrade(cx).is_none());
+        let (registered, queued) = (self.finalizers.registered_len(), self.finalizers.queue_len());
+        assert_eq!(registered + queued, DEAD, "each is somewhere");
+    }
+}
+
+fn configurations() -> [(Config, &'static str); 4] {
+    let config = Config::new().min_heap_bytes(1 << 30).mark_threads(0);
+    [
+        (config.clone(), "one worker"),
+        (config.clone().mark_slice(Duration::ZERO), "slices"),
+        (config.clone().mark_threads(2), "helpers"),
+        (config.mark_threads(2).mark_slice(Duration::from_micros(1)), "slices with helpers"),
+    ]
+}
+
+fn collect(cx: &mut Cx, everything: &Everything, is_sliced: bool) {
+    let mut round = 0;
+    if is_sliced {
+        while !cx.collect_step() {
+            round += everything.change(cx, round);
+        }
+    } else {
+        cx.collect();
+    }
+}
+
+/// Everything that a collection notes can do without memory, and so can what mutators note while one
+/// is under way.
+#[test]
+fn a_collection_needs_no_memory() {
+    for (config, which) in configurations() {
+        let is_sliced = which.starts_with("slices");
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        // The threads are there then.
+        let warm_up = Everything::new(&heap, &cx);
+        collect(&mut cx, &warm_up, is_sliced);
+        drop(warm_up);
+        let everything = Everything::new(&heap, &cx);
+        let refused = refusing_all(|| collect(&mut cx, &everything, is_sliced));
+        assert!(refused > 0, "{which}");
+        everything.check(&mut cx);
+        // What was put off for want of memory comes now.
+        collect(&mut cx, &everything, is_sliced);
+        everything.check(&mut cx);
+        assert_eq!(everything.finalizers.queue_len(), DEAD, "{which}");
+        eprintln!("{which}: {refused} requests refused");
+    }
+}
+
+/// The same, if only one request is refused, and memory is there again.
+#[test]
+fn a_collection_may_be_refused_any_request() {
+    for (config, which) in configurations() {
+        let is_sliced = which.starts_with("slices");
+        let heap = Heap::new(config);
+        let mut cx = heap.enter();
+        let warm_up = Everything::new(&heap, &cx);
+        collect(&mut cx, &warm_up, is_sliced);
+        drop(warm_up);
+        for nth in 1.. {
+            let everything = Everything::new(&heap, &cx);
+            let ((), came_to_it) = refusing(nth, || collect(&mut cx, &everything, is_sliced));
+            everything.check(&mut cx);
+            if !came_to_it {
+                assert!(nth > 3, "{which}: {nth}");
+                break;
+            }
+        }
+    }
 }

@@ -178,14 +178,13 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
                     let end = Self::TAIL + len * size_of::<T>();
                     // SAFETY: a live object's address is not null.
                     let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
-                    if end > PIECE_BYTES {
-                        let piece = Piece { object, from: Self::TAIL, end };
-                        // SAFETY: the whole tail of a live object, with handles in it.
-                        unsafe { tracer.0.defer(piece) };
-                    } else {
-                        // SAFETY: the whole tail of a live object.
-                        unsafe { Self::trace_tail(object, Self::TAIL, end - Self::TAIL, tracer) };
+                    let piece = Piece { object, from: Self::TAIL, end };
+                    // SAFETY: the whole tail of a live object, with handles in it.
+                    if end > PIECE_BYTES && unsafe { tracer.0.defer(piece) }.is_ok() {
+                        continue;
                     }
+                    // SAFETY: the whole tail of a live object.
+                    unsafe { Self::trace_tail(object, Self::TAIL, end - Self::TAIL, tracer) };
                 }
             }
         });

@@ -44,7 +44,7 @@
 //! checks it.
 //!
 //! ```text
-//! layers: geometry asan error size_class sweep_gen ticket partition gcbits span_set fixalloc os
+//! layers: geometry asan error shrink size_class sweep_gen ticket partition gcbits fixalloc span_set os
 //! layers: sampling weak_handles prefetch mark_byte page_flag tracer kind
 //! layers: stats (mspan mcentral) arena location alloc_class tiny marks page_alloc
 //! layers: sweep mheap mcache stack verify
@@ -84,6 +84,7 @@ pub mod partition;
 #[allow(unsafe_code, reason = "hints to the processor")]
 pub mod prefetch;
 pub mod sampling;
+pub mod shrink;
 pub mod size_class;
 mod span_set;
 #[allow(unsafe_code, reason = "blocks of raw memory that outlive the heap")]

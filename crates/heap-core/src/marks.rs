@@ -81,10 +81,10 @@ pub fn grey_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
     compare(isa, marks, Color::Grey, 0)
 }
 
-/// Which mark bytes of the page are not white.
+/// Which mark bytes of the page are not white, awaited ones included.
 #[inline]
 #[must_use]
-pub(crate) fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
+pub fn marked_masks(isa: Isa, marks: &PageMarks) -> PageMasks {
     compare(isa, marks, Color::White, !0)
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Two lists, spans with free slots and spans without, each in two halves: the
 //! swept and the unswept ones. When the clock advances the halves swap roles.
-//! Lock-free: the lists are [`SpanSet`]s. A mutator takes what a list gives, in
+//! Lock-free, but where memory was refused: the lists are [`SpanSet`](crate::span_set::SpanSet)s, each
+//! with a chain for spans that find no place ([`SpanList`]). A mutator takes what a list gives, in
 //! about the order in which the spans were swept: fullest, emptiest and lowest
 //! first were measured, see `docs/decisions/006-span-choice.md`.
 //!
@@ -16,30 +17,34 @@
 //! * N2: a thread that pops a span does not own it yet; a claim or a cache token is
 //!   ownership.
 
+#[allow(unsafe_code, reason = "links span records")]
+mod span_list;
+
 use core::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
+
+pub(crate) use span_list::SpanList;
 
 use crate::kind::ObjectKind;
 use crate::mspan::Span;
 use crate::partition::{PARTITIONS_MAX, Partition};
 use crate::size_class::SizeClass;
-use crate::span_set::SpanSet;
 use crate::stats::ClassCounts;
 use crate::sweep_gen::SweepGen;
 
 /// A list in shards. They lie side by side, because a search for spans often finds the first
 /// ones empty.
 #[derive(Debug)]
-pub(crate) struct Shards([SpanSet<Span>; PARTITIONS_MAX]);
+pub(crate) struct Shards([SpanList; PARTITIONS_MAX]);
 
 impl Shards {
     fn new() -> Shards {
-        Shards(core::array::from_fn(|_| SpanSet::new()))
+        Shards(core::array::from_fn(|_| SpanList::default()))
     }
 
     /// One of the shards.
-    pub(crate) fn at(&self, partition: Partition) -> &SpanSet<Span> {
+    pub(crate) fn at(&self, partition: Partition) -> &SpanList {
         &self.0[partition.index()]
     }
 
@@ -59,7 +64,7 @@ impl Shards {
     }
 
     /// The shards.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &SpanSet<Span>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SpanList> {
         self.0.iter()
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! The page lock guards `Pages` (module `pages`), in it `regions`, the reservations by
 //! address. `scavenge` gives memory back; `stacks` has the manual spans; `weak` has the
-//! weak handles. `inspect` reads the heap with the world stopped, `usage` while
+//! weak handles; `page_search` finds what there was no memory to note. `inspect` reads the heap with the world stopped, `usage` while
 //! mutators run, `check` for the verifier.
 //!
 //! * Y3: span records and central lists live as long as the heap.
@@ -19,6 +19,7 @@
 mod allocate_black;
 mod check;
 mod inspect;
+mod page_search;
 mod pages;
 mod phases;
 mod regions;
@@ -34,6 +35,7 @@ mod usage;
 mod weak;
 
 pub use inspect::{HistogramRow, MemoryStats};
+pub use page_search::{PageCursor, PageSearch};
 pub use spans::{SPAN_BATCH, SpanBatch, SpanRequest};
 pub(crate) use stacks::{BlockDesc, RawBlock, StackPool};
 pub use stacks::{ORDERS, Order};

@@ -24,7 +24,7 @@ mod manual;
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
-use heap_sync::atomic::{AtomicU8, Ordering};
+use heap_sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use crate::gcbits::Bitmap;
 use crate::geometry::PAGE_SIZE;
@@ -59,6 +59,8 @@ pub struct Span {
     state: AtomicU8,
     body: UnsafeCell<Option<Body>>,
     weak_handles: WeakHandles,
+    /// The next span in a list that had no memory for this one (N3).
+    link: AtomicPtr<Span>,
 }
 
 // SAFETY: `body` is only reached through tokens (S3) or with the world stopped;
@@ -164,6 +166,7 @@ impl Span {
             state: AtomicU8::new(SpanState::Dead as u8),
             body: UnsafeCell::new(None),
             weak_handles: WeakHandles::default(),
+            link: AtomicPtr::default(),
         }
     }
 
@@ -189,6 +192,11 @@ impl Span {
     #[must_use]
     pub(crate) fn weak_handles(&self) -> &WeakHandles {
         &self.weak_handles
+    }
+
+    /// The next span in a list of a central (N3).
+    pub(crate) fn link(&self) -> &AtomicPtr<Span> {
+        &self.link
     }
 
     /// Marks the record of a span with objects as dead and clears its contents.

@@ -9,7 +9,10 @@
 //!
 //! * PF1: when a marker has announced a mark and asked the page's flag, the mark is scanned, or the
 //!   page is queued (by this marker or by another).
-//! * M3: a page is in at most one work queue: its flag says whether it is in one.
+//! * M3: a page is in at most one work queue. Its flag says that it is in one, or that it is *lost*:
+//!   there was no memory for the queue. So the flags are a queue that takes no memory: when no worker
+//!   has anything else to do, a page whose flag says that it is queued is lost, and is found by a look
+//!   at all flags ([`MHeap::next_lost_page`](crate::mheap::MHeap::next_lost_page)).
 //!
 //! A page whose objects hold no handles is never queued, and its flag says that too: so
 //! a marker that has found an object learns from one byte whether it is to be traced.
@@ -88,8 +91,9 @@ impl PageFlag {
         self.0.load(Ordering::Relaxed) == NOSCAN
     }
 
-    /// Whether the page is in a work queue, for the verifier.
-    pub(crate) fn is_queued(&self) -> bool {
+    /// Whether the page is in a work queue, or lost.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
         self.0.load(Ordering::Relaxed) == QUEUED
     }
 

@@ -10,6 +10,9 @@
 //! thread: a popper that finds the slot it was given still empty closes the
 //! slot, and the pusher that was late takes another one.
 //!
+//! Where the system refuses the memory for a block the pusher is told, and keeps its items elsewhere
+//! (`mcentral`).
+//!
 //! A set that was never used owns no memory. Blocks start small and grow while
 //! the set is long, because a heap has several sets per kind and size class and
 //! most of them never hold more than a few spans.
@@ -48,6 +51,8 @@ use heap_sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use heap_sync::bound;
 use heap_sync::thread::spin_loop;
 
+use crate::fixalloc::try_box;
+
 /// Slots of the blocks of a long set.
 const MAX_BLOCK: usize = bound(512, 2);
 /// Slots of the blocks of a short set.
@@ -68,21 +73,17 @@ impl<T> SpanSet<T> {
         SpanSet(Queue::new())
     }
 
-    /// Adds an item.
-    #[inline]
-    pub(crate) fn push(&self, item: NonNull<T>) {
-        self.0.push(item);
-    }
-
-    /// Adds several items, at about the cost of one.
-    pub(crate) fn push_many(&self, items: &[NonNull<T>]) {
-        self.0.push_many(items);
+    /// Adds several items, at about the cost of one. Returns those for which the system has refused the
+    /// memory: the last ones.
+    #[must_use]
+    pub(crate) fn try_push_many<'i>(&self, items: &'i [NonNull<T>]) -> &'i [NonNull<T>] {
+        self.0.try_push_many(items)
     }
 
     /// Takes an item out, or returns `None` if the set is empty.
     ///
     /// An item that another thread is still pushing may or may not be found.
-    #[inline]
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn pop(&self) -> Option<NonNull<T>> {
         self.0.pop()
@@ -166,21 +167,22 @@ struct Block<T> {
 }
 
 /// What a popper leaves in the slot of a late pusher. No item has this address,
-/// since [`Queue::push`] requires an alignment of at least 2.
+/// since [`Queue::try_push_many`] requires an alignment of at least 2.
 const fn closed<T>() -> *mut T {
     ptr::without_provenance_mut(1)
 }
 
 impl<T> Block<T> {
     /// A block whose first slot holds `item`.
-    fn boxed(item: NonNull<T>, capacity: usize, slots_before: usize) -> Box<Block<T>> {
-        let slots = (0..capacity)
-            .map(|i| AtomicPtr::new(if i == 0 { item.as_ptr() } else { ptr::null_mut() }))
-            .collect();
-        Box::new(Block {
+    fn boxed(item: NonNull<T>, capacity: usize, slots_before: usize) -> Option<Box<Block<T>>> {
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(capacity).ok()?;
+        slots.push(AtomicPtr::new(item.as_ptr()));
+        slots.extend((1..capacity).map(|_| AtomicPtr::new(ptr::null_mut())));
+        try_box(Block {
             pushing: AtomicUsize::new(1),
             popping: AtomicUsize::new(0),
-            slots,
+            slots: slots.into_boxed_slice(),
             next: AtomicPtr::new(ptr::null_mut()),
             slots_before,
             #[cfg(heap_loom)]
@@ -190,7 +192,7 @@ impl<T> Block<T> {
 
     /// A block to follow this one, which is full. It is larger if much of this
     /// one is still waiting to be popped.
-    fn successor(&self, item: NonNull<T>) -> Box<Block<T>> {
+    fn successor(&self, item: NonNull<T>) -> Option<Box<Block<T>>> {
         let capacity = self.slots.len();
         let waiting = capacity - self.popped();
         let wanted = if waiting > capacity / 2 { (capacity * 4).min(MAX_BLOCK) } else { capacity };
@@ -270,29 +272,29 @@ impl<T, P: Protocol> Queue<T, P> {
         }
     }
 
-    /// See [`SpanSet::push`].
+    /// See [`SpanSet::try_push_many`].
     #[inline]
-    pub(crate) fn push(&self, item: NonNull<T>) {
-        self.push_many(&[item]);
-    }
-
-    /// See [`SpanSet::push_many`].
-    #[inline]
-    pub(crate) fn push_many(&self, mut items: &[NonNull<T>]) {
+    pub(crate) fn try_push_many<'i>(&self, mut items: &'i [NonNull<T>]) -> &'i [NonNull<T>] {
         const { assert!(align_of::<T>() > 1, "address 1 marks a closed slot") };
         let guard = self.reclaimer.pin();
         while let [item, others @ ..] = items {
             let tail = self.tail.load(Ordering::Acquire);
             // SAFETY: loaded from `tail` under the guard.
             let Some(block) = (unsafe { guard.block(tail) }) else {
-                if self.push_first(*item) {
-                    items = others;
+                match self.push_first(*item) {
+                    Some(true) => items = others,
+                    Some(false) => {}
+                    None => break,
                 }
                 continue;
             };
             let slots = block.claim_for_push(items.len());
-            if slots.is_empty() && self.push_in_new_block(tail, block, *item) {
-                items = others;
+            if slots.is_empty() {
+                match self.push_in_new_block(tail, block, *item) {
+                    Some(true) => items = others,
+                    Some(false) => {}
+                    None => break,
+                }
             }
             for slot in slots {
                 // As many slots as items at most, so there is one left to put in.
@@ -304,18 +306,19 @@ impl<T, P: Protocol> Queue<T, P> {
                 // Else a popper closed the slot before we came; take another.
             }
         }
+        items
     }
 
-    /// Gives an unused set its first block. Returns whether `item` went in.
+    /// Gives an unused set its first block. Returns whether `item` went in; none if there is no memory.
     #[cold]
-    fn push_first(&self, item: NonNull<T>) -> bool {
+    fn push_first(&self, item: NonNull<T>) -> Option<bool> {
         // The head is set first, and any thread may then set the tail.
         // While the tail is null nothing can follow the first block, so the head
         // still is that block, and the exchange below can only install it.
         let mut done = false;
         let mut first = self.head.load(Ordering::Acquire);
         if first.is_null() {
-            let block = Box::into_raw(Block::boxed(item, MIN_BLOCK, 0));
+            let block = Box::into_raw(Block::boxed(item, MIN_BLOCK, 0)?);
             first = match install(&self.head, ptr::null_mut(), block) {
                 Ok(()) => {
                     done = true;
@@ -329,17 +332,22 @@ impl<T, P: Protocol> Queue<T, P> {
             };
         }
         let _ = install(&self.tail, ptr::null_mut(), first);
-        done
+        Some(done)
     }
 
     /// Appends a block to the full block `tail`, or helps to. Returns whether
-    /// `item` went in.
+    /// `item` went in; none if there is no memory.
     #[cold]
-    fn push_in_new_block(&self, tail: *mut Block<T>, block: &Block<T>, item: NonNull<T>) -> bool {
+    fn push_in_new_block(
+        &self,
+        tail: *mut Block<T>,
+        block: &Block<T>,
+        item: NonNull<T>,
+    ) -> Option<bool> {
         let mut done = false;
         let mut next = block.next.load(Ordering::Acquire);
         if next.is_null() {
-            let new = Box::into_raw(block.successor(item));
+            let new = Box::into_raw(block.successor(item)?);
             next = match install(&block.next, ptr::null_mut(), new) {
                 Ok(()) => {
                     done = true;
@@ -353,11 +361,11 @@ impl<T, P: Protocol> Queue<T, P> {
             };
         }
         let _ = install(&self.tail, tail, next);
-        done
+        Some(done)
     }
 
     /// See [`SpanSet::pop`].
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn pop(&self) -> Option<NonNull<T>> {
         let mut item = None;
         self.pop_many(1, |popped| item = Some(popped));

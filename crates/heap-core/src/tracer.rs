@@ -13,6 +13,10 @@
 //! registers while a batch is traced; if it were kept in memory, each edge would wait for
 //! the stores of the one before.
 //!
+//! A buffer grows while there is memory. When the program's allocator refuses, edges are *spilled*: the
+//! user of the buffer marks them at once ([`Spill`]). What else tracing finds and has no memory for is
+//! counted as lost ([`Finds`]), and found again by other means. So tracing needs no memory.
+//!
 //! * TR1: between opening and closing a tracer, its buffer is accessed
 //!   through the tracer only, and the tracer stays with its buffer.
 //! * TR2: a batch names every granule at most once. It is filled with distinct
@@ -73,6 +77,15 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// An empty batch; none if the system refuses the memory.
+    #[must_use]
+    pub fn try_new() -> Option<Batch> {
+        let mut granules = Vec::new();
+        granules.try_reserve_exact(PLACES).ok()?;
+        granules.resize(PLACES, 0);
+        Some(Batch { granules: granules.into_boxed_slice().try_into().ok()?, len: 0 })
+    }
+
     /// Adds the object that starts in `granule` and is not in the batch (TR2).
     #[inline(always)]
     pub fn push(&mut self, granule: usize) {
@@ -163,23 +176,72 @@ pub enum Fate {
     Clear,
 }
 
-/// What tracing has found that edges cannot say.
+/// What tracing has found that edges in a buffer cannot say.
 #[derive(Debug, Default)]
-pub struct WeakFinds {
-    /// Awaited objects that were marked as neighbours.
+pub struct Finds {
+    /// Awaited objects that were marked.
     pub woken: Vec<NonNull<u8>>,
     /// Values that wait.
     pub pending: Vec<Pending>,
     /// What is to be looked at when marking is over.
     pub holders: Vec<Holder>,
+    /// Whether there was no memory for one of these: all marked objects have to be traced again.
+    pub weak_lost: bool,
+    /// Whether there was no memory to queue a page: it is lost
+    /// ([`page_flag`](crate::page_flag)).
+    pub pages_lost: bool,
+    /// Objects that were spilled and needed no tracing.
+    pub spilled_objects: usize,
+    /// Bytes of their slots.
+    pub spilled_bytes: usize,
 }
 
-impl WeakFinds {
+impl Finds {
     /// Whether there is something to take.
     #[inline(always)]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.pending.is_empty() && self.holders.is_empty()
+        let is_noted = self.weak_lost | self.pages_lost | (self.spilled_objects != 0);
+        self.woken.is_empty() && self.pending.is_empty() && self.holders.is_empty() && !is_noted
+    }
+
+    /// Notes that an awaited object was marked.
+    #[cold]
+    #[inline(never)]
+    pub fn wake(&mut self, object: NonNull<u8>) {
+        self.weak_lost |= !push(&mut self.woken, object);
+    }
+
+    /// Notes a value that waits.
+    pub fn wait(&mut self, pending: Pending) {
+        self.weak_lost |= !push(&mut self.pending, pending);
+    }
+}
+
+/// Adds an item; says whether there was memory for it.
+fn push<T>(list: &mut Vec<T>, item: T) -> bool {
+    let has_room = list.len() < list.capacity() || list.try_reserve(1).is_ok();
+    if has_room {
+        list.push(item);
+    }
+    has_room
+}
+
+/// What becomes of edges for which there is no memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Spill {
+    run: SpillFn,
+    context: *const (),
+}
+
+/// Takes an edge that found no room: marks the object, and notes in the finds what is to be noted.
+pub type SpillFn = unsafe fn(context: *const (), object: NonNull<u8>, finds: &mut Finds);
+
+impl Spill {
+    /// A function, and what it is given.
+    #[must_use]
+    pub fn new(run: SpillFn, context: *const ()) -> Spill {
+        Spill { run, context }
     }
 }
 
@@ -191,8 +253,8 @@ const NOWHERE: usize = usize::MAX;
 pub struct EdgeBuffer {
     edges: Vec<NonNull<u8>>,
     pieces: Vec<Piece>,
-    /// The objects to trace.
-    batch: Batch,
+    /// The objects to trace; null while no batch is traced.
+    batch: *mut Batch,
     /// Address of the page whose white objects join the batch, or `NOWHERE`.
     page: usize,
     /// The marks of that page.
@@ -200,41 +262,59 @@ pub struct EdgeBuffer {
     weakness: Weakness,
     /// The page whose objects are traced, or the piece.
     traced: Holder,
-    /// In a box: nothing is in it where nothing is weak.
-    finds: Box<WeakFinds>,
+    finds: Finds,
+    spill: Option<Spill>,
 }
+
+// SAFETY: addresses of objects, and of a batch only while objects are traced; what edges are spilled to
+// is for the user of the buffer, who says so where it is set (contract of `spill_to`).
+unsafe impl Send for EdgeBuffer {}
 
 impl Default for EdgeBuffer {
     fn default() -> Self {
-        EdgeBuffer::with_capacity(0)
-    }
-}
-
-impl EdgeBuffer {
-    /// A buffer with room for `capacity` edges before it grows.
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
         EdgeBuffer {
-            edges: Vec::with_capacity(capacity),
+            edges: Vec::new(),
             pieces: Vec::new(),
-            batch: Batch::default(),
+            batch: core::ptr::null_mut(),
             page: NOWHERE,
             marks: core::ptr::null(),
             weakness: Weakness::Weak,
             traced: Holder::Object(NonNull::dangling()),
-            finds: Box::default(),
+            finds: Finds::default(),
+            spill: None,
         }
     }
+}
 
-    /// A buffer that treats ephemerons like this.
+impl EdgeBuffer {
+    /// A buffer that treats ephemerons like this. It has no memory yet.
     #[must_use]
     pub fn of(weakness: Weakness) -> Self {
         EdgeBuffer { weakness, ..EdgeBuffer::default() }
     }
 
+    /// Makes room for `capacity` edges, if the system has the memory.
+    pub fn reserve(&mut self, capacity: usize) {
+        if self.edges.capacity() < capacity {
+            // Refusal leaves it as it was: edges are spilled sooner.
+            let _ = self.edges.try_reserve_exact(capacity - self.edges.len());
+        }
+    }
+
+    /// Sets what becomes of edges for which there is no memory. Without it, they end the process,
+    /// except while ephemerons are cleared, when they mean nothing.
+    ///
+    /// # Safety
+    ///
+    /// Until the next call the function may be called with its context and any edge, on the thread
+    /// that traces.
+    pub unsafe fn spill_to(&mut self, spill: Option<Spill>) {
+        self.spill = spill;
+    }
+
     /// What was found beside edges.
     #[inline(always)]
-    pub fn finds(&mut self) -> &mut WeakFinds {
+    pub fn finds(&mut self) -> &mut Finds {
         &mut self.finds
     }
 
@@ -261,7 +341,7 @@ impl EdgeBuffer {
         batch: &mut Batch,
         neighbours: Neighbours<'_>,
     ) {
-        core::mem::swap(&mut self.batch, batch);
+        self.batch = batch;
         if let Neighbours::Trace(marks) = neighbours {
             self.page = page.addr();
             self.marks = marks.as_ptr();
@@ -273,7 +353,7 @@ impl EdgeBuffer {
         // page (K1).
         unsafe { trace(page, self) };
         self.page = NOWHERE;
-        core::mem::swap(&mut self.batch, batch);
+        self.batch = core::ptr::null_mut();
     }
 
     /// Traces a piece.
@@ -296,43 +376,74 @@ impl EdgeBuffer {
     /// If `run` has put another buffer's tracer in the place of its own (TR1).
     #[inline(always)]
     pub fn with_tracer(&mut self, run: impl FnOnce(&mut Tracer)) {
-        self.batch.check();
+        // SAFETY: null, or the batch that `trace` has borrowed and that nothing else uses meanwhile.
+        let (granules, found) = match unsafe { self.batch.as_mut() } {
+            Some(batch) => {
+                batch.check();
+                (batch.granules.as_mut_ptr(), batch.len)
+            }
+            None => (core::ptr::null_mut(), 0),
+        };
         let start = self.edges.as_mut_ptr();
         let mut tracer = Tracer {
             at: start.wrapping_add(self.edges.len()),
             end: start.wrapping_add(self.edges.capacity()),
             page: self.page,
             marks: self.marks,
-            granules: self.batch.granules.as_mut_ptr(),
+            granules,
             traced: 0,
-            found: self.batch.len,
+            found,
             buffer: self,
         };
         run(&mut tracer);
         let Tracer { at, found, buffer, .. } = tracer;
         assert!(core::ptr::eq(buffer, self), "TR1: a tracer has left its buffer");
-        self.batch.len = found;
-        self.batch.check();
+        // SAFETY: as above.
+        if let Some(batch) = unsafe { self.batch.as_mut() } {
+            batch.len = found;
+            batch.check();
+        }
         // SAFETY: TR1, just seen: this is the tracer that was made above. It has written
         // all edges before `at`, which lies within the capacity.
         unsafe { self.edges.set_len(edges_between(self.edges.as_ptr(), at)) };
     }
 
-    /// Makes room for more edges. The next one would be written to `at`; returns the
-    /// new position for it and the new end.
+    /// Takes an edge for which there is no room before `at`: makes room, or spills it. Returns the
+    /// position of the next one and the end.
     ///
     /// # Safety
     ///
-    /// TR1: a tracer of this buffer has written all edges before `at`.
+    /// TR1: a tracer of this buffer has written all edges before `at`. The edge is as for
+    /// [`Tracer::edge`].
     #[cold]
     #[inline(never)]
-    unsafe fn grow(&mut self, at: *const NonNull<u8>) -> (*mut NonNull<u8>, *mut NonNull<u8>) {
+    unsafe fn grow_and_push(
+        &mut self,
+        at: *const NonNull<u8>,
+        object: NonNull<u8>,
+    ) -> (*mut NonNull<u8>, *mut NonNull<u8>) {
         let len = edges_between(self.edges.as_ptr(), at);
         // SAFETY: by the contract, `len` edges are there.
         unsafe { self.edges.set_len(len) };
-        self.edges.reserve(len.max(64));
+        if self.edges.try_reserve(len.max(64)).is_ok() {
+            self.edges.push(object);
+        } else {
+            self.spill(object);
+        }
         let start = self.edges.as_mut_ptr();
-        (start.wrapping_add(len), start.wrapping_add(self.edges.capacity()))
+        let at = start.wrapping_add(self.edges.len());
+        (at, start.wrapping_add(self.edges.capacity()))
+    }
+
+    /// An edge for which there is no memory.
+    fn spill(&mut self, object: NonNull<u8>) {
+        match self.spill {
+            // SAFETY: the contract of `spill_to`.
+            Some(Spill { run, context }) => unsafe { run(context, object, &mut self.finds) },
+            None if self.weakness == Weakness::Clear => {}
+            // The verifier, which keeps a list of all objects besides.
+            None => std::alloc::handle_alloc_error(core::alloc::Layout::new::<NonNull<u8>>()),
+        }
     }
 
     /// Makes pending values of some edges, and notes their holder, which starts in `granule` if it is
@@ -348,7 +459,7 @@ impl EdgeBuffer {
         for at in edges {
             // SAFETY: by the contract, the edge is there.
             let value = unsafe { self.edges.as_ptr().add(at).read() };
-            self.finds.pending.push(Pending { key, value });
+            self.finds.wait(Pending { key, value });
         }
         let holder = match self.traced {
             Holder::Object(page) => {
@@ -359,7 +470,7 @@ impl EdgeBuffer {
             piece @ Holder::Piece(_) => piece,
         };
         if self.finds.holders.last() != Some(&holder) {
-            self.finds.holders.push(holder);
+            self.finds.weak_lost |= !push(&mut self.finds.holders, holder);
         }
     }
 
@@ -469,8 +580,9 @@ impl Tracer {
         prefetch_mark(object);
         if self.at == self.end {
             // SAFETY: TR1: the buffer is there as long as its tracer, and this
-            // method has written every edge before `at`.
-            (self.at, self.end) = unsafe { (*self.buffer).grow(self.at) };
+            // method has written every edge before `at`; the edge is the caller's.
+            (self.at, self.end) = unsafe { (*self.buffer).grow_and_push(self.at, object) };
+            return;
         }
         // SAFETY: `at` is before the end of the buffer.
         unsafe {
@@ -504,17 +616,10 @@ impl Tracer {
                 // SAFETY: as above.
                 unsafe { self.granules.add(self.found).write(granule as u16) };
                 self.found = (self.found + 1) & (PLACES - 1);
-                self.wake(object);
+                // SAFETY: TR1: the buffer is there; its finds are no part of the tracer.
+                unsafe { (*self.buffer).finds.wake(object) };
             }
         }
-    }
-
-    /// Notes that an awaited object was marked.
-    #[cold]
-    #[inline(never)]
-    fn wake(&mut self, object: NonNull<u8>) {
-        // SAFETY: TR1: the buffer is there; its finds are no part of the tracer.
-        unsafe { (*self.buffer).finds.woken.push(object) };
     }
 
     /// Reports an ephemeron: `report_value` reports its value, which is held only while
@@ -562,12 +667,14 @@ impl Tracer {
         self.page = page;
         let after = self.count();
         self.at = self.at.wrapping_sub(after - before);
-        // SAFETY: TR1; `traced` is above zero, as an object of the batch is being traced, if it is
-        // not a piece.
-        unsafe {
-            let granule = self.granules.add(self.traced.wrapping_sub(1) & (PLACES - 1)).read();
-            (*self.buffer).take_pending(key, before..after, usize::from(granule));
-        }
+        // Of a piece, or of what is no object of a batch, nothing is asked.
+        let granule = match self.traced.checked_sub(1) {
+            // SAFETY: TR1; the object of the batch that is being traced.
+            Some(at) => unsafe { self.granules.add(at).read() },
+            None => 0,
+        };
+        // SAFETY: TR1: the edges before `after` are written, and `at` is back at `before`.
+        unsafe { (*self.buffer).take_pending(key, before..after, usize::from(granule)) };
         Fate::Keep
     }
 
@@ -580,15 +687,22 @@ impl Tracer {
 
     /// Defers a stretch of a large object.
     ///
+    /// # Errors
+    ///
+    /// If there is no memory to note it: then it is to be traced now.
+    ///
     /// # Safety
     ///
     /// `piece.object` is as for [`Tracer::edge`], of a kind with a
     /// [`TracePieceFn`], and the stretch lies within its contents.
     #[cold]
     #[inline(never)]
-    pub unsafe fn defer(&mut self, piece: Piece) {
+    pub unsafe fn defer(&mut self, piece: Piece) -> Result<(), Piece> {
         // SAFETY: TR1: the buffer is there; its pieces are no part of the tracer.
-        unsafe { (*self.buffer).pieces.push(piece) }
+        match push(unsafe { &mut (*self.buffer).pieces }, piece) {
+            true => Ok(()),
+            false => Err(piece),
+        }
     }
 }
 
@@ -817,7 +931,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "TR1")]
     fn cursors_are_not_exchanged() {
-        let (mut one, mut other) = (EdgeBuffer::with_capacity(1), EdgeBuffer::with_capacity(1000));
+        let (mut one, mut other) = (EdgeBuffer::default(), EdgeBuffer::default());
+        other.reserve(1000);
         one.with_tracer(|a| other.with_tracer(|b| core::mem::swap(a, b)));
     }
 

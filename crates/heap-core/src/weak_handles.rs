@@ -32,6 +32,7 @@ use heap_sync::atomic::{AtomicPtr, Ordering, fence};
 use heap_sync::lock::Mutex;
 
 use crate::geometry::GRANULE;
+use crate::shrink::shrink_to;
 
 /// What a weak handle leads to: the address of an object, or nothing once it is dead.
 #[derive(Debug)]
@@ -171,7 +172,7 @@ impl WeakHandles {
         list.retain(|handle| verdict(handle) == Verdict::Keep);
         let after = list.len();
         if after == 0 || after * 4 < list.capacity() {
-            list.shrink_to(after * 2);
+            shrink_to(&mut list, after * 2);
         }
         (before, after)
     }

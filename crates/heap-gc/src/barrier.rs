@@ -11,6 +11,9 @@
 //!   is grey and its page is in some mutator's list.
 //! * B4: the list of a mutator that is outside is empty: it hands the list over before it leaves.
 //!
+//! Where there is no memory for what is reported it is marked at once, and where there is none for a
+//! page, the page is lost until the collector searches for it (MK5).
+//!
 //! Whether there is anything to report is the [`Phase`](crate::phase::Phase) that mutators know (B2).
 //!
 //! The owner, inside, adds and hands over (MU1); the collector, with the world stopped, takes what
@@ -22,21 +25,26 @@ use std::ptr::NonNull;
 
 use heap_core::location::Location;
 use heap_core::page_flag::Barrier;
-use heap_core::tracer::{EdgeBuffer, Weakness};
+use heap_core::tracer::{EdgeBuffer, Finds, Spill, Weakness};
 use heap_sync::lock::Mutex;
 use heap_sync::mutant;
 
 use crate::gate::WorldStopped;
-use crate::mark::{MarkCounts, Page, mark_grey};
+use crate::mark::{MarkCounts, Page, append, mark_grey, push, spill};
 
 /// Pages with objects that a mutator has made grey, and that no other has queued (M3).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SatbBuffer {
-    /// What cells report to; made when it is needed.
-    buffer: Option<Box<EdgeBuffer>>,
-    /// An object on its way to `found`.
-    fresh: Vec<Location>,
+    /// What cells report to.
+    buffer: EdgeBuffer,
     found: Found,
+}
+
+impl Default for SatbBuffer {
+    fn default() -> Self {
+        // What a cell ceases to hold is kept, also what it holds weakly: the key may yet be reached.
+        SatbBuffer { buffer: EdgeBuffer::of(Weakness::Values), found: Found::default() }
+    }
 }
 
 /// What mutators have made grey.
@@ -44,8 +52,8 @@ pub(crate) struct SatbBuffer {
 pub(crate) struct Found {
     /// Pages with grey objects.
     pub(crate) pages: Vec<Page>,
-    /// Objects that were awaited (EP1).
-    pub(crate) woken: Vec<NonNull<u8>>,
+    /// Objects that were awaited (EP1), and what was lost.
+    pub(crate) finds: Finds,
     /// Objects that needed no tracing.
     pub(crate) counts: MarkCounts,
 }
@@ -55,8 +63,16 @@ pub(crate) struct Found {
 unsafe impl Send for Found {}
 
 impl Found {
+    /// Takes over what was found beside pages, as far as there is memory for it.
+    fn take_finds(&mut self, from: Finds) {
+        let finds = &mut self.finds;
+        finds.weak_lost |= from.weak_lost | !append(&mut finds.woken, from.woken);
+        finds.pages_lost |= from.pages_lost;
+        self.counts += MarkCounts { objects: from.spilled_objects, bytes: from.spilled_bytes };
+    }
+
     fn is_empty(&self) -> bool {
-        self.pages.is_empty() && self.woken.is_empty() && self.counts == MarkCounts::default()
+        self.pages.is_empty() && self.finds.is_empty() && self.counts == MarkCounts::default()
     }
 }
 
@@ -67,27 +83,43 @@ unsafe impl Send for SatbBuffer {}
 impl SatbBuffer {
     /// Makes everything grey that `report` reports. `before` is called with each object first.
     #[inline]
-    pub(crate) fn add(&mut self, report: impl FnOnce(&mut EdgeBuffer), before: impl Fn(Location)) {
+    pub(crate) fn add<B: Fn(Location)>(&mut self, report: impl FnOnce(&mut EdgeBuffer), before: B) {
         mutant!("no barrier" => return);
-        // What a cell ceases to hold is kept, also what it holds weakly: the key may yet be reached.
-        let buffer = self.buffer.get_or_insert_with(|| Box::new(EdgeBuffer::of(Weakness::Values)));
+        let buffer = &mut self.buffer;
+        let to = Spill::new(spill_after::<B>, std::ptr::from_ref(&before).cast());
+        // SAFETY: until it is set back below, `before` is there, a mark phase is under way, and edges are
+        // as the code that reports them says.
+        unsafe { buffer.spill_to(Some(to)) };
         report(buffer);
+        // SAFETY: there is none to be called.
+        unsafe { buffer.spill_to(None) };
         debug_assert!(!buffer.has_pieces(), "only whole objects defer pieces");
-        let Found { pages, woken, counts } = &mut self.found;
+        let Found { pages, finds, counts } = &mut self.found;
         for object in buffer.edges() {
             // SAFETY: the code that reported it says so (contract of `Tracer::edge`).
             before(unsafe { Location::of(*object) });
             // SAFETY: as above.
-            unsafe { mark_grey::<Barrier>(*object, &mut self.fresh, woken, counts) };
-            if let Some(object) = self.fresh.pop()
+            if let Some(object) = unsafe { mark_grey::<Barrier>(*object, finds, counts) }
                 && object.page_flag().must_queue::<Barrier>()
             {
-                pages.push(Page::of(object));
+                finds.pages_lost |= push(pages, Page::of(object)).is_err();
             }
         }
         buffer.clear_edges();
+        if buffer.has_finds() {
+            self.take_spilled();
+        }
         // A large cell may have been reported.
-        self.buffer.take_if(|buffer| buffer.capacity() > KEEP);
+        if self.buffer.capacity() > KEEP {
+            self.buffer = EdgeBuffer::of(Weakness::Values);
+        }
+    }
+
+    /// Takes what was found beside edges.
+    #[cold]
+    fn take_spilled(&mut self) {
+        let spilled = std::mem::take(self.buffer.finds());
+        self.found.take_finds(spilled);
     }
 
     /// Hands what it has to the collector, before its mutator leaves (B4).
@@ -107,14 +139,11 @@ pub(crate) struct GreyPages(Mutex<Found>);
 impl GreyPages {
     #[cold]
     fn take_over(&self, found: &mut Found) {
-        let mut all = self.0.lock();
-        all.pages.append(&mut found.pages);
-        all.woken.append(&mut found.woken);
+        let all = &mut *self.0.lock();
+        // Pages are lost if there is no room for them: their flags say that they are queued.
+        all.finds.pages_lost |= !append(&mut all.pages, std::mem::take(&mut found.pages));
+        all.take_finds(std::mem::take(&mut found.finds));
         all.counts += std::mem::take(&mut found.counts);
-        drop(all);
-        if found.pages.capacity() > KEEP {
-            found.pages = Vec::new();
-        }
     }
 
     /// Takes all, with the world stopped: no mutator has any that are not here (B4).
@@ -127,11 +156,25 @@ impl GreyPages {
     pub(crate) fn metadata_bytes(&self) -> usize {
         let found = self.0.lock();
         found.pages.capacity() * size_of::<Page>()
-            + found.woken.capacity() * size_of::<NonNull<u8>>()
+            + found.finds.woken.capacity() * size_of::<NonNull<u8>>()
     }
 }
 
-/// A list with room for more is given back when it is empty.
+/// Marks what found no room in the buffer, after it was looked at: a
+/// [`SpillFn`](heap_core::tracer::SpillFn).
+///
+/// # Safety
+///
+/// As [`spill`]; the context is a `B`.
+unsafe fn spill_after<B: Fn(Location)>(before: *const (), object: NonNull<u8>, finds: &mut Finds) {
+    // SAFETY: forwarded from the caller.
+    unsafe {
+        (*before.cast::<B>())(Location::of(object));
+        spill::<Barrier>(std::ptr::null(), object, finds);
+    }
+}
+
+/// A buffer with room for more is given back.
 const KEEP: usize = 4096;
 
 #[cfg(all(test, heap_loom))]

@@ -25,7 +25,6 @@ use heap_sync::mutant;
 use heap_sync::thread::yield_now;
 use heap_sync::time::Instant;
 
-use crate::barrier::Found;
 use crate::gate::{CollectorLock, WorldStopped};
 use crate::heap_state::HeapState;
 use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking, Seeds};
@@ -350,7 +349,7 @@ impl HeapState {
             // SAFETY: the world is stopped. Roots, shadow stacks, queues and barrier lists have what
             // their unsafe functions were promised: live objects of this heap, which no thread frees
             // before this mark phase ends (Y1).
-            unsafe { marking.advance(&self.pool, deadline, seeds) };
+            unsafe { marking.advance(&self.pool, &self.heap, deadline, seeds) };
             if !marking.is_done() {
                 return;
             }
@@ -389,7 +388,7 @@ impl HeapState {
             if !marking.is_done() {
                 let seeds = |visit: &mut dyn FnMut(NonNull<u8>)| self.finalizers.visit_some(visit);
                 // SAFETY: as above.
-                unsafe { marking.advance(&self.pool, deadline, seeds) };
+                unsafe { marking.advance(&self.pool, &self.heap, deadline, seeds) };
             }
             if !marking.is_done() {
                 return;
@@ -398,7 +397,7 @@ impl HeapState {
             self.weak.begin_clear(world);
         }
         // SAFETY: the world is stopped; all that can be reached is marked, and nothing was swept.
-        while !unsafe { marking.clear_ephemerons() }
+        while !unsafe { marking.clear_ephemerons(&self.pool, &self.heap) }
             || !self.weak.clear_some(world)
             || !self.find_dead_samples(world)
         {
@@ -420,8 +419,7 @@ impl HeapState {
 
     /// Takes over what mutators have marked since the last step.
     fn take_over_grey(&self, world: &WorldStopped<'_>, marking: &mut Marking) {
-        let Found { pages, woken, counts } = self.grey.take(world);
-        marking.take_over(pages, woken, counts);
+        marking.take_over(self.grey.take(world));
     }
 
     /// Lets mutators run before marking is over. They report what they change from here

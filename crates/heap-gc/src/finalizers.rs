@@ -12,6 +12,10 @@
 //!   once.
 //! * FI3: what stands in a queue when marking begins is visited, or taken out by a mutator, which marks
 //!   it (as with I2). What is taken from the end of a batch was not visited or is visited for nothing.
+//! * FI5: a queue has room for two more batches than it has as long as anything is registered, or what is
+//!   found dead is *put off*: where there is no memory to move it to the queue it stays registered, is
+//!   marked with what was found, and is found again by the next collection. So neither a collection nor
+//!   `enqueue_all` needs memory.
 //! * FI4: registrations found dead by one collection are a batch, the latest first; batches go out in
 //!   the order of their collections.
 //!
@@ -27,6 +31,7 @@ use std::sync::{Arc, Weak};
 use heap_core::error::OutOfMemory;
 use heap_core::location::Location;
 use heap_core::mark_byte::prefetch_mark;
+use heap_core::shrink::shrink_to;
 use heap_sync::atomic::{AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
 use heap_sync::mutant;
@@ -62,6 +67,10 @@ struct Registry {
     end: usize,
     /// What the search has found.
     found: Vec<NonNull<u8>>,
+    /// Whether the search has put something off (FI5).
+    put_off: bool,
+    /// How many registrations are to be visited for that: the first ones.
+    unvisited: usize,
     queue: VecDeque<Batch>,
     /// Objects in the queue.
     queued: usize,
@@ -82,7 +91,11 @@ impl Registry {
             }
             let object = self.registered[at];
             // SAFETY: FI1: its memory was not swept.
-            if unsafe { Location::of(object) }.mark().is_white() {
+            let is_dead = unsafe { Location::of(object) }.mark().is_white();
+            let has_room =
+                is_dead && self.found.try_reserve(1).is_ok() && self.queue.try_reserve(3).is_ok();
+            self.put_off |= is_dead && !has_room;
+            if has_room {
                 self.found.push(object);
             } else {
                 self.registered[self.kept] = object;
@@ -99,9 +112,13 @@ impl Registry {
     /// Ends the search: what was found is a batch (FI4).
     fn end_search(&mut self) {
         self.registered.drain(self.kept..self.seen);
+        if std::mem::take(&mut self.put_off) {
+            self.unvisited = self.kept;
+        }
         (self.kept, self.seen, self.end) = (0, 0, 0);
         if self.registered.len() * 4 < self.registered.capacity() {
-            self.registered.shrink_to(self.registered.len() * 2);
+            let room = self.registered.len() * 2;
+            shrink_to(&mut self.registered, room);
         }
         let objects = std::mem::take(&mut self.found);
         let unvisited = objects.len();
@@ -115,9 +132,12 @@ impl Registry {
         }
     }
 
-    /// Visits some of the queue. Returns how many objects it has visited.
+    /// Visits some of the queue, and of what was put off. Returns how many objects it has visited.
     fn visit_some(&mut self, limit: usize, visit: &mut dyn FnMut(NonNull<u8>)) -> usize {
-        let mut left = limit;
+        let from = self.unvisited.saturating_sub(limit);
+        self.registered[from..self.unvisited].iter().for_each(|object| visit(*object));
+        let mut left = limit - (self.unvisited - from);
+        self.unvisited = from;
         for batch in &mut self.queue {
             let from = batch.unvisited.saturating_sub(left);
             batch.objects[from..batch.unvisited].iter().for_each(|object| visit(*object));
@@ -197,16 +217,17 @@ impl Finalizers {
 
     /// Searches some registrations. Says whether there are more.
     pub(crate) fn find_some(&self, _world: &WorldStopped<'_>) -> Seeds {
-        let mut queued = 0;
+        let (mut queued, mut put_off) = (0, false);
         let seeds = self.each_left(|registry, limit| {
             let before = registry.queued;
             let looked_at = registry.find_some(limit);
             queued += registry.queued - before;
+            put_off |= registry.unvisited > 0;
             looked_at
         });
         // ORDERING: Relaxed, as all accesses: see `any_queued`.
         self.queued.fetch_add(queued, Ordering::Relaxed);
-        self.list.lock().any_found |= queued > 0;
+        self.list.lock().any_found |= queued > 0 || put_off;
         seeds
     }
 
@@ -295,6 +316,8 @@ impl FinalizerRegistry {
     pub(crate) unsafe fn try_register(&self, object: NonNull<u8>) -> Result<(), OutOfMemory> {
         let mut registry = self.registry.lock();
         registry.registered.try_reserve(1).map_err(|_| OutOfMemory::System)?;
+        // FI5.
+        registry.queue.try_reserve(2).map_err(|_| OutOfMemory::System)?;
         registry.registered.push(object);
         Ok(())
     }
@@ -316,6 +339,8 @@ impl FinalizerRegistry {
         // and no revival may come.
         registry.found.iter().copied().for_each(&mut keep);
         registry.end_search();
+        // All of them are kept.
+        registry.unvisited = 0;
         let objects = std::mem::take(&mut registry.registered);
         objects.iter().copied().for_each(keep);
         registry.enqueue(Batch { objects, unvisited: 0 });

@@ -102,7 +102,7 @@ impl HeapState {
         let thrash_ratio = if config.stress { u32::MAX } else { config.thrash_ratio };
         let shared = HeapState {
             background: BackgroundSweeper::default(),
-            pool: MarkPool::new(config.mark_threads),
+            pool: MarkPool::new(config.mark_threads, heap.isa()),
             world: World::default(),
             roots: Arc::new(RootSet::default()),
             weak: Arc::default(),

@@ -35,6 +35,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use heap_core::error::OutOfMemory;
+use heap_core::shrink::shrink_to;
 use heap_sync::atomic::{AtomicU32, Ordering};
 use heap_sync::lock::Mutex;
 
@@ -241,7 +242,8 @@ impl Blocks {
             self.swap(position, last);
             self.list.pop();
             if self.list.capacity() > CELLS && self.list.len() * 4 < self.list.capacity() {
-                self.list.shrink_to(self.list.len() * 2);
+                let room = self.list.len() * 2;
+                shrink_to(&mut self.list, room);
             }
             if self.spare.is_none() {
                 self.spare = Some(ptr);

@@ -22,6 +22,7 @@ use std::sync::{Arc, Weak};
 use heap_core::error::OutOfMemory;
 use heap_core::location::Location;
 use heap_core::mark_byte::prefetch_mark;
+use heap_core::shrink::shrink_to;
 use heap_sync::lock::Mutex;
 use heap_sync::mutant;
 
@@ -103,7 +104,8 @@ impl WeakTables {
             left = left.saturating_sub(looked_at.max(1));
         }
         if *uncleared == 0 && tables.capacity() > 64 && tables.len() * 4 < tables.capacity() {
-            tables.shrink_to(tables.len() * 2);
+            let room = tables.len() * 2;
+            shrink_to(tables, room);
         }
         *uncleared == 0
     }

@@ -18,6 +18,7 @@ use crossbeam_utils::CachePadded;
 use heap_core::mcache::Cache;
 use heap_core::partition::Partition;
 use heap_core::sampling::Sampler;
+use heap_core::shrink::shrink_to;
 use heap_core::stack::StackCache;
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::lock::Mutex;
@@ -146,7 +147,8 @@ impl MutatorRecord {
         // SAFETY: MU1: no mutator is inside, and the reference ends here.
         let shadow = unsafe { &mut *self.shadow.get() };
         if shadow.capacity() > SHADOW_KEEP && shadow.len() * 4 < shadow.capacity() {
-            shadow.shrink_to((shadow.len() * 2).max(SHADOW_KEEP));
+            let room = (shadow.len() * 2).max(SHADOW_KEEP);
+            shrink_to(shadow, room);
         }
     }
 }

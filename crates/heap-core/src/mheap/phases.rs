@@ -12,7 +12,7 @@ use super::MHeap;
 use crate::geometry::PAGE_SIZE;
 use crate::location::Location;
 use crate::mark_byte::PageMarks;
-use crate::span_set::SpanSet;
+use crate::mcentral::SpanList;
 
 impl MHeap {
     /// Has the system put memory behind the mark bytes of some pages that were not marked before, so
@@ -116,7 +116,7 @@ impl MHeap {
         let now = self.now();
         self.centrals().all(|central| {
             let full = central.full_unswept(now).all();
-            full.chain(central.partial_unswept(now).all()).all(SpanSet::is_empty)
+            full.chain(central.partial_unswept(now).all()).all(SpanList::is_empty)
         })
     }
 }

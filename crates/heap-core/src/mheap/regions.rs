@@ -28,6 +28,11 @@ impl Regions {
         self.by_base[..after].last().filter(|region| region.contains(address))
     }
 
+    /// The region that an address lies in, or the next one.
+    pub(super) fn at_or_after(&self, address: usize) -> Option<&Arc<Reservation>> {
+        self.find(address).or_else(|| self.by_base.get(self.position_after(address)))
+    }
+
     /// Adds a region. Gives it back if there is no memory for the index.
     pub(super) fn insert(&mut self, region: Reservation) -> Result<(), Reservation> {
         if self.by_base.try_reserve(1).is_err() {

@@ -7,6 +7,7 @@ use crate::geometry::GRANULE;
 use crate::kind::WEAK_CELL;
 use crate::location::Location;
 use crate::mspan::Span;
+use crate::shrink::shrink_to;
 use crate::size_class::SizeClass;
 use crate::weak_handles::{AddError, Verdict, WeakCell, WeakHandle, WeakHandles};
 
@@ -130,7 +131,7 @@ impl MHeap {
         }
         let len = weak.spans.len();
         if weak.uncleared == 0 && weak.spans.capacity() > 64 && len * 4 < weak.spans.capacity() {
-            weak.spans.shrink_to(len * 2);
+            shrink_to(&mut weak.spans, len * 2);
         }
         weak.uncleared == 0
     }

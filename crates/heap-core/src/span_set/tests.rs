@@ -16,7 +16,7 @@ fn one_thread_gets_items_back_in_order() {
     assert!(set.is_empty() && set.pop().is_none());
     assert_eq!(set.len(), 0);
     for item in &table {
-        set.push(NonNull::from(item));
+        assert!(set.try_push_many(&[NonNull::from(item)]).is_empty());
     }
     assert_eq!(set.len(), table.len());
     for (i, item) in table.iter().enumerate() {
@@ -34,7 +34,7 @@ fn batches_are_the_same_items_in_the_same_order() {
     let all: Vec<_> = table.iter().map(NonNull::from).collect();
     for length in [1, 2, 3, 7, 31, 32, 33, 600] {
         let set = SpanSet::new();
-        all.chunks(length).for_each(|items| set.push_many(items));
+        all.chunks(length).for_each(|items| assert!(set.try_push_many(items).is_empty()));
         assert_eq!(set.len(), all.len());
         let mut popped = Vec::new();
         while set.pop_many(length, |item| popped.push(item)) > 0 {}
@@ -42,7 +42,7 @@ fn batches_are_the_same_items_in_the_same_order() {
         assert!(set.is_empty() && set.pop().is_none());
     }
     let set = SpanSet::<AtomicUsize>::new();
-    set.push_many(&[]);
+    assert!(set.try_push_many(&[]).is_empty());
     assert!(set.is_empty() && set.pop_many(0, |_| panic!("nothing was asked for")) == 0);
 }
 
@@ -52,7 +52,7 @@ fn a_short_set_keeps_to_small_blocks() {
     let set = SpanSet::new();
     for _ in 0..1000 {
         for item in &table {
-            set.push(NonNull::from(item));
+            assert!(set.try_push_many(&[NonNull::from(item)]).is_empty());
         }
         for item in &table {
             assert_eq!(set.pop(), Some(NonNull::from(item)));
@@ -81,12 +81,12 @@ fn is_shared_between_threads() {
 fn a_late_pusher_hides_nothing() {
     let table = items(2);
     let set = SpanSet::new();
-    set.push(NonNull::from(&table[0]));
+    assert!(set.try_push_many(&[NonNull::from(&table[0])]).is_empty());
     assert!(set.pop().is_some());
     // SAFETY: nobody else uses the set.
     let block = unsafe { &*set.0.tail.load(Ordering::Acquire) };
     let late = &block.claim_for_push(1)[0];
-    set.push(NonNull::from(&table[1]));
+    assert!(set.try_push_many(&[NonNull::from(&table[1])]).is_empty());
     assert_eq!(set.pop(), Some(NonNull::from(&table[1])));
     assert_eq!(set.pop(), None);
     assert_eq!(late.load(Ordering::Relaxed), closed());
@@ -103,7 +103,7 @@ fn threads_lose_and_double_nothing() {
             let (set, table) = (set.clone(), table.clone());
             thread::spawn(move || {
                 for (n, item) in table[me * EACH..][..EACH].iter().enumerate() {
-                    set.push(NonNull::from(item));
+                    assert!(set.try_push_many(&[NonNull::from(item)]).is_empty());
                     // Different rhythms make the set long and short by turns.
                     if n % (me + 2) != 0 {
                         count(&set);
@@ -143,7 +143,7 @@ fn one_popper_sees_each_pusher_in_order() {
             let (set, table) = (set.clone(), table.clone());
             thread::spawn(move || {
                 for item in &table[me * EACH..][..EACH] {
-                    set.push(NonNull::from(item));
+                    assert!(set.try_push_many(&[NonNull::from(item)]).is_empty());
                 }
             })
         })

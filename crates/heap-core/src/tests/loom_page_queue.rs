@@ -27,6 +27,9 @@ trait Steps: 'static {
     /// Whether the scanner clears the flag before it reads the marks.
     const CLEARS_FIRST: bool = true;
 
+    /// Whether the search for lost pages looks at the flag.
+    const SEARCHES: bool = true;
+
     /// Makes a neighbour black. Whether it is to be traced.
     fn blacken(mark: &MarkByte) -> bool {
         mark.try_mark_black() != Found::Reached
@@ -49,6 +52,8 @@ struct Page<S> {
     traced: [AtomicUsize; MARKS],
     /// In how many queues the page is.
     queues: AtomicUsize,
+    /// Whether the page was lost.
+    lost: AtomicUsize,
     /// The object that the first one holds a handle to.
     neighbour: Option<usize>,
     steps: PhantomData<fn() -> S>,
@@ -67,12 +72,27 @@ impl<S: Steps> Page<S> {
             marks: std::array::from_fn(|_| MarkByte::new(Color::White)),
             traced: Default::default(),
             queues: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
             steps: PhantomData,
         })
     }
 
     /// What a worker does with edges to these objects.
     fn mark(&self, objects: &[usize]) {
+        self.mark_with(objects, || {
+            // ORDERING: Release to Acquire, as a queue's push and pop.
+            let before = self.queues.fetch_add(1, Ordering::Release);
+            assert_eq!(before, 0, "M3: the page is in two queues");
+        });
+    }
+
+    /// The same, where there is no memory for the queue: the page is lost.
+    fn mark_without_memory(&self, objects: &[usize]) {
+        // ORDERING: Relaxed: read when the workers were waited for.
+        self.mark_with(objects, || self.lost.store(1, Ordering::Relaxed));
+    }
+
+    fn mark_with(&self, objects: &[usize], queue: impl Fn()) {
         let mut fresh = 0;
         for object in objects {
             if self.marks[*object].is_white() {
@@ -85,9 +105,7 @@ impl<S: Steps> Page<S> {
         }
         for _ in 0..fresh {
             if self.flag.must_queue::<S::MarkMode>() {
-                // ORDERING: Release to Acquire, as a queue's push and pop.
-                let before = self.queues.fetch_add(1, Ordering::Release);
-                assert_eq!(before, 0, "M3: the page is in two queues");
+                queue();
             }
         }
     }
@@ -98,6 +116,19 @@ impl<S: Steps> Page<S> {
         if popped.is_err() {
             return false;
         }
+        self.scan_page();
+        true
+    }
+
+    /// What the collector does when all workers are at rest, if a page was lost.
+    fn search(&self) {
+        let is_queued = S::SEARCHES && self.flag.is_queued();
+        if self.lost.load(Ordering::Relaxed) == 1 && is_queued {
+            self.scan_page();
+        }
+    }
+
+    fn scan_page(&self) {
         if S::CLEARS_FIRST {
             self.flag.begin_scan::<S::MarkMode>();
         }
@@ -110,7 +141,6 @@ impl<S: Steps> Page<S> {
             self.marks[object].mark_black();
             self.trace(object);
         }
-        true
     }
 
     /// Traces an object of the page in hand, and its neighbour with it.
@@ -124,6 +154,8 @@ impl<S: Steps> Page<S> {
 
     /// With all workers at rest: what is marked was traced, or will be.
     fn settle(&self) {
+        while self.scan() {}
+        self.search();
         let queued = self.queues.load(Ordering::Relaxed) > 0;
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let traced = traced.load(Ordering::Relaxed) > 0;
@@ -214,6 +246,27 @@ fn a_neighbour_is_traced<S: Steps>() {
         let traced = page.traced[1].load(Ordering::Relaxed);
         assert!((1..=2).contains(&traced), "MK2: traced {traced} times");
     });
+}
+
+/// A page is lost while others mark its objects, and while it is scanned.
+fn a_lost_page_is_found<S: Steps>() {
+    check_bounded(4, || {
+        let page = Page::<S>::new();
+        page.mark(&[0]);
+        let scanner = page.spawn(|p| {
+            p.scan();
+        });
+        let marker = page.spawn(|p| p.mark(&[0]));
+        page.mark_without_memory(&[1]);
+        scanner.join().unwrap();
+        marker.join().unwrap();
+        page.settle();
+    });
+}
+
+#[test]
+fn loom_a_lost_page_is_found() {
+    a_lost_page_is_found::<Sound>();
 }
 
 #[test]
@@ -344,4 +397,18 @@ impl Steps for BothAlone {
 #[should_panic(expected = "M3: the page is in two queues")]
 fn loom_mutant_both_alone() {
     two_markers_queue_a_page_once::<BothAlone>();
+}
+
+/// Does not look at flags.
+struct SearchesNothing;
+
+impl Steps for SearchesNothing {
+    type MarkMode = Parallel;
+    const SEARCHES: bool = false;
+}
+
+#[test]
+#[should_panic(expected = "PF1: a mark is lost")]
+fn loom_mutant_searches_nothing() {
+    a_lost_page_is_found::<SearchesNothing>();
 }

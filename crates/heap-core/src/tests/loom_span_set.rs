@@ -31,7 +31,7 @@ impl<P: Protocol + 'static> World<P> {
 
     fn push(&self, i: usize) {
         self.items[i].store(1, Ordering::Relaxed);
-        self.set.push(NonNull::from(&self.items[i]));
+        assert!(self.set.try_push_many(&[NonNull::from(&self.items[i])]).is_empty());
     }
 
     /// Pops; the index of the item. What its pusher wrote must be visible.
@@ -67,7 +67,7 @@ impl<P: Protocol + 'static> World<P> {
             self.items[i].store(1, Ordering::Relaxed);
             NonNull::from(&self.items[i])
         };
-        self.set.push_many(&items.map(set).collect::<Vec<_>>());
+        assert!(self.set.try_push_many(&items.map(set).collect::<Vec<_>>()).is_empty());
     }
 
     fn pop_many(&self, most: usize) -> Vec<usize> {

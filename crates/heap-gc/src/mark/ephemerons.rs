@@ -14,8 +14,13 @@
 //!   woken objects, and the values that wait for it are marked from there.
 //! * EP2: while several workers mark, the table and the awaited states do not change. So no mark is
 //!   lost: a worker's plain store to a mark byte meets another worker's only.
-//! * EP3: a value is pending, or in the table, or stuck, or is marked. When marking is done, the keys of
-//!   those that are not marked are not reached.
+//! * EP3: a value is pending, or in the table, or stuck, or is marked, or some were lost. When marking is
+//!   done, the keys of those that are not marked are not reached.
+//! * EP4: where there was no memory to note a value that waits, a woken object, or an object with
+//!   ephemerons, all that is marked is traced once more when nothing else is left to do, page by page,
+//!   and what is noted is found anew. If memory is refused again, so often until one time has marked
+//!   nothing: then no value is left whose key is reached. That is not linear, and takes no memory. What
+//!   is to be cleared is found by tracing all that is marked as well.
 //!
 //! The table has a block for each page with awaited objects, with a place for each granule: keys that
 //! lie side by side have their entries side by side.
@@ -29,7 +34,11 @@ use heap_core::geometry::PAGE_GRANULES;
 use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
 use heap_core::mark_byte::prefetch_mark;
-use heap_core::tracer::{Batch, EdgeBuffer, Holder, Neighbours, Pending, WeakFinds, Weakness};
+use heap_core::marks::Isa;
+use heap_core::mheap::{MHeap, PageCursor, PageSearch};
+use heap_core::tracer::{Batch, EdgeBuffer, Finds, Holder, Neighbours, Pending, Weakness};
+
+use super::worker::{append, trace_marked};
 
 /// A value that waits, and the next one that waits for the same key: its index, or 0.
 #[derive(Debug)]
@@ -101,6 +110,14 @@ pub(super) struct Ephemerons {
     stuck: Vec<Pending>,
     /// Objects, and pieces, with ephemerons that may have to be cleared.
     holders: Vec<Holder>,
+    /// Whether there was no memory to note all of these (EP4).
+    lost: bool,
+    /// How far all that is marked was traced once more, or its ephemerons are cleared.
+    retrace: Option<PageCursor>,
+    /// How many objects were marked when that was begun.
+    marked_before: usize,
+    /// How many are marked if it has led to nothing.
+    retraced_at: Option<usize>,
     pages: Pages,
     blocks: Vec<Block>,
     /// The first one stands for none.
@@ -123,15 +140,6 @@ struct Refused;
 /// How far ahead the look looks.
 const PENDING_AHEAD: usize = 16;
 
-/// Moves everything; all at once if there is nothing yet.
-fn move_all<T>(from: &mut Vec<T>, to: &mut Vec<T>) {
-    if to.is_empty() {
-        std::mem::swap(from, to);
-    } else {
-        to.append(from);
-    }
-}
-
 /// Pages whose awaited objects are forgotten between two looks at the clock. In builds with
 /// assertions one.
 const BLOCKS_FORGOTTEN: usize = if cfg!(debug_assertions) { 1 } else { 64 };
@@ -141,19 +149,51 @@ const HOLDERS_CLEARED: usize = if cfg!(debug_assertions) { 1 } else { 256 };
 
 impl Ephemerons {
     /// Takes what a worker has found.
-    pub(super) fn take_finds(&mut self, finds: &mut WeakFinds) {
+    pub(super) fn take_finds(&mut self, finds: &mut Finds) {
         if !finds.pending.is_empty() {
             self.resume();
         }
-        move_all(&mut finds.woken, &mut self.woken);
-        move_all(&mut finds.pending, &mut self.pending);
-        move_all(&mut finds.holders, &mut self.holders);
+        let all = append(&mut self.woken, std::mem::take(&mut finds.woken))
+            & append(&mut self.pending, std::mem::take(&mut finds.pending))
+            & append(&mut self.holders, std::mem::take(&mut finds.holders));
+        self.lost |= std::mem::take(&mut finds.weak_lost) | !all;
     }
 
-    /// Whether nothing is left that might lead to more objects, if there is nothing else.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether nothing is left that might lead to more objects, if there is nothing else and as many
+    /// objects are marked.
+    pub(super) fn is_settled(&self, marked: usize) -> bool {
         let is_settled = self.pending.is_empty() || self.stage == Stage::Settled;
-        is_settled && self.woken.is_empty() && !self.stuck.iter().any(is_reached)
+        is_settled
+            && self.woken.is_empty()
+            && !self.stuck.iter().any(is_reached)
+            && self.retrace.is_none()
+            && (!self.lost || self.retraced_at == Some(marked))
+    }
+
+    /// The next page whose marked objects are to be traced once more (EP4), when nothing else is left to
+    /// do and as many objects are marked. None if there is nothing of the kind to do.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped, and a mark phase of the heap is under way.
+    pub(super) unsafe fn retrace(&mut self, heap: &MHeap, marked: usize) -> Option<PageSearch> {
+        if self.retrace.is_none() && self.lost && self.retraced_at != Some(marked) {
+            // What is noted is found again.
+            (self.lost, self.retrace, self.marked_before) =
+                (false, Some(PageCursor::default()), marked);
+            (self.pending, self.stuck, self.holders) = Default::default();
+            (self.kept, self.seen, self.reached, self.interrupted) = Default::default();
+            self.stage = Stage::Look;
+        }
+        // SAFETY: forwarded from the caller: no thread sweeps in a mark phase.
+        let found = unsafe { heap.next_traced_page(self.retrace.as_mut()?) };
+        if found == PageSearch::Done {
+            self.retrace = None;
+            self.retraced_at = (marked == self.marked_before).then_some(marked);
+            // Something may be pending, or lost again.
+            return Some(PageSearch::More);
+        }
+        Some(found)
     }
 
     /// Goes on after others may have marked objects.
@@ -256,7 +296,10 @@ impl Ephemerons {
             if is_reached(&pending) {
                 mark(pending.value);
             } else if let Err(Refused) = self.await_key(pending) {
-                self.stuck.push(pending);
+                self.lost |= self.stuck.try_reserve(1).is_err();
+                if self.stuck.len() < self.stuck.capacity() {
+                    self.stuck.push(pending);
+                }
             }
         }
     }
@@ -295,17 +338,30 @@ impl Ephemerons {
     ///
     /// # Safety
     ///
-    /// The world is stopped. All that can be reached is marked, and nothing was swept since.
-    pub(super) unsafe fn clear_some(&mut self) -> bool {
+    /// The world is stopped. All that can be reached in the heap is marked, and nothing was swept
+    /// since.
+    pub(super) unsafe fn clear_some(&mut self, isa: Isa, heap: &MHeap, batch: &mut Batch) -> bool {
+        let mut buffer = EdgeBuffer::of(Weakness::Clear);
+        if self.lost {
+            let cursor = self.retrace.get_or_insert_default();
+            // SAFETY: forwarded from the caller.
+            match unsafe { heap.next_traced_page(cursor) } {
+                PageSearch::Found(page) => {
+                    // SAFETY: what is marked lives, and no mutator is inside.
+                    unsafe { trace_marked(isa, page, &mut buffer, batch) };
+                }
+                PageSearch::More => {}
+                PageSearch::Done => (self.lost, self.retrace) = (false, None),
+            }
+            return false;
+        }
         if self.holders.is_empty() {
             return self.forget_some();
         }
-        let mut buffer = EdgeBuffer::of(Weakness::Clear);
-        let mut batch = Batch::default();
         for holder in self.holders.drain(self.holders.len().saturating_sub(HOLDERS_CLEARED)..) {
             // SAFETY: it was traced in this marking, so it lives, and is of its page's kind (K1); no
             // mutator is inside. Forwarded from the caller.
-            unsafe { trace_again(holder, &mut buffer, &mut batch) };
+            unsafe { trace_again(holder, &mut buffer, batch) };
             buffer.clear_edges();
         }
         false

@@ -4,8 +4,8 @@
 //! job with its workers; what they leave undone comes back here.
 //!
 //! * MK3: every step does something: traces a page, an object or a piece, if there is one.
-//! * MK4: between two steps what is grey is on a page in `pages` or `handed_over`, in a piece, or
-//!   in the list of a mutator's write barrier.
+//! * MK4: between two steps what is grey is on a page in `pages` or `handed_over`, or that is lost, in a
+//!   piece, or in the list of a mutator's write barrier.
 //!
 //! Ephemerons come last: when nothing else is left to do, a worker that is alone looks at the values
 //! that wait for their keys ([`Ephemerons`]).
@@ -15,8 +15,9 @@
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 
-use crossbeam_deque::Worker as Deque;
 use heap_core::marks::Isa;
+use heap_core::mheap::{MHeap, PageCursor, PageSearch};
+use heap_sync::atomic::Ordering;
 use heap_sync::lock::Mutex;
 use heap_sync::time::Instant;
 
@@ -26,8 +27,9 @@ use super::grey::MarkCounts;
 use super::job::MarkJob;
 use super::pieces::SharedPiece;
 use super::pool::MarkPool;
-use super::queue::Page;
+use super::queue::{Page, Queue};
 use super::worker::{DrainLimit, Drained, Worker};
+use crate::barrier::Found;
 
 /// A mark phase: what it found, and what is left to do. It may be done in several steps,
 /// between which mutators run.
@@ -40,8 +42,48 @@ pub(crate) struct Marking {
     handed_over: Vec<Vec<Page>>,
     pages: VecDeque<Page>,
     pieces: Vec<SharedPiece>,
+    lost: LostPages,
     ephemerons: Ephemerons,
     counts: MarkCounts,
+}
+
+/// Pages for which no queue had memory (MK5).
+#[derive(Debug, Default)]
+struct LostPages {
+    /// Whether there may be some that no search has passed.
+    any: bool,
+    /// How far the search has come that is under way.
+    cursor: Option<PageCursor>,
+}
+
+impl LostPages {
+    fn is_none(&self) -> bool {
+        !self.any && self.cursor.is_none()
+    }
+
+    /// Searches some pages. `Done` if none is lost.
+    ///
+    /// # Safety
+    ///
+    /// As [`MHeap::next_lost_page`].
+    unsafe fn search(&mut self, heap: &MHeap) -> PageSearch {
+        if self.is_none() {
+            return PageSearch::Done;
+        }
+        if self.cursor.is_none() {
+            // What is lost from here on, perhaps behind the search, is for the next one.
+            self.any = false;
+        }
+        let cursor = self.cursor.get_or_insert_default();
+        // SAFETY: forwarded from the caller.
+        match unsafe { heap.next_lost_page(cursor) } {
+            PageSearch::Done => {
+                self.cursor = None;
+                PageSearch::More
+            }
+            found => found,
+        }
+    }
 }
 
 /// Whether there are more objects from which to begin.
@@ -62,26 +104,26 @@ impl Marking {
             handed_over: Vec::new(),
             pages: VecDeque::new(),
             pieces: Vec::new(),
+            lost: LostPages::default(),
             ephemerons: Ephemerons::default(),
             counts: MarkCounts::default(),
         }
     }
 
     /// Takes over what mutators have found between two steps.
-    pub(crate) fn take_over(
-        &mut self,
-        pages: Vec<Page>,
-        mut woken: Vec<NonNull<u8>>,
-        counts: MarkCounts,
-    ) {
+    pub(crate) fn take_over(&mut self, found: Found) {
+        let Found { pages, mut finds, counts } = found;
         if counts != MarkCounts::default() {
             // They may be the keys of values that are pending (EP3), and need no tracing: without this
             // a mark phase that was done would be done still.
             self.ephemerons.resume();
         }
         self.counts += counts;
-        self.ephemerons.woken.append(&mut woken);
-        if !pages.is_empty() {
+        self.lost.any |= std::mem::take(&mut finds.pages_lost);
+        self.ephemerons.take_finds(&mut finds);
+        if self.handed_over.try_reserve(1).is_err() {
+            self.lost.any |= !pages.is_empty();
+        } else if !pages.is_empty() {
             self.handed_over.push(pages);
         }
     }
@@ -97,7 +139,8 @@ impl Marking {
             && self.handed_over.is_empty()
             && self.pages.is_empty()
             && self.pieces.is_empty()
-            && self.ephemerons.is_settled()
+            && self.lost.is_none()
+            && self.ephemerons.is_settled(self.counts.objects)
     }
 
     /// Goes on with other seeds: what was found unreachable is revived.
@@ -114,10 +157,13 @@ impl Marking {
     ///
     /// # Safety
     ///
-    /// The world is stopped, marking [is done](Self::is_done), and nothing was swept since.
-    pub(crate) unsafe fn clear_ephemerons(&mut self) -> bool {
+    /// The world is stopped, marking of the heap [is done](Self::is_done), and nothing was swept since.
+    pub(crate) unsafe fn clear_ephemerons(&mut self, pool: &MarkPool, heap: &MHeap) -> bool {
+        let mut memory = pool.take_memory();
         // SAFETY: forwarded from the caller.
-        unsafe { self.ephemerons.clear_some() }
+        let is_all = unsafe { self.ephemerons.clear_some(self.isa, heap, &mut memory.chain) };
+        pool.put_memory(memory);
+        is_all
     }
 
     /// Marks everything reachable from the seeds and from what earlier steps have left, or
@@ -138,13 +184,14 @@ impl Marking {
     pub(crate) unsafe fn advance(
         &mut self,
         pool: &MarkPool,
+        heap: &MHeap,
         deadline: Option<Instant>,
         mut seeds: impl FnMut(&mut dyn FnMut(NonNull<u8>)) -> Seeds,
     ) {
         let deadline = Deadline::at(deadline);
         loop {
             // SAFETY: forwarded from the caller.
-            let advanced = unsafe { self.advance_alone(pool, &deadline, &mut seeds) };
+            let advanced = unsafe { self.advance_alone(pool, heap, &deadline, &mut seeds) };
             if advanced == Advanced::Alone || deadline.is_over() || self.is_done() {
                 return;
             }
@@ -159,6 +206,7 @@ impl Marking {
     unsafe fn advance_alone(
         &mut self,
         pool: &MarkPool,
+        heap: &MHeap,
         deadline: &Deadline,
         seeds: &mut impl FnMut(&mut dyn FnMut(NonNull<u8>)) -> Seeds,
     ) -> Advanced {
@@ -167,8 +215,9 @@ impl Marking {
         ephemerons.resume();
         // MK3: these are work, as pages are.
         let woken = std::mem::take(&mut ephemerons.woken);
-        let job = MarkJob::new(self.isa, Vec::new(), pieces, ephemerons, Deadline::at(deadline.at));
-        let mut worker = Worker::new(&job, 0, std::mem::take(&mut self.pages));
+        let job = MarkJob::new(self.isa, &[], pieces, ephemerons, Deadline::at(deadline.at));
+        let pages = std::mem::take(&mut self.pages);
+        let mut worker = Worker::new(&job, 0, pages, pool.take_memory());
         worker.counts = self.counts;
         worker.finds.woken = woken;
         while self.seeds == Seeds::More {
@@ -178,7 +227,7 @@ impl Marking {
                 worker.flush();
             });
             if job.deadline.is_over() && self.seeds == Seeds::More {
-                self.suspend(worker);
+                self.suspend(worker, pool);
                 return Advanced::Alone;
             }
         }
@@ -191,7 +240,10 @@ impl Marking {
         loop {
             if worker.drain(limit) == Drained::Whole
                 && self.feed(&mut worker) == 0
-                && !worker.resolve_some()
+                // SAFETY: forwarded from the caller: the queues are empty.
+                && !unsafe { self.find_lost(&mut worker, heap) }
+                // SAFETY: forwarded from the caller.
+                && !unsafe { worker.resolve_some(heap) }
             {
                 break;
             }
@@ -201,11 +253,11 @@ impl Marking {
             }
             if pool.worker_slots() > 0 && worker.has_work_for_others() {
                 while self.feed(&mut worker) > 0 {}
-                *self = mark_in_parallel(worker, pool);
+                self.mark_in_parallel(worker, pool);
                 return Advanced::InParallel;
             }
         }
-        self.suspend(worker);
+        self.suspend(worker, pool);
         Advanced::Alone
     }
 
@@ -214,20 +266,84 @@ impl Marking {
         let Some(last) = self.handed_over.last_mut() else { return 0 };
         let pages = last.drain(last.len().saturating_sub(PAGES_FED)..);
         let count = pages.len();
-        worker.queue.extend(pages);
+        for page in pages {
+            self.lost.any |= Queue::push(&mut worker.queue, page).is_err();
+        }
         if last.is_empty() {
             self.handed_over.pop();
         }
         count
     }
 
+    /// Searches for pages that were lost. Says whether there is more to do.
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped, a mark phase of the heap is under way, and no page is in a queue.
+    unsafe fn find_lost(&mut self, worker: &mut Worker<'_, VecDeque<Page>>, heap: &MHeap) -> bool {
+        self.lost.any |= std::mem::take(&mut worker.finds.pages_lost);
+        // SAFETY: forwarded from the caller.
+        match unsafe { self.lost.search(heap) } {
+            PageSearch::Found(page) => worker.take_page(Page::of(page)),
+            PageSearch::More => {}
+            PageSearch::Done => return false,
+        }
+        true
+    }
+
     /// Keeps what is left for the next step (MK4).
-    fn suspend(&mut self, mut worker: Worker<'_, VecDeque<Page>>) {
+    fn suspend(&mut self, mut worker: Worker<'_, VecDeque<Page>>, pool: &MarkPool) {
         worker.suspend();
+        let job = worker.job;
         self.counts = worker.counts;
-        self.pages = worker.queue;
-        self.pieces = worker.job.pieces.take_all();
-        self.ephemerons = std::mem::take(&mut *worker.job.ephemerons.lock());
+        let (memory, pages) = worker.into_memory();
+        pool.put_memory(memory);
+        self.pages = pages;
+        self.take_back(job);
+    }
+
+    /// Takes back what the workers of a job have left.
+    fn take_back(&mut self, job: &MarkJob<'_>) {
+        self.pieces = job.pieces.take_all();
+        self.ephemerons = std::mem::take(&mut *job.ephemerons.lock());
+        // ORDERING: Relaxed: they were waited for.
+        self.lost.any |= job.pages_lost.load(Ordering::Relaxed);
+    }
+
+    /// Does the rest of what `alone` has begun, with the helpers.
+    fn mark_in_parallel(&mut self, alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) {
+        let queues = pool.queues();
+        let pieces = alone.job.pieces.take_all();
+        let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
+        let ephemerons = std::mem::take(&mut *alone.job.ephemerons.lock());
+        let job = MarkJob::new(isa, queues.stealers(), pieces, ephemerons, Deadline::at(at));
+        let total = Mutex::new(MarkCounts::default());
+        let (mut worker, pages) = alone.into_parallel(&job, queues.take(0));
+        // Memory for what is left in the end.
+        *job.left.lock() = pages;
+        pool.run(
+            &|index| {
+                let Some(memory) = pool.take_helpers_memory(index, isa) else { return };
+                if !job.termination.join() {
+                    pool.put_helpers_memory(index, memory);
+                    return;
+                }
+                let mut worker = Worker::new(&job, index, queues.take(index), memory);
+                worker.run();
+                *total.lock() += worker.counts;
+                let (memory, queue) = worker.into_memory();
+                queues.put_back(index, queue);
+                pool.put_helpers_memory(index, memory);
+            },
+            || worker.run(),
+        );
+        self.counts = worker.counts;
+        self.counts += *total.lock();
+        let (memory, queue) = worker.into_memory();
+        queues.put_back(0, queue);
+        pool.put_memory(memory);
+        self.pages = std::mem::take(&mut *job.left.lock());
+        self.take_back(&job);
     }
 }
 
@@ -242,36 +358,3 @@ enum Advanced {
 
 /// Pages of mutators that a worker queues at a time.
 const PAGES_FED: usize = 256;
-
-/// Does the rest of what `alone` has begun, with the helpers.
-fn mark_in_parallel(alone: Worker<'_, VecDeque<Page>>, pool: &MarkPool) -> Marking {
-    let deques: Vec<Deque<Page>> = (0..=pool.worker_slots()).map(|_| Deque::new_fifo()).collect();
-    let stealers = deques.iter().map(Deque::stealer).collect();
-    let pieces = alone.job.pieces.take_all();
-    let MarkJob { isa, deadline: Deadline { at, .. }, .. } = *alone.job;
-    let ephemerons = std::mem::take(&mut *alone.job.ephemerons.lock());
-    let job = MarkJob::new(isa, stealers, pieces, ephemerons, Deadline::at(at));
-    let slots: Vec<Mutex<Option<Deque<Page>>>> =
-        deques.into_iter().map(|deque| Mutex::new(Some(deque))).collect();
-    let total = Mutex::new(MarkCounts::default());
-    let first = slots[0].lock().take().expect("nobody has taken a deque yet");
-    let mut worker = alone.into_parallel(&job, first);
-    pool.run(
-        &|index| {
-            if !job.termination.join() {
-                return;
-            }
-            let deque = slots[index].lock().take().expect("a worker slot is taken once");
-            let mut worker = Worker::new(&job, index, deque);
-            worker.run();
-            *total.lock() += worker.counts;
-        },
-        || worker.run(),
-    );
-    let mut counts = worker.counts;
-    counts += *total.lock();
-    let pages = std::mem::take(&mut *job.left.lock());
-    let pieces = job.pieces.take_all();
-    let ephemerons = std::mem::take(&mut *job.ephemerons.lock());
-    Marking { isa, seeds: Seeds::Done, handed_over: Vec::new(), pages, pieces, ephemerons, counts }
-}

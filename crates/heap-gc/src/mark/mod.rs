@@ -19,8 +19,9 @@ mod scan;
 mod termination;
 mod worker;
 
-pub(crate) use grey::{MarkCounts, mark_grey};
+pub(crate) use grey::{MarkCounts, mark_grey, spill};
 pub(crate) use incremental::{IncrementalMark, MarkPhase};
 pub(crate) use marking::{Marking, Seeds};
 pub(crate) use pool::{MarkPool, Watch};
-pub(crate) use queue::Page;
+pub(crate) use queue::{Page, push};
+pub(crate) use worker::append;

@@ -30,11 +30,13 @@ impl Pieces {
         self.len.load(Ordering::Acquire) != 0
     }
 
-    /// Takes over what tracing has deferred.
+    /// Takes over what tracing has deferred, as far as there is memory for it.
     #[cold]
     pub(super) fn share(&self, buffer: &mut EdgeBuffer) {
         let mut pieces = self.list.lock();
-        while let Some(piece) = buffer.take_piece() {
+        while pieces.try_reserve(1).is_ok()
+            && let Some(piece) = buffer.take_piece()
+        {
             pieces.push(SharedPiece(piece));
         }
         // ORDERING: Release pairs with the Acquire in `any`.

@@ -23,12 +23,15 @@
 
 use std::sync::Arc;
 
+use heap_core::marks::Isa;
 use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::mutant;
 use heap_sync::thread::{Builder, JoinHandle, spin_loop};
 
+use super::queue::SharedQueues;
+use super::worker::WorkerMemory;
 use crate::fork::{self, Process};
 use crate::gate::WhileBlocked;
 
@@ -171,6 +174,9 @@ pub(crate) struct MarkPool {
     shared: Arc<PoolState>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     process: Process,
+    queues: SharedQueues,
+    /// What workers work with, the collecting thread's first (MK5).
+    memory: Box<[Mutex<Option<WorkerMemory>>]>,
 }
 
 impl std::fmt::Debug for MarkPool {
@@ -183,10 +189,41 @@ impl std::fmt::Debug for MarkPool {
 
 impl MarkPool {
     /// A pool of `mark_threads` threads, none of them started.
-    pub(crate) fn new(mark_threads: usize) -> MarkPool {
+    pub(crate) fn new(mark_threads: usize, isa: Isa) -> MarkPool {
         let shared = PoolState { worker_slots: mark_threads, ..PoolState::default() };
         let process = Process::this();
-        MarkPool { shared: Arc::new(shared), threads: Mutex::new(Vec::new()), process }
+        let own = WorkerMemory::try_new(isa).expect("memory for a heap");
+        let helpers = (0..mark_threads).map(|_| None);
+        let memory = std::iter::once(Some(own)).chain(helpers).map(Mutex::new).collect();
+        let threads = Mutex::new(Vec::with_capacity(mark_threads));
+        let queues = SharedQueues::new(mark_threads);
+        MarkPool { shared: Arc::new(shared), threads, process, queues, memory }
+    }
+
+    /// The queues of those that mark at the same time.
+    pub(super) fn queues(&self) -> &SharedQueues {
+        &self.queues
+    }
+
+    /// What the collecting thread works with, which it [puts back](Self::put_memory).
+    pub(super) fn take_memory(&self) -> WorkerMemory {
+        self.memory[0].lock().take().expect("one thread collects at a time")
+    }
+
+    /// Takes it back.
+    pub(super) fn put_memory(&self, memory: WorkerMemory) {
+        *self.memory[0].lock() = Some(memory);
+    }
+
+    /// What another worker works with; none if the system refuses the memory.
+    pub(super) fn take_helpers_memory(&self, worker_slot: usize, isa: Isa) -> Option<WorkerMemory> {
+        let kept = self.memory[worker_slot].lock().take();
+        kept.or_else(|| WorkerMemory::try_new(isa))
+    }
+
+    /// Takes it back.
+    pub(super) fn put_helpers_memory(&self, worker_slot: usize, memory: WorkerMemory) {
+        *self.memory[worker_slot].lock() = Some(memory);
     }
 
     /// How many may mark beside the collecting thread (PO3).
@@ -304,7 +341,7 @@ mod tests {
 
     #[test]
     fn everybody_who_took_a_seat_has_finished_when_run_returns() {
-        let pool = MarkPool::new(3);
+        let pool = MarkPool::new(3, Isa::Portable);
         for _ in 0..200 {
             let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let worker_slots = Mutex::new(Vec::new());
@@ -333,7 +370,7 @@ mod tests {
     fn a_panic_of_the_collecting_thread_ends_the_process() {
         const CHILD: &str = "HEAP_POOL_CHILD";
         if std::env::var_os(CHILD).is_some() {
-            let pool = MarkPool::new(1);
+            let pool = MarkPool::new(1, Isa::Portable);
             let begun = AtomicBool::new(false);
             pool.run(
                 &|_| {
@@ -370,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_waiting_mutator_takes_a_seat_while_there_is_one() {
-        let pool = MarkPool::new(1);
+        let pool = MarkPool::new(1, Isa::Portable);
         let helped = AtomicUsize::new(0);
         let job = |worker_slot| {
             assert_eq!(worker_slot, 1);

@@ -30,6 +30,9 @@ const LINES: u64 = 0x1111_1111_1111_1111;
 /// page: most of its lines will be wanted, not only those of its grey objects.
 const MANY_NEIGHBOURS: usize = 16;
 
+/// Pages between the two halves of their scan: one, and the next before it is finished.
+const BATCHES: usize = 2;
+
 /// How many of the objects traced with a page were not grey when it was taken: a
 /// moving average over some eight pages, times eight.
 #[derive(Debug, Default)]
@@ -53,13 +56,19 @@ impl NeighbourCount {
 pub(super) struct Scanner {
     isa: Isa,
     neighbours: NeighbourCount,
-    /// Batches to use again.
+    /// Batches that are not in use; of `BATCHES`.
     spare: Vec<Batch>,
 }
 
 impl Scanner {
-    pub(super) fn new(isa: Isa) -> Scanner {
-        Scanner { isa, neighbours: NeighbourCount::default(), spare: Vec::new() }
+    /// None if the system refuses the memory for the batches.
+    pub(super) fn try_new(isa: Isa) -> Option<Scanner> {
+        let mut spare = Vec::new();
+        spare.try_reserve_exact(BATCHES).ok()?;
+        for _ in 0..BATCHES {
+            spare.push(Batch::try_new()?);
+        }
+        Some(Scanner { isa, neighbours: NeighbourCount::default(), spare })
     }
 
     /// First half of a page's scan: takes its grey objects and asks for their
@@ -78,7 +87,7 @@ impl Scanner {
         let masks = grey_masks(self.isa, marks);
         let start = location.pointer().as_ptr();
         let more_lines = self.neighbours.lines();
-        let mut batch = self.spare.pop().unwrap_or_default();
+        let mut batch = self.spare.pop().expect("two pages are between the halves at most");
         batch.clear();
         for (block, mask) in masks.into_iter().enumerate() {
             let mut left = mask;

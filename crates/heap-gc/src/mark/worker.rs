@@ -12,20 +12,23 @@
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 
-use crossbeam_deque::{Steal, Worker as Deque};
+use crossbeam_deque::Steal;
 use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
 use heap_core::mark_byte::Found;
+use heap_core::marks::{Isa, marked_masks};
+use heap_core::mheap::{MHeap, PageSearch};
 use heap_core::page_flag::{Parallel, announce_marks};
 use heap_core::prefetch::prefetch;
-use heap_core::tracer::{Batch, EdgeBuffer, Neighbours, Piece, WeakFinds};
+use heap_core::tracer::{Batch, EdgeBuffer, Finds, Neighbours, Piece, Spill};
+use heap_sync::atomic::Ordering;
 use heap_sync::thread::{spin_loop, yield_now};
 
 use super::deadline::Deadline;
 use super::ephemerons::is_reached;
-use super::grey::{MarkCounts, mark_grey};
+use super::grey::{MarkCounts, mark_grey, spill};
 use super::job::MarkJob;
-use super::queue::{Page, Queue};
+use super::queue::{Page, PageLost, Queue, SharedQueue};
 use super::scan::{Scanner, TakenPage};
 use super::termination::Verdict;
 
@@ -91,8 +94,38 @@ const DIRECT_MAX: usize = 4;
 /// first have arrived.
 const EDGE_BATCH: usize = 256;
 
+/// Freshly marked objects that a worker keeps before it queues their pages.
+const FRESH_MAX: usize = 1024;
+
+/// Edges for which a worker has room, if the system has the memory.
+const EDGES_USUAL: usize = 4096;
+
+/// What a worker needs to mark without asking for memory (MK5). The collecting thread's is made with
+/// the heap.
+#[derive(Debug)]
+pub(super) struct WorkerMemory {
+    /// See [`Worker`].
+    direct: Vec<Location>,
+    scanner: Scanner,
+    pub(super) chain: Batch,
+    buffer: EdgeBuffer,
+    fresh: Vec<Location>,
+}
+
+impl WorkerMemory {
+    /// None if the system refuses it.
+    pub(super) fn try_new(isa: Isa) -> Option<WorkerMemory> {
+        let (mut direct, mut fresh) = (Vec::new(), Vec::new());
+        direct.try_reserve_exact(DIRECT_MAX).ok()?;
+        fresh.try_reserve_exact(FRESH_MAX + DIRECT_MAX).ok()?;
+        let scanner = Scanner::try_new(isa)?;
+        let chain = Batch::try_new()?;
+        Some(WorkerMemory { direct, scanner, chain, buffer: EdgeBuffer::default(), fresh })
+    }
+}
+
 pub(super) struct Worker<'j, Q> {
-    pub(super) job: &'j MarkJob,
+    pub(super) job: &'j MarkJob<'j>,
     index: usize,
     pub(super) queue: Q,
     /// Objects to be traced one by one; bounded by `DIRECT_MAX`.
@@ -103,41 +136,65 @@ pub(super) struct Worker<'j, Q> {
     /// The batch of `scan_chain`.
     chain: Batch,
     buffer: EdgeBuffer,
-    /// Freshly marked objects of the current batch.
-    pub(super) fresh: Vec<Location>,
+    /// Freshly marked objects of the current batch; bounded by its capacity.
+    fresh: Vec<Location>,
     /// What is weak, and what was awaited, of what this worker has found.
-    pub(super) finds: WeakFinds,
+    pub(super) finds: Finds,
     pub(super) counts: MarkCounts,
 }
 
-impl<'j, Q: Queue> Worker<'j, Q> {
-    pub(super) fn new(job: &'j MarkJob, index: usize, queue: Q) -> Self {
-        Worker {
-            job,
-            index,
-            queue,
-            direct: Vec::with_capacity(DIRECT_MAX),
-            taken: None,
-            scanner: Scanner::new(job.isa),
-            chain: Batch::default(),
-            buffer: EdgeBuffer::with_capacity(4096),
-            fresh: Vec::with_capacity(4096),
-            finds: WeakFinds::default(),
-            counts: MarkCounts::default(),
+/// Queues the pages of the freshly marked objects, as far as there is memory (MK5).
+#[inline]
+fn queue_pages<Q: Queue>(fresh: &mut Vec<Location>, queue: &mut Q, finds: &mut Finds) {
+    announce_marks::<Q::MarkMode>();
+    for object in fresh.drain(..) {
+        if object.page_flag().must_queue::<Q::MarkMode>()
+            && let Err(PageLost) = queue.push(Page::of(object))
+        {
+            finds.pages_lost = true;
         }
+    }
+}
+
+impl<'j, Q: Queue> Worker<'j, Q> {
+    pub(super) fn new(
+        job: &'j MarkJob<'j>,
+        index: usize,
+        queue: Q,
+        memory: WorkerMemory,
+    ) -> Worker<'j, Q> {
+        let WorkerMemory { direct, scanner, chain, mut buffer, fresh } = memory;
+        buffer.reserve(EDGES_USUAL);
+        Self::spill_edges(&mut buffer);
+        let (finds, counts) = Default::default();
+        let taken = None;
+        Worker { job, index, queue, direct, taken, scanner, chain, buffer, fresh, finds, counts }
+    }
+
+    /// Has edges for which there is no memory marked at once.
+    fn spill_edges(buffer: &mut EdgeBuffer) {
+        let to = Spill::new(spill::<Q::MarkMode>, std::ptr::null());
+        // SAFETY: the buffer is a worker's as long as it traces, so a mark phase is under way; edges are
+        // handles to live objects (K2). The function needs no context.
+        unsafe { buffer.spill_to(Some(to)) };
+    }
+
+    /// Gives back what it worked with.
+    pub(super) fn into_memory(self) -> (WorkerMemory, Q) {
+        let Worker { direct, scanner, chain, mut buffer, fresh, queue, .. } = self;
+        debug_assert!(direct.is_empty() && fresh.is_empty() && buffer.is_empty(), "MK1");
+        if buffer.capacity() > 2 * EDGES_USUAL {
+            buffer = EdgeBuffer::default();
+        }
+        (WorkerMemory { direct, scanner, chain, buffer, fresh }, queue)
     }
 
     /// Greys the edges that tracing found and hands the fresh objects on.
     #[inline]
     fn drain_edges(&mut self) {
-        let woken = &mut self.finds.woken;
-        for edge in self.buffer.edges() {
-            // SAFETY: edges are handles to live objects of this heap (K2).
-            unsafe { mark_grey::<Q::MarkMode>(*edge, &mut self.fresh, woken, &mut self.counts) };
-        }
-        self.buffer.clear_edges();
+        self.grey_edges();
         if self.buffer.has_pieces() {
-            self.job.pieces.share(&mut self.buffer);
+            self.share_pieces();
         }
         if self.buffer.has_finds() {
             self.take_finds();
@@ -145,23 +202,57 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         self.flush();
     }
 
+    /// Greys the edges that tracing found.
+    #[inline]
+    fn grey_edges(&mut self) {
+        let (fresh, finds, counts) = (&mut self.fresh, &mut self.finds, &mut self.counts);
+        for edges in self.buffer.edges().chunks(FRESH_MAX) {
+            if fresh.len() + edges.len() > FRESH_MAX {
+                queue_pages(fresh, &mut self.queue, finds);
+            }
+            for edge in edges {
+                // SAFETY: edges are handles to live objects of this heap (K2).
+                if let Some(object) = unsafe { mark_grey::<Q::MarkMode>(*edge, finds, counts) } {
+                    fresh.push(object);
+                }
+            }
+        }
+        self.buffer.clear_edges();
+    }
+
+    /// Shares the pieces that tracing has deferred. Those for which there is no memory are traced now.
+    #[cold]
+    fn share_pieces(&mut self) {
+        self.job.pieces.share(&mut self.buffer);
+        while let Some(piece) = self.buffer.take_piece() {
+            // SAFETY: deferred just now.
+            unsafe { self.trace_piece(piece) };
+            self.grey_edges();
+        }
+    }
+
     /// Takes what tracing has found beside edges.
     #[cold]
     fn take_finds(&mut self) {
-        let from = self.buffer.finds();
-        let WeakFinds { woken, pending, holders } = &mut self.finds;
-        woken.append(&mut from.woken);
-        holders.append(&mut from.holders);
+        let from = std::mem::take(self.buffer.finds());
+        let (fresh, finds, counts) = (&mut self.fresh, &mut self.finds, &mut self.counts);
+        for key in from.woken {
+            finds.wake(key);
+        }
+        finds.weak_lost |= from.weak_lost | !append(&mut finds.holders, from.holders);
+        finds.pages_lost |= from.pages_lost;
+        *counts += MarkCounts { objects: from.spilled_objects, bytes: from.spilled_bytes };
         // A look at once: what lies side by side was often made one after the other, and a chain along
         // that order is followed while it is in the processor's cache.
-        for one in from.pending.drain(..) {
+        for one in from.pending {
             if is_reached(&one) {
                 // SAFETY: values were found as edges are (contract of `Tracer::ephemeron`), and live.
-                unsafe {
-                    mark_grey::<Q::MarkMode>(one.value, &mut self.fresh, woken, &mut self.counts);
+                fresh.extend(unsafe { mark_grey::<Q::MarkMode>(one.value, finds, counts) });
+                if fresh.len() == FRESH_MAX {
+                    queue_pages(fresh, &mut self.queue, finds);
                 }
             } else {
-                pending.push(one);
+                finds.wait(one);
             }
         }
     }
@@ -172,9 +263,12 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     ///
     /// As [`mark_grey`].
     pub(super) unsafe fn mark(&mut self, object: NonNull<u8>) {
-        let (fresh, woken) = (&mut self.fresh, &mut self.finds.woken);
+        let (fresh, finds) = (&mut self.fresh, &mut self.finds);
         // SAFETY: forwarded from the caller.
-        unsafe { mark_grey::<Q::MarkMode>(object, fresh, woken, &mut self.counts) };
+        fresh.extend(unsafe { mark_grey::<Q::MarkMode>(object, finds, &mut self.counts) });
+        if fresh.len() == FRESH_MAX {
+            queue_pages(fresh, &mut self.queue, finds);
+        }
     }
 
     /// Marks the values that wait for some of the objects that this worker has woken (EP1). Returns
@@ -182,18 +276,14 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     #[cold]
     fn wake_some(&mut self) -> usize {
         let ephemerons = self.job.ephemerons.lock();
-        let (fresh, counts) = (&mut self.fresh, &mut self.counts);
         let mut count = 0;
         // The values of one may be awaited themselves: a chain goes on here.
         while count < WOKEN_MAX
             && let Some(key) = self.finds.woken.pop()
         {
             count += 1;
-            let woken = &mut self.finds.woken;
             // SAFETY: values were found as edges are (contract of `Tracer::ephemeron`), and live.
-            let mark = |value| unsafe {
-                mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
-            };
+            let mark = |value| unsafe { self.mark(value) };
             // SAFETY: it was awaited, as the marker that has woken it has seen.
             unsafe { ephemerons.wake(key, mark) };
         }
@@ -206,29 +296,61 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// there were any.
     ///
     /// No other worker marks (EP2).
-    pub(super) fn resolve_some(&mut self) -> bool {
-        let mut ephemerons = self.job.ephemerons.lock();
+    ///
+    /// # Safety
+    ///
+    /// The world is stopped, and this is a mark phase of the heap.
+    pub(super) unsafe fn resolve_some(&mut self, heap: &MHeap) -> bool {
+        let job = self.job;
+        let mut ephemerons = job.ephemerons.lock();
         ephemerons.take_finds(&mut self.finds);
-        self.finds.woken.append(&mut ephemerons.woken);
+        std::mem::swap(&mut self.finds.woken, &mut ephemerons.woken);
         if !self.finds.woken.is_empty() {
             // They lead to more.
             return true;
         }
-        let (fresh, counts) = (&mut self.fresh, &mut self.counts);
-        let woken = &mut self.finds.woken;
+        // First, because it finds anew what is to be resolved.
+        // SAFETY: forwarded from the caller.
+        match unsafe { ephemerons.retrace(heap, self.counts.objects) } {
+            None => {}
+            Some(PageSearch::Found(page)) => {
+                drop(ephemerons);
+                self.retrace_page(page);
+                return true;
+            }
+            Some(PageSearch::More | PageSearch::Done) => return true,
+        }
         // SAFETY: as in `wake_some`.
-        let more = ephemerons.resolve(RESOLVED_MAX, |value| unsafe {
-            mark_grey::<Q::MarkMode>(value, fresh, woken, counts);
-        });
+        let more = ephemerons.resolve(RESOLVED_MAX, |value| unsafe { self.mark(value) });
         drop(ephemerons);
         self.flush();
         more
+    }
+
+    /// Traces what is marked on a page once more, for what is weak.
+    #[cold]
+    fn retrace_page(&mut self, page: Location) {
+        // SAFETY: what is marked lives, and no mutator is inside.
+        unsafe { trace_marked(self.job.isa, page, &mut self.buffer, &mut self.chain) };
+        self.drain_edges();
     }
 
     /// Leaves what is weak, and what was awaited, to the next step or to the worker that goes on alone.
     pub(super) fn leave_finds(&mut self) {
         if !self.finds.is_empty() {
             self.job.ephemerons.lock().take_finds(&mut self.finds);
+        }
+        if std::mem::take(&mut self.finds.pages_lost) {
+            // ORDERING: Relaxed: read when the workers were waited for.
+            self.job.pages_lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a page that was lost and is in no queue: to be scanned next.
+    pub(super) fn take_page(&mut self, page: Page) {
+        let taken = self.scanner.begin::<Q::MarkMode>(page);
+        if let Some(before) = self.taken.replace(taken) {
+            self.finish_page(before);
         }
     }
 
@@ -252,12 +374,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     /// Queues the pages of the freshly marked objects.
     #[inline]
     fn queue_fresh(&mut self) {
-        announce_marks::<Q::MarkMode>();
-        for object in self.fresh.drain(..) {
-            if object.page_flag().must_queue::<Q::MarkMode>() {
-                self.queue.push(Page::of(object));
-            }
-        }
+        queue_pages(&mut self.fresh, &mut self.queue, &mut self.finds);
     }
 
     /// Second half of the scan of a page.
@@ -332,12 +449,20 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     ///
     /// It was deferred in this marking ([`Pieces::take`](super::pieces::Pieces::take)).
     unsafe fn scan_piece(&mut self, piece: Piece) {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.trace_piece(piece) };
+        self.drain_edges();
+    }
+
+    /// # Safety
+    ///
+    /// As [`Worker::scan_piece`].
+    unsafe fn trace_piece(&mut self, piece: Piece) {
         // SAFETY: pieces are of live objects of this heap (contract of `Tracer::defer`).
         let kind = unsafe { Location::of(piece.object) }.kind();
         let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
         // SAFETY: the stretch lies within the object's contents.
         unsafe { self.buffer.trace_piece(trace, piece) };
-        self.drain_edges();
     }
 
     /// Turns what is at hand into pages in the queue and pieces in the list.
@@ -347,6 +472,7 @@ impl<'j, Q: Queue> Worker<'j, Q> {
             self.finish_page(taken);
         }
         self.drain_edges();
+        // There is room for them beside `FRESH_MAX`.
         self.fresh.append(&mut self.direct);
         self.queue_fresh();
         self.leave_finds();
@@ -404,36 +530,44 @@ impl Worker<'_, VecDeque<Page>> {
     }
 
     /// Goes on as the first worker of a job that others take part in, which has the
-    /// pieces already.
-    pub(super) fn into_parallel(
+    /// pieces already. Returns the memory of the queue as well.
+    pub(super) fn into_parallel<'p>(
         self,
-        job: &MarkJob,
-        queue: Deque<Page>,
-    ) -> Worker<'_, Deque<Page>> {
-        self.queue.into_iter().for_each(|page| queue.push(page));
-        Worker {
-            job,
-            index: 0,
-            queue,
-            direct: self.direct,
-            taken: self.taken,
-            scanner: self.scanner,
-            chain: self.chain,
-            buffer: self.buffer,
-            fresh: self.fresh,
-            finds: self.finds,
-            counts: self.counts,
+        job: &'p MarkJob<'p>,
+        mut queue: SharedQueue,
+    ) -> (Worker<'p, SharedQueue>, VecDeque<Page>) {
+        let Worker { queue: mut pages, mut finds, mut buffer, .. } = self;
+        for page in pages.drain(..) {
+            // Its flag says that it is queued.
+            finds.pages_lost |= Queue::push(&mut queue, page).is_err();
         }
+        Worker::<SharedQueue>::spill_edges(&mut buffer);
+        let Worker { direct, taken, scanner, chain, fresh, counts, .. } = self;
+        let index = 0;
+        let worker = Worker {
+            job,
+            index,
+            queue,
+            direct,
+            taken,
+            scanner,
+            chain,
+            buffer,
+            fresh,
+            finds,
+            counts,
+        };
+        (worker, pages)
     }
 }
 
-impl Worker<'_, Deque<Page>> {
+impl Worker<'_, SharedQueue> {
     fn steal(&self) -> Option<Page> {
         let others = self.job.stealers.len();
         for offset in 1..others {
             let victim = &self.job.stealers[(self.index + offset) % others];
             loop {
-                match victim.steal_batch_and_pop(&self.queue) {
+                match self.queue.steal_from(victim) {
                     Steal::Success(page) => return Some(page),
                     Steal::Retry => {}
                     Steal::Empty => break,
@@ -480,6 +614,59 @@ impl Worker<'_, Deque<Page>> {
     fn leave_work(&mut self) {
         self.suspend();
         let mut left = self.job.left.lock();
-        left.extend(std::iter::from_fn(|| self.queue.pop()));
+        while let Some(page) = self.queue.pop() {
+            if let Err(PageLost) = Queue::push(&mut *left, page) {
+                // ORDERING: as in `leave_finds`.
+                self.job.pages_lost.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Moves everything from one list to another; says whether there was memory for it.
+pub(crate) fn append<T>(to: &mut Vec<T>, mut from: Vec<T>) -> bool {
+    if to.is_empty() {
+        *to = from;
+        return true;
+    }
+    let has_room = to.try_reserve(from.len()).is_ok();
+    if has_room {
+        to.append(&mut from);
+    }
+    has_room
+}
+
+/// Traces what is marked on a page, as the buffer's [`Weakness`](heap_core::tracer::Weakness) says.
+/// What large objects defer is traced at once.
+///
+/// # Safety
+///
+/// The page has objects with handles. There are no writers to those that are marked, which live.
+pub(super) unsafe fn trace_marked(
+    isa: Isa,
+    page: Location,
+    buffer: &mut EdgeBuffer,
+    batch: &mut Batch,
+) {
+    let kind = page.kind().expect("M2: a page with marks has a kind");
+    let trace = kind.trace_batch().expect("it was traced");
+    batch.clear();
+    for (block, mask) in marked_masks(isa, page.page_marks()).into_iter().enumerate() {
+        let mut left = mask;
+        while left != 0 {
+            let granule = block * 64 + left.trailing_zeros() as usize;
+            left &= left - 1;
+            if !page.page_marks()[granule].is_white() {
+                batch.push(granule);
+            }
+        }
+    }
+    // SAFETY: marks are at starts of objects, which live, and are of the page's kind (K1). Forwarded
+    // from the caller.
+    unsafe { buffer.trace(trace, page.pointer().as_ptr(), batch, Neighbours::Report) };
+    while let Some(piece) = buffer.take_piece() {
+        let trace = kind.trace_piece().expect("only such kinds defer pieces");
+        // SAFETY: the stretch lies within the contents of one of them.
+        unsafe { buffer.trace_piece(trace, piece) };
     }
 }
