@@ -301,6 +301,8 @@ struct Everything {
     /// with dead keys.
     table: Root<[Note<'static>]>,
     first: Root<Node<'static>>,
+    /// Objects of their own with dead keys.
+    singles: Root<[Gc<'static, Note<'static>>]>,
     finalizers: Finalizers<Node<'static>>,
     weak: WeakRoot<Node<'static>>,
 }
@@ -331,6 +333,8 @@ impl Everything {
                 _ => ephemeron.set(cx, node(cx, i), node(cx, i)),
             }
         }
+        let single = |i| cx.alloc_ephemeron(node(cx, i), node(cx, i));
+        let singles = cx.alloc_slice_fn(DEAD, single);
         let finalizers = Finalizers::new(heap);
         (0..DEAD).for_each(|i| finalizers.register(cx, node(cx, i)));
         Everything {
@@ -338,6 +342,7 @@ impl Everything {
             stacked: cx.root(stacked),
             table: cx.root(table),
             first: cx.root(keys[CHAIN]),
+            singles: cx.root(singles),
             finalizers,
             weak: cx.weak_root(node(cx, 1)),
         }
@@ -378,6 +383,7 @@ impl Everything {
             key = ephemeron.value_of(key).expect("the key is reachable");
         }
         assert!(table[CHAIN..].iter().all(|dead| dead.get(cx).is_none()), "dead keys");
+        assert!(self.singles.get(cx).iter().all(|dead| dead.get(cx).is_none()), "dead keys");
         assert!(self.weak.upgrade(cx).is_none());
         let (registered, queued) = (self.finalizers.registered_len(), self.finalizers.queue_len());
         assert_eq!(registered + queued, DEAD, "each is somewhere");
