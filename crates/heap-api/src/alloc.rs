@@ -8,6 +8,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use heap_core::alloc_class::{self, Slot as SlotClass};
+use heap_core::mheap::Fill;
 use heap_gc::OutOfMemory;
 
 use crate::cell::GcCell;
@@ -52,7 +53,7 @@ impl Cx {
         value: T,
     ) -> Result<Gc<'gc, T>, AllocError<T>> {
         // SAFETY: written to below.
-        match unsafe { self.sized_slot::<T>() } {
+        match unsafe { self.sized_slot::<T>(Fill::Whole) } {
             Ok(object) => {
                 // SAFETY: a fresh slot of at least this size and alignment, to which there
                 // is no other pointer; it becomes a live `T` here.
@@ -71,7 +72,10 @@ impl Cx {
     ///
     /// The caller writes a `T` there before it calls any other function.
     #[inline(always)]
-    pub(crate) unsafe fn sized_slot<T: Trace>(&self) -> Result<NonNull<u8>, OutOfMemory> {
+    pub(crate) unsafe fn sized_slot<T: Trace>(
+        &self,
+        fill: Fill,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
                 align_of::<T>() <= heap_core::geometry::PAGE_SIZE,
@@ -88,7 +92,7 @@ impl Cx {
         unsafe {
             match slot {
                 SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
-                SlotClass::Large => self.mutator().alloc_large(kind, size_of::<T>()),
+                SlotClass::Large => self.mutator().alloc_large(kind, size_of::<T>(), fill),
             }
         }
     }
@@ -562,6 +566,21 @@ impl Cx {
         &self,
         len: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.header_slice_slot_for::<H, T>(len, Fill::Whole) }
+    }
+
+    /// The same, for one that is filled like this.
+    ///
+    /// # Safety
+    ///
+    /// As [`Cx::header_slice_slot`].
+    #[inline]
+    pub(crate) unsafe fn header_slice_slot_for<H: Trace, T: Trace>(
+        &self,
+        len: usize,
+        fill: Fill,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
                 align_of::<HeaderSliceLayout<H, T>>() <= 16,
@@ -576,7 +595,7 @@ impl Cx {
             match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
             {
                 SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
-                SlotClass::Large => self.mutator().alloc_large(kind, bytes),
+                SlotClass::Large => self.mutator().alloc_large(kind, bytes, fill),
             }
         }
     }

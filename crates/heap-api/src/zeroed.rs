@@ -9,6 +9,7 @@
 //!   they are the `None` of an optional one (H4).
 
 use bytemuck::{Zeroable, ZeroableInOption};
+use heap_core::mheap::Fill;
 
 use crate::alloc::or_panic;
 use crate::cell::{AtomicGcCell, BarrierStamp, GcCell};
@@ -66,7 +67,7 @@ impl Cx {
         &'gc self,
     ) -> Result<Gc<'gc, T>, AllocError> {
         // SAFETY: zeroed below.
-        let object = unsafe { self.sized_slot::<T>() };
+        let object = unsafe { self.sized_slot::<T>(Fill::Sparse) };
         let object = object.map_err(|reason| AllocError { value: (), reason })?;
         // SAFETY: a fresh slot of at least this size and alignment, to which there is no
         // other pointer; zero bytes are a `T` (ZA1), which lives from here on.
@@ -154,7 +155,7 @@ impl Cx {
         T: Trace<At<'gc> = T> + Zeroable,
     {
         // SAFETY: written to below.
-        let object = match unsafe { self.header_slice_slot::<H, T>(len) } {
+        let object = match unsafe { self.header_slice_slot_for::<H, T>(len, Fill::Sparse) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };

@@ -78,6 +78,15 @@ pub enum HugePages {
     ObjectsAndMarks,
 }
 
+/// How much of a large object the program will write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// All of it, and soon.
+    Whole,
+    /// Perhaps little: the rest is to cost nothing, so that it gets small pages.
+    Sparse,
+}
+
 /// How the memory layer behaves.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {

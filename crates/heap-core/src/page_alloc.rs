@@ -236,6 +236,11 @@ impl PageAlloc {
         self.scavenged
     }
 
+    /// Whether it has an arena at this base.
+    pub(crate) fn has_arena(&self, base: usize) -> bool {
+        self.bases.binary_search(&base).is_ok()
+    }
+
     /// The number of arenas.
     #[must_use]
     pub(crate) fn arenas(&self) -> usize {

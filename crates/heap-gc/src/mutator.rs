@@ -17,7 +17,7 @@ use heap_core::error::OutOfMemory;
 use heap_core::geometry::{PAGE_SIZE, pages_for};
 use heap_core::kind::ObjectKind;
 use heap_core::mcache::{Cache, Refill};
-use heap_core::mheap::{Order, SpanBatch};
+use heap_core::mheap::{Fill, Order, SpanBatch};
 use heap_core::size_class::SizeClass;
 use heap_core::stack::StackBlock;
 use heap_core::stats::Tally;
@@ -403,6 +403,7 @@ impl Mutator {
         &self,
         kind: &'static ObjectKind,
         bytes: usize,
+        fill: Fill,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         let shared = &*self.shared;
         self.check_may_allocate();
@@ -414,7 +415,7 @@ impl Mutator {
         }
         let object = shared.budget.admit().and_then(|()| {
             // SAFETY: forwarded from the caller.
-            unsafe { shared.heap.alloc_large(kind, bytes) }
+            unsafe { shared.heap.alloc_large(kind, bytes, fill) }
         });
         let object = object.inspect_err(|reason| shared.refuse(*reason))?;
         // SAFETY: just allocated, with so many pages; nothing was sampled meanwhile.

@@ -10,6 +10,7 @@ use crate::geometry::{ARENA_PAGES, ARENA_SIZE, PAGE_SIZE};
 use crate::marks::{PageMasks, marked_masks};
 use crate::mcentral::{Central, Shards};
 use crate::mspan::Span;
+use crate::page_alloc::PageAlloc;
 use crate::sweep_gen::SweepGen;
 
 /// Where a span is listed.
@@ -55,11 +56,13 @@ impl MHeap {
     /// As [`MHeap::find_object`].
     pub(crate) unsafe fn check_pages(&self, spans: &[(usize, usize)]) -> Result<(), VerifyError> {
         let bitmaps = self.bits.bytes();
-        let pages = self.pages.lock();
-        pages.alloc.check().map_err(|message| {
-            let invariant = page_invariant(&message);
-            VerifyError { invariant, message }
-        })?;
+        let mut pages = self.pages.lock();
+        for set in pages.sets() {
+            set.check().map_err(|message| {
+                let invariant = page_invariant(&message);
+                VerifyError { invariant, message }
+            })?;
+        }
 
         let mut end = 0;
         let mut arenas = 0;
@@ -84,13 +87,13 @@ impl MHeap {
         }
         let strays = spans.iter().find(|(base, _)| pages.regions.find(*base).is_none());
         ensure(strays.is_none(), "RG1", || format!("{strays:x?} is in no region"))?;
-        let arenas_known = pages.alloc.arenas();
+        let arenas_known: usize = pages.sets().map(PageAlloc::arenas).iter().sum();
         // A huge region may be as short as an arena.
         ensure(arenas_known <= arenas, "RG1", || {
             format!("the page allocator has {arenas_known} arenas, the index {arenas}")
         })?;
         for &(base, npages) in spans.iter().filter(|(_, n)| *n <= ARENA_PAGES - HEADER_PAGES) {
-            ensure(!pages.alloc.any_free(base, npages), "U1", || {
+            ensure(!pages.set_at(base).any_free(base, npages), "U1", || {
                 format!("a page of the span at {base:#x} is free")
             })?;
         }

@@ -1,6 +1,11 @@
 //! [`Pages`]: the data under a heap's page lock: regions, the page allocator,
 //! and span records.
 //!
+//! With huge pages a heap has two sets of arenas. Those for *sparse* objects, large ones of which the
+//! program may write to little, get small pages: with huge ones a single word would cost two megabytes.
+//! The others are advised when they are reserved, so that a heap that grows touches a huge page at a
+//! time.
+//!
 //! * U1: a page of an arena is free in the page allocator, covered by a span in
 //!   use, part of the arena's head, or in flight: taken out temporarily by a
 //!   thread that gives it back to the system.
@@ -11,8 +16,8 @@ use core::ptr::NonNull;
 
 use heap_sync::lock::Arc;
 
-use super::HugePages;
 use super::regions::Regions;
+use super::{Fill, HugePages};
 use crate::arena::HEADER_PAGES;
 use crate::corrupt;
 use crate::fixalloc::FixAlloc;
@@ -41,6 +46,8 @@ const LONGEST_RUN: usize = ARENA_PAGES - HEADER_PAGES;
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     pub(super) alloc: PageAlloc,
+    /// The arenas of sparse objects.
+    pub(super) sparse: PageAlloc,
     pub(super) spans: FixAlloc<Span>,
     pub(super) regions: Regions,
     /// Pages in flight (U1) that have memory behind them.
@@ -66,26 +73,56 @@ pub(super) struct Run {
 }
 
 impl Pages {
-    /// Takes `npages` pages, from a new region if necessary; `from`: see
-    /// [`PageAlloc::alloc_from`].
+    /// Takes `npages` pages for something that is filled like this, from a new region if necessary;
+    /// `from`: see [`PageAlloc::alloc_from`].
     pub(super) fn take(
         &mut self,
         os: &dyn Os,
         huge_pages: HugePages,
+        fill: Fill,
         npages: usize,
         from: usize,
     ) -> Option<Run> {
+        let is_sparse = fill == Fill::Sparse && huge_pages != HugePages::Never;
+        let huge_pages = if is_sparse { HugePages::Never } else { huge_pages };
         if npages > LONGEST_RUN {
             return self.take_huge(os, huge_pages, npages);
         }
-        let run = match self.alloc.alloc_from(npages, from) {
+        let run = match self.set_of(is_sparse).alloc_from(npages, from) {
             Some(run) => run,
             None => {
-                self.add_arena(os, huge_pages, npages)?;
-                self.alloc.alloc_from(npages, from)?
+                let added = self.add_arena(os, huge_pages, is_sparse, npages);
+                // Where there is no address space any more the others will do.
+                let set = self.set_of(is_sparse == added.is_some());
+                set.alloc_from(npages, from)?
             }
         };
         Some(Run { base: self.pointer(run.base), needs_zero: self.needs_zero(&run) })
+    }
+
+    fn set_of(&mut self, is_sparse: bool) -> &mut PageAlloc {
+        if is_sparse { &mut self.sparse } else { &mut self.alloc }
+    }
+
+    /// Those that have the arena of an address.
+    pub(super) fn set_at(&mut self, address: usize) -> &mut PageAlloc {
+        let is_sparse = self.sparse.has_arena(address & !ARENA_MASK);
+        self.set_of(is_sparse)
+    }
+
+    /// Both sets of arenas.
+    pub(super) fn sets(&self) -> [&PageAlloc; 2] {
+        [&self.alloc, &self.sparse]
+    }
+
+    /// See [`PageAlloc::take_unprepared`].
+    pub(super) fn take_unprepared(&mut self, most: usize) -> Option<(usize, usize)> {
+        self.alloc.take_unprepared(most).or_else(|| self.sparse.take_unprepared(most))
+    }
+
+    /// See [`PageAlloc::empty_arenas`].
+    pub(super) fn empty_arenas(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.sets().into_iter().flat_map(PageAlloc::empty_arenas)
     }
 
     fn needs_zero(&self, run: &PageRun) -> bool {
@@ -108,7 +145,13 @@ impl Pages {
 
     /// Adds an arena in which a run of `npages` pages fits.
     #[cold]
-    fn add_arena(&mut self, os: &dyn Os, huge_pages: HugePages, npages: usize) -> Option<()> {
+    fn add_arena(
+        &mut self,
+        os: &dyn Os,
+        huge_pages: HugePages,
+        is_sparse: bool,
+        npages: usize,
+    ) -> Option<()> {
         let wanted = (HEADER_PAGES + npages) * PAGE_SIZE;
         let mut sizes = ARENA_SIZES.into_iter().filter(|&bytes| bytes >= wanted);
         let arena = sizes.find_map(|bytes| os.reserve(bytes, ARENA_SIZE))?;
@@ -117,7 +160,7 @@ impl Pages {
                 HugePages::ObjectsAndMarks => 0,
                 HugePages::Never | HugePages::Objects => HEADER_PAGES * PAGE_SIZE,
             };
-            let small = if self.regions.bytes() == 0 { SMALL_HEAP } else { head };
+            let small = if self.alloc.arenas() == 0 { SMALL_HEAP } else { head };
             if small < arena.bytes() {
                 // SAFETY: within the reservation.
                 let from = unsafe { arena.base().add(small) };
@@ -126,7 +169,7 @@ impl Pages {
         }
         let (base, pages) = (arena.base().addr().get(), arena.bytes() / PAGE_SIZE);
         self.regions.insert(arena).ok()?;
-        if self.alloc.try_add_arena(base, HEADER_PAGES, pages).is_none() {
+        if self.set_of(is_sparse).try_add_arena(base, HEADER_PAGES, pages).is_none() {
             drop(self.regions.remove(base));
             return None;
         }
@@ -160,18 +203,20 @@ impl Pages {
             }
             return region;
         }
-        self.alloc.free(base, npages);
+        self.set_at(base).free(base, npages);
         None
     }
 
     /// Free pages with memory behind them, those in flight included.
     pub(super) fn idle_pages(&self) -> usize {
-        self.alloc.free_pages() - self.alloc.scavenged_pages() + self.in_flight
+        let idle = |set: &PageAlloc| set.free_pages() - set.scavenged_pages();
+        self.sets().map(idle).iter().sum::<usize>() + self.in_flight
     }
 
     /// Free pages without memory, those in flight included.
     pub(super) fn released_pages(&self) -> usize {
-        self.alloc.scavenged_pages() + self.in_flight_released
+        let released = self.sets().map(PageAlloc::scavenged_pages);
+        released.iter().sum::<usize>() + self.in_flight_released
     }
 
     /// Takes an empty arena out of the heap: the highest for which `wanted` returns `true`,
@@ -183,8 +228,8 @@ impl Pages {
         wanted: impl Fn(usize) -> bool,
     ) -> Option<(Arc<Reservation>, usize)> {
         // U2: all of its pages are free, so none is in flight or covered by a span.
-        let (base, idle) = self.alloc.empty_arenas().filter(|&(_, idle)| wanted(idle)).last()?;
-        self.alloc.remove_arena(base);
+        let (base, idle) = self.empty_arenas().filter(|&(_, idle)| wanted(idle)).last()?;
+        self.set_at(base).remove_arena(base);
         let region = self.regions.remove(base);
         if region.is_none() {
             corrupt!("RG1: the arena at {base:#x} is in no region");
@@ -199,7 +244,8 @@ impl Pages {
         max_pages: usize,
         policy: &ScavengePolicy,
     ) -> Option<(PageRun, Arc<Reservation>)> {
-        let run = self.alloc.take_scavenge_candidate(max_pages, policy)?;
+        let sparse = self.sparse.take_scavenge_candidate(max_pages, policy);
+        let run = sparse.or_else(|| self.alloc.take_scavenge_candidate(max_pages, policy))?;
         let Some(region) = self.regions.find(run.base) else {
             corrupt!("RG1: the page allocator chose {:#x}, which is in no region", run.base);
         };
@@ -213,9 +259,9 @@ impl Pages {
         self.in_flight -= run.npages - run.scavenged_pages;
         self.in_flight_released -= run.scavenged_pages;
         if released {
-            self.alloc.finish_scavenge(run);
+            self.set_at(run.base).finish_scavenge(run);
         } else {
-            self.alloc.free(run.base, run.npages);
+            self.set_at(run.base).free(run.base, run.npages);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::geometry::PAGE_SIZE;
 use crate::location::Location;
 use crate::mark_byte::PageMarks;
 use crate::mcentral::SpanList;
+use crate::page_alloc::PageAlloc;
 
 impl MHeap {
     /// Has the system put memory behind the mark bytes of some pages that were not marked before, so
@@ -28,9 +29,9 @@ impl MHeap {
         /// Pages of the heap whose mark bytes fill a page of the system, at least.
         const STEP: usize = 4096 / size_of::<PageMarks>();
         let mut pages = self.pages.lock();
-        let Some((first, count)) = pages.alloc.take_unprepared(PAGES) else { return false };
+        let Some((first, count)) = pages.take_unprepared(PAGES) else { return false };
         let (base, region) = (pages.pointer(first), pages.region(first));
-        let more = pages.alloc.has_unprepared();
+        let more = pages.sets().into_iter().any(PageAlloc::has_unprepared);
         drop(pages);
         for page in (0..count).step_by(STEP) {
             // SAFETY: within the run, in a region that stays mapped until `region` is dropped.

@@ -10,7 +10,7 @@ use heap_sync::lock::Arc;
 use heap_sync::thread::yield_now;
 
 use super::pages::Run;
-use super::{Destructors, MHeap};
+use super::{Destructors, Fill, MHeap};
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::geometry::PAGE_SIZE;
@@ -31,10 +31,12 @@ impl MHeap {
     pub(super) fn fresh_span(
         &self,
         central: &Central,
+        fill: Fill,
         npages: usize,
         partition: Partition,
     ) -> Result<CachedSpan, OutOfMemory> {
-        let (span, run) = self.take_run(npages, partition, || central.counts().grew(npages))?;
+        let count = || central.counts().grew(npages);
+        let (span, run) = self.take_run(npages, fill, partition, count)?;
         let Run { base, needs_zero } = run;
         let class = central.class();
         let (nelems, slot_bytes, allocated) = match class {
@@ -73,24 +75,26 @@ impl MHeap {
     pub(super) fn take_run(
         &self,
         npages: usize,
+        fill: Fill,
         partition: Partition,
         count: impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
         // Read first: pages that other threads free by sweeping after the attempt would be
         // missed.
         let is_swept = self.sweep_is_over();
-        self.try_take_run(npages, partition, &count).or_else(|refusal| {
+        self.try_take_run(npages, fill, partition, &count).or_else(|refusal| {
             if is_swept || refusal == OutOfMemory::TooLarge {
                 return Err(refusal);
             }
             self.sweep_for_pages();
-            self.try_take_run(npages, partition, &count)
+            self.try_take_run(npages, fill, partition, &count)
         })
     }
 
     fn try_take_run(
         &self,
         npages: usize,
+        fill: Fill,
         partition: Partition,
         count: &impl Fn(),
     ) -> Result<(NonNull<Span>, Run), OutOfMemory> {
@@ -98,7 +102,7 @@ impl MHeap {
         self.charge(npages)?;
         let taken = pages.spans.alloc(Span::dead).and_then(|record| {
             let from = self.partitions().first_page(partition);
-            let run = pages.take(&*self.os, self.config.huge_pages, npages, from);
+            let run = pages.take(&*self.os, self.config.huge_pages, fill, npages, from);
             if run.is_none() {
                 pages.spans.free(record);
             }

@@ -84,7 +84,7 @@ impl MHeap {
                 self.stats.in_use_bytes.load(Ordering::Relaxed) + pages.idle_pages() * PAGE_SIZE;
             let over = retained.saturating_sub(retain).div_ceil(PAGE_SIZE);
             let left = (most - total).div_ceil(PAGE_SIZE);
-            let spare = keep == KeepEmpty::None || pages.alloc.empty_arenas().nth(1).is_some();
+            let spare = keep == KeepEmpty::None || pages.empty_arenas().nth(1).is_some();
             let wanted = over.min(left);
             // An empty arena without idle pages is only address space, and goes in
             // any case.

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use arrayvec::ArrayVec;
 
-use super::MHeap;
+use super::{Fill, MHeap};
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, pages_for};
@@ -88,7 +88,7 @@ impl MHeap {
                 return Ok(());
             }
         }
-        match self.fresh_span(central, central.class().span_pages(), partition) {
+        match self.fresh_span(central, Fill::Whole, central.class().span_pages(), partition) {
             Ok(span) => spans.push(span),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of
@@ -222,12 +222,13 @@ impl MHeap {
         &self,
         kind: &'static ObjectKind,
         bytes: usize,
+        fill: Fill,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         if bytes > isize::MAX as usize - ARENA_SIZE {
             return Err(OutOfMemory::TooLarge);
         }
         let central = self.central(kind, SizeClass::LARGE).ok_or(OutOfMemory::System)?;
-        let span = self.fresh_span(central, pages_for(bytes), Partition::default())?;
+        let span = self.fresh_span(central, fill, pages_for(bytes), Partition::default())?;
         let Body { base: object, slot_bytes, .. } = *span.body();
         asan::unpoison(object.as_ptr(), bytes);
         asan::poison(object.as_ptr().wrapping_add(bytes), slot_bytes - bytes);

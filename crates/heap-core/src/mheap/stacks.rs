@@ -26,7 +26,7 @@ use core::ptr::NonNull;
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Arc, MutexGuard};
 
-use super::MHeap;
+use super::{Fill, MHeap};
 use crate::asan;
 use crate::corrupt;
 use crate::error::{OutOfMemory, VerifyError, ensure};
@@ -445,7 +445,7 @@ impl MHeap {
 
     /// Fresh pages, charged against the limit (Y2).
     fn manual_span(&self, npages: usize) -> Result<ManualSpan, OutOfMemory> {
-        let (record, run) = self.take_run(npages, Partition::default(), || {
+        let (record, run) = self.take_run(npages, Fill::Whole, Partition::default(), || {
             // ORDERING: Relaxed: a count, changed under the page lock only.
             self.stats.stack_bytes.fetch_add(npages * PAGE_SIZE, Ordering::Relaxed);
         })?;

@@ -11,7 +11,7 @@ use std::mem::{forget, take};
 
 use heap_sync::atomic::Ordering;
 
-use super::{CoreConfig, HugePages, MHeap, SpanBatch, SpanRequest};
+use super::{CoreConfig, Fill, HugePages, MHeap, SpanBatch, SpanRequest};
 use crate::arena::Arena;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_MASK, ARENA_SIZE, PAGE_SIZE};
@@ -140,7 +140,7 @@ fn large(
     bytes: usize,
 ) -> Result<NonNull<u8>, OutOfMemory> {
     // SAFETY: the test's promise.
-    unsafe { heap.alloc_large(kind, bytes) }
+    unsafe { heap.alloc_large(kind, bytes, Fill::Whole) }
 }
 
 fn before_mark(heap: &MHeap) {

@@ -18,7 +18,7 @@ use heap_core::kind::{NOSCAN, ObjectKind, WEAK_CELL};
 use heap_core::location::Location;
 use heap_core::mcache::{Cache, Refill};
 use heap_core::mheap::{
-    CoreConfig, Destructors, HugePages, MHeap, SpanBatch, SpanRequest, WeakCounts,
+    CoreConfig, Destructors, Fill, HugePages, MHeap, SpanBatch, SpanRequest, WeakCounts,
 };
 use heap_core::os::{Os, SystemOs};
 use heap_core::partition::Partition;
@@ -165,8 +165,10 @@ pub(crate) fn large(
     kind: &'static ObjectKind,
     bytes: usize,
 ) -> Result<NonNull<u8>, OutOfMemory> {
+    // Some of both, the same each time.
+    let fill = if bytes.is_multiple_of(2) { Fill::Sparse } else { Fill::Whole };
     // SAFETY: the test's promise.
-    unsafe { heap.alloc_large(kind, bytes) }
+    unsafe { heap.alloc_large(kind, bytes, fill) }
 }
 
 /// The cache of the toy's n-th mutator. The second one samples every slot, the third one many.
