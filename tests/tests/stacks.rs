@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use heap_api::os::SimOs;
 use heap_api::{
     Config, Cx, Gc, GcCell, GcRefCell, GcStack, Heap, Opaque, OutOfMemory, Root, StackBlock, Trace,
 };
-use heap_tests::{Counted, Counter, catch, few_under_miri, verify};
+use heap_tests::{Counted, Counter, begin_marking, catch, few_under_miri, verify};
 use proptest::prelude::*;
 
 const KIB: usize = 1 << 10;
@@ -55,7 +56,8 @@ enum Op {
     Resize(usize, u64),
     Reserve(usize, u64),
     Set(usize, u64),
-    Window(usize),
+    /// From that height on, if the stack is so high.
+    Window(usize, usize),
     Shrink(usize),
     /// Moves a stack into the vector of another owner, and back.
     Move(usize, usize),
@@ -76,7 +78,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (owner(), 0..9000_u64).prop_map(|(o, n)| Op::Resize(o, n)),
         1 => (owner(), 0..9000_u64).prop_map(|(o, n)| Op::Reserve(o, n)),
         2 => (owner(), any::<u64>()).prop_map(|(o, n)| Op::Set(o, n)),
-        2 => owner().prop_map(Op::Window),
+        2 => (owner(), prop_oneof![Just(0), 0..40_usize]).prop_map(|(a, b)| Op::Window(a, b)),
         2 => owner().prop_map(Op::Shrink),
         1 => (owner(), owner()).prop_map(|(a, b)| Op::Move(a, b)),
         1 => owner().prop_map(Op::Replace),
@@ -143,11 +145,13 @@ fn apply(
                 model[at] = at as u64;
             }
         }
-        Op::Window(index) => {
+        Op::Window(index, from) => {
             let stack = &owner(index).stack;
-            let window = stack.window(cx);
-            assert_eq!(window.len(), models[index].len());
-            for (cell, id) in window.iter().zip(models[index].iter_mut()) {
+            let from = from.min(stack.len());
+            let window = if from == 0 { stack.window(cx) } else { stack.window_from(cx, from) };
+            let model = &mut models[index][from..];
+            assert_eq!(window.len(), model.len());
+            for (cell, id) in window.iter().zip(model) {
                 assert_eq!(cell.get().id(), *id);
                 cell.set(Value::Number(*id ^ 1));
                 *id ^= 1;
@@ -304,6 +308,159 @@ fn a_stack_does_not_move_under_a_window() {
     let stack = &root.get(&cx).as_ref().stack;
     assert_eq!(stack.last().map(Value::id), Some(1));
     assert!(catch(|| stack.try_reserve(&cx, 1 << 20)).is_err());
+}
+
+/// High enough to be traced in pieces.
+const PIECES: usize = 10;
+const HIGH: usize = PIECES * 64 * KIB / size_of::<Value<'static>>();
+
+/// A coroutine whose stack holds objects, and another in its cell, in an incremental mark phase that has
+/// found both stacks and traced no piece, or few.
+fn in_a_mark_phase(cx: &mut Cx, counter: &Arc<Counter>) -> Root<Coroutine<'static>> {
+    let root = cx.root(cx.alloc(Coroutine::new()));
+    {
+        let coroutine = root.get(cx);
+        let locked = GcStack::new();
+        for i in 0..HIGH as u64 {
+            coroutine.stack.push(cx, Value::Object(cx.alloc(counter.value(i))));
+            locked.push(cx, Value::Object(cx.alloc(counter.value(i))));
+        }
+        coroutine.locked.borrow_mut(cx).push(locked);
+    }
+    begin_marking(cx);
+    for _ in 0..4 {
+        assert!(!cx.collect_step(), "there is more to do");
+    }
+    root
+}
+
+fn sliced() -> Heap {
+    Heap::new(Config::new().mark_slice(Duration::ZERO).min_heap_bytes(1 << 30).mark_threads(0))
+}
+
+/// No step traces more than a piece, and no operation of the mutator reports more than it removes.
+#[test]
+fn a_high_stack_is_traced_in_pieces() {
+    let heap = sliced();
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let root = in_a_mark_phase(&mut cx, &counter);
+    let mut steps = 0;
+    while !cx.collect_step() {
+        steps += 1;
+        let stack = &root.get(&cx).as_ref().stack;
+        // Both are in the collector's pieces, or were.
+        let last = stack.pop(&cx).expect("it is high");
+        // Where the pieces come last.
+        stack.set(&cx, stack.len() - 1, last);
+    }
+    // Five were before.
+    assert!(steps + 5 >= 2 * PIECES, "{steps} steps");
+    verify(&mut cx);
+    // Popped and replaced values were there when marking began, so they live on; and not longer.
+    assert_eq!(counter.dropped(), 0);
+    cx.collect();
+    let left = root.get(&cx).as_ref().stack.len();
+    assert_eq!(counter.dropped(), steps as u64, "{left} are left");
+}
+
+/// What a high stack loses before the collector has found it was there when marking began.
+#[test]
+fn what_a_stack_removes_is_reported() {
+    const VALUES: usize = 1000;
+    let remove: [fn(&Cx, &GcStack<Value<'_>>); 5] = [
+        |cx, stack| while stack.pop(cx).is_some() {},
+        |cx, stack| stack.truncate(cx, 10),
+        |cx, stack| (0..VALUES).for_each(|i| stack.set(cx, i, Value::Number(0))),
+        |cx, stack| stack.try_resize(cx, 500, Value::Number(0)).expect("memory"),
+        |cx, stack| {
+            let window = stack.window_from(cx, 100);
+            window.iter().for_each(|cell| cell.set(Value::Number(0)));
+        },
+    ];
+    for remove in remove {
+        let heap = sliced();
+        let counter = Counter::new();
+        let mut cx = heap.enter();
+        let cells = {
+            let coroutine = cx.alloc(Coroutine::new());
+            let value = |i| Value::Object(cx.alloc(counter.value(i)));
+            (0..VALUES as u64).for_each(|i| coroutine.stack.push(&cx, value(i)));
+            // Traced in pieces, of which the last has the coroutine.
+            let cells = cx.alloc_slice_fn(50_000, |_| GcCell::new(None));
+            cells[49_999].set(&cx, Some(coroutine));
+            cx.root(cells)
+        };
+        begin_marking(&mut cx);
+        {
+            let coroutine = cells.get(&cx)[49_999].get();
+            remove(&cx, &coroutine.expect("it is there").stack);
+        }
+        while !cx.collect_step() {}
+        verify(&mut cx);
+        assert_eq!(counter.dropped(), 0);
+        cx.collect();
+        verify(&mut cx);
+        assert!(counter.dropped() >= 500);
+    }
+}
+
+/// Pieces of a stack whose owner drops it, moves it or lets it grow.
+#[test]
+fn pieces_of_a_stack_outlive_it() {
+    let heap = sliced();
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let root = in_a_mark_phase(&mut cx, &counter);
+    let before = heap.stats().stack_bytes;
+    {
+        let coroutine = root.get(&cx);
+        // The one in the cell goes, and others want its memory.
+        coroutine.locked.borrow_mut(&cx).clear();
+        let others: Vec<_> = (0..4)
+            .map(|_| {
+                let mut block = cx.try_stack_block(HIGH * size_of::<Value<'static>>()).unwrap();
+                block.slots_mut::<usize>().iter_mut().for_each(|slot| _ = slot.write(1));
+                block
+            })
+            .collect();
+        drop(others);
+        // And this one leaves its block, twice.
+        coroutine.stack.try_reserve(&cx, HIGH).unwrap();
+        coroutine.stack.truncate(&cx, HIGH / 4);
+        coroutine.stack.shrink(&cx).unwrap();
+    }
+    assert!(heap.stats().stack_bytes > before, "blocks are held");
+    while !cx.collect_step() {}
+    verify(&mut cx);
+    assert_eq!(counter.dropped(), 0);
+    assert!(heap.stats().stack_bytes < before, "no more");
+    cx.collect();
+    verify(&mut cx);
+    let stack = &root.get(&cx).as_ref().stack;
+    assert!((0..HIGH / 4).all(|i| stack.get(i).map(Value::id) == Some(i as u64)));
+    assert_eq!(counter.dropped(), (2 * HIGH - HIGH / 4) as u64);
+    drop(root);
+    drop(cx);
+    drop(heap);
+    counter.assert_balanced();
+}
+
+/// A heap that ends while it holds blocks gives them back.
+#[test]
+fn a_heap_may_end_while_it_holds_blocks() {
+    let os = SimOs::new();
+    let config = Config::new().mark_slice(Duration::ZERO).min_heap_bytes(1 << 30).mark_threads(0);
+    let heap = Heap::with_os(config, Box::new(os.clone()));
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let root = in_a_mark_phase(&mut cx, &counter);
+    root.get(&cx).as_ref().locked.borrow_mut(&cx).clear();
+    drop(root);
+    drop(cx);
+    drop(heap);
+    counter.assert_balanced();
+    assert_eq!(os.reserved(), 0, "the memory is back");
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl<H: Trace, T: Trace> HeaderSliceLayout<H, T> {
                     let end = Self::TAIL + len * size_of::<T>();
                     // SAFETY: a live object's address is not null.
                     let object = unsafe { NonNull::new_unchecked(object.cast_mut()) };
-                    let piece = Piece { object, from: Self::TAIL, end };
+                    let piece = Piece { object, from: Self::TAIL, end, trace: None };
                     // SAFETY: the whole tail of a live object, with handles in it.
                     if end > PIECE_BYTES && unsafe { tracer.0.defer(piece) }.is_ok() {
                         continue;

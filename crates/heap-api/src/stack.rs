@@ -17,8 +17,15 @@
 //! * SV3: values are written through a `Cell`: no `&mut` to them exists. A stack is of
 //!   one thread (neither `Send`, `Sync` nor [`Share`](crate::Share)).
 //! * SV4: every function that removes or replaces values takes a `&Cx` and first runs the
-//!   write barrier for the stack as a whole; a window does so when it is opened, as
-//!   [`GcRefCell`](crate::GcRefCell) does (B3). No window lives across a safepoint.
+//!   write barrier: in a mark phase a high stack reports the values that it removes or replaces, each
+//!   time; one that is not high all that it has, once. A window reports what it shows when it is opened,
+//!   as [`GcRefCell`](crate::GcRefCell) does (B3). No window lives across a safepoint.
+//! * SV6: a high stack is traced in pieces, of which some may be left when the mutator runs. They name
+//!   the block, not the stack, and as many values as there were when the stack was found. The block is
+//!   held until the mark phase is over (SK7), also if the stack moves or is dropped, and only its stack
+//!   writes to it. So the pieces find values that were there when marking began, or that were written
+//!   since: what those lead to stays until the mark phase is over, and what they have replaced was
+//!   reported (SV4).
 //! * SV5: no slice of values is kept where user code may run: it may find a context in
 //!   a thread-local and make this very stack grow. A `Debug` is such code, and so may be what a
 //!   program gives the heap to get memory from; heights and windows are checked again afterwards.
@@ -29,6 +36,8 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
+
+use heap_core::tracer::{EdgeBuffer, PIECE_BYTES, Piece, TracePieceFn, Weakness};
 
 use crate::cell::BarrierStamp;
 use crate::cx::Cx;
@@ -89,6 +98,10 @@ impl DerefMut for StackBlock {
         &mut self.0
     }
 }
+
+/// A stack with more values is *high*: it does not report all of them at once. Few in builds with
+/// assertions, so that the stacks of tests are high.
+const HIGH: usize = if cfg!(debug_assertions) { 8 } else { 2048 };
 
 /// Alignment of the smallest blocks.
 const MIN_ALIGN: usize = 1 << 10;
@@ -216,14 +229,56 @@ impl<T> GcStack<T> {
 }
 
 impl<T: Trace> GcStack<T> {
-    /// Runs the write barrier before values are removed or replaced (SV4).
+    /// Runs the write barrier before the values from `from` on, and below `end`, are removed or
+    /// replaced (SV4).
     #[inline(always)]
-    fn before_change(&self, cx: &Cx) {
-        if T::NEEDS_TRACE && self.stamp.is_due(cx) {
-            // SAFETY: the report is due only in a mark phase. A stack is not `Share`, so only
-            // this thread reaches it, and it gives out no references to its values but as cells.
-            unsafe { cx.report(self) };
+    fn before_change(&self, cx: &Cx, from: usize, end: usize) {
+        if T::NEEDS_TRACE && cx.mutator().marking().is_some() {
+            self.report(cx, from, end);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report(&self, cx: &Cx, from: usize, end: usize) {
+        if self.stamp.is_of_this_phase(cx) {
+            return;
+        }
+        let all = 0..self.len.get();
+        let values = if all.end <= HIGH || (from == 0 && end == all.end) {
+            let is_due = self.stamp.is_due(cx);
+            debug_assert!(is_due, "it was not of this phase");
+            all
+        } else {
+            from..end
+        };
+        assert!(values.start <= values.end && values.end <= self.len.get(), "SV1");
+        // SAFETY: initialised values (SV1, just seen) as cells, which a `Cell` has the layout of (SV3).
+        // Nothing writes to them until they are reported.
+        let values = unsafe {
+            let first = self.base.get().as_ptr().add(values.start);
+            core::slice::from_raw_parts(first, values.end - values.start)
+        };
+        // SAFETY: a mark phase is under way. A stack is not `Share`, so only this thread reaches it, and
+        // it gives out no references to its values but as cells.
+        unsafe { cx.report_all(values) };
+    }
+
+    /// Traces values of a block, of which a stack had as many or more when it was found.
+    ///
+    /// # Safety
+    ///
+    /// As a [`TracePieceFn`](heap_core::tracer::TracePieceFn), for a piece of a block (SV6).
+    unsafe fn trace_values(block: NonNull<u8>, from: usize, bytes: usize, edges: &mut EdgeBuffer) {
+        edges.with_tracer(|tracer| {
+            // SAFETY: TA5: the caller is the collector.
+            let tracer = unsafe { Tracer::of(tracer) };
+            let first = block.cast::<T>().as_ptr();
+            for index in from.div_ceil(size_of::<T>())..(from + bytes).div_ceil(size_of::<T>()) {
+                // SAFETY: a value of the block (SV6); there are no writers.
+                unsafe { (*first.add(index)).trace(tracer) };
+            }
+        });
     }
 }
 
@@ -254,7 +309,9 @@ impl<T: Copy + Trace> GcStack<T> {
     #[inline(always)]
     #[track_caller]
     pub fn set(&self, cx: &Cx, index: usize, value: T) {
-        self.before_change(cx);
+        if index < self.len.get() {
+            self.before_change(cx, index, index + 1);
+        }
         // SAFETY: writes a value, which is `Copy`, and runs no user code.
         let cells = unsafe { self.cells() };
         cells[index].set(value);
@@ -302,8 +359,9 @@ impl<T: Copy + Trace> GcStack<T> {
     #[inline(always)]
     pub fn pop(&self, cx: &Cx) -> Option<T> {
         let value = self.last()?;
-        self.before_change(cx);
-        self.len.set(self.len.get() - 1);
+        let len = self.len.get();
+        self.before_change(cx, len - 1, len);
+        self.len.set(len - 1);
         Some(value)
     }
 
@@ -311,7 +369,7 @@ impl<T: Copy + Trace> GcStack<T> {
     #[inline(always)]
     pub fn truncate(&self, cx: &Cx, height: usize) {
         if height < self.len.get() {
-            self.before_change(cx);
+            self.before_change(cx, height, self.len.get());
             self.len.set(height);
         }
     }
@@ -331,7 +389,9 @@ impl<T: Copy + Trace> GcStack<T> {
         while height > self.capacity.get() {
             self.grow(cx, height - self.len.get())?;
         }
-        self.before_change(cx);
+        if height < self.len.get() {
+            self.before_change(cx, height, self.len.get());
+        }
         for index in self.len.get()..height {
             // SAFETY: below the capacity.
             unsafe { self.base.get().add(index).write(fill) };
@@ -456,10 +516,25 @@ impl<T: Copy + Trace> GcStack<T> {
     /// ```
     #[inline]
     pub fn window<'a>(&'a self, cx: &'a Cx) -> GcStackWindow<'a, T> {
-        self.before_change(cx);
+        self.window_from(cx, 0)
+    }
+
+    /// The same for the values from `height` on, such as an interpreter's registers of the function that
+    /// runs: in a mark phase only these are reported, where a window on all of a high stack takes some
+    /// ten nanoseconds for each value, once.
+    ///
+    /// # Panics
+    ///
+    /// If the stack is not that high.
+    #[inline]
+    #[track_caller]
+    pub fn window_from<'a>(&'a self, cx: &'a Cx, height: usize) -> GcStackWindow<'a, T> {
+        assert!(height <= self.len.get(), "the stack has {} values", self.len.get());
+        self.before_change(cx, height, self.len.get());
         self.windows.set(self.windows.get() + 1);
         // SAFETY: the window is open, and the block stays until it is closed (SV2).
-        GcStackWindow { cells: unsafe { self.cells() }, windows: &self.windows, cx: PhantomData }
+        let cells = unsafe { self.cells() };
+        GcStackWindow { cells: &cells[height..], windows: &self.windows, cx: PhantomData }
     }
 }
 
@@ -517,12 +592,23 @@ unsafe impl<T: Trace> Trace for GcStack<T> {
     const NEEDS_TRACE: bool = T::NEEDS_TRACE;
     #[inline]
     fn trace(&self, tracer: &mut Tracer) {
-        if T::NEEDS_TRACE {
-            // SAFETY: a `trace` does not allocate in the heap, so no stack moves during it.
-            for cell in unsafe { self.cells() } {
-                // SAFETY: see the impl.
-                unsafe { (*cell.as_ptr()).trace(tracer) }
+        if !T::NEEDS_TRACE || tracer.0.weakness() == Weakness::Clear {
+            // Ephemerons are not `Copy`: there is nothing to clear.
+            return;
+        }
+        let end = self.len.get() * size_of::<T>();
+        if end > PIECE_BYTES && tracer.0.weakness() == Weakness::Weak {
+            let trace = Some(Self::trace_values as TracePieceFn);
+            let piece = Piece { object: self.base.get().cast(), from: 0, end, trace };
+            // SAFETY: SV6: a block of more than that is a large one.
+            if unsafe { tracer.0.defer(piece) }.is_ok() {
+                return;
             }
+        }
+        // SAFETY: a `trace` does not allocate in the heap, so no stack moves during it.
+        for cell in unsafe { self.cells() } {
+            // SAFETY: see the impl.
+            unsafe { (*cell.as_ptr()).trace(tracer) }
         }
     }
 }

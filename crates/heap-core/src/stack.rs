@@ -72,6 +72,9 @@ impl Deref for HeapOwner {
 
 impl Drop for HeapOwner {
     fn drop(&mut self) {
+        // Each has a share.
+        // SAFETY: this is the owner; a collection that was under way is not gone on with.
+        unsafe { self.0.end_hold() };
         if Arc::get_mut(&mut self.0).is_none() {
             // SAFETY: only blocks still refer to the heap, and these only return themselves
             // to it.

@@ -44,16 +44,26 @@ pub type TraceBatchFn = unsafe fn(*const u8, &mut EdgeBuffer);
 /// Traces part of a large object: object, first byte of the part, bytes of it.
 pub type TracePieceFn = unsafe fn(NonNull<u8>, usize, usize, &mut EdgeBuffer);
 
-/// A stretch of a large object that is still to be scanned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A stretch of a large object, or of a large block of a stack, that is still to be scanned.
+#[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// The object.
+    /// The object, or the block.
     pub object: NonNull<u8>,
-    /// First byte of the stretch, counted from the start of the object.
+    /// First byte of the stretch, counted from there.
     pub from: usize,
-    /// One past the last byte of the object's contents.
+    /// One past the last byte of the contents.
     pub end: usize,
+    /// How the contents of a block are traced; none for an object, whose kind knows.
+    pub trace: Option<TracePieceFn>,
 }
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Piece) -> bool {
+        (self.object, self.from, self.end) == (other.object, other.from, other.end)
+    }
+}
+
+impl Eq for Piece {}
 
 /// Bytes of a large object that are scanned at once: the size of a piece.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -360,8 +370,8 @@ impl EdgeBuffer {
     ///
     /// # Safety
     ///
-    /// `trace` is that of the kind of the piece's object, which is alive and has no writers; the piece
-    /// lies within its contents.
+    /// `trace` is that of the piece, or of the kind of its object, which is alive and has no writers; the
+    /// piece lies within its contents.
     #[inline]
     pub unsafe fn trace_piece(&mut self, trace: TracePieceFn, piece: Piece) {
         self.traced = Holder::Piece(piece);
@@ -685,7 +695,16 @@ impl Tracer {
         edges_between(unsafe { (*self.buffer).edges.as_ptr() }, self.at)
     }
 
-    /// Defers a stretch of a large object.
+    /// Whether stretches of blocks may be deferred, and whether there is anything to find in values that
+    /// hold no ephemerons.
+    #[inline]
+    #[must_use]
+    pub fn weakness(&self) -> Weakness {
+        // SAFETY: TR1: the buffer is there.
+        unsafe { (*self.buffer).weakness }
+    }
+
+    /// Defers a stretch of a large object, or, while objects are [marked](Weakness::Weak), of a block.
     ///
     /// # Errors
     ///
@@ -694,7 +713,9 @@ impl Tracer {
     /// # Safety
     ///
     /// `piece.object` is as for [`Tracer::edge`], of a kind with a
-    /// [`TracePieceFn`], and the stretch lies within its contents.
+    /// [`TracePieceFn`], and the stretch lies within its contents. Or it is a block of a stack that is
+    /// returned to nobody else before the mark phase ends (SK7), and the stretch has values that
+    /// `piece.trace` may be called for until then.
     #[cold]
     #[inline(never)]
     pub unsafe fn defer(&mut self, piece: Piece) -> Result<(), Piece> {

@@ -277,6 +277,9 @@ impl HeapState {
         drop(world);
         drop(mutators);
         if outcome == Outcome::Complete {
+            // Not in the stop: there may be many.
+            // SAFETY: marking is done: it has no pieces left. The heap's state has its owner.
+            unsafe { self.heap.end_hold() };
             // CY3.
             if self.sweeps_in_background() {
                 self.background.wake(self);
@@ -430,6 +433,8 @@ impl HeapState {
             // SAFETY: the world is stopped, and the first stop of a mark phase has flushed the
             // caches (`begin`).
             unsafe { self.heap.begin_allocate_black() };
+            // SV6.
+            self.heap.begin_hold();
         }
         let id = || match phase {
             Phase::Marking(id) | Phase::Reviving(id) => id,

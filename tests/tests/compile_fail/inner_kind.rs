@@ -8,7 +8,7 @@ fn lie(_page: *const u8, buffer: &mut EdgeBuffer) {
     let object = NonNull::dangling();
     buffer.with_tracer(|tracer| {
         tracer.edge(object);
-        tracer.defer(Piece { object, from: 0, end: 1 });
+        tracer.defer(Piece { object, from: 0, end: 1, trace: None });
     });
 }
 

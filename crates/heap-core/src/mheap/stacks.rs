@@ -16,6 +16,9 @@
 //! * SK3: a slab is listed in `partial` of its order iff some of its blocks are free;
 //!   one whose blocks are all free is given back at once.
 //! * SK4: `stack_bytes` are the bytes of the slabs' pages.
+//! * SK7: while the collector holds blocks, a large one that comes back is *held*: it is chained, and stays
+//!   as it is. So what it has in it may be traced until the mark phase is over, whatever becomes of its
+//!   owner.
 //! * SK5: the heap is mapped as long as a block is out: each slab owns a share of it.
 
 #[cfg(all(test, not(heap_loom), not(heap_asan)))]
@@ -134,8 +137,10 @@ struct Slab {
     order: Option<Order>,
     /// A bit for each block that is free.
     free: u32,
-    /// Its position in `partial`, if it is listed there.
+    /// Its position in `partial`, if it is listed there; the next one, if it is held.
     place: u32,
+    /// Whether its block, a large one, has come back and is held (SK7).
+    is_held: bool,
 }
 
 impl Slab {
@@ -159,7 +164,12 @@ pub(crate) struct StackPool {
     lent: usize,
     /// Bytes of such blocks that were returned; see [`MHeap::take_returned_stacks`].
     returned: usize,
+    /// Whether large blocks are held, and the first of them, or `NO_SLAB` (SK7).
+    holds: Option<u32>,
 }
+
+/// No slab has this index.
+const NO_SLAB: u32 = u32::MAX;
 
 impl StackPool {
     /// Enters a span. With an order, all its blocks are free; without, it has one block,
@@ -188,7 +198,7 @@ impl StackPool {
         }));
         let first = NonNull::from(&blocks[0]);
         let parts = SlabParts { span, owner: HeapRef::clone(owner), blocks };
-        let mut slab = Slab { parts: Some(parts), order, free: 0, place: 0 };
+        let mut slab = Slab { parts: Some(parts), order, free: 0, place: 0, is_held: false };
         if let Some(order) = order {
             slab.free = slab.all();
             slab.place = self.partial[order.index()].len() as u32;
@@ -258,7 +268,7 @@ impl StackPool {
     /// Takes a block back. Returns the slab's parts if no other block of it is out.
     fn put(&mut self, index: u32, bit: u32) -> Option<SlabParts> {
         let slab = &mut self.slabs[index as usize];
-        if slab.parts.is_none() || slab.free & bit != 0 {
+        if slab.parts.is_none() || slab.free & bit != 0 || slab.is_held {
             corrupt!("SK2: a stack block is returned twice: {bit:#x} of {slab:?}");
         }
         let was_listed = slab.free != 0;
@@ -287,6 +297,29 @@ impl StackPool {
         self.count[order.index()] -= 1;
         self.vacant.push(index);
         parts
+    }
+
+    /// Holds a block that comes back, if it is large and blocks are held. Says whether it is.
+    fn hold(&mut self, index: u32) -> bool {
+        let slab = &mut self.slabs[index as usize];
+        let Some(first) = &mut self.holds else { return false };
+        if slab.order.is_some() {
+            return false;
+        }
+        if slab.parts.is_none() || slab.is_held {
+            corrupt!("SK2: a stack block is returned twice: {slab:?}");
+        }
+        slab.is_held = true;
+        slab.place = core::mem::replace(first, index);
+        true
+    }
+
+    /// Takes a slab out of the chain that [`MHeap::end_hold`] has taken: its parts and the next one.
+    fn unhold(&mut self, index: u32) -> (Option<SlabParts>, u32) {
+        let slab = &mut self.slabs[index as usize];
+        let next = slab.place;
+        slab.is_held = false;
+        (self.put(index, 1), next)
     }
 
     /// All manual spans.
@@ -396,6 +429,34 @@ impl MHeap {
         core::mem::take(&mut self.stacks.lock().returned)
     }
 
+    /// Called by a collection that will let mutators run before marking is over, with the world
+    /// stopped: holds large blocks from now on (SK7).
+    pub fn begin_hold(&self) {
+        self.stacks.lock().holds.get_or_insert(NO_SLAB);
+    }
+
+    /// Called when marking is over: blocks are held no more, and those that were go back to the pages.
+    ///
+    /// # Safety
+    ///
+    /// The heap has its owner, and no piece of a block is left to be traced
+    /// ([`Tracer::defer`](crate::tracer::Tracer::defer)).
+    pub unsafe fn end_hold(&self) {
+        let mut next = self.stacks.lock().holds.take().unwrap_or(NO_SLAB);
+        while next != NO_SLAB {
+            let mut pool = self.stacks.lock();
+            let (parts, following) = pool.unhold(next);
+            drop(pool);
+            next = following;
+            if let Some(SlabParts { span, owner, .. }) = parts {
+                asan::poison(span.base().as_ptr(), span.bytes());
+                drop(self.free_manual_span(span));
+                // Not the last share: the caller has the heap's owner.
+                drop(owner);
+            }
+        }
+    }
+
     /// Called by a collection: blocks that are out now are not counted when they are
     /// returned.
     pub fn settle_stacks(&self) {
@@ -421,6 +482,12 @@ impl MHeap {
             // SAFETY: the block is out, so its slab exists.
             let &BlockDesc { base, bytes, slab, bit, .. } = unsafe { block.as_ref() };
             // Aborts unless the block is out. It is not taken while the pool is locked.
+            if pool.hold(slab) {
+                if by_owner {
+                    pool.count_return(bytes);
+                }
+                continue;
+            }
             let unused = pool.put(slab, bit);
             if self.config.poison {
                 // SAFETY: the caller had the block, and it has no new owner yet.

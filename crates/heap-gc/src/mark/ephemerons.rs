@@ -38,7 +38,7 @@ use heap_core::marks::Isa;
 use heap_core::mheap::{MHeap, PageCursor, PageSearch};
 use heap_core::tracer::{Batch, EdgeBuffer, Finds, Holder, Neighbours, Pending, Weakness};
 
-use super::worker::{append, trace_marked};
+use super::worker::{append, trace_marked, trace_piece};
 
 /// A value that waits, and the next one that waits for the same key: its index, or 0.
 #[derive(Debug)]
@@ -404,11 +404,7 @@ unsafe fn trace_again(holder: Holder, buffer: &mut EdgeBuffer, batch: &mut Batch
         }
         Holder::Piece(piece) => {
             // SAFETY: forwarded from the caller.
-            let kind = unsafe { Location::of(piece.object) }.kind();
-            let trace =
-                kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
-            // SAFETY: forwarded from the caller.
-            unsafe { buffer.trace_piece(trace, piece) };
+            unsafe { trace_piece(piece, buffer) };
         }
     }
 }

@@ -458,11 +458,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
     ///
     /// As [`Worker::scan_piece`].
     unsafe fn trace_piece(&mut self, piece: Piece) {
-        // SAFETY: pieces are of live objects of this heap (contract of `Tracer::defer`).
-        let kind = unsafe { Location::of(piece.object) }.kind();
-        let trace = kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces");
-        // SAFETY: the stretch lies within the object's contents.
-        unsafe { self.buffer.trace_piece(trace, piece) };
+        // SAFETY: forwarded from the caller.
+        unsafe { trace_piece(piece, &mut self.buffer) };
     }
 
     /// Turns what is at hand into pages in the queue and pieces in the list.
@@ -665,8 +662,24 @@ pub(super) unsafe fn trace_marked(
     // from the caller.
     unsafe { buffer.trace(trace, page.pointer().as_ptr(), batch, Neighbours::Report) };
     while let Some(piece) = buffer.take_piece() {
-        let trace = kind.trace_piece().expect("only such kinds defer pieces");
-        // SAFETY: the stretch lies within the contents of one of them.
-        unsafe { buffer.trace_piece(trace, piece) };
+        // SAFETY: deferred just now.
+        unsafe { trace_piece(piece, buffer) };
     }
+}
+
+/// Traces a piece.
+///
+/// # Safety
+///
+/// It was deferred in this marking, and there are no writers to it.
+pub(super) unsafe fn trace_piece(piece: Piece, buffer: &mut EdgeBuffer) {
+    let of_kind = || {
+        // SAFETY: pieces that do not say how are of live objects of this heap (contract of
+        // `Tracer::defer`).
+        let kind = unsafe { Location::of(piece.object) }.kind();
+        kind.and_then(ObjectKind::trace_piece).expect("only such kinds defer pieces")
+    };
+    let trace = piece.trace.unwrap_or_else(of_kind);
+    // SAFETY: the stretch lies within the contents (contract of `Tracer::defer`).
+    unsafe { buffer.trace_piece(trace, piece) };
 }
