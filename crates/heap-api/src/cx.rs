@@ -216,7 +216,9 @@ impl Cx {
     /// Runs `blocking` outside the heap, so that this thread delays no collection while it
     /// blocks. The closure may enter other heaps. After it has returned, `park` is a
     /// [`safepoint`](Cx::safepoint), with the same risk of deadlock for a thread that then
-    /// holds a lock.
+    /// holds a lock. If there was no collection for a second it takes the program for idle: a heap
+    /// without a [background sweeper](crate::Config::background_sweep) then gives back what the program
+    /// does not need before the next collection.
     ///
     /// A thread that waits for threads that use the same heap must be parked, or they wait
     /// for each other when one of them collects. `std::thread::scope` waits for its threads
@@ -243,6 +245,9 @@ impl Cx {
         assert!(!is_inside(), "Cx::park: the closure left the thread inside another heap");
         drop(back);
         self.safepoint();
+        if self.mutator.shared().is_idle() {
+            self.timed(Mutator::give_back_if_idle);
+        }
         local::drop_dead();
         result
     }

@@ -280,6 +280,7 @@ impl HeapState {
             // Not in the stop: there may be many.
             // SAFETY: marking is done: it has no pieces left. The heap's state has its owner.
             unsafe { self.heap.end_hold() };
+            self.note_complete();
             // CY3.
             if self.sweeps_in_background() {
                 self.background.wake(self);

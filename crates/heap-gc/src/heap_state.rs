@@ -11,7 +11,7 @@ use heap_core::mheap::{CoreConfig, Destructors, HeapUsage, HugePages};
 use heap_core::os::{Os, SystemOs};
 use heap_core::stack::{HeapOwner, StackCache};
 use heap_core::stats::{SweepBy, Tally};
-use heap_sync::atomic::Ordering;
+use heap_sync::atomic::{AtomicBool, Ordering};
 use heap_sync::lock::Mutex;
 use heap_sync::time::Instant;
 
@@ -38,6 +38,8 @@ const TRIM_RATE: f64 = (64 << 20) as f64;
 const GIVE_BACK_TIME: Duration = Duration::from_millis(20);
 /// What is given back between two looks at the clock: some hundred microseconds.
 const TRIM_UNIT: usize = 1 << 20;
+/// A program that has been outside without a collection for as long is idle.
+const IDLE_TIME: Duration = Duration::from_secs(1);
 /// Less than this is not worth a look.
 const TRIM_LEAST: usize = 4 << 20;
 
@@ -68,6 +70,10 @@ pub struct HeapState {
     pub(crate) grey: GreyPages,
     /// When memory was last given back without being asked.
     last_trim: Mutex<Instant>,
+    /// When the last collection was complete, if the heap may keep more than an idle program needs.
+    since_complete: Mutex<Option<Instant>>,
+    /// The same without the time; a hint.
+    may_keep_more: AtomicBool,
     pub(crate) heap: HeapOwner,
 }
 
@@ -116,6 +122,8 @@ impl HeapState {
             suspended: Mutex::new(None),
             grey: GreyPages::default(),
             last_trim: Mutex::new(Instant::now()),
+            since_complete: Mutex::new(None),
+            may_keep_more: AtomicBool::new(false),
             budget: Budget::new(pacer, thrash_ratio, Arc::clone(&external.total), &*heap),
             external,
             heap,
@@ -250,6 +258,44 @@ impl HeapState {
             *last = Instant::now();
         }
         !is_done
+    }
+
+    /// A collection is complete. What it leaves to be swept may be more than an idle program needs.
+    pub(crate) fn note_complete(&self) {
+        if !self.sweeps_in_background() {
+            *self.since_complete.lock() = Some(Instant::now());
+            // ORDERING: Relaxed, here and below: a hint.
+            self.may_keep_more.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the program seems to be idle, and the heap may keep more than such a program needs.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.may_keep_more.load(Ordering::Relaxed)
+            && !self.is_collecting()
+            && self.since_complete.lock().is_some_and(|since| since.elapsed() >= IDLE_TIME)
+    }
+
+    /// Sweeps what is left, and gives back what an idle program does not need (as the background sweeper
+    /// does where there is one): for the time of a slice, if there are slices; the next call goes on.
+    pub(crate) fn give_back_when_idle(&self) {
+        let start = Instant::now();
+        let has_time = || self.config.mark_slice.is_none_or(|slice| start.elapsed() < slice);
+        let is_swept = self.sweep_while(Destructors::Run, SweepBy::Collector, |tally| {
+            tally.spans_swept == 0 || has_time()
+        });
+        if !is_swept || !self.heap.sweep_is_over() {
+            return;
+        }
+        self.heap.set_retain_goal(self.budget.room());
+        while self.heap.trim(TRIM_UNIT) > 0 {
+            if !has_time() {
+                return;
+            }
+        }
+        *self.last_trim.lock() = Instant::now();
+        self.may_keep_more.store(false, Ordering::Relaxed);
     }
 
     /// Sweeps, on behalf of `by`, as long as `goes_on` says so of what it has swept. Says whether

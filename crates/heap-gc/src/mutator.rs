@@ -240,6 +240,14 @@ impl Mutator {
         work(&outside.0.shared)
     }
 
+    /// Gives back what an idle program does not need, at a safepoint after the mutator has been outside
+    /// for a while.
+    pub fn give_back_if_idle(&mut self) {
+        if self.shared.is_idle() {
+            self.outside(|shared| shared.give_back_when_idle());
+        }
+    }
+
     /// Checks every invariant of the heap, at a safepoint.
     ///
     /// # Errors

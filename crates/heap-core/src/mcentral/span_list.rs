@@ -112,7 +112,7 @@ mod tests {
         assert!(list.len() == 10 && !list.is_empty());
         let mut popped = Vec::new();
         while list.pop_many(4, |span| popped.push(span)) > 0 {}
-        assert!(list.is_empty() && list.len() == 0 && list.pop().is_none());
+        assert!(list.is_empty() && list.pop().is_none());
         popped.sort_unstable();
         assert_eq!(popped, all);
         // They may be listed again.
