@@ -53,14 +53,11 @@ fn zeroed_memory_costs_what_is_written_to_it() {
                 cx.alloc_slice_zeroed::<u8>(40_000);
             }
         });
-        if !huge_pages {
-            // Those of a size class lie among others.
-            grows_by_less_than(pages(1000), "1000 of 30 KB, of a size class", || {
-                for _ in 0..1000 {
-                    cx.alloc_slice_zeroed::<u8>(30_000);
-                }
-            });
-        }
+        grows_by_less_than(pages(1000), "1000 of 30 KB, of a size class", || {
+            for _ in 0..1000 {
+                cx.alloc_slice_zeroed::<u8>(30_000);
+            }
+        });
         // Marking an array of no handles reads it; that costs no memory of its own
         // where the system shares one page of zeros.
         let names: heap_api::Root<[GcCell<Option<Gc<'static, str>>>]> =

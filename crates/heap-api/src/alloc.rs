@@ -8,6 +8,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use heap_core::alloc_class::{self, Slot as SlotClass};
+use heap_core::kind::sparse_kind;
 use heap_core::mheap::Fill;
 use heap_gc::OutOfMemory;
 
@@ -91,7 +92,13 @@ impl Cx {
         // before there can be a safepoint.
         unsafe {
             match slot {
-                SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
+                SlotClass::Small(class) => {
+                    let kind = match fill {
+                        Fill::Whole => kind,
+                        Fill::Sparse => sparse_kind(kind, class.object_size()),
+                    };
+                    self.mutator().alloc_small(kind, class)
+                }
                 SlotClass::Large => self.mutator().alloc_large(kind, size_of::<T>(), fill),
             }
         }
@@ -594,7 +601,13 @@ impl Cx {
         unsafe {
             match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
             {
-                SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
+                SlotClass::Small(class) => {
+                    let kind = match fill {
+                        Fill::Whole => kind,
+                        Fill::Sparse => sparse_kind(kind, class.object_size()),
+                    };
+                    self.mutator().alloc_small(kind, class)
+                }
                 SlotClass::Large => self.mutator().alloc_large(kind, bytes, fill),
             }
         }

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Pauses(PausesArgs),
     /// Times weak handles, ephemerons, weak maps and finalizers
     Weak(WeakArgs),
+    /// Says what zeroed objects cost of which one word each is used
+    Sparse(SparseArgs),
     #[command(flatten)]
     Run(Workload),
 }
@@ -126,6 +128,20 @@ pub(crate) struct WeakArgs {
     /// How often to run each, in a fresh heap
     #[arg(long, default_value_t = 1)]
     pub(crate) repeat: usize,
+}
+
+/// What `sparse` runs.
+#[derive(Args, Debug)]
+pub(crate) struct SparseArgs {
+    /// Objects
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) objects: usize,
+    /// Bytes of each
+    #[arg(long, default_value_t = 40_000)]
+    pub(crate) bytes: usize,
+    /// Do not ask the system for huge pages
+    #[arg(long)]
+    pub(crate) small_pages: bool,
 }
 
 /// What `compare` and `scale` run.

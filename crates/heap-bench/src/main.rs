@@ -1,7 +1,8 @@
 //! heap-bench: workloads through the public API of the heap, one line of
 //! `key=value` pairs per run; `compare`, which runs the same work on the
 //! collectors that are installed here; `scale`, which runs it on several processors; and
-//! `pauses`, which times safepoints; and `weak`, which times what keeps nothing alive.
+//! `pauses`, which times safepoints; `weak`, which times what keeps nothing alive; and `sparse`, which
+//! says what zeroed memory costs.
 //!
 //! * nothing in the heap knows of these workloads, and they use nothing but
 //!   `heap-api`.
@@ -11,7 +12,7 @@
 //! Layers, bottom-up (a test checks it):
 //!
 //! ```text
-//! layers: args measure rng session workloads pauses weak compare
+//! layers: args measure rng session workloads pauses sparse weak compare
 //! ```
 
 mod args;
@@ -20,6 +21,7 @@ mod measure;
 mod pauses;
 mod rng;
 mod session;
+mod sparse;
 mod weak;
 mod workloads;
 
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
         }
         Command::Weak(args) => {
             weak::run(&args);
+            ExitCode::SUCCESS
+        }
+        Command::Sparse(args) => {
+            sparse::run(&args);
             ExitCode::SUCCESS
         }
         Command::Run(workload) => {

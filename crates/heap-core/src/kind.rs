@@ -165,6 +165,18 @@ impl fmt::Debug for ObjectKind {
 /// [`TINY`].
 pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 
+/// The same, for objects of which the program may write to little: their spans are
+/// [sparse](crate::mheap::Fill::Sparse).
+pub static NOSCAN_SPARSE: ObjectKind = ObjectKind::plain(|| "noscan, sparse");
+
+/// The kind of an object of which the program may write to little, in a slot of this size.
+#[inline]
+#[must_use]
+pub fn sparse_kind(kind: &'static ObjectKind, slot_bytes: usize) -> &'static ObjectKind {
+    // A smaller one fills pages of the system with its neighbours.
+    if core::ptr::eq(kind, &raw const NOSCAN) && slot_bytes > 4096 { &NOSCAN_SPARSE } else { kind }
+}
+
 /// The kind of types without handles and without drop glue that are so small that their
 /// objects share slots: see [`crate::tiny`].
 pub static TINY: ObjectKind = ObjectKind::plain(|| "tiny");

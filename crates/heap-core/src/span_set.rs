@@ -83,7 +83,7 @@ impl<T> SpanSet<T> {
     /// Takes an item out, or returns `None` if the set is empty.
     ///
     /// An item that another thread is still pushing may or may not be found.
-    #[cfg(test)]
+    #[cfg(all(test, not(heap_loom)))]
     #[must_use]
     pub(crate) fn pop(&self) -> Option<NonNull<T>> {
         self.0.pop()

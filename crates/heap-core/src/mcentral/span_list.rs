@@ -88,7 +88,7 @@ impl SpanList {
     }
 
     /// How many spans there are; exact only while no thread pushes or pops.
-    #[cfg(test)]
+    #[cfg(all(test, not(heap_loom)))]
     pub(crate) fn len(&self) -> usize {
         let _changing = self.changing.lock();
         let first = NonNull::new(self.chain.load(Ordering::Relaxed));

@@ -10,7 +10,7 @@ use super::{Fill, MHeap};
 use crate::asan;
 use crate::error::OutOfMemory;
 use crate::geometry::{ARENA_SIZE, pages_for};
-use crate::kind::ObjectKind;
+use crate::kind::{NOSCAN_SPARSE, ObjectKind};
 use crate::location::Location;
 use crate::mcentral::Central;
 use crate::mspan::{Body, CachedSpan, Span, SweepClaim};
@@ -88,7 +88,9 @@ impl MHeap {
                 return Ok(());
             }
         }
-        match self.fresh_span(central, Fill::Whole, central.class().span_pages(), partition) {
+        let is_sparse = core::ptr::eq(central.kind(), &raw const NOSCAN_SPARSE);
+        let fill = if is_sparse { Fill::Sparse } else { Fill::Whole };
+        match self.fresh_span(central, fill, central.class().span_pages(), partition) {
             Ok(span) => spans.push(span),
             Err(refusal) => {
                 // Sweeping everything for its pages may have found room in a span of

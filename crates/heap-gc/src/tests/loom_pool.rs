@@ -11,6 +11,7 @@
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+use heap_core::marks::Isa;
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::model::{UNORDERED, Witness, caught, check, check_bounded};
@@ -63,7 +64,7 @@ fn spawn_mutator<S: Steps>(pool: &Arc<MarkPool>) -> JoinHandle<()> {
 /// A mark phase with a helper and a waiting mutator, as many as there are worker slots or one
 /// more than that.
 fn nobody_works_when_run_has_returned<S: Steps>(worker_slots: usize) {
-    let pool = Arc::new(MarkPool::new(worker_slots));
+    let pool = Arc::new(MarkPool::new(worker_slots, Isa::Portable));
     let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
     let of_the_caller =
         Arc::new((0..=worker_slots).map(|_| Witness::default()).collect::<Vec<_>>());
@@ -81,7 +82,7 @@ fn nobody_works_when_run_has_returned<S: Steps>(worker_slots: usize) {
 
 /// Two mark phases in a row: a helper that comes late for the first takes no part in it.
 fn a_late_helper_takes_part_in_the_next<S: Steps>() {
-    let pool = MarkPool::new(1);
+    let pool = MarkPool::new(1, Isa::Portable);
     let helper = spawn_helper::<S>(&pool);
     for _ in 0..2 {
         let of_the_caller = Arc::new(Witness::default());
@@ -112,7 +113,7 @@ fn run_until_a_seat_is_taken<S: Steps>(pool: &MarkPool) {
 
 /// With one worker slot, beside a helper and a mutator that waits (PO2).
 fn a_seat_is_seen<S: Steps>() {
-    let pool = Arc::new(MarkPool::new(1));
+    let pool = Arc::new(MarkPool::new(1, Isa::Portable));
     let (helper, mutator) = (spawn_helper::<S>(&pool), spawn_mutator::<S>(&pool));
     run_until_a_seat_is_taken::<S>(&pool);
     end(&pool);
@@ -123,7 +124,7 @@ fn a_seat_is_seen<S: Steps>() {
 /// With two worker slots, of which a mutator that watches may take one: a helper takes the other
 /// (PO2).
 fn a_helper_is_woken_beside_a_watcher<S: Steps>() {
-    let pool = MarkPool::new(2);
+    let pool = MarkPool::new(2, Isa::Portable);
     let helper = spawn_helper::<S>(&pool);
     let watch = pool.watch();
     run_until_a_seat_is_taken::<S>(&pool);
