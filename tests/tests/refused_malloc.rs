@@ -307,7 +307,7 @@ struct Everything {
     weak: WeakRoot<Node<'static>>,
 }
 
-const NODES: usize = 20_000;
+const NODES: usize = 10_000;
 const CHAIN: usize = 200;
 const DEAD: usize = 50;
 

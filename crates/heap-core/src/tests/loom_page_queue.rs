@@ -120,12 +120,10 @@ impl<S: Steps> Page<S> {
         true
     }
 
-    /// What the collector does when all workers are at rest, if a page was lost.
-    fn search(&self) {
+    /// Whether the search for lost pages finds the page, when all workers are at rest.
+    fn is_found(&self) -> bool {
         let is_queued = S::SEARCHES && self.flag.is_queued();
-        if self.lost.load(Ordering::Relaxed) == 1 && is_queued {
-            self.scan_page();
-        }
+        self.lost.load(Ordering::Relaxed) == 1 && is_queued
     }
 
     fn scan_page(&self) {
@@ -154,9 +152,7 @@ impl<S: Steps> Page<S> {
 
     /// With all workers at rest: what is marked was traced, or will be.
     fn settle(&self) {
-        while self.scan() {}
-        self.search();
-        let queued = self.queues.load(Ordering::Relaxed) > 0;
+        let queued = self.queues.load(Ordering::Relaxed) > 0 || self.is_found();
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let traced = traced.load(Ordering::Relaxed) > 0;
             let marked = !mark.is_white();
@@ -164,6 +160,9 @@ impl<S: Steps> Page<S> {
         }
         // And the mark phase that goes on from here leaves nothing behind.
         while self.scan() {}
+        if self.is_found() {
+            self.scan_page();
+        }
         for (mark, traced) in self.marks.iter().zip(&self.traced) {
             let color = mark.color().expect("M1");
             assert_ne!(color, Color::Grey, "MK1: an object stays grey");

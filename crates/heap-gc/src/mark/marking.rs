@@ -28,7 +28,7 @@ use super::job::MarkJob;
 use super::pieces::SharedPiece;
 use super::pool::MarkPool;
 use super::queue::{Page, Queue};
-use super::worker::{DrainLimit, Drained, Worker};
+use super::worker::{DrainLimit, Drained, Worker, WorkerMemory};
 use crate::barrier::Found;
 
 /// A mark phase: what it found, and what is left to do. It may be done in several steps,
@@ -323,17 +323,16 @@ impl Marking {
         *job.left.lock() = pages;
         pool.run(
             &|index| {
-                let Some(memory) = pool.take_helpers_memory(index, isa) else { return };
+                // The others do without this one if there is no memory for it.
+                let Some(memory) = WorkerMemory::try_new(isa) else { return };
                 if !job.termination.join() {
-                    pool.put_helpers_memory(index, memory);
                     return;
                 }
                 let mut worker = Worker::new(&job, index, queues.take(index), memory);
                 worker.run();
                 *total.lock() += worker.counts;
-                let (memory, queue) = worker.into_memory();
+                let (_, queue) = worker.into_memory();
                 queues.put_back(index, queue);
-                pool.put_helpers_memory(index, memory);
             },
             || worker.run(),
         );

@@ -175,8 +175,8 @@ pub(crate) struct MarkPool {
     threads: Mutex<Vec<JoinHandle<()>>>,
     process: Process,
     queues: SharedQueues,
-    /// What workers work with, the collecting thread's first (MK5).
-    memory: Box<[Mutex<Option<WorkerMemory>>]>,
+    /// What the collecting thread works with (MK5).
+    memory: Mutex<Option<WorkerMemory>>,
 }
 
 impl std::fmt::Debug for MarkPool {
@@ -192,9 +192,7 @@ impl MarkPool {
     pub(crate) fn new(mark_threads: usize, isa: Isa) -> MarkPool {
         let shared = PoolState { worker_slots: mark_threads, ..PoolState::default() };
         let process = Process::this();
-        let own = WorkerMemory::try_new(isa).expect("memory for a heap");
-        let helpers = (0..mark_threads).map(|_| None);
-        let memory = std::iter::once(Some(own)).chain(helpers).map(Mutex::new).collect();
+        let memory = Mutex::new(Some(WorkerMemory::try_new(isa).expect("memory for a heap")));
         let threads = Mutex::new(Vec::with_capacity(mark_threads));
         let queues = SharedQueues::new(mark_threads);
         MarkPool { shared: Arc::new(shared), threads, process, queues, memory }
@@ -207,23 +205,12 @@ impl MarkPool {
 
     /// What the collecting thread works with, which it [puts back](Self::put_memory).
     pub(super) fn take_memory(&self) -> WorkerMemory {
-        self.memory[0].lock().take().expect("one thread collects at a time")
+        self.memory.lock().take().expect("one thread collects at a time")
     }
 
     /// Takes it back.
     pub(super) fn put_memory(&self, memory: WorkerMemory) {
-        *self.memory[0].lock() = Some(memory);
-    }
-
-    /// What another worker works with; none if the system refuses the memory.
-    pub(super) fn take_helpers_memory(&self, worker_slot: usize, isa: Isa) -> Option<WorkerMemory> {
-        let kept = self.memory[worker_slot].lock().take();
-        kept.or_else(|| WorkerMemory::try_new(isa))
-    }
-
-    /// Takes it back.
-    pub(super) fn put_helpers_memory(&self, worker_slot: usize, memory: WorkerMemory) {
-        *self.memory[worker_slot].lock() = Some(memory);
+        *self.memory.lock() = Some(memory);
     }
 
     /// How many may mark beside the collecting thread (PO3).

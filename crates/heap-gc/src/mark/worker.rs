@@ -108,7 +108,6 @@ pub(super) struct WorkerMemory {
     direct: Vec<Location>,
     scanner: Scanner,
     pub(super) chain: Batch,
-    buffer: EdgeBuffer,
     fresh: Vec<Location>,
 }
 
@@ -120,7 +119,7 @@ impl WorkerMemory {
         fresh.try_reserve_exact(FRESH_MAX + DIRECT_MAX).ok()?;
         let scanner = Scanner::try_new(isa)?;
         let chain = Batch::try_new()?;
-        Some(WorkerMemory { direct, scanner, chain, buffer: EdgeBuffer::default(), fresh })
+        Some(WorkerMemory { direct, scanner, chain, fresh })
     }
 }
 
@@ -163,7 +162,8 @@ impl<'j, Q: Queue> Worker<'j, Q> {
         queue: Q,
         memory: WorkerMemory,
     ) -> Worker<'j, Q> {
-        let WorkerMemory { direct, scanner, chain, mut buffer, fresh } = memory;
+        let WorkerMemory { direct, scanner, chain, fresh } = memory;
+        let mut buffer = EdgeBuffer::default();
         buffer.reserve(EDGES_USUAL);
         Self::spill_edges(&mut buffer);
         let (finds, counts) = Default::default();
@@ -181,12 +181,9 @@ impl<'j, Q: Queue> Worker<'j, Q> {
 
     /// Gives back what it worked with.
     pub(super) fn into_memory(self) -> (WorkerMemory, Q) {
-        let Worker { direct, scanner, chain, mut buffer, fresh, queue, .. } = self;
+        let Worker { direct, scanner, chain, buffer, fresh, queue, .. } = self;
         debug_assert!(direct.is_empty() && fresh.is_empty() && buffer.is_empty(), "MK1");
-        if buffer.capacity() > 2 * EDGES_USUAL {
-            buffer = EdgeBuffer::default();
-        }
-        (WorkerMemory { direct, scanner, chain, buffer, fresh }, queue)
+        (WorkerMemory { direct, scanner, chain, fresh }, queue)
     }
 
     /// Greys the edges that tracing found and hands the fresh objects on.
