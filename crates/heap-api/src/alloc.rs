@@ -87,18 +87,15 @@ impl Cx {
             return self.mutator().alloc_tiny(layout);
         }
         let slot = const { alloc_class::for_sized(size_of::<T>(), align_of::<T>()) };
-        let kind = const { <T as Payload>::KIND };
+        let kind = match fill {
+            Fill::Whole => const { <T as Payload>::KIND },
+            Fill::Sparse => sparse_kind(const { <T as Payload>::KIND }, size_of::<T>()),
+        };
         // SAFETY: the class is that of a `T`, whose kind this is, and the caller writes one
         // before there can be a safepoint.
         unsafe {
             match slot {
-                SlotClass::Small(class) => {
-                    let kind = match fill {
-                        Fill::Whole => kind,
-                        Fill::Sparse => sparse_kind(kind, class.object_size()),
-                    };
-                    self.mutator().alloc_small(kind, class)
-                }
+                SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
                 SlotClass::Large => self.mutator().alloc_large(kind, size_of::<T>(), fill),
             }
         }
@@ -574,19 +571,18 @@ impl Cx {
         len: usize,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         // SAFETY: forwarded from the caller.
-        unsafe { self.header_slice_slot_for::<H, T>(len, Fill::Whole) }
+        unsafe { self.header_slice_slot_for::<H, T, false>(len) }
     }
 
-    /// The same, for one that is filled like this.
+    /// The same, for one that is sparse or is not.
     ///
     /// # Safety
     ///
     /// As [`Cx::header_slice_slot`].
     #[inline]
-    pub(crate) unsafe fn header_slice_slot_for<H: Trace, T: Trace>(
+    pub(crate) unsafe fn header_slice_slot_for<H: Trace, T: Trace, const IS_SPARSE: bool>(
         &self,
         len: usize,
-        fill: Fill,
     ) -> Result<NonNull<u8>, OutOfMemory> {
         const {
             assert!(
@@ -594,20 +590,18 @@ impl Cx {
                 "headers and elements of header_slice objects are aligned to 16 bytes at most"
             );
         }
-        let kind = const { HeaderSliceLayout::<H, T>::KIND_REF };
+        let mut kind = const { HeaderSliceLayout::<H, T>::KIND_REF };
         let bytes = HeaderSliceLayout::<H, T>::bytes(len).ok_or(OutOfMemory::TooLarge)?;
+        let fill = if IS_SPARSE { Fill::Sparse } else { Fill::Whole };
+        if IS_SPARSE {
+            kind = sparse_kind(kind, bytes);
+        }
         // SAFETY: the class is for that many bytes of the layout whose kind this is, and the
         // caller writes what the layout has.
         unsafe {
             match alloc_class::for_header_slice(bytes, kind, align_of::<HeaderSliceLayout<H, T>>())
             {
-                SlotClass::Small(class) => {
-                    let kind = match fill {
-                        Fill::Whole => kind,
-                        Fill::Sparse => sparse_kind(kind, class.object_size()),
-                    };
-                    self.mutator().alloc_small(kind, class)
-                }
+                SlotClass::Small(class) => self.mutator().alloc_small(kind, class),
                 SlotClass::Large => self.mutator().alloc_large(kind, bytes, fill),
             }
         }

@@ -155,7 +155,7 @@ impl Cx {
         T: Trace<At<'gc> = T> + Zeroable,
     {
         // SAFETY: written to below.
-        let object = match unsafe { self.header_slice_slot_for::<H, T>(len, Fill::Sparse) } {
+        let object = match unsafe { self.header_slice_slot_for::<H, T, true>(len) } {
             Ok(object) => object,
             Err(reason) => return Err(AllocError { value: header, reason }),
         };

@@ -169,12 +169,12 @@ pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 /// [sparse](crate::mheap::Fill::Sparse).
 pub static NOSCAN_SPARSE: ObjectKind = ObjectKind::plain(|| "noscan, sparse");
 
-/// The kind of an object of which the program may write to little, in a slot of this size.
-#[inline]
+/// The kind of an object of so many bytes, of which the program may write to little.
+#[inline(always)]
 #[must_use]
-pub fn sparse_kind(kind: &'static ObjectKind, slot_bytes: usize) -> &'static ObjectKind {
+pub fn sparse_kind(kind: &'static ObjectKind, bytes: usize) -> &'static ObjectKind {
     // A smaller one fills pages of the system with its neighbours.
-    if core::ptr::eq(kind, &raw const NOSCAN) && slot_bytes > 4096 { &NOSCAN_SPARSE } else { kind }
+    if bytes > 4096 && core::ptr::eq(kind, &raw const NOSCAN) { &NOSCAN_SPARSE } else { kind }
 }
 
 /// The kind of types without handles and without drop glue that are so small that their
