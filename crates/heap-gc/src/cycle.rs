@@ -25,6 +25,7 @@ use heap_sync::mutant;
 use heap_sync::thread::yield_now;
 use heap_sync::time::Instant;
 
+use crate::barrier::Found;
 use crate::gate::{CollectorLock, WorldStopped};
 use crate::heap_state::HeapState;
 use crate::mark::{IncrementalMark, MarkCounts, MarkPhase, Marking, Seeds};
@@ -423,7 +424,8 @@ impl HeapState {
 
     /// Takes over what mutators have marked since the last step.
     fn take_over_grey(&self, world: &WorldStopped<'_>, marking: &mut Marking) {
-        marking.take_over(self.grey.take(world));
+        let Found { pages, finds, counts } = self.grey.take(world);
+        marking.take_over(pages, finds, counts);
     }
 
     /// Lets mutators run before marking is over. They report what they change from here

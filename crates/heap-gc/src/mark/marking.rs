@@ -17,6 +17,7 @@ use std::ptr::NonNull;
 
 use heap_core::marks::Isa;
 use heap_core::mheap::{MHeap, PageCursor, PageSearch};
+use heap_core::tracer::Finds;
 use heap_sync::atomic::Ordering;
 use heap_sync::lock::Mutex;
 use heap_sync::time::Instant;
@@ -29,7 +30,6 @@ use super::pieces::SharedPiece;
 use super::pool::MarkPool;
 use super::queue::{Page, Queue};
 use super::worker::{DrainLimit, Drained, Worker, WorkerMemory};
-use crate::barrier::Found;
 
 /// A mark phase: what it found, and what is left to do. It may be done in several steps,
 /// between which mutators run.
@@ -111,8 +111,7 @@ impl Marking {
     }
 
     /// Takes over what mutators have found between two steps.
-    pub(crate) fn take_over(&mut self, found: Found) {
-        let Found { pages, mut finds, counts } = found;
+    pub(crate) fn take_over(&mut self, pages: Vec<Page>, mut finds: Finds, counts: MarkCounts) {
         if counts != MarkCounts::default() {
             // They may be the keys of values that are pending (EP3), and need no tracing: without this
             // a mark phase that was done would be done still.
