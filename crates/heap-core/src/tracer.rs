@@ -438,7 +438,8 @@ impl EdgeBuffer {
         if self.edges.try_reserve(len.max(64)).is_ok() {
             self.edges.push(object);
         } else {
-            self.spill(object);
+            // SAFETY: forwarded from the caller.
+            unsafe { self.spill(object) };
         }
         let start = self.edges.as_mut_ptr();
         let at = start.wrapping_add(self.edges.len());
@@ -446,7 +447,11 @@ impl EdgeBuffer {
     }
 
     /// An edge for which there is no memory.
-    fn spill(&mut self, object: NonNull<u8>) {
+    ///
+    /// # Safety
+    ///
+    /// As [`Tracer::edge`].
+    unsafe fn spill(&mut self, object: NonNull<u8>) {
         match self.spill {
             // SAFETY: the contract of `spill_to`.
             Some(Spill { run, context }) => unsafe { run(context, object, &mut self.finds) },

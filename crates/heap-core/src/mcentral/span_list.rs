@@ -25,21 +25,34 @@ pub(crate) struct SpanList {
 }
 
 impl SpanList {
-    /// Adds a span: a record of the heap that the list is of (F1), which is in no list.
-    pub(crate) fn push(&self, span: NonNull<Span>) {
-        self.push_many(&[span]);
+    /// Adds a span.
+    ///
+    /// # Safety
+    ///
+    /// It is a record of the heap that the list is of, and in no list.
+    pub(crate) unsafe fn push(&self, span: NonNull<Span>) {
+        // SAFETY: forwarded from the caller.
+        unsafe { self.push_many(&[span]) };
     }
 
     /// Adds several spans, at about the cost of one.
-    pub(crate) fn push_many(&self, spans: &[NonNull<Span>]) {
+    ///
+    /// # Safety
+    ///
+    /// As [`SpanList::push`], for each.
+    pub(crate) unsafe fn push_many(&self, spans: &[NonNull<Span>]) {
         let refused = self.set.try_push_many(spans);
         if !refused.is_empty() {
-            self.chain(refused);
+            // SAFETY: forwarded from the caller.
+            unsafe { self.chain(refused) };
         }
     }
 
+    /// # Safety
+    ///
+    /// As [`SpanList::push`], for each.
     #[cold]
-    fn chain(&self, spans: &[NonNull<Span>]) {
+    unsafe fn chain(&self, spans: &[NonNull<Span>]) {
         let _changing = self.changing.lock();
         for span in spans {
             // SAFETY: F1: records live as long as the heap, and with it its lists.
@@ -107,8 +120,11 @@ mod tests {
         let spans: Vec<Span> = (0..10).map(|_| Span::dead()).collect();
         let all: Vec<_> = spans.iter().map(NonNull::from).collect();
         let list = SpanList::default();
-        list.push_many(&all[..3]);
-        list.chain(&all[3..]);
+        // SAFETY: they outlive the list, and are in none.
+        unsafe {
+            list.push_many(&all[..3]);
+            list.chain(&all[3..]);
+        }
         assert!(list.len() == 10 && !list.is_empty());
         let mut popped = Vec::new();
         while list.pop_many(4, |span| popped.push(span)) > 0 {}
@@ -116,7 +132,8 @@ mod tests {
         popped.sort_unstable();
         assert_eq!(popped, all);
         // They may be listed again.
-        list.chain(&all);
+        // SAFETY: as above.
+        unsafe { list.chain(&all) };
         assert_eq!(list.len(), 10);
     }
 }

@@ -41,7 +41,8 @@ impl MHeap {
                         let central = NonNull::from(central);
                         all.push(Listed { span, central, swept, full });
                     }
-                    all[first..].iter().for_each(|listed| shard.push(listed.span));
+                    // SAFETY: just taken out.
+                    all[first..].iter().for_each(|listed| unsafe { shard.push(listed.span) });
                 }
             }
         }

@@ -154,7 +154,8 @@ impl MHeap {
                     spans.push(claim.into_cached());
                 } else {
                     let partition = claim.body().partition(partitions);
-                    central.full_swept(now).at(partition).push(claim.release());
+                    // SAFETY: a record of this heap, which the claim was the only right to.
+                    unsafe { central.full_swept(now).at(partition).push(claim.release()) };
                 }
             }
             central.counts().freed(freed, central.class().object_size());
@@ -177,14 +178,16 @@ impl MHeap {
             handed_out += span.count();
             let next_partition = span.body().partition(partitions);
             if next_partition != partition {
-                central.full_swept(now).at(partition).push_many(&released);
+                // SAFETY: records of this heap, whose tokens have ended.
+                unsafe { central.full_swept(now).at(partition).push_many(&released) };
                 released.clear();
                 partition = next_partition;
             }
             released.push(span.uncache(now));
         }
         central.counts().allocated(handed_out, slot_bytes);
-        central.full_swept(now).at(partition).push_many(&released);
+        // SAFETY: as above.
+        unsafe { central.full_swept(now).at(partition).push_many(&released) };
     }
 
     /// Takes a span back from a mutator's cache.
@@ -198,7 +201,8 @@ impl MHeap {
         let central = unsafe { span.body().central.as_ref() };
         central.counts().allocated(handed_out, span.body().slot_bytes);
         let list = if full { central.full_swept(now) } else { central.partial_swept(now) };
-        list.at(partition).push(span.uncache(now));
+        // SAFETY: a record of this heap, whose token ends here.
+        unsafe { list.at(partition).push(span.uncache(now)) };
     }
 
     /// Marks the objects that were allocated in a span since it was cached, if an incremental

@@ -130,9 +130,11 @@ impl MHeap {
             // SAFETY: the claim has marked the record as dead, and returned what it covered.
             unsafe { self.free_pages(record, &body) };
         } else if counts.live_objects < claim.body().nelems {
-            central.partial_swept(now).at(partition).push(claim.release());
+            // SAFETY: a record of this heap, which the claim was the only right to.
+            unsafe { central.partial_swept(now).at(partition).push(claim.release()) };
         } else {
-            central.full_swept(now).at(partition).push(claim.release());
+            // SAFETY: as above.
+            unsafe { central.full_swept(now).at(partition).push(claim.release()) };
         }
         npages
     }
