@@ -55,7 +55,7 @@ pub const CAUGHT: &[Mutant] = &[
     mutant("shows unmarked", "weak", &[(Random, 100), (Pct, 100)]),
     mutant("stops silently", "attach", &[(Random, 50), (Pct, 50)]),
     mutant("takes no lists", "moves", &[(Random, 100), (Pct, 100)]),
-    mutant("upgrades the dead", "handles", &[(Random, 1000), (Pct, 1000)]),
+    mutant("upgrades the dead", "handles", &[(Random, 1000), (Pct, 2500)]),
     mutant("upgrades unmarked", "handles", &[(Random, 300), (Pct, 300)]),
     mutant("waits once", "stops", &[(Random, 300), (Pct, 100)]),
 ];
