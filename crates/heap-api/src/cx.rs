@@ -22,7 +22,7 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::marker::PhantomData;
 
-use heap_gc::{Mutator, ThreadExitGuard, VerifyError};
+use heap_gc::{Mutator, PollFlag, ThreadExitGuard, VerifyError};
 use heap_sync::time::Instant;
 
 use crate::heap::Heap;
@@ -119,6 +119,25 @@ impl Cx {
     #[must_use]
     pub fn should_yield(&self) -> bool {
         self.mutator.poll()
+    }
+
+    /// What [`Cx::should_yield`] looks at, for a loop that asks often: it keeps the flag in a local
+    /// variable, and each look is one load instead of three.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let flag = cx.poll_flag();
+    /// assert!(!flag.is_raised());
+    /// heap.request_collection();
+    /// assert!(flag.is_raised() && cx.should_yield());
+    /// ```
+    #[inline(always)]
+    #[must_use]
+    pub fn poll_flag(&self) -> PollFlag<'_> {
+        self.mutator.poll_flag()
     }
 
     /// A safepoint: collects if a collection is due, or waits for one that

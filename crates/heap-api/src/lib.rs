@@ -120,7 +120,7 @@ pub use finalizers::Finalizers;
 pub use gc::Gc;
 pub use heap::{ClassRow, Config, ExternalRow, Heap, HeapUsage, HistogramRow, MemoryStats, Stats};
 pub use heap_derive::{Share, Trace};
-pub use heap_gc::{Frames, SafepointTimes};
+pub use heap_gc::{Frames, PollFlag, SafepointTimes};
 pub use heap_observe::{AllocationProfile, AllocationSite, Frame, SampleCount};
 pub use impls::Opaque;
 pub use intern::InternSet;

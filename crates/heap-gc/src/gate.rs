@@ -93,6 +93,20 @@ impl WhileBlocked for () {
     fn poll(&self) {}
 }
 
+/// A look at whether a safepoint is wanted: see [`Mutator::poll_flag`](crate::Mutator::poll_flag).
+#[derive(Clone, Copy, Debug)]
+pub struct PollFlag<'a>(&'a AtomicU32);
+
+impl PollFlag<'_> {
+    /// As [`Mutator::poll`](crate::Mutator::poll), with one load.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_raised(self) -> bool {
+        // ORDERING: Relaxed: a hint; the safepoint itself synchronises.
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
 /// The gate of one heap.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -125,8 +139,13 @@ impl Gate {
     #[inline(always)]
     #[must_use]
     pub(crate) fn poll(&self) -> bool {
-        // ORDERING: Relaxed: a hint; the safepoint itself synchronises.
-        self.poll.load(Ordering::Relaxed) != 0
+        self.poll_flag().is_raised()
+    }
+
+    /// What [`Gate::poll`] looks at, for loops that keep it at hand.
+    #[inline(always)]
+    pub(crate) fn poll_flag(&self) -> PollFlag<'_> {
+        PollFlag(&self.poll)
     }
 
     /// The word that mutators poll. All bits but [`STOP`] are `requests`' to write.

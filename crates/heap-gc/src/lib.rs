@@ -79,6 +79,7 @@ pub use heap_core::mheap::{ClassRow, Destructors, HeapUsage, HistogramRow, Memor
 pub use heap_core::stack::StackBlock;
 pub use heap_core::sweep::is_in_destructor;
 pub use heap_core::tracer::EdgeBuffer;
+pub use gate::PollFlag;
 pub use heap_state::HeapState;
 pub use mutator::{Mutator, StackHook, ThreadExitGuard};
 pub use phase::MarkCycleId;

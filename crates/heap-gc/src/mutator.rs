@@ -28,6 +28,7 @@ use heap_sync::time::Instant;
 
 use crate::error::VerifyError;
 use crate::external::ExternalCharge;
+use crate::gate::PollFlag;
 use crate::heap_state::HeapState;
 use crate::phase::{MarkCycleId, Phase};
 use crate::requests::{Answer, Request};
@@ -185,6 +186,13 @@ impl Mutator {
     #[must_use]
     pub fn poll(&self) -> bool {
         self.shared.world.gate.poll()
+    }
+
+    /// What [`Mutator::poll`] looks at, for a loop that keeps it at hand: two loads fewer.
+    #[inline(always)]
+    #[must_use]
+    pub fn poll_flag(&self) -> PollFlag<'_> {
+        self.shared.world.gate.poll_flag()
     }
 
     /// A safepoint. What no root leads to may be gone after it.

@@ -402,7 +402,7 @@ impl<'gc> Table<'gc> {
         self.look_up_metamethod(ctx, event)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn look_up_metamethod(&self, ctx: Ctx<'gc>, event: Event) -> Option<Value<'gc>> {
         let found = self.get_short(ctx, ctx.state.event_key(event));
         if found.is_nil() {
@@ -519,14 +519,43 @@ impl<'gc> Table<'gc> {
         None
     }
 
-    /// The slot of a string key, if it may be assigned without looking further: there is a value
-    /// already.
+    /// Assigns a string key, if that needs neither metamethods nor memory: the key is short and has a
+    /// value already, or there is no metatable and the key's main position is free. Says whether it did.
     #[inline(always)]
-    pub fn live_str_slot(&self, key: Str<'gc>) -> Option<&'gc GcCell<Value<'gc>>> {
-        if !key.is_short() {
-            return None;
+    pub fn set_str_in_place(&self, ctx: Ctx<'gc>, key: Str<'gc>, value: Value<'gc>) -> bool {
+        let nodes = self.nodes.get().as_ref();
+        let mut at = key.short_hash() as usize & (nodes.tail.len() - 1);
+        while let Some(node) = nodes.tail.get(at) {
+            match node.key.get() {
+                // The same object is the same key, however long it is.
+                Key::Str(_, k) if k.ptr_eq(key) => {
+                    if node.value.get().is_nil() {
+                        if self.metatable().is_some() {
+                            return false;
+                        }
+                        self.absent.set(0);
+                    }
+                    node.value.set(ctx.cx, value);
+                    return true;
+                }
+                Key::Empty(_) => {
+                    // A node that never held a key is in no chain: this is the main position.
+                    if self.has_no_nodes()
+                        || self.metatable().is_some()
+                        || value.is_nil()
+                        || !key.is_short()
+                    {
+                        return false;
+                    }
+                    self.absent.set(0);
+                    node.key.set(ctx.cx, Key::Str(END, key));
+                    node.value.set(ctx.cx, value);
+                    return true;
+                }
+                other => at = other.link() as usize,
+            }
         }
-        self.short_slot(key).filter(|slot| !slot.get().is_nil())
+        false
     }
 
     #[inline(always)]
@@ -540,7 +569,13 @@ impl<'gc> Table<'gc> {
     /// The value of a string key of any length; nil also if the table is weak.
     #[inline(always)]
     pub fn ordinary_str(&self, key: Str<'gc>) -> Value<'gc> {
-        if key.is_short() { self.ordinary_short(key) } else { self.hash_get(Value::Str(key)) }
+        // The same object is the same key, however long it is; a long one has its place by another hash
+        // until that has been computed, and may be equal to another.
+        match self.short_slot(key) {
+            Some(slot) => slot.get(),
+            None if key.is_short() => Value::Nil,
+            None => self.hash_get(Value::Str(key)),
+        }
     }
 
     /// The value of any key; nil if absent, and also if the table is weak.
@@ -558,6 +593,7 @@ impl<'gc> Table<'gc> {
         }
     }
 
+    #[inline(never)]
     fn hash_get(&self, key: Value<'gc>) -> Value<'gc> {
         self.node_of(key, hash(key, self.seed())).map_or(Value::Nil, |(_, node)| node.value.get())
     }

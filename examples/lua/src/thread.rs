@@ -36,11 +36,11 @@ use crate::function::{Upval, UpvalState};
 use crate::state::Ctx;
 use crate::value::Value;
 
-/// Registers that one byte can name.
-pub const WINDOW: usize = 256;
+/// Registers that one byte can name, and a few more: an instruction may use up to eight in a row.
+pub const WINDOW: usize = 256 + 8;
 
 /// Slots beyond the window, for calls that natives and metamethods set up at a frame's end.
-pub const SPARE: usize = 64;
+pub const SPARE: usize = 56;
 
 /// Most slots that a script may use.
 pub const STACK_LIMIT: usize = 1_000_000;
@@ -198,8 +198,18 @@ pub struct ToClose<'gc> {
     next: Option<Gc<'gc, ToClose<'gc>>>,
 }
 
-/// The registers of a frame. Indexing with a byte needs no bounds check.
+/// The registers of a frame. Indexing with a byte, or a byte and a small constant, needs no bounds check.
 pub type Window<'gc> = [Cell<Value<'gc>>; WINDOW];
+
+/// The registers of the frame at `base` (TH1). Of 32 bits, so that the sum cannot overflow.
+#[inline(always)]
+pub fn window<'gc>(stack: &'gc [Cell<Value<'gc>>], base: u32) -> &'gc Window<'gc> {
+    let base = base as usize;
+    match stack.get(base..base + WINDOW).and_then(|registers| registers.first_chunk()) {
+        Some(window) => window,
+        None => unreachable!("TH1: the stack ends inside a frame's window"),
+    }
+}
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -592,15 +602,10 @@ impl<'gc> Thread<'gc> {
         &self.stack()[index]
     }
 
-    /// The registers of a frame (TH1), open for changes. Not inlined: that would take registers
-    /// from the interpreter's loop, up to a seventh more instructions in all.
-    #[inline(never)]
-    pub fn window(&self, ctx: Ctx<'gc>, base: usize) -> &'gc Window<'gc> {
-        let cells = self.stack.get().as_ref().open(ctx.cx);
-        match cells.get(base..base + WINDOW).and_then(|registers| registers.first_chunk()) {
-            Some(window) => window,
-            None => unreachable!("TH1: the stack ends inside a frame's window"),
-        }
+    /// The whole stack, open for changes: until it is replaced, and not beyond the region.
+    #[inline(always)]
+    pub fn cells(&self, ctx: Ctx<'gc>) -> &'gc [Cell<Value<'gc>>] {
+        self.stack.get().as_ref().open(ctx.cx)
     }
 
     /// Makes sure that a frame may begin at `base` with `used` slots in use beyond it.
@@ -736,6 +741,53 @@ impl<'gc> Thread<'gc> {
         frame.fill(kind, func, base, on_return, nesting);
         self.depth.set(depth as u32 + 1);
         Ok(frame)
+    }
+
+    /// Adds the frame of a Lua function that `caller`, the last frame, calls. `None`: the frame stack is
+    /// full.
+    #[inline(always)]
+    pub fn push_lua_frame(
+        &self,
+        caller: &Frame,
+        func: usize,
+        base: usize,
+        wanted: Count,
+    ) -> Option<&'gc Frame> {
+        let depth = self.depth.get();
+        let frame = self.frames.get().as_ref().get(depth as usize)?;
+        frame.fill(FrameKind::Lua, func, base, OnReturn::Store(wanted), caller.nesting.get());
+        self.depth.set(depth + 1);
+        Some(frame)
+    }
+
+    /// Adds the frame of a Lua function that the last frame calls, in any way. `false`: that needs memory,
+    /// or nests too deep.
+    #[inline(always)]
+    pub fn try_push_lua_frame(&self, func: usize, base: usize, on_return: OnReturn) -> bool {
+        let depth = self.depth();
+        let frames = self.frames.get().as_ref();
+        let (Some(caller), Some(frame)) = (frames.get(depth.wrapping_sub(1)), frames.get(depth))
+        else {
+            return false;
+        };
+        let nesting = caller.nesting.get() + u8::from(on_return.is_metamethod());
+        if self.total(nesting) > MAX_NESTING {
+            return false;
+        }
+        frame.fill(FrameKind::Lua, func, base, on_return, nesting);
+        self.depth.set(depth as u32 + 1);
+        true
+    }
+
+    /// Drops the running frame if the one below is that of a Lua function; returns that one.
+    #[inline(always)]
+    pub fn pop_to_lua_frame(&self) -> Option<&'gc Frame> {
+        let depth = self.depth.get();
+        let caller = self.frames.get().as_ref().get((depth as usize).wrapping_sub(2))?;
+        caller.kind.get().is_lua().then(|| {
+            self.depth.set(depth - 1);
+            caller
+        })
     }
 
     // ---- nested calls (TH3) ----

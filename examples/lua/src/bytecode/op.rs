@@ -116,9 +116,6 @@ ops! {
     LoadFalse { dst: Dst };
     /// `R[dst] = true`
     LoadTrue { dst: Dst };
-    /// `R[dst] = false; pc += 1`: skips the `LoadTrue` that always follows it. The pair turns a
-    /// comparison into a value.
-    LoadFalseSkip { dst: Reg };
 
     // ---- upvalues and globals ----
     /// `R[dst] = U[upval]`

@@ -159,7 +159,6 @@ fn sets(op: Op, register: Reg) -> bool {
         Op::Call { func, .. } | Op::TailCall { func, .. } => register >= func,
         Op::VarArg { dst: Dst(dst), .. } => register >= dst,
         Op::SelfField { dst: Dst(dst), .. } => register == dst || register == dst + 1,
-        Op::LoadFalseSkip { dst } => register == dst,
         Op::MoveJmpIf { dst, .. } | Op::MoveJmpIfNot { dst, .. } => register == dst,
         Op::ForPrep { base, .. } | Op::ForLoop { base, .. } => {
             (base..=base + 3).contains(&register)

@@ -132,10 +132,12 @@ impl FunctionState<'_> {
             if self.needs_value(exp.when_true) || self.needs_value(exp.when_false) {
                 let skip = if is_test { JumpList::EMPTY } else { self.jump() };
                 load_false = self.here();
-                self.emit(Op::LoadFalseSkip { dst: register });
+                self.emit(Op::LoadFalse { dst: Dst(register) });
+                let skip_true = self.jump();
                 load_true = self.here();
                 self.emit(Op::LoadTrue { dst: Dst(register) });
                 self.patch_here(skip);
+                self.patch_here(skip_true);
             }
             let end = self.here();
             self.patch_values(exp.when_false, end, register, load_false);

@@ -109,7 +109,6 @@ fn check_invariants(proto: &ProtoData) {
                 let next = code[pc + 1];
                 assert!(matches!(next, Op::TForLoop { base: b, .. } if b == base), "{}", context());
             }
-            Op::LoadFalseSkip { .. } => assert!(matches!(code[pc + 1], Op::LoadTrue { .. })),
             Op::Return0 | Op::Return1 { .. } => assert!(!proto.is_vararg, "{}", context()),
             Op::GetField { key, .. }
             | Op::SetField { key, .. }
@@ -288,8 +287,9 @@ fn conditions_branch_directly() {
             "LoadNil { first: R0, count: 2 }",
             "MoveJmpIf { dst: R2, src: R0, offset: 1 }",
             "Move { dst: R2, src: R1 }",
-            "Le { lhs: R0, rhs: R1, offset: 1 }",
-            "LoadFalseSkip { dst: R3 }",
+            "Le { lhs: R0, rhs: R1, offset: 2 }",
+            "LoadFalse { dst: R3 }",
+            "Jmp { offset: 1 }",
             "LoadTrue { dst: R3 }",
         ]
     );

@@ -1,5 +1,7 @@
 //! Calls and returns: everything that pushes and pops frames.
 
+use core::cell::Cell;
+
 use heap_api::Gc;
 
 use crate::bytecode::{Count, Dst, MULTI, Op, Outcome};
@@ -9,7 +11,7 @@ use crate::function::{Closure, NativeFn, Proto};
 use crate::native::{Body, Call, Control, Done};
 use crate::state::{Ctx, Event};
 use crate::stdlib::package::script_to_do;
-use crate::thread::{Frame, FrameKind, OnReturn, STACK_LIMIT, Thread};
+use crate::thread::{Frame, FrameKind, OnReturn, SPARE, STACK_LIMIT, Thread, WINDOW};
 use crate::value::Value;
 
 use super::describe::proto_of;
@@ -17,7 +19,47 @@ use super::raise::{handled, raise};
 use super::{Action, Exit, close, concat, coroutine, describe};
 
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
-pub(super) fn perform(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
+#[inline]
+pub(super) fn perform(ctx: Ctx<'_>, action: Action) -> Option<Exit> {
+    // Most often a Lua function is to be called, a metamethod say, and nothing stands against it.
+    if let Action::Call { func, count, on_return } = action {
+        let thread = ctx.state.thread.get();
+        if let Value::Function(closure) = thread.slot(func).get()
+            && enter_at_once(ctx, thread, closure, func, count, on_return)
+        {
+            return None;
+        }
+    }
+    perform_all(ctx, action)
+}
+
+/// Pushes the frame of a Lua function, if there is room on both stacks and nothing unusual about it.
+#[inline]
+fn enter_at_once<'gc>(
+    ctx: Ctx<'gc>,
+    thread: Gc<'gc, Thread<'gc>>,
+    closure: Gc<'gc, Closure<'gc>>,
+    func: usize,
+    count: usize,
+    on_return: OnReturn,
+) -> bool {
+    let data = &closure.as_ref().header.proto.as_ref().data.0;
+    let base = func + 1;
+    let stack = thread.cells(ctx);
+    if data.is_vararg || base + WINDOW + SPARE > stack.len() {
+        return false;
+    }
+    if !thread.try_push_lua_frame(func, base, on_return) {
+        return false;
+    }
+    for missing in count..data.num_params as usize {
+        stack[base + missing].set(Value::Nil);
+    }
+    true
+}
+
+#[inline(never)]
+fn perform_all(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
     let mut from_instruction = true;
     loop {
         let thread = ctx.state.thread.get();
@@ -74,10 +116,10 @@ pub(super) fn metamethod<'gc, const N: usize>(
     handler: Value<'gc>,
     args: [Value<'gc>; N],
 ) -> Action {
-    let thread = ctx.state.thread.get();
-    thread.slot(scratch).set(ctx.cx, handler);
-    for (i, arg) in args.into_iter().enumerate() {
-        thread.slot(scratch + 1 + i).set(ctx.cx, arg);
+    let slots = &ctx.state.thread.get().cells(ctx)[scratch..=scratch + N];
+    slots[0].set(handler);
+    for (slot, arg) in slots[1..].iter().zip(args) {
+        slot.set(arg);
     }
     Action::Call { func: scratch, count: N, on_return: OnReturn::Finish }
 }
@@ -205,8 +247,8 @@ pub(super) fn enter<'gc>(
 }
 
 /// A vararg function's registers begin after its arguments; the fixed ones are copied there.
-#[inline(never)]
-fn enter_vararg<'gc>(
+#[inline]
+pub(super) fn enter_vararg<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     params: usize,
@@ -469,31 +511,27 @@ fn call_control<'gc>(
 
 // ---- returns ----
 
-/// Moves `count` values at `from` down to `to`, as many as are wanted.
-#[inline(always)]
+/// Moves `count` values at `from` down to `to`, as many as are wanted; sets `top` if all are.
+#[inline(never)]
 pub(super) fn store_results<'gc>(
-    ctx: Ctx<'gc>,
-    thread: Gc<'gc, Thread<'gc>>,
+    stack: &[Cell<Value<'gc>>],
+    top: &Cell<u32>,
     (from, count): (usize, usize),
     to: usize,
     wanted: Count,
 ) -> usize {
-    let stack = thread.stack();
-    if count == 1 && wanted == Count(1) {
-        stack[to].set(ctx.cx, stack[from].get());
-        return 1;
-    }
     let wanted = wanted.fixed().unwrap_or_else(|| {
-        thread.top.set((to + count) as u32);
+        top.set((to + count) as u32);
         count
     });
+    let moved = wanted.min(count);
     if from != to {
-        for i in 0..wanted.min(count) {
-            stack[to + i].set(ctx.cx, stack[from + i].get());
+        for i in 0..moved {
+            stack[to + i].set(stack[from + i].get());
         }
     }
-    for i in count..wanted {
-        stack[to + i].set(ctx.cx, Value::Nil);
+    for slot in &stack[to + moved..to + wanted] {
+        slot.set(Value::Nil);
     }
     wanted
 }
@@ -509,7 +547,7 @@ fn finish_call<'gc>(
     let first = || if count > 0 { thread.slot(from).get() } else { Value::Nil };
     match on_return {
         OnReturn::Store(wanted) => {
-            let stored = store_results(ctx, thread, (from, count), func, wanted);
+            let stored = store_results(thread.cells(ctx), &thread.top, (from, count), func, wanted);
             return_to_frame(ctx, thread, func, stored)
         }
         OnReturn::Finish => {
