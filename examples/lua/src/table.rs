@@ -30,6 +30,7 @@
 //!       credit: the growth after it needs a count that has been paid for.
 
 use core::cell::Cell;
+use core::hint::cold_path;
 
 use heap_api::{Cx, Gc, GcCell, HeaderSlice, Trace};
 
@@ -402,6 +403,14 @@ impl<'gc> Table<'gc> {
         self.look_up_metamethod(ctx, event)
     }
 
+    /// Whether the table is known to take new keys without asking a metamethod.
+    #[inline(always)]
+    pub fn takes_new_keys(&self) -> bool {
+        let is_absent =
+            |metatable: Gc<'gc, Table<'gc>>| metatable.absent.get() & (1 << Event::NewIndex as u8) != 0;
+        self.metatable().is_none_or(is_absent)
+    }
+
     #[inline(always)]
     fn look_up_metamethod(&self, ctx: Ctx<'gc>, event: Event) -> Option<Value<'gc>> {
         let found = self.get_short(ctx, ctx.state.event_key(event));
@@ -457,7 +466,10 @@ impl<'gc> Table<'gc> {
         match self.array.get().as_ref().get(array_index(key)) {
             Some(slot) => slot.get(),
             None if self.has_no_nodes() => Value::Nil,
-            None => self.hash_get_int(key),
+            None => {
+                cold_path();
+                self.hash_get_int(key)
+            }
         }
     }
 
@@ -520,7 +532,7 @@ impl<'gc> Table<'gc> {
     }
 
     /// Assigns a string key, if that needs neither metamethods nor memory: the key is short and has a
-    /// value already, or there is no metatable and the key's main position is free. Says whether it did.
+    /// value already, or its main position is free. Says whether it did.
     #[inline(always)]
     pub fn set_str_in_place(&self, ctx: Ctx<'gc>, key: Str<'gc>, value: Value<'gc>) -> bool {
         let nodes = self.nodes.get().as_ref();
@@ -530,7 +542,7 @@ impl<'gc> Table<'gc> {
                 // The same object is the same key, however long it is.
                 Key::Str(_, k) if k.ptr_eq(key) => {
                     if node.value.get().is_nil() {
-                        if self.metatable().is_some() {
+                        if !self.takes_new_keys() {
                             return false;
                         }
                         self.absent.set(0);
@@ -541,7 +553,7 @@ impl<'gc> Table<'gc> {
                 Key::Empty(_) => {
                     // A node that never held a key is in no chain: this is the main position.
                     if self.has_no_nodes()
-                        || self.metatable().is_some()
+                        || !self.takes_new_keys()
                         || value.is_nil()
                         || !key.is_short()
                     {
@@ -574,7 +586,10 @@ impl<'gc> Table<'gc> {
         match self.short_slot(key) {
             Some(slot) => slot.get(),
             None if key.is_short() => Value::Nil,
-            None => self.hash_get(Value::Str(key)),
+            None => {
+                cold_path();
+                self.hash_get(Value::Str(key))
+            }
         }
     }
 

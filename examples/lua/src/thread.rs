@@ -790,6 +790,26 @@ impl<'gc> Thread<'gc> {
         })
     }
 
+    /// Whether the running frame was called by a Lua function.
+    #[inline(always)]
+    pub fn is_called_by_lua(&self) -> bool {
+        let below = (self.depth.get() as usize).wrapping_sub(2);
+        self.frames.get().as_ref().get(below).is_some_and(|caller| caller.kind.get().is_lua())
+    }
+
+    /// Drops the running frame and the one below, if that is a call from Rust.
+    #[inline(always)]
+    pub fn pop_to_entry(&self) -> bool {
+        let below = (self.depth.get() as usize).wrapping_sub(2);
+        let frame = self.frames.get().as_ref().get(below);
+        let is_entry = frame.is_some_and(|frame| frame.kind.get() == FrameKind::Entry);
+        if is_entry {
+            self.depth.set(below as u32);
+            self.entries.set(self.entries.get() - 1);
+        }
+        is_entry
+    }
+
     // ---- nested calls (TH3) ----
 
     /// Nested calls that wait for what runs now, those of other threads included.

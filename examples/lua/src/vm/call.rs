@@ -35,7 +35,7 @@ pub(super) fn perform(ctx: Ctx<'_>, action: Action) -> Option<Exit> {
 
 /// Pushes the frame of a Lua function, if there is room on both stacks and nothing unusual about it.
 #[inline]
-fn enter_at_once<'gc>(
+pub(super) fn enter_at_once<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     closure: Gc<'gc, Closure<'gc>>,

@@ -1,7 +1,12 @@
 //! Access to tables, as the loop has it inline. What is left to [`super::general`]: objects that are no
-//! tables, metamethods that are functions, assignments of new keys to tables with a metatable.
+//! tables, and metamethods that are functions.
+//!
+//! What these functions do by a call is marked as cold, though it need not be rare: else the compiler
+//! would put the loop's variables out of the registers that a call may change before it is known that
+//! there will be one.
 
 use core::cell::Cell;
+use core::hint::cold_path;
 
 use heap_api::Gc;
 
@@ -11,11 +16,14 @@ use crate::table::Table;
 use crate::value::Value;
 
 use super::Flow;
+use super::outlined::enter_metamethod;
+use super::running::Running;
 
 /// `object[key]` for a string key.
 #[inline(always)]
 pub(super) fn get_field<'gc>(
     ctx: Ctx<'gc>,
+    running: &Running<'gc>,
     to: &Cell<Value<'gc>>,
     object: Value<'gc>,
     key: Str<'gc>,
@@ -25,44 +33,62 @@ pub(super) fn get_field<'gc>(
     if value.is_nil()
         && let Some(metatable) = table.metatable()
     {
+        cold_path();
+        running.save();
         match inherited(ctx, table, metatable, key) {
-            Some(found) => value = found,
-            None => return Flow::General,
+            Inherited::Value(found) => value = found,
+            Inherited::Called => return Flow::Load,
+            Inherited::Unknown => return Flow::General,
         }
     }
     to.set(value);
     Flow::Next
 }
 
-/// A string key that a table's ordinary parts do not have, looked up through `__index` tables. `None`:
-/// there is more to it than tables that are not weak (LT8 of [`crate::table`]).
+/// What an object inherits for a key.
+enum Inherited<'gc> {
+    Value(Value<'gc>),
+    /// The metamethod, a Lua function, has been called.
+    Called,
+    /// There is more to it.
+    Unknown,
+}
+
+/// A string key that a table's ordinary parts do not have, looked up through its metatable: through
+/// tables that are not weak (LT8 of [`crate::table`]), up to a Lua function. `pc` is saved.
 #[inline(never)]
 fn inherited<'gc>(
     ctx: Ctx<'gc>,
     mut table: Gc<'gc, Table<'gc>>,
     mut metatable: Gc<'gc, Table<'gc>>,
     key: Str<'gc>,
-) -> Option<Value<'gc>> {
+) -> Inherited<'gc> {
     // A longer chain is the business of `index`.
     for _ in 0..8 {
         if table.is_weak() {
-            return None;
+            return Inherited::Unknown;
         }
         table = match metatable.cached_metamethod(ctx, Event::Index) {
-            None => return Some(Value::Nil),
+            None => return Inherited::Value(Value::Nil),
             Some(Value::Table(next)) => next,
-            Some(_) => return None,
+            Some(handler) => {
+                let args = [Value::Table(table), Value::Str(key)];
+                return match enter_metamethod(ctx, handler, args) {
+                    true => Inherited::Called,
+                    false => Inherited::Unknown,
+                };
+            }
         };
         let value = table.ordinary_str(key);
         if !value.is_nil() {
-            return Some(value);
+            return Inherited::Value(value);
         }
         match table.metatable() {
-            None => return Some(Value::Nil),
+            None => return Inherited::Value(Value::Nil),
             Some(next) => metatable = next,
         }
     }
-    None
+    Inherited::Unknown
 }
 
 /// `object[key] = value` for a string key.
@@ -73,9 +99,26 @@ pub(super) fn set_field<'gc>(
     key: Str<'gc>,
     value: Value<'gc>,
 ) -> Flow {
-    match object {
-        Value::Table(table) if table.set_str_in_place(ctx, key, value) => Flow::Next,
-        _ => Flow::General,
+    let Value::Table(table) = object else { return Flow::General };
+    if table.set_str_in_place(ctx, key, value) {
+        return Flow::Next;
+    }
+    cold_path();
+    add_field(ctx, table, key, value)
+}
+
+/// A new string key.
+#[inline(never)]
+fn add_field<'gc>(
+    ctx: Ctx<'gc>,
+    table: Gc<'gc, Table<'gc>>,
+    key: Str<'gc>,
+    value: Value<'gc>,
+) -> Flow {
+    if table.takes_new_keys() && table.set_str(ctx, key, value).is_ok() {
+        Flow::Poll
+    } else {
+        Flow::General
     }
 }
 
@@ -105,8 +148,25 @@ pub(super) fn set_int<'gc>(
             slot.set(ctx.cx, value);
             Flow::Next
         }
-        None if table.metatable().is_none() && table.set_int(ctx, key, value).is_ok() => Flow::Poll,
-        _ => Flow::General,
+        _ => {
+            cold_path();
+            add_int(ctx, table, key, value)
+        }
+    }
+}
+
+/// A new integer key, or one that the array part does not cover.
+#[inline(never)]
+fn add_int<'gc>(
+    ctx: Ctx<'gc>,
+    table: Gc<'gc, Table<'gc>>,
+    key: i64,
+    value: Value<'gc>,
+) -> Flow {
+    if table.takes_new_keys() && table.set_int(ctx, key, value).is_ok() {
+        Flow::Poll
+    } else {
+        Flow::General
     }
 }
 
@@ -114,13 +174,14 @@ pub(super) fn set_int<'gc>(
 #[inline(always)]
 pub(super) fn get_index<'gc>(
     ctx: Ctx<'gc>,
+    running: &Running<'gc>,
     to: &Cell<Value<'gc>>,
     object: Value<'gc>,
     key: Value<'gc>,
 ) -> Flow {
     match key {
         Value::Int(key) => get_int(to, object, key),
-        Value::Str(key) => get_field(ctx, to, object, key),
+        Value::Str(key) => get_field(ctx, running, to, object, key),
         _ => {
             let Value::Table(table) = object else { return Flow::General };
             let value = table.ordinary(key);

@@ -20,9 +20,11 @@ mod running;
 use crate::bytecode::{Count, Op};
 use crate::state::Ctx;
 use crate::table::Table;
+use crate::thread::OnReturn;
 use crate::value::Value;
 
 use super::Exit;
+use super::call::store_results;
 use access::{get_field, get_index, get_int, set_field, set_index, set_int};
 use operators as op;
 use running::Running;
@@ -32,7 +34,7 @@ use running::Running;
 enum Flow {
     /// The instruction is done.
     Next,
-    /// As `Next`, and here a safepoint may be.
+    /// The instruction is done, and after it may be a safepoint.
     Poll,
     /// As `Poll`, and frames or stack are others; `pc` is saved.
     Load,
@@ -102,7 +104,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             Flow::Next
         }
         Op::GetTabUp { dst, upval, key } => {
-            get_field(ctx, r.cell(dst), r.upvalue(upval).get(), r.string(key))
+            get_field(ctx, r, r.cell(dst), r.upvalue(upval).get(), r.string(key))
         }
         Op::SetTabUp { upval, value, key } => {
             set_field(ctx, r.upvalue(upval).get(), r.string(key), r.get(value))
@@ -110,11 +112,11 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
 
         // ---- tables ----
         Op::GetIndex { dst, table, key } => {
-            get_index(ctx, r.cell(dst), r.get(table), r.get(key))
+            get_index(ctx, r, r.cell(dst), r.get(table), r.get(key))
         }
         Op::GetInt { dst, table, index } => get_int(r.cell(dst), r.get(table), index.into()),
         Op::GetField { dst, table, key } => {
-            get_field(ctx, r.cell(dst), r.get(table), r.string(key))
+            get_field(ctx, r, r.cell(dst), r.get(table), r.string(key))
         }
         Op::SetIndex { table, key, value } => {
             set_index(ctx, r.get(table), r.get(key), r.get(value))
@@ -134,7 +136,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::SelfField { dst, object, key } => {
             let object = r.get(object);
             r.set_after(dst.into(), 1, object);
-            get_field(ctx, r.cell(dst), object, r.string(key))
+            get_field(ctx, r, r.cell(dst), object, r.string(key))
         }
         Op::NewTable { dst, array, hash } => {
             let table = match (array, hash) {
@@ -149,7 +151,10 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::SetList { table, count, first } => {
             let start = r.place(table) + 1;
             let count = r.list_len(start, count);
-            outlined::set_list(ctx, r.get(table), &r.stack[start..start + count], first)
+            match outlined::set_list(ctx, r.get(table), &r.stack[start..start + count], first) {
+                Ok(()) => Flow::Poll,
+                Err(_) => Flow::General,
+            }
         }
 
         // ---- arithmetic on registers ----
@@ -282,9 +287,27 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             call(ctx, r, callee, func, count, results)
         }
         Op::TailCall { func, args, close } => {
-            r.save();
+            if close {
+                r.thread.close_upvals(ctx, r.base());
+            }
+            let callee = r.get(func);
             let func = r.place(func);
-            outlined::call_in_place(ctx, func, r.list_len(func + 1, args), close)
+            let count = r.list_len(func + 1, args);
+            match callee {
+                Value::Function(closure) if r.enter_in_place(closure, func, count) => Flow::Poll,
+                Value::Native(native) if r.returns_to_lua() => {
+                    r.save();
+                    let at = (func, count);
+                    match outlined::call_native(ctx, r.thread, r.stack, native, at, OnReturn::Tail) {
+                        Ok(results) => r.leave_with(func, results),
+                        Err(flow) => flow,
+                    }
+                }
+                _ => {
+                    r.save();
+                    outlined::call_in_place(ctx, func, count)
+                }
+            }
         }
         Op::Return { first, count, close } => {
             if close {
@@ -315,23 +338,29 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::ReturnCloseAll { .. } | Op::MarkToClose { .. } | Op::CloseAll { .. } => Flow::General,
 
         // ---- loops ----
-        Op::ForPrep { base, .. } => {
-            let (Value::Int(first), Value::Int(limit), Value::Int(1)) =
+        Op::ForPrep { base, offset } => {
+            let (Value::Int(first), Value::Int(limit), Value::Int(step)) =
                 (r.get(base), r.get_after(base, 1), r.get_after(base, 2))
             else {
                 return Flow::General;
             };
-            if first > limit {
-                return Flow::General;
+            let further = match step {
+                1 => limit.wrapping_sub(first),
+                -1 => first.wrapping_sub(limit),
+                _ => return Flow::General,
+            };
+            if if step > 0 { first > limit } else { first < limit } {
+                return r.jump_if(true, offset);
             }
-            r.set_after(base, 1, Value::Int(limit.wrapping_sub(first)));
+            r.set_after(base, 1, Value::Int(further));
             r.set_after(base, 3, Value::Int(first));
             Flow::Next
         }
-        Op::ForLoop { base, offset } => {
-            if let (Value::Int(step), Value::Int(left), Value::Int(at)) =
-                (r.get_after(base, 2), r.get_after(base, 1), r.get(base))
-            {
+        Op::ForLoop { base, offset } => match r.get_after(base, 2) {
+            Value::Int(step) => {
+                let (Value::Int(left), Value::Int(at)) = (r.get_after(base, 1), r.get(base)) else {
+                    unreachable!("the values of a loop are all integers or all floats")
+                };
                 if left == 0 {
                     return Flow::Next;
                 }
@@ -339,22 +368,24 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
                 r.set_after(base, 1, Value::Int(left.wrapping_sub(1)));
                 r.set_after(base, 0, next);
                 r.set_after(base, 3, next);
-                return r.jump_back(offset);
+                r.jump_back(offset)
             }
-            let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
-                (r.get_after(base, 2), r.get_after(base, 1), r.get(base))
-            else {
-                unreachable!("the values of a loop are all integers or all floats")
-            };
-            let (next, step, limit) = (at.get() + step.get(), step.get(), limit.get());
-            let goes_on = if step > 0.0 { next <= limit } else { next >= limit };
-            if !goes_on {
-                return Flow::Next;
+            step => {
+                let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
+                    (step, r.get_after(base, 1), r.get(base))
+                else {
+                    unreachable!("the values of a loop are all integers or all floats")
+                };
+                let (next, step, limit) = (at.get() + step.get(), step.get(), limit.get());
+                let goes_on = if step > 0.0 { next <= limit } else { next >= limit };
+                if !goes_on {
+                    return Flow::Next;
+                }
+                r.set_after(base, 0, Value::float(next));
+                r.set_after(base, 3, Value::float(next));
+                r.jump_back(offset)
             }
-            r.set_after(base, 0, Value::float(next));
-            r.set_after(base, 3, Value::float(next));
-            r.jump_back(offset)
-        }
+        },
         Op::TForPrep { base, offset } => match r.get_after(base, 3).is_falsy() {
             true => r.jump_if(true, offset),
             false => Flow::General,
@@ -395,7 +426,16 @@ fn call<'gc>(
         Value::Function(closure) => running.enter(ctx, closure, func, count, wanted),
         Value::Native(native) => {
             running.save();
-            outlined::call_native(ctx, running.thread, running.stack, native, (func, count), wanted)
+            let (thread, stack) = (running.thread, running.stack);
+            let on_return = OnReturn::Store(wanted);
+            match outlined::call_native(ctx, thread, stack, native, (func, count), on_return) {
+                Ok(1) if wanted == Count(1) => Flow::Poll,
+                Ok(results) => {
+                    store_results(stack, &thread.top, (func, results), func, wanted);
+                    Flow::Poll
+                }
+                Err(flow) => flow,
+            }
         }
         _ => Flow::General,
     }

@@ -5,6 +5,7 @@
 //! apart from "no result" and would travel through general registers where it is a float.
 
 use core::cell::Cell;
+use core::hint::cold_path;
 
 use crate::number;
 use crate::value::Value;
@@ -145,13 +146,19 @@ pub(super) fn less_or_equal<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<boo
 /// `lhs == rhs`
 #[inline(always)]
 pub(super) fn equal<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<bool> {
+    if let (Value::Int(a), Value::Int(b)) = (lhs, rhs) {
+        return Some(a == b);
+    }
+    if let (Value::Table(a), Value::Table(b)) = (lhs, rhs) {
+        let is_same = a.ptr_eq(b);
+        let is_plain = a.metatable().is_none() && b.metatable().is_none();
+        return (is_same || is_plain).then_some(is_same);
+    }
+    if lhs.is_nil() || rhs.is_nil() {
+        return Some(lhs.is_nil() && rhs.is_nil());
+    }
+    cold_path();
     match (lhs, rhs) {
-        (Value::Int(a), Value::Int(b)) => Some(a == b),
-        (Value::Table(a), Value::Table(b)) => {
-            let is_same = a.ptr_eq(b);
-            let is_plain = a.metatable().is_none() && b.metatable().is_none();
-            (is_same || is_plain).then_some(is_same)
-        }
         (Value::UserData(_), Value::UserData(_)) => None,
         _ => Some(raw_equal(lhs, rhs)),
     }
@@ -166,7 +173,10 @@ pub(super) fn equal_constant<'gc>(value: Value<'gc>, k: Value<'gc>) -> bool {
         | (Value::True, Value::True) => true,
         (_, Value::Nil | Value::False | Value::True) => false,
         (Value::Str(a), Value::Str(b)) if b.is_short() => a.ptr_eq(b),
-        _ => raw_equal(value, k),
+        _ => {
+            cold_path();
+            raw_equal(value, k)
+        }
     }
 }
 

@@ -5,25 +5,27 @@ use core::cell::Cell;
 
 use heap_api::Gc;
 
-use crate::bytecode::{Count, Op};
-use crate::error::{Failure, NoMemory};
+use crate::bytecode::{Count, MULTI, Op};
+use crate::error::NoMemory;
 use crate::function::{Closure, NativeFn, Proto};
-use crate::native::{Body, Call, Done};
+use crate::native::{Body, Call, Done, NativeResult};
 use crate::state::Ctx;
 use crate::stdlib::base::NEXT;
 use crate::thread::{Frame, OnReturn, SPARE, Thread, WINDOW};
 use crate::value::Value;
 
-use super::super::Action;
+use super::super::{Action, Exit};
 use super::super::call::{
-    self, native_failed, store_results, tail_call, varargs, wait_for_driver,
+    self, enter_at_once, metamethod, native_failed, store_results, tail_call, varargs, wait_for_driver,
 };
 use super::super::concat::concat;
+use super::super::describe::proto_of;
 use super::general::make_closure;
 use super::running::Running;
 use super::{Flow, general};
 
-/// Calls a native function that is at `func`, if it has a fast body.
+/// Calls a native function that is at `func`, if it has a fast body: the number of its results, which are
+/// there then; the stack has not been replaced.
 #[inline(always)]
 pub(super) fn call_native<'gc>(
     ctx: Ctx<'gc>,
@@ -31,38 +33,32 @@ pub(super) fn call_native<'gc>(
     stack: &'gc [Cell<Value<'gc>>],
     native: Gc<'gc, NativeFn<'gc>>,
     (func, count): (usize, usize),
-    wanted: Count,
-) -> Flow {
+    on_return: OnReturn,
+) -> Result<usize, Flow> {
     let (Body::Fast(body) | Body::Either(body, _)) = native.header.def.0.body else {
-        return Flow::General;
+        let action = Action::Call { func, count, on_return };
+        return Err(go_on(ctx, Ok(action)));
     };
     match body(&Call::new(ctx, thread, func, count)) {
-        Ok(Done::Results(results)) => {
-            let is_same = core::ptr::eq(thread.cells(ctx), stack);
-            if !is_same || (results, wanted) != (1, Count(1)) {
-                store_results(thread.cells(ctx), &thread.top, (func, results), func, wanted);
-            }
-            if is_same { Flow::Poll } else { Flow::Load }
-        }
-        Ok(Done::Slow) => unfinished(ctx, thread, None, (func, count), wanted),
-        Err(failure) => unfinished(ctx, thread, Some(failure), (func, count), wanted),
+        Ok(Done::Results(results)) if core::ptr::eq(thread.cells(ctx), stack) => Ok(results),
+        result => Err(go_on_after_native(ctx, thread, result, (func, count), on_return)),
     }
 }
 
-/// A fast body wants the slow one, or has failed.
+/// A fast body wants the slow one, or has failed, or has made the stack longer.
 #[cold]
 #[inline(never)]
-fn unfinished<'gc>(
+fn go_on_after_native<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
-    failure: Option<Failure<'gc>>,
+    result: NativeResult<'gc>,
     (func, count): (usize, usize),
-    wanted: Count,
+    on_return: OnReturn,
 ) -> Flow {
-    let on_return = OnReturn::Store(wanted);
-    let action = match failure {
-        None => wait_for_driver(ctx, thread, func, count, on_return),
-        Some(failure) => native_failed(ctx, thread, failure, func, count, on_return),
+    let action = match result {
+        Ok(Done::Results(count)) => Ok(Action::Return { from: func, count, func, on_return }),
+        Ok(Done::Slow) => wait_for_driver(ctx, thread, func, count, on_return),
+        Err(failure) => native_failed(ctx, thread, failure, func, count, on_return),
     };
     go_on(ctx, action)
 }
@@ -75,12 +71,9 @@ fn go_on<'gc>(ctx: Ctx<'gc>, result: general::Result<'gc>) -> Flow {
 
 /// Calls the value at `func` for a `return` of the running frame.
 #[inline(never)]
-pub(super) fn call_in_place(ctx: Ctx<'_>, func: usize, count: usize, close: bool) -> Flow {
+pub(super) fn call_in_place(ctx: Ctx<'_>, func: usize, count: usize) -> Flow {
     let thread = ctx.state.thread.get();
     let Some(frame) = thread.top_frame() else { unreachable!("VM2: a thread that runs has a frame") };
-    if close {
-        thread.close_upvals(ctx, frame.base.get() as usize);
-    }
     let action = match thread.slot(func).get() {
         Value::Native(_) => Ok(Action::Call { func, count, on_return: OnReturn::Tail }),
         _ => tail_call(ctx, thread, frame, func, count),
@@ -123,6 +116,45 @@ pub(super) fn copy_varargs<'gc>(
     Flow::Next
 }
 
+/// Returns a value from a function that Rust has called. Any other that is not called by a Lua function
+/// is a general one's business.
+#[inline(never)]
+pub(super) fn leave_to_rust<'gc>(
+    thread: Gc<'gc, Thread<'gc>>,
+    stack: &[Cell<Value<'gc>>],
+    frame: &Frame,
+    value: Value<'gc>,
+) -> Flow {
+    if frame.on_return.get() != OnReturn::Store(MULTI) || !thread.pop_to_entry() {
+        return Flow::General;
+    }
+    let func = frame.func.get();
+    stack[func as usize].set(value);
+    thread.top.set(func + 1);
+    Flow::Leave(Exit::Returned)
+}
+
+/// Calls a metamethod that is a Lua function for the instruction that the running frame is at; says
+/// whether it did. `pc` is saved.
+#[inline]
+pub(super) fn enter_metamethod<'gc, const N: usize>(
+    ctx: Ctx<'gc>,
+    handler: Value<'gc>,
+    args: [Value<'gc>; N],
+) -> bool {
+    let Value::Function(closure) = handler else { return false };
+    let thread = ctx.state.thread.get();
+    let Some(proto) = thread.top_frame().and_then(|frame| proto_of(thread, frame)) else {
+        return false;
+    };
+    let Some(frame) = thread.top_frame() else { return false };
+    let scratch = frame.base.get() as usize + proto.data.0.max_stack as usize;
+    let Action::Call { func, count, on_return } = metamethod(ctx, scratch, handler, args) else {
+        return false;
+    };
+    enter_at_once(ctx, thread, closure, func, count, on_return)
+}
+
 /// Concatenates registers.
 #[inline(never)]
 pub(super) fn concatenate(ctx: Ctx<'_>) -> Flow {
@@ -144,11 +176,8 @@ pub(super) fn set_list<'gc>(
     table: Value<'gc>,
     values: &[Cell<Value<'gc>>],
     first: u32,
-) -> Flow {
-    match general::set_list(ctx, table, values, first) {
-        Ok(()) => Flow::Poll,
-        Err(_) => Flow::General,
-    }
+) -> Result<(), NoMemory> {
+    general::set_list(ctx, table, values, first)
 }
 
 /// If a generic `for` calls `next` for a table, does that without a call: the first `count` of `to` get

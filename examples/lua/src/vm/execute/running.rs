@@ -7,6 +7,7 @@
 //!   register that an instruction writes needs a write barrier.
 
 use core::cell::Cell;
+use core::hint::cold_path;
 
 use heap_api::Gc;
 
@@ -258,6 +259,44 @@ impl<'gc> Running<'gc> {
         Flow::Poll
     }
 
+    /// Puts a Lua function, which is at `from` in the stack with `count` arguments after it, in the place
+    /// of the running one; says whether it did, which it does unless something is out of the ordinary.
+    #[inline(always)]
+    pub(super) fn enter_in_place(
+        &mut self,
+        closure: Gc<'gc, Closure<'gc>>,
+        from: usize,
+        count: usize,
+    ) -> bool {
+        let closure = closure.as_ref();
+        let proto = closure.header.proto.as_ref();
+        let data = &proto.data.0;
+        let func = self.frame.func.get() as usize;
+        let base = func + 1;
+        if data.is_vararg || base + count + WINDOW + SPARE > self.stack.len() {
+            return false;
+        }
+        for i in 0..=count {
+            self.stack[func + i].set(self.stack[from + i].get());
+        }
+        self.frame.refill_for_tail_call(base);
+        self.registers = window(self.stack, base as u32);
+        self.closure = closure;
+        self.code = &data.code;
+        self.constants = proto.constants.as_ref();
+        self.pc = 0;
+        for missing in count..data.num_params as usize {
+            self.registers[missing as u8 as usize].set(Value::Nil);
+        }
+        true
+    }
+
+    /// Whether a Lua function has made the running call, and wants results in the ordinary way.
+    #[inline(always)]
+    pub(super) fn returns_to_lua(&self) -> bool {
+        matches!(self.frame.on_return.get(), OnReturn::Store(_)) && self.thread.is_called_by_lua()
+    }
+
     /// Ends the running call, if a Lua function has made it: where its results go.
     #[inline(always)]
     fn leave(&mut self) -> Option<usize> {
@@ -274,7 +313,10 @@ impl<'gc> Running<'gc> {
         let OnReturn::Store(wanted) = self.frame.on_return.get() else {
             return self.leave_metamethod(value);
         };
-        let Some(func) = self.leave() else { return Flow::General };
+        let Some(func) = self.leave() else {
+            cold_path();
+            return outlined::leave_to_rust(self.thread, self.stack, self.frame, value);
+        };
         self.stack[func].set(value);
         if wanted != Count(1) {
             self.store(func, 1, func, wanted);
