@@ -454,7 +454,24 @@ impl<'gc> Call<'gc> {
         Ok(())
     }
 
+    /// Pushes some values, at most [`crate::thread::SPARE`], the first one first.
+    ///
+    /// # Errors
+    ///
+    /// If the stack cannot grow.
+    #[inline]
+    pub fn push_all<const N: usize>(&self, values: [Value<'gc>; N]) -> Result<(), Failure<'gc>> {
+        let top = self.thread.top.get() as usize;
+        self.thread.reserve(self.ctx, top + N)?;
+        for (slot, value) in self.thread.cells(self.ctx)[top..top + N].iter().zip(values) {
+            slot.set(value);
+        }
+        self.thread.top.set((top + N) as u32);
+        Ok(())
+    }
+
     /// Pushed value `i`, counted from the first.
+    #[inline]
     #[must_use]
     pub fn pushed(&self, i: usize) -> Value<'gc> {
         self.thread.slot(self.func + 1 + self.count + i).get()
@@ -472,6 +489,7 @@ impl<'gc> Call<'gc> {
     }
 
     /// Pops the last pushed value.
+    #[inline]
     pub fn pop(&self) -> Value<'gc> {
         let top = self.thread.top.get() - 1;
         self.thread.top.set(top);

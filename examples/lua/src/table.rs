@@ -406,8 +406,9 @@ impl<'gc> Table<'gc> {
     /// Whether the table is known to take new keys without asking a metamethod.
     #[inline(always)]
     pub fn takes_new_keys(&self) -> bool {
-        let is_absent =
-            |metatable: Gc<'gc, Table<'gc>>| metatable.absent.get() & (1 << Event::NewIndex as u8) != 0;
+        let is_absent = |metatable: Gc<'gc, Table<'gc>>| {
+            metatable.absent.get() & (1 << Event::NewIndex as u8) != 0
+        };
         self.metatable().is_none_or(is_absent)
     }
 

@@ -30,7 +30,7 @@ use core::cell::Cell;
 
 use heap_api::{BarrierStamp, Cx, Gc, GcCell, HeaderSlice, Trace};
 
-use crate::bytecode::Count;
+use crate::bytecode::{Count, MULTI};
 use crate::error::{Fail, Failure, NoMemory, operation_failed};
 use crate::function::{Upval, UpvalState};
 use crate::state::Ctx;
@@ -790,11 +790,48 @@ impl<'gc> Thread<'gc> {
         })
     }
 
+    /// Adds the frames of a call from Rust, and of the Lua function at `func` that it calls with `count`
+    /// arguments. `false`: that needs memory, or nests too deep.
+    #[inline]
+    pub fn try_push_entry(&self, func: usize, count: usize) -> bool {
+        let depth = self.depth();
+        let frames = self.frames.get().as_ref();
+        let Some([caller, entry, frame]) =
+            frames.get(depth.wrapping_sub(1)..).and_then(|frames| frames.first_chunk())
+        else {
+            return false;
+        };
+        let nesting = caller.nesting.get() + 1;
+        if self.total(nesting) > MAX_NESTING {
+            return false;
+        }
+        entry.fill(FrameKind::Entry, func, func + 1 + count, OnReturn::Store(MULTI), nesting);
+        frame.fill(FrameKind::Lua, func, func + 1, OnReturn::Store(MULTI), nesting);
+        self.depth.set(depth as u32 + 2);
+        self.entries.set(self.entries.get() + 1);
+        true
+    }
+
     /// Whether the running frame was called by a Lua function.
     #[inline(always)]
     pub fn is_called_by_lua(&self) -> bool {
         let below = (self.depth.get() as usize).wrapping_sub(2);
         self.frames.get().as_ref().get(below).is_some_and(|caller| caller.kind.get().is_lua())
+    }
+
+    /// Drops the running frame and the one below, if that is `pcall`'s and was called by a Lua function
+    /// that wants results in the ordinary way: how many.
+    #[inline]
+    pub fn pop_to_caller_of_pcall(&self) -> Option<Count> {
+        let depth = self.depth();
+        let [caller, frame] = self.frames.get().as_ref().get(..depth - 1)?.last_chunk()?;
+        match (caller.kind.get().is_lua(), frame.kind.get(), frame.on_return.get()) {
+            (true, FrameKind::Pcall, OnReturn::Store(wanted)) => {
+                self.depth.set(depth as u32 - 2);
+                Some(wanted)
+            }
+            _ => None,
+        }
     }
 
     /// Drops the running frame and the one below, if that is a call from Rust.

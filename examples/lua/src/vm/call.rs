@@ -58,6 +58,27 @@ pub(super) fn enter_at_once<'gc>(
     true
 }
 
+/// Pushes the frames of a call from Rust, of the value at `func` with `count` arguments, if that is a
+/// Lua function and nothing stands against it.
+#[inline]
+pub(super) fn enter_from_rust(ctx: Ctx<'_>, func: usize, count: usize) -> bool {
+    let thread = ctx.state.thread.get();
+    let stack = thread.cells(ctx);
+    let Value::Function(closure) = stack[func].get() else { return false };
+    let data = &closure.as_ref().header.proto.as_ref().data.0;
+    let base = func + 1;
+    if data.is_vararg
+        || base + count + WINDOW + SPARE > stack.len()
+        || !thread.try_push_entry(func, count)
+    {
+        return false;
+    }
+    for missing in count..data.num_params as usize {
+        stack[base + missing].set(Value::Nil);
+    }
+    true
+}
+
 #[inline(never)]
 fn perform_all(ctx: Ctx<'_>, mut action: Action) -> Option<Exit> {
     let mut from_instruction = true;

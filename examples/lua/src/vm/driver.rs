@@ -10,7 +10,7 @@ use crate::stdlib::base::append_text;
 use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
-use super::call::perform;
+use super::call::{enter_from_rust, perform};
 use super::close::give_up;
 use super::index::{Indexed, index};
 use super::raise::{free_slot, raise, throw, unwind};
@@ -113,6 +113,11 @@ impl Runner<'_> {
     ///
     /// If the call fails; the error value is in the state.
     pub fn call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
+        // A safepoint is left to the long way, because it may end in an interrupt.
+        if !self.cx.should_yield() && enter_from_rust(self.ctx(), func, count) {
+            self.run(None)?;
+            return Ok(self.ctx().state.thread.get().top.get() as usize - func);
+        }
         self.push_entry(FrameKind::Entry, func, count)?;
         self.run_call(func, count)
     }
@@ -373,6 +378,9 @@ impl<'a> Task<'a> {
     /// As [`Task::call`].
     pub fn call_for(&mut self, args: usize, wanted: usize) -> Result<(), Raised> {
         let results = self.call(args)?;
+        if results == wanted {
+            return Ok(());
+        }
         self.enter(|call| {
             for _ in wanted..results {
                 call.pop();

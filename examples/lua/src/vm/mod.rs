@@ -9,7 +9,7 @@
 //!
 //! | type | from | to | what it says |
 //! |---|---|---|---|
-//! | `Step`, `Slow`, `Test` | the slow path of an instruction | the loop, `execute::run` | next instruction, other frame, leave; or the value, the outcome of a comparison, else an `Action` |
+//! | `Flow` | an arm of the loop, or what it calls | the loop, `execute::run` | done; done, and look at the poll flag; take up another frame; nothing done, carry it out in general; leave |
 //! | `Action` | anything that pushes or pops frames | `call::perform` | run the last frame, call, return, leave |
 //! | `Exit` | the loop, `call::perform` | the driver | why it has left |
 //! | [`Done`](crate::native::Done) | a fast native body | the loop | results are in place, or: call the slow body |

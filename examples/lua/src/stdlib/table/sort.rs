@@ -309,9 +309,7 @@ impl Sequence for InPlace<'_, '_> {
             match compare(call, order, lhs, rhs)? {
                 Compared::Decided(decided) => Ok(Comparison::Decided(decided)),
                 Compared::Ask(function) => {
-                    call.push(function)?;
-                    call.push(lhs)?;
-                    call.push(rhs)?;
+                    call.push_all([function, lhs, rhs])?;
                     Ok(Comparison::Call)
                 }
             }

@@ -136,12 +136,7 @@ pub(super) fn get_int<'gc>(to: &Cell<Value<'gc>>, object: Value<'gc>, key: i64) 
 
 /// `object[key] = value` for an integer key.
 #[inline(always)]
-pub(super) fn set_int<'gc>(
-    ctx: Ctx<'gc>,
-    object: Value<'gc>,
-    key: i64,
-    value: Value<'gc>,
-) -> Flow {
+pub(super) fn set_int<'gc>(ctx: Ctx<'gc>, object: Value<'gc>, key: i64, value: Value<'gc>) -> Flow {
     let Value::Table(table) = object else { return Flow::General };
     match table.array_slot(key) {
         Some(slot) if table.metatable().is_none() || !slot.get().is_nil() => {
@@ -157,12 +152,7 @@ pub(super) fn set_int<'gc>(
 
 /// A new integer key, or one that the array part does not cover.
 #[inline(never)]
-fn add_int<'gc>(
-    ctx: Ctx<'gc>,
-    table: Gc<'gc, Table<'gc>>,
-    key: i64,
-    value: Value<'gc>,
-) -> Flow {
+fn add_int<'gc>(ctx: Ctx<'gc>, table: Gc<'gc, Table<'gc>>, key: i64, value: Value<'gc>) -> Flow {
     if table.takes_new_keys() && table.set_int(ctx, key, value).is_ok() {
         Flow::Poll
     } else {

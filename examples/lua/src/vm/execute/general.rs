@@ -20,7 +20,7 @@ use crate::value::Value;
 
 use super::super::arith::{Arith, arith};
 use super::super::call::{
-    instruction_failed, metamethod, perform, store_results, varargs,
+    enter_at_once, instruction_failed, metamethod, perform, store_results, varargs,
 };
 use super::super::close::{close_for_block, close_for_return, mark};
 use super::super::describe::{Origin, arith_error, order_error, type_error};
@@ -264,18 +264,21 @@ impl<'gc> Instruction<'gc> {
 
     /// Calls a metamethod; what becomes of its result is in the table of instructions.
     fn call<const N: usize>(&self, handler: Value<'gc>, args: [Value<'gc>; N]) -> Action {
-        metamethod(self.ctx, self.running.scratch(), handler, args)
+        let (ctx, thread, scratch) = (self.ctx, self.running.thread, self.running.scratch());
+        let action = metamethod(ctx, scratch, handler, args);
+        match handler {
+            Value::Function(closure)
+                if enter_at_once(ctx, thread, closure, scratch, N, OnReturn::Finish) =>
+            {
+                Action::Go
+            }
+            _ => action,
+        }
     }
 
     // ---- tables ----
 
-    fn get(
-        &self,
-        dst: Dst,
-        object: Value<'gc>,
-        key: Value<'gc>,
-        origin: Origin,
-    ) -> Result<'gc> {
+    fn get(&self, dst: Dst, object: Value<'gc>, key: Value<'gc>, origin: Origin) -> Result<'gc> {
         match index(self.ctx, object, key)? {
             Indexed::Done(value) => self.put(dst, value),
             Indexed::Call { handler, object } => Ok(self.call(handler, [object, key])),
@@ -424,7 +427,9 @@ impl<'gc> Instruction<'gc> {
         if handler.is_nil() {
             return Err(order_error(self.ctx, lhs, rhs));
         }
-        let Action::Call { func, count, .. } = self.call(handler, [rhs, lhs]) else {
+        let scratch = self.running.scratch();
+        let Action::Call { func, count, .. } = metamethod(self.ctx, scratch, handler, [rhs, lhs])
+        else {
             unreachable!("`metamethod` prepares a call")
         };
         Ok(Action::Call { func, count, on_return: OnReturn::FinishNegated })

@@ -259,9 +259,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             r.compare(op::less_or_equal(r.get(lhs), r.get(rhs)), false, offset)
         }
         Op::LtI { lhs, imm, offset } => r.compare(op::less(r.get(lhs), int(imm)), true, offset),
-        Op::NotLtI { lhs, imm, offset } => {
-            r.compare(op::less(r.get(lhs), int(imm)), false, offset)
-        }
+        Op::NotLtI { lhs, imm, offset } => r.compare(op::less(r.get(lhs), int(imm)), false, offset),
         Op::LeI { lhs, imm, offset } => {
             r.compare(op::less_or_equal(r.get(lhs), int(imm)), true, offset)
         }
@@ -269,9 +267,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             r.compare(op::less_or_equal(r.get(lhs), int(imm)), false, offset)
         }
         Op::GtI { lhs, imm, offset } => r.compare(op::less(int(imm), r.get(lhs)), true, offset),
-        Op::NotGtI { lhs, imm, offset } => {
-            r.compare(op::less(int(imm), r.get(lhs)), false, offset)
-        }
+        Op::NotGtI { lhs, imm, offset } => r.compare(op::less(int(imm), r.get(lhs)), false, offset),
         Op::GeI { lhs, imm, offset } => {
             r.compare(op::less_or_equal(int(imm), r.get(lhs)), true, offset)
         }
@@ -298,7 +294,8 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
                 Value::Native(native) if r.returns_to_lua() => {
                     r.save();
                     let at = (func, count);
-                    match outlined::call_native(ctx, r.thread, r.stack, native, at, OnReturn::Tail) {
+                    match outlined::call_native(ctx, r.thread, r.stack, native, at, OnReturn::Tail)
+                    {
                         Ok(results) => r.leave_with(func, results),
                         Err(flow) => flow,
                     }

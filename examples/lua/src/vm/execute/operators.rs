@@ -168,9 +168,9 @@ pub(super) fn equal<'gc>(lhs: Value<'gc>, rhs: Value<'gc>) -> Option<bool> {
 #[inline(always)]
 pub(super) fn equal_constant<'gc>(value: Value<'gc>, k: Value<'gc>) -> bool {
     match (value, k) {
-        (Value::Nil, Value::Nil)
-        | (Value::False, Value::False)
-        | (Value::True, Value::True) => true,
+        (Value::Nil, Value::Nil) | (Value::False, Value::False) | (Value::True, Value::True) => {
+            true
+        }
         (_, Value::Nil | Value::False | Value::True) => false,
         (Value::Str(a), Value::Str(b)) if b.is_short() => a.ptr_eq(b),
         _ => {

@@ -14,12 +14,13 @@ use crate::stdlib::base::NEXT;
 use crate::thread::{Frame, OnReturn, SPARE, Thread, WINDOW};
 use crate::value::Value;
 
-use super::super::{Action, Exit};
 use super::super::call::{
-    self, enter_at_once, metamethod, native_failed, store_results, tail_call, varargs, wait_for_driver,
+    self, enter_at_once, metamethod, native_failed, store_results, tail_call, varargs,
+    wait_for_driver,
 };
 use super::super::concat::concat;
 use super::super::describe::proto_of;
+use super::super::{Action, Exit};
 use super::general::make_closure;
 use super::running::Running;
 use super::{Flow, general};
@@ -73,7 +74,9 @@ fn go_on<'gc>(ctx: Ctx<'gc>, result: general::Result<'gc>) -> Flow {
 #[inline(never)]
 pub(super) fn call_in_place(ctx: Ctx<'_>, func: usize, count: usize) -> Flow {
     let thread = ctx.state.thread.get();
-    let Some(frame) = thread.top_frame() else { unreachable!("VM2: a thread that runs has a frame") };
+    let Some(frame) = thread.top_frame() else {
+        unreachable!("VM2: a thread that runs has a frame")
+    };
     let action = match thread.slot(func).get() {
         Value::Native(_) => Ok(Action::Call { func, count, on_return: OnReturn::Tail }),
         _ => tail_call(ctx, thread, frame, func, count),
@@ -116,22 +119,33 @@ pub(super) fn copy_varargs<'gc>(
     Flow::Next
 }
 
-/// Returns a value from a function that Rust has called. Any other that is not called by a Lua function
-/// is a general one's business.
+/// Returns a value from a function that Rust or `pcall` has called. Any other that is not called by a Lua
+/// function is a general one's business.
 #[inline(never)]
-pub(super) fn leave_to_rust<'gc>(
+pub(super) fn leave_to_native<'gc>(
     thread: Gc<'gc, Thread<'gc>>,
     stack: &[Cell<Value<'gc>>],
     frame: &Frame,
     value: Value<'gc>,
 ) -> Flow {
-    if frame.on_return.get() != OnReturn::Store(MULTI) || !thread.pop_to_entry() {
+    if frame.on_return.get() != OnReturn::Store(MULTI) {
         return Flow::General;
     }
-    let func = frame.func.get();
-    stack[func as usize].set(value);
-    thread.top.set(func + 1);
-    Flow::Leave(Exit::Returned)
+    let func = frame.func.get() as usize;
+    if thread.pop_to_entry() {
+        stack[func].set(value);
+        thread.top.set(func as u32 + 1);
+        return Flow::Leave(Exit::Returned);
+    }
+    if let Some(wanted) = thread.pop_to_caller_of_pcall() {
+        // The function that was called is the first argument of `pcall`.
+        let pcall = func - 1;
+        stack[pcall].set(Value::True);
+        stack[func].set(value);
+        store_results(stack, &thread.top, (pcall, 2), pcall, wanted);
+        return Flow::Load;
+    }
+    Flow::General
 }
 
 /// Calls a metamethod that is a Lua function for the instruction that the running frame is at; says

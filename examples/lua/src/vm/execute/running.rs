@@ -30,7 +30,7 @@ pub(super) struct Running<'gc> {
     registers: &'gc Window<'gc>,
     pub(super) closure: &'gc Closure<'gc>,
     code: &'gc [Op],
-    constants: &'gc [Value<'gc>],
+    constants: Gc<'gc, [Value<'gc>]>,
     /// The next instruction; the frame's own `pc` is valid after [`Running::save`].
     pc: usize,
 }
@@ -64,7 +64,7 @@ impl<'gc> Running<'gc> {
             registers: window(stack, frame.base.get()),
             closure,
             code: &proto.data.0.code,
-            constants: proto.constants.as_ref(),
+            constants: proto.constants,
             pc: frame.pc.get() as usize,
         }
     }
@@ -80,7 +80,9 @@ impl<'gc> Running<'gc> {
     /// The next instruction.
     #[inline(always)]
     pub(super) fn fetch(&mut self) -> &'gc Op {
-        let Some(op) = self.code.get(self.pc) else { unreachable!("BC2: the code ends with a return") };
+        let Some(op) = self.code.get(self.pc) else {
+            unreachable!("BC2: the code ends with a return")
+        };
         self.pc += 1;
         op
     }
@@ -164,7 +166,7 @@ impl<'gc> Running<'gc> {
 
     #[inline(always)]
     pub(super) fn constant(&self, k: impl Into<Const>) -> Value<'gc> {
-        self.constants[k.into().0 as usize]
+        self.constants.as_ref()[k.into().0 as usize]
     }
 
     /// A constant that is a string (BC6 of [`crate::bytecode`]).
@@ -251,7 +253,7 @@ impl<'gc> Running<'gc> {
         self.registers = window(self.stack, base as u32);
         self.closure = closure;
         self.code = &data.code;
-        self.constants = proto.constants.as_ref();
+        self.constants = proto.constants;
         self.pc = 0;
         for missing in count..data.num_params as usize {
             self.registers[missing as u8 as usize].set(Value::Nil);
@@ -283,7 +285,7 @@ impl<'gc> Running<'gc> {
         self.registers = window(self.stack, base as u32);
         self.closure = closure;
         self.code = &data.code;
-        self.constants = proto.constants.as_ref();
+        self.constants = proto.constants;
         self.pc = 0;
         for missing in count..data.num_params as usize {
             self.registers[missing as u8 as usize].set(Value::Nil);
@@ -315,7 +317,7 @@ impl<'gc> Running<'gc> {
         };
         let Some(func) = self.leave() else {
             cold_path();
-            return outlined::leave_to_rust(self.thread, self.stack, self.frame, value);
+            return outlined::leave_to_native(self.thread, self.stack, self.frame, value);
         };
         self.stack[func].set(value);
         if wanted != Count(1) {
@@ -335,7 +337,9 @@ impl<'gc> Running<'gc> {
         }
         match self.code.get(self.pc - 1).and_then(|op| op.outcome()) {
             Some(Outcome::Register(dst)) => self.put(dst, value),
-            Some(Outcome::Branch { when, offset }) => self.jump_if(when != value.is_falsy(), offset),
+            Some(Outcome::Branch { when, offset }) => {
+                self.jump_if(when != value.is_falsy(), offset)
+            }
             Some(Outcome::Discard | Outcome::Concat) | None => Flow::Next,
         }
     }
