@@ -48,6 +48,7 @@ enum Flow {
 pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     let flag = ctx.cx.poll_flag();
     loop {
+        // EX2: whatever has ended the inner loop may have changed all of this.
         let mut running = Running::load(ctx);
         let flow = loop {
             match step(ctx, &mut running) {

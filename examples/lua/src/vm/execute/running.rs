@@ -24,13 +24,13 @@ use super::{Flow, outlined};
 /// What the loop keeps at hand about the frame it runs.
 pub(super) struct Running<'gc> {
     pub(super) thread: Gc<'gc, Thread<'gc>>,
-    /// The thread's whole stack.
+    /// The thread's whole stack (EX3).
     pub(super) stack: &'gc [Cell<Value<'gc>>],
     pub(super) frame: &'gc Frame,
     registers: &'gc Window<'gc>,
     pub(super) closure: &'gc Closure<'gc>,
     code: &'gc [Op],
-    constants: Gc<'gc, [Value<'gc>]>,
+    constants: &'gc [Value<'gc>],
     /// The next instruction; the frame's own `pc` is valid after [`Running::save`].
     pc: usize,
 }
@@ -64,7 +64,7 @@ impl<'gc> Running<'gc> {
             registers: window(stack, frame.base.get()),
             closure,
             code: &proto.data.0.code,
-            constants: proto.constants,
+            constants: proto.constants.as_ref(),
             pc: frame.pc.get() as usize,
         }
     }
@@ -166,7 +166,7 @@ impl<'gc> Running<'gc> {
 
     #[inline(always)]
     pub(super) fn constant(&self, k: impl Into<Const>) -> Value<'gc> {
-        self.constants.as_ref()[k.into().0 as usize]
+        self.constants[k.into().0 as usize]
     }
 
     /// A constant that is a string (BC6 of [`crate::bytecode`]).
@@ -253,7 +253,7 @@ impl<'gc> Running<'gc> {
         self.registers = window(self.stack, base as u32);
         self.closure = closure;
         self.code = &data.code;
-        self.constants = proto.constants;
+        self.constants = proto.constants.as_ref();
         self.pc = 0;
         for missing in count..data.num_params as usize {
             self.registers[missing as u8 as usize].set(Value::Nil);
@@ -285,7 +285,7 @@ impl<'gc> Running<'gc> {
         self.registers = window(self.stack, base as u32);
         self.closure = closure;
         self.code = &data.code;
-        self.constants = proto.constants;
+        self.constants = proto.constants.as_ref();
         self.pc = 0;
         for missing in count..data.num_params as usize {
             self.registers[missing as u8 as usize].set(Value::Nil);
