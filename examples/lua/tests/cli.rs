@@ -691,3 +691,58 @@ fn statistics_come_after_the_scripts_own_output() {
         assert!(text.contains(word), "no {word:?} in {text}");
     }
 }
+
+/// What `debug.setlocal` puts into registers that have no names is not what the instructions expect there.
+#[test]
+fn registers_that_are_changed_from_outside_are_no_panic() {
+    const POKE: &str = "
+        local function poke(wanted, skip, value)
+            for i = 1, 100 do
+                local name = debug.getlocal(2, i)
+                if not name then return end
+                if name == wanted then
+                    if skip == 0 then debug.setlocal(2, i, value) end
+                    skip = skip - 1
+                end
+            end
+        end
+        local weak = setmetatable({}, { __mode = 'k' })
+        local values = { 'x', 0, 2.5, false, {}, weak, poke }";
+    let loops = format!(
+        "{POKE}
+        for skip = 0, 2 do
+            for _, value in ipairs(values) do
+                local rounds = 0
+                pcall(function()
+                    for _ = 1, 3 do
+                        poke('(for state)', skip, value)
+                        rounds = rounds + 1
+                        if rounds > 10 then error() end
+                    end
+                end)
+                rounds = 0
+                pcall(function()
+                    for _ in pairs({{ 1, 2, 3 }}) do
+                        poke('(for state)', skip, value)
+                        rounds = rounds + 1
+                        if rounds > 10 then error() end
+                    end
+                end)
+            end
+        end
+        print('done')"
+    );
+    assert_prints(&chunk(&["--verify-heap"], &loops), "done\n");
+    let constructors = format!(
+        "{POKE}
+        for skip = 0, 3 do
+            for _, value in ipairs(values) do
+                pcall(function() return {{ 1, 2, poke('(temporary)', skip, value) }} end)
+            end
+        end
+        print(pcall(function() return {{ 1, poke('(temporary)', 0, 'x') }} end))"
+    );
+    let expected = "false\t(command line):19: attempt to index a string value\n";
+    let output = chunk(&["--verify-heap"], &constructors);
+    assert_prints(&output, expected);
+}

@@ -112,7 +112,11 @@ impl<'gc> Instruction<'gc> {
             Op::SetList { table, count, first } => {
                 let start = self.running.place(table) + 1;
                 let count = self.running.list_len(start, count);
-                set_list(self.ctx, reg(table), &self.running.stack[start..start + count], first)?;
+                let values = &self.running.stack[start..start + count];
+                match reg(table) {
+                    Value::Table(table) => set_list(self.ctx, table, values, first)?,
+                    other => return Err(self.not_indexable(other, Origin::Unknown)),
+                }
                 Ok(Action::Go)
             }
 
@@ -494,14 +498,19 @@ fn int<'gc>(value: impl Into<i64>) -> Value<'gc> {
     Value::Int(value.into())
 }
 
-/// Fills a fresh table with values.
+/// Fills a table with values. It is a fresh one, unless `debug.setlocal` has put another in its place.
 pub(super) fn set_list<'gc>(
     ctx: Ctx<'gc>,
-    table: Value<'gc>,
+    table: Gc<'gc, Table<'gc>>,
     values: &[Cell<Value<'gc>>],
     first: u32,
 ) -> core::result::Result<(), NoMemory> {
-    let Value::Table(table) = table else { unreachable!("SetList fills a fresh table") };
+    if table.is_weak() {
+        for (key, value) in (i64::from(first)..).zip(values) {
+            table.set_int(ctx, key, value.get())?;
+        }
+        return Ok(());
+    }
     let offset = first as usize - 1;
     table.reserve_array(ctx, offset + values.len())?;
     for (slot, value) in table.array_part()[offset..].iter().zip(values) {

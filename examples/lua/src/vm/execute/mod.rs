@@ -152,10 +152,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::SetList { table, count, first } => {
             let start = r.place(table) + 1;
             let count = r.list_len(start, count);
-            match outlined::set_list(ctx, r.get(table), &r.stack[start..start + count], first) {
-                Ok(()) => Flow::Poll,
-                Err(_) => Flow::General,
-            }
+            outlined::set_list(ctx, r.get(table), &r.stack[start..start + count], first)
         }
 
         // ---- arithmetic on registers ----
@@ -354,10 +351,12 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             r.set_after(base, 3, Value::Int(first));
             Flow::Next
         }
+        // The values of a loop are all integers or all floats, unless `debug.setlocal` has changed them:
+        // that ends it.
         Op::ForLoop { base, offset } => match r.get_after(base, 2) {
             Value::Int(step) => {
                 let (Value::Int(left), Value::Int(at)) = (r.get_after(base, 1), r.get(base)) else {
-                    unreachable!("the values of a loop are all integers or all floats")
+                    return Flow::Next;
                 };
                 if left == 0 {
                     return Flow::Next;
@@ -372,7 +371,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
                 let (Value::Float(step), Value::Float(limit), Value::Float(at)) =
                     (step, r.get_after(base, 1), r.get(base))
                 else {
-                    unreachable!("the values of a loop are all integers or all floats")
+                    return Flow::Next;
                 };
                 let (next, step, limit) = (at.get() + step.get(), step.get(), limit.get());
                 let goes_on = if step > 0.0 { next <= limit } else { next >= limit };

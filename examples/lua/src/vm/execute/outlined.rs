@@ -183,15 +183,18 @@ pub(super) fn concatenate(ctx: Ctx<'_>) -> Flow {
     }
 }
 
-/// Fills a fresh table with values.
+/// Fills a table with values, if there is memory for them.
 #[inline(never)]
 pub(super) fn set_list<'gc>(
     ctx: Ctx<'gc>,
     table: Value<'gc>,
     values: &[Cell<Value<'gc>>],
     first: u32,
-) -> Result<(), NoMemory> {
-    general::set_list(ctx, table, values, first)
+) -> Flow {
+    match table {
+        Value::Table(table) if general::set_list(ctx, table, values, first).is_ok() => Flow::Poll,
+        _ => Flow::General,
+    }
 }
 
 /// If a generic `for` calls `next` for a table, does that without a call: the first `count` of `to` get
