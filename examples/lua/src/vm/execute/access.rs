@@ -95,6 +95,7 @@ fn inherited<'gc>(
 #[inline(always)]
 pub(super) fn set_field<'gc>(
     ctx: Ctx<'gc>,
+    running: &Running<'gc>,
     object: Value<'gc>,
     key: Str<'gc>,
     value: Value<'gc>,
@@ -104,6 +105,7 @@ pub(super) fn set_field<'gc>(
         return Flow::Next;
     }
     cold_path();
+    running.save();
     add_field(ctx, table, key, value)
 }
 
@@ -136,7 +138,13 @@ pub(super) fn get_int<'gc>(to: &Cell<Value<'gc>>, object: Value<'gc>, key: i64) 
 
 /// `object[key] = value` for an integer key.
 #[inline(always)]
-pub(super) fn set_int<'gc>(ctx: Ctx<'gc>, object: Value<'gc>, key: i64, value: Value<'gc>) -> Flow {
+pub(super) fn set_int<'gc>(
+    ctx: Ctx<'gc>,
+    running: &Running<'gc>,
+    object: Value<'gc>,
+    key: i64,
+    value: Value<'gc>,
+) -> Flow {
     let Value::Table(table) = object else { return Flow::General };
     match table.array_slot(key) {
         Some(slot) if table.metatable().is_none() || !slot.get().is_nil() => {
@@ -145,6 +153,7 @@ pub(super) fn set_int<'gc>(ctx: Ctx<'gc>, object: Value<'gc>, key: i64, value: V
         }
         _ => {
             cold_path();
+            running.save();
             add_int(ctx, table, key, value)
         }
     }
@@ -188,13 +197,14 @@ pub(super) fn get_index<'gc>(
 #[inline(always)]
 pub(super) fn set_index<'gc>(
     ctx: Ctx<'gc>,
+    running: &Running<'gc>,
     object: Value<'gc>,
     key: Value<'gc>,
     value: Value<'gc>,
 ) -> Flow {
     match key {
-        Value::Int(key) => set_int(ctx, object, key, value),
-        Value::Str(key) => set_field(ctx, object, key, value),
+        Value::Int(key) => set_int(ctx, running, object, key, value),
+        Value::Str(key) => set_field(ctx, running, object, key, value),
         _ => Flow::General,
     }
 }

@@ -7,7 +7,8 @@
 //! it has done nothing, and the instruction is carried out by [`general::carry_out`], which knows all
 //! there is to know about it: metamethods, conversions, errors.
 //!
-//! * `frame.pc` is saved before anything that can fail, call, or look at the frame.
+//! * `frame.pc` is saved before anything that can fail, call, allocate (for the stacks of samples), or
+//!   look at the frame.
 //! * a safepoint is offered after instructions that allocate, at calls, and at back edges; never
 //!   before an instruction has run, so that every entry makes progress.
 
@@ -108,7 +109,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             get_field(ctx, r, r.cell(dst), r.upvalue(upval).get(), r.string(key))
         }
         Op::SetTabUp { upval, value, key } => {
-            set_field(ctx, r.upvalue(upval).get(), r.string(key), r.get(value))
+            set_field(ctx, r, r.upvalue(upval).get(), r.string(key), r.get(value))
         }
 
         // ---- tables ----
@@ -120,19 +121,19 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             get_field(ctx, r, r.cell(dst), r.get(table), r.string(key))
         }
         Op::SetIndex { table, key, value } => {
-            set_index(ctx, r.get(table), r.get(key), r.get(value))
+            set_index(ctx, r, r.get(table), r.get(key), r.get(value))
         }
         Op::SetIndexK { table, key, value } => {
-            set_index(ctx, r.get(table), r.get(key), r.constant(value))
+            set_index(ctx, r, r.get(table), r.get(key), r.constant(value))
         }
         Op::SetInt { table, value, index } => {
-            set_int(ctx, r.get(table), index.into(), r.get(value))
+            set_int(ctx, r, r.get(table), index.into(), r.get(value))
         }
         Op::SetField { table, value, key } => {
-            set_field(ctx, r.get(table), r.string(key), r.get(value))
+            set_field(ctx, r, r.get(table), r.string(key), r.get(value))
         }
         Op::SetFieldK { table, key, value } => {
-            set_field(ctx, r.get(table), r.string(key), r.constant(value))
+            set_field(ctx, r, r.get(table), r.string(key), r.constant(value))
         }
         Op::SelfField { dst, object, key } => {
             let object = r.get(object);
@@ -140,6 +141,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             get_field(ctx, r, r.cell(dst), object, r.string(key))
         }
         Op::NewTable { dst, array, hash } => {
+            r.save();
             let table = match (array, hash) {
                 (0, 0) => Table::new(ctx),
                 _ => Table::with_capacity(ctx, array as usize, hash as usize),
@@ -152,6 +154,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::SetList { table, count, first } => {
             let start = r.place(table) + 1;
             let count = r.list_len(start, count);
+            r.save();
             outlined::set_list(ctx, r.get(table), &r.stack[start..start + count], first)
         }
 
@@ -317,6 +320,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         Op::VarArgPrep { .. } => Flow::Next,
         Op::Closure { dst, proto } => {
             let proto = r.proto().protos[proto.0 as usize];
+            r.save();
             match outlined::close_over(ctx, proto) {
                 Ok(closure) => r.put_new(dst, Value::Function(closure)),
                 Err(_) => Flow::General,
