@@ -2,7 +2,7 @@
 # Runs a coverage-guided fuzz target (fuzz/, docs/verification.md).
 #
 #   scripts/fuzz.sh heap_ops          for a minute (CI: twenty seconds)
-#   scripts/fuzz.sh lua_source
+#   scripts/fuzz.sh lua_source        likewise lua_chunk, lua_debug
 #   scripts/fuzz.sh lua_source 36000  for ten hours
 #   scripts/fuzz.sh lua_source FILE   runs one input again, such as a crash
 #
@@ -58,6 +58,8 @@ fi
 if [[ $target == lua_source ]]; then
   options+=(-dict=fuzz/lua.dict -max_len=4096 -only_ascii=0)
   [[ $what == *[!0-9]* ]] || inputs+=(examples/lua/conformance examples/lua/conformance/errors)
+elif [[ $target == lua_* ]]; then
+  options+=(-max_len=4096)
 else
   options+=(-max_len=1024 -len_control=0)
 fi

@@ -28,8 +28,9 @@ do setmetatable({ name = "marked" }, late) end
 collectgarbage()
 show()
 local placeholder = { __gc = true }
-do setmetatable({}, placeholder) end
+local kept = setmetatable({}, placeholder)
 placeholder.__gc = function() say("replaced") end
+kept = nil
 collectgarbage()
 show()
 local removed = { __gc = function() say("never") end }

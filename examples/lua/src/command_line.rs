@@ -116,11 +116,6 @@ impl CommandLine {
         Ok(CommandLine { options, steps, arguments, script })
     }
 
-    /// What the script gets.
-    pub(crate) fn script_arguments(&self) -> &[String] {
-        self.script.map_or(&[], |script| &self.arguments[script + 1..])
-    }
-
     /// Whether one of the steps is a chunk.
     pub(crate) fn has_chunk(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Execute(_)))
@@ -244,7 +239,7 @@ mod tests {
     fn what_follows_the_script_is_its_own() {
         let line = parsed(&["-e", "-x", "--max-heap", "8M", "script", "-e", "--", "--no-such"]);
         assert_eq!(line.script, Some(5));
-        assert_eq!(line.script_arguments(), ["-e", "--", "--no-such"]);
+        assert_eq!(line.arguments[6..], ["-e", "--", "--no-such"]);
         assert_eq!(line.steps, [Step::Execute("-x".to_owned())]);
         assert_eq!(line.options.max_heap, Some(8 << 20));
         for (arguments, script) in [

@@ -6,6 +6,7 @@
 
 use heap_api::{AllocError, OutOfMemory};
 
+use crate::limits::Limit;
 use crate::value::Value;
 
 /// The heap refused an allocation.
@@ -45,6 +46,12 @@ pub enum Fail<'gc> {
         /// What is wrong with it.
         message: String,
     },
+    /// The script has met a limit of the host's.
+    Limit(Limit),
+    /// It is to stop because the host or its timer wants that.
+    Interrupted,
+    /// The script ends itself; its variables are closed.
+    Exit(i32),
     /// Message handlers failed too often, one inside the other, or filled the stack. No further one
     /// is called.
     InHandler,

@@ -3,9 +3,11 @@
 //! * FN1: an *open* upvalue names a stack slot of a thread that still lives; it is on that thread's
 //!   list. Closing moves the value into the upvalue and takes it off the list.
 
+use std::collections::HashMap;
+
 use heap_api::{Gc, GcCell, HeaderSlice, Opaque, Trace};
 
-use crate::bytecode::{Constant, ProtoData};
+use crate::bytecode::{Constant, ProtoData, chunk};
 use crate::error::NoMemory;
 use crate::native::NativeDef;
 use crate::state::Ctx;
@@ -27,15 +29,42 @@ pub struct Proto<'gc> {
 impl<'gc> Proto<'gc> {
     /// Moves a compiled function, and those inside it, into the heap.
     ///
+    /// Equal long strings in them become one object, as in real Lua. (Short ones always are.)
+    ///
     /// The nesting of functions is bounded by the parser's own limit, and so is this recursion.
     ///
     /// # Errors
     ///
     /// If the heap has no memory for it.
-    pub fn load(ctx: Ctx<'gc>, mut data: ProtoData) -> Result<Gc<'gc, Proto<'gc>>, NoMemory> {
+    pub fn load(ctx: Ctx<'gc>, data: ProtoData) -> Result<Gc<'gc, Proto<'gc>>, NoMemory> {
+        Proto::load_nested(ctx, data, &mut HashMap::new())
+    }
+
+    /// The function as a binary chunk, with those inside it. Stripped, it has no debug information.
+    #[must_use]
+    pub fn dump(&self, strip: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        chunk::write_header(&mut out, self.data.0.upvalues.len() as u8);
+        self.dump_nested(&mut out, None, strip);
+        out
+    }
+
+    fn dump_nested(&self, out: &mut Vec<u8>, parent: Option<&str>, strip: bool) {
+        let data = &self.data.0;
+        chunk::write_function(out, data, parent, self.protos.len(), strip);
+        for inner in self.protos.iter() {
+            inner.dump_nested(out, Some(&data.source), strip);
+        }
+    }
+
+    fn load_nested(
+        ctx: Ctx<'gc>,
+        mut data: ProtoData,
+        long_strings: &mut HashMap<&'gc [u8], Str<'gc>>,
+    ) -> Result<Gc<'gc, Proto<'gc>>, NoMemory> {
         let mut protos = Vec::with_capacity(data.protos.len());
         for inner in core::mem::take(&mut data.protos) {
-            protos.push(Proto::load(ctx, inner)?);
+            protos.push(Proto::load_nested(ctx, inner, long_strings)?);
         }
         let mut constants = Vec::with_capacity(data.constants.len());
         for constant in &data.constants {
@@ -44,7 +73,16 @@ impl<'gc> Proto<'gc> {
                 Constant::Bool(b) => Value::from(*b),
                 Constant::Int(i) => Value::Int(*i),
                 Constant::Float(f) => Value::float(*f),
-                Constant::Str(bytes) => Value::Str(Str::new(ctx, bytes)?),
+                Constant::Str(bytes) => Value::Str(match long_strings.get(&**bytes) {
+                    Some(text) => *text,
+                    None => {
+                        let text = Str::new(ctx, bytes)?;
+                        if !text.is_short() {
+                            long_strings.insert(text.as_bytes(), text);
+                        }
+                        text
+                    }
+                }),
             });
         }
         Ok(ctx.cx.try_alloc(Proto {

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use heap_api::{Heap, Root};
 
-use crate::error::{NoMemory, Raised};
+use crate::error::{Failure, NoMemory, Raised, operation_failed};
 use crate::hash::{HashSeed, random_seed};
+use crate::host::{self, Data, HostType};
 use crate::interrupt::Interrupter;
-use crate::state::{Host, State};
+use crate::limits::{Limit, OnLimit, Stop};
+use crate::native::{Call, NativeResult};
+use crate::state::{Ctx, Host, State};
+use crate::stdlib::Libraries;
 use crate::stdlib::base::append_text;
 use crate::stdlib::package::{load_chunk, read_script};
+use crate::timer::Timer;
 use crate::value::Value;
-use crate::vm::{NativeNames, Runner, stack_hook};
+use crate::vm::{NativeNames, Runner, Task, stack_hook};
 
 /// How an interpreter behaves. Start from [`Config::new`].
 #[derive(Default)]
@@ -25,6 +30,10 @@ pub struct Config {
     hash_seed: Option<u64>,
     reads_environment: bool,
     takes_stacks: bool,
+    instruction_limit: Option<u64>,
+    time_limit: Option<Duration>,
+    on_limits: Vec<(Limit, OnLimit)>,
+    libraries: Libraries,
 }
 
 impl Config {
@@ -115,6 +124,60 @@ impl Config {
         self
     }
 
+    /// How many instructions of the virtual machine each call from the host may run. Scripts run more slowly
+    /// while they are counted, but no script escapes: a machine's speed does not matter. Library functions
+    /// count as one, so a limit for the time or an [`Interrupter`] should be there, too.
+    #[must_use]
+    pub fn instruction_limit(mut self, instructions: u64) -> Config {
+        self.instruction_limit = Some(instructions);
+        self
+    }
+
+    /// How long each call from the host may run, in real time. A thread watches over it. A script notices at
+    /// its next call or turn of a loop; see [`Interrupter::interrupt`] about library functions.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Config {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Whether scripts can catch the error that a limit ends in. They can, unless the host says no.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter, Limit, OnLimit, ScriptError};
+    ///
+    /// let config = Config::new()
+    ///     .instruction_limit(1_000_000)
+    ///     .on_limit(Limit::Instructions, OnLimit::Uncatchable);
+    /// let mut lua = Interpreter::new(config)?;
+    /// let hostile = "while true do pcall(function() while true do end end) end";
+    /// let error = lua.run_source(hostile, "=hostile", &[]).unwrap_err();
+    /// assert!(matches!(error, ScriptError::Stopped { limit: Limit::Instructions, .. }));
+    /// // Each call has its own budget.
+    /// lua.run_source("assert(1 + 1 == 2)", "=good", &[])?;
+    /// # Ok::<(), ScriptError>(())
+    /// ```
+    #[must_use]
+    pub fn on_limit(mut self, limit: Limit, on_limit: OnLimit) -> Config {
+        self.on_limits.push((limit, on_limit));
+        self
+    }
+
+    /// Which libraries there are; all of them by default.
+    ///
+    /// ```
+    /// use lua::{Config, Interpreter, Libraries};
+    ///
+    /// let mut lua = Interpreter::new(Config::new().libraries(Libraries::safe()))?;
+    /// lua.run_source("assert(io == nil and require == nil and string.rep)", "=script", &[])?;
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    #[must_use]
+    pub fn libraries(mut self, libraries: Libraries) -> Config {
+        self.libraries = libraries;
+        self
+    }
+
     /// Where `print` and `io.write` go. What is written is not buffered further.
     #[must_use]
     pub fn output(mut self, output: Box<dyn Write + Send>) -> Config {
@@ -140,6 +203,20 @@ pub enum ScriptError {
         /// The stack at the time of the error.
         traceback: String,
     },
+    /// The script has met a limit, in an error that it could not catch; see [`OnLimit`].
+    #[error("{message}\n{traceback}")]
+    Stopped {
+        /// Which one.
+        limit: Limit,
+        /// The error as text.
+        message: String,
+        /// The stack at the time of the error.
+        traceback: String,
+    },
+    /// The script has called `os.exit` with a second argument that is true: it is for the host to end the
+    /// process, with this code.
+    #[error("the script has exited with code {0}")]
+    Exit(i32),
     /// The heap's limit is too small even to begin.
     #[error("not enough memory")]
     Memory,
@@ -167,6 +244,8 @@ pub struct Interpreter {
     has_arguments: bool,
     /// For the stacks of samples, if there are any.
     native_names: Option<Arc<NativeNames>>,
+    time_limit: Option<Duration>,
+    timer: Option<Timer>,
 }
 
 impl Interpreter {
@@ -185,26 +264,58 @@ impl Interpreter {
         let buffer_limit = config.max_heap_bytes.unwrap_or(usize::MAX);
         let hash_seed = HashSeed::new(config.hash_seed.unwrap_or_else(random_seed));
         let host = Host::new(&heap, output, buffer_limit, hash_seed);
+        host.limits.set_instructions(config.instruction_limit);
+        for (limit, on_limit) in &config.on_limits {
+            host.limits.set_on_limit(*limit, *on_limit);
+        }
         let mut cx = heap.enter();
         let root = {
             let state = State::new(&cx, &host)?;
             cx.root(state)
         };
         let runner = Runner { cx: &mut cx, root: &root, host: &host };
-        crate::stdlib::open_all(runner.ctx())?;
+        crate::stdlib::open(runner.ctx(), &config.libraries)?;
         if config.reads_environment {
             crate::stdlib::package::read_environment(runner.ctx())?;
         }
         let names = || Arc::new(NativeNames::of_loaded(runner.ctx()));
         let native_names = config.takes_stacks.then(names);
         drop(cx);
-        Ok(Interpreter { root, host, heap, has_arguments: false, native_names })
+        let mut interpreter = Interpreter {
+            root,
+            host,
+            heap,
+            has_arguments: false,
+            native_names,
+            time_limit: None,
+            timer: None,
+        };
+        interpreter.set_time_limit(config.time_limit);
+        Ok(interpreter)
     }
 
     /// The heap, for statistics and verification.
     #[must_use]
     pub fn heap(&self) -> &Heap {
         &self.heap
+    }
+
+    /// Limits the instructions of each call from the host from now on; see [`Config::instruction_limit`].
+    pub fn set_instruction_limit(&mut self, limit: Option<u64>) {
+        self.host.limits.set_instructions(limit);
+    }
+
+    /// Limits the time of each call from the host from now on; see [`Config::time_limit`].
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses the thread that watches over it.
+    pub fn set_time_limit(&mut self, limit: Option<Duration>) {
+        self.time_limit = limit;
+        if limit.is_some() && self.timer.is_none() {
+            let timer = Timer::new(self.interrupter());
+            self.timer = Some(timer.expect("the system starts a thread for the time limit"));
+        }
     }
 
     /// A handle with which another thread can stop a script.
@@ -283,7 +394,19 @@ impl Interpreter {
         let path = path.map(|path| path.to_string_lossy().into_owned());
         let (source, name) = read_script(path.as_deref()).map_err(ScriptError::Read)?;
         self.set_arg(path.as_deref(), args)?;
-        self.run(&source, &name, args)
+        self.run(&source, &name, |ctx| push_strings(ctx, args))
+    }
+
+    /// As [`Interpreter::run_file`], for the script of a command line: `...` is what the table `arg` has then
+    /// ([`Interpreter::set_arguments`]), whatever chunks before it have made of that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Interpreter::run_file`]; if `arg` is no table.
+    pub fn run_script(&mut self, path: Option<&Path>) -> Result<(), ScriptError> {
+        let path = path.map(|path| path.to_string_lossy().into_owned());
+        let (source, name) = read_script(path.as_deref()).map_err(ScriptError::Read)?;
+        self.run(&source, &name, push_arg)
     }
 
     /// Runs source text. `name` is the chunk's name in the convention of real Lua: `=name` is taken
@@ -299,7 +422,197 @@ impl Interpreter {
         args: &[String],
     ) -> Result<(), ScriptError> {
         self.set_arg(None, args)?;
-        self.run(source.as_bytes(), name, args)
+        self.run(source.as_bytes(), name, |ctx| push_strings(ctx, args))
+    }
+
+    /// As [`Interpreter::run_source`], for source text that need not be UTF-8, and for binary chunks
+    /// (`string.dump`). These are verified; a chunk that is spoilt is a syntax error.
+    ///
+    /// ```
+    /// use lua::{Config, Data, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// let dump = lua.eval("return string.dump(function() x = 42 end)", "=dump")?;
+    /// let [Data::Text(chunk)] = dump.as_slice() else { panic!("a string") };
+    /// lua.run_bytes(chunk, "=chunk", &[])?;
+    /// assert_eq!(lua.global("x")?, Data::Int(42));
+    /// assert!(lua.run_bytes(&chunk[..20], "=chunk", &[]).is_err());
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Interpreter::run_source`].
+    pub fn run_bytes(
+        &mut self,
+        chunk: &[u8],
+        name: &str,
+        args: &[String],
+    ) -> Result<(), ScriptError> {
+        self.set_arg(None, args)?;
+        self.run(chunk, name, |ctx| push_strings(ctx, args))
+    }
+
+    /// Runs source text as [`Interpreter::run_source`], and returns what it returns.
+    ///
+    /// ```
+    /// use lua::{Config, Data, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// assert_eq!(lua.eval("return 1 + 1, 'x'", "=sum")?, [Data::Int(2), "x".into()]);
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it does not compile, or fails.
+    pub fn eval(&mut self, source: &str, name: &str) -> Result<Vec<Data>, ScriptError> {
+        self.run_for_results(source.as_bytes(), name, |_| Ok(0))
+    }
+
+    /// Calls a function in Lua: the global variable of that name, or a field as in `module.name`.
+    ///
+    /// ```
+    /// use lua::{Config, Data, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// lua.run_source("function double(x) return 2 * x end", "=script", &[])?;
+    /// assert_eq!(lua.call("double", &[21.into()])?, [Data::Int(42)]);
+    /// assert_eq!(lua.call("string.upper", &["a".into()])?, ["A".into()]);
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no such function, or it fails.
+    pub fn call(&mut self, path: &str, arguments: &[Data]) -> Result<Vec<Data>, ScriptError> {
+        let results = self.with(|runner| {
+            let prepared = runner.enter(|ctx| {
+                let thread = ctx.state.main_thread;
+                thread.reserve(ctx, arguments.len())?;
+                thread.slot(0).set(ctx.cx, field(ctx, path)?);
+                for (i, argument) in arguments.iter().enumerate() {
+                    thread.slot(i + 1).set(ctx.cx, argument.to_value(ctx)?);
+                }
+                Ok(())
+            });
+            let called = prepared.and_then(|()| runner.call(0, arguments.len()));
+            called
+                .map(|count| results(runner.ctx(), count))
+                .map_err(|raised| uncaught(runner, raised))
+        });
+        self.flush();
+        results
+    }
+
+    /// Sets a global variable.
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn set_global(&mut self, name: &str, value: &Data) -> Result<(), ScriptError> {
+        self.set_global_value(name, |ctx| value.to_value(ctx))
+    }
+
+    /// The value of a global variable, or of a field as in `module.name`.
+    ///
+    /// # Errors
+    ///
+    /// If what precedes the last name is no table.
+    pub fn global(&mut self, path: &str) -> Result<Data, ScriptError> {
+        self.with(|runner| {
+            let value = runner.enter(|ctx| field(ctx, path).map(Data::from_value));
+            value.map_err(|raised| uncaught(runner, raised))
+        })
+    }
+
+    /// Makes a function in Rust a global variable. It runs inside the region of its caller and can neither
+    /// call Lua nor collect. If it finds no memory it is called again after a collection. See
+    /// [`crate::native`] for what a [`Call`] offers.
+    ///
+    /// ```
+    /// use lua::{Config, Data, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// let factor = 3;
+    /// lua.register("scale", move |call| call.ret(call.int(0)? * factor))?;
+    /// assert_eq!(lua.eval("return scale(14)", "=script")?, [Data::Int(42)]);
+    /// let error = lua.eval("scale{}", "=script").unwrap_err();
+    /// assert!(error.to_string().contains("bad argument #1 to 'scale' (number expected, got table)"));
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn register(
+        &mut self,
+        name: &str,
+        body: impl for<'gc> Fn(&Call<'gc>) -> NativeResult<'gc> + Send + Sync + 'static,
+    ) -> Result<(), ScriptError> {
+        let body = Arc::new(body);
+        self.set_global_value(name, move |ctx| {
+            let body = Arc::clone(&body);
+            host::function(ctx, move |call| body(call))
+        })
+    }
+
+    /// As [`Interpreter::register`], for a function that calls functions in Lua; see
+    /// [`Task`].
+    ///
+    /// ```
+    /// use lua::{Config, Data, Interpreter};
+    ///
+    /// let mut lua = Interpreter::new(Config::new())?;
+    /// lua.register_calling("twice", |task| {
+    ///     for _ in 0..2 {
+    ///         task.enter(|call| call.push(call.arg(0)))?;
+    ///         task.call_for(0, 0)?;
+    ///     }
+    ///     Ok(0)
+    /// })?;
+    /// lua.run_source("n = 0 twice(function() n = n + 1 end)", "=script", &[])?;
+    /// assert_eq!(lua.global("n")?, Data::Int(2));
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn register_calling(
+        &mut self,
+        name: &str,
+        body: impl Fn(&mut Task<'_>) -> Result<usize, Raised> + Send + Sync + 'static,
+    ) -> Result<(), ScriptError> {
+        let body = Arc::new(body);
+        self.set_global_value(name, move |ctx| {
+            let body = Arc::clone(&body);
+            host::calling_function(ctx, move |task| body(task))
+        })
+    }
+
+    /// Makes a type known, so that functions can make objects of it ([`Call::new_userdata`]).
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn register_type<T: HostType>(&mut self) -> Result<(), ScriptError> {
+        self.with(|runner| {
+            let registered = runner.enter(|ctx| Ok(host::register_type::<T>(ctx)?));
+            registered.map_err(|raised| uncaught(runner, raised))
+        })
+    }
+
+    fn set_global_value(
+        &mut self,
+        name: &str,
+        value: impl for<'gc> Fn(Ctx<'gc>) -> Result<Value<'gc>, NoMemory>,
+    ) -> Result<(), ScriptError> {
+        self.with(|runner| {
+            let set = runner
+                .enter(|ctx| Ok(ctx.state.globals.set_str(ctx, ctx.str(name)?, value(ctx)?)?));
+            set.map_err(|raised| uncaught(runner, raised))
+        })
     }
 
     /// Runs the finalizers (`__gc` metamethods) of all objects that have one, the newest first: for
@@ -327,9 +640,17 @@ impl Interpreter {
             cx.set_stack_hook(stack_hook(self.root.clone(), Arc::clone(names)));
         }
         let mut runner = Runner { cx: &mut cx, root: &self.root, host: &self.host };
+        self.host.limits.begin();
         // IN2: there may have been a collection since the interrupt.
         runner.renew_wish();
-        body(&mut runner)
+        if let Some((timer, limit)) = self.timer.as_ref().zip(self.time_limit) {
+            timer.start(limit);
+        }
+        let result = body(&mut runner);
+        if let Some(timer) = &self.timer {
+            timer.stop();
+        }
+        result
     }
 
     /// The table `arg` for a script, unless there is one.
@@ -358,7 +679,22 @@ impl Interpreter {
         })
     }
 
-    fn run(&mut self, source: &[u8], name: &str, args: &[String]) -> Result<(), ScriptError> {
+    /// Runs a chunk. `push` puts its arguments into the stack, from slot 1 on, and says how many.
+    fn run(
+        &mut self,
+        source: &[u8],
+        name: &str,
+        push: impl for<'gc> Fn(Ctx<'gc>) -> Result<usize, Failure<'gc>>,
+    ) -> Result<(), ScriptError> {
+        self.run_for_results(source, name, push).map(drop)
+    }
+
+    fn run_for_results(
+        &mut self,
+        source: &[u8],
+        name: &str,
+        push: impl for<'gc> Fn(Ctx<'gc>) -> Result<usize, Failure<'gc>>,
+    ) -> Result<Vec<Data>, ScriptError> {
         let result = self.with(|runner| {
             let loaded = runner.enter(|ctx| {
                 let environment = Value::Table(ctx.state.globals);
@@ -366,20 +702,18 @@ impl Interpreter {
                     Ok(closure) => closure,
                     Err(message) => return Ok(Err(message)),
                 };
-                let thread = ctx.state.main_thread;
-                thread.reserve(ctx, args.len())?;
-                thread.slot(0).set(ctx.cx, Value::Function(closure));
-                for (i, arg) in args.iter().enumerate() {
-                    thread.slot(i + 1).set(ctx.cx, Value::Str(ctx.str(arg)?));
-                }
-                Ok(Ok(()))
+                ctx.state.main_thread.slot(0).set(ctx.cx, Value::Function(closure));
+                Ok(Ok(push(ctx)?))
             });
-            match loaded {
-                Ok(Ok(())) => {}
+            let count = match loaded {
+                Ok(Ok(count)) => count,
                 Ok(Err(message)) => return Err(ScriptError::Syntax(message)),
                 Err(raised) => return Err(uncaught(runner, raised)),
-            }
-            runner.call(0, args.len()).map(drop).map_err(|raised| uncaught(runner, raised))
+            };
+            let called = runner.call(0, count);
+            called
+                .map(|count| results(runner.ctx(), count))
+                .map_err(|raised| uncaught(runner, raised))
         });
         self.flush();
         result
@@ -391,10 +725,64 @@ impl Interpreter {
     }
 }
 
+/// The results of a call from the host.
+fn results(ctx: Ctx<'_>, count: usize) -> Vec<Data> {
+    (0..count).map(|i| Data::from_value(ctx.state.main_thread.slot(i).get())).collect()
+}
+
+/// What a path of names leads to, from the global variables on.
+fn field<'gc>(ctx: Ctx<'gc>, path: &str) -> Result<Value<'gc>, Failure<'gc>> {
+    let mut value = Value::Table(ctx.state.globals);
+    for name in path.split('.') {
+        let Value::Table(table) = value else {
+            return Err(operation_failed(format!("no field '{name}' (in '{path}')")));
+        };
+        value = table.get_str(ctx, ctx.str(name)?);
+    }
+    Ok(value)
+}
+
+fn push_strings<'gc>(ctx: Ctx<'gc>, args: &[String]) -> Result<usize, Failure<'gc>> {
+    let thread = ctx.state.main_thread;
+    thread.reserve(ctx, args.len())?;
+    for (i, arg) in args.iter().enumerate() {
+        thread.slot(i + 1).set(ctx.cx, Value::Str(ctx.str(arg)?));
+    }
+    Ok(args.len())
+}
+
+/// What the table `arg` has from index 1 on.
+fn push_arg<'gc>(ctx: Ctx<'gc>) -> Result<usize, Failure<'gc>> {
+    let Value::Table(arg) = ctx.state.globals.get_str(ctx, ctx.str("arg")?) else {
+        return Err(operation_failed("'arg' is not a table"));
+    };
+    let (thread, count) = (ctx.state.main_thread, arg.length(ctx));
+    let count = usize::try_from(count).unwrap_or(0);
+    if !thread.has_room(count) {
+        return Err(operation_failed("too many arguments to script"));
+    }
+    thread.reserve(ctx, count)?;
+    for i in 1..=count {
+        thread.slot(i).set(ctx.cx, arg.get_int(ctx, i as i64));
+    }
+    Ok(count)
+}
+
 /// Describes the error in the state as the stand-alone interpreter does.
 fn uncaught(runner: &mut Runner<'_>, _: Raised) -> ScriptError {
     // Out of memory, there is none.
     let traceback = runner.host.traceback.take().unwrap_or_default();
+    let stop = runner.host.limits.stop();
+    if let Some(Stop::Exit(code)) = stop {
+        return ScriptError::Exit(code);
+    }
+    if let Some(Stop::Limit(limit)) = stop {
+        let message = match runner.ctx().state.error.get() {
+            Value::Str(text) => text.to_text(),
+            _ => limit.message().to_owned(),
+        };
+        return ScriptError::Stopped { limit, message, traceback };
+    }
     let metamethod = runner.enter(|ctx| {
         let value = ctx.state.error.get();
         let handler = ctx.metamethod(value, crate::state::Event::ToString);

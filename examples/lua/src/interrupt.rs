@@ -14,18 +14,23 @@
 //!   So it is read after everything that may have collected, or waited for one:
 //!   entering the heap, a safepoint, a collection that the interpreter makes itself.
 
-use core::sync::atomic::{AtomicBool, Ordering, fence};
+use core::sync::atomic::{AtomicU8, Ordering, fence};
 use std::sync::Arc;
 
 use heap_api::Heap;
 
-/// The error that stops a script.
-pub(crate) const INTERRUPTED: &str = "interrupted!";
+use crate::limits::Limit;
+
+/// Who wants a script to stop: bits of the flag.
+const HOST: u8 = 1;
+const TIMER: u8 = 2;
+/// As `HOST`, until a script has heard of it.
+const HOST_ONCE: u8 = 4;
 
 /// The flag, as the interpreter sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    flag: Arc<AtomicBool>,
+    flag: Arc<AtomicU8>,
 }
 
 impl Interrupt {
@@ -34,7 +39,20 @@ impl Interrupt {
     pub fn is_up(&self) -> bool {
         // ORDERING: pairs with the fence in `Interrupter::interrupt` (IN2).
         fence(Ordering::SeqCst);
-        self.flag.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed) != 0
+    }
+
+    /// Which limit the script that is to stop has met.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        // ORDERING: the flag alone matters; `is_up` has seen it.
+        if self.flag.load(Ordering::Relaxed) & TIMER != 0 { Limit::Time } else { Limit::Interrupt }
+    }
+
+    /// The script has been told to stop.
+    pub fn was_told(&self) {
+        // ORDERING: as for `Interrupter::clear`.
+        self.flag.fetch_and(!HOST_ONCE, Ordering::Relaxed);
     }
 
     /// A handle for other threads.
@@ -58,7 +76,17 @@ impl Interrupter {
     /// first, unless the script has it walk through a table or match a pattern: what remains is
     /// bounded by the length of strings.
     pub fn interrupt(&self) {
-        self.interrupt.flag.store(true, Ordering::Relaxed);
+        self.raise(HOST);
+    }
+
+    /// As [`Interrupter::interrupt`], but a script that catches the error goes on: what a user means who
+    /// presses Ctrl-C.
+    pub fn interrupt_once(&self) {
+        self.raise(HOST_ONCE);
+    }
+
+    fn raise(&self, who: u8) {
+        self.interrupt.flag.fetch_or(who, Ordering::Relaxed);
         // ORDERING: pairs with the fence in `Interrupt::is_up` (IN2).
         fence(Ordering::SeqCst);
         self.heap.request_collection();
@@ -66,7 +94,18 @@ impl Interrupter {
 
     /// Lets scripts run again.
     pub fn clear(&self) {
-        self.interrupt.flag.store(false, Ordering::Relaxed);
+        // ORDERING: a script that sees it late stops once more, as if it had been in time.
+        self.interrupt.flag.fetch_and(!HOST, Ordering::Relaxed);
+    }
+
+    /// For the timer: whether the script that runs has had its time.
+    pub(crate) fn set_out_of_time(&self, is_out_of_time: bool) {
+        if is_out_of_time {
+            self.raise(TIMER);
+        } else {
+            // ORDERING: the thread that runs scripts clears it, between two of them.
+            self.interrupt.flag.fetch_and(!TIMER, Ordering::Relaxed);
+        }
     }
 }
 
@@ -87,6 +126,20 @@ mod tests {
             runner.collect();
             assert!(!runner.cx.should_yield(), "nothing is wished for any more");
         });
+    }
+
+    #[test]
+    fn an_interrupt_for_once_can_be_caught() {
+        let mut lua = Interpreter::new(Config::new()).unwrap();
+        let interrupter = lua.interrupter();
+        lua.register("stop", move |call| {
+            interrupter.interrupt_once();
+            call.ret_none()
+        })
+        .unwrap();
+        let source = "assert(not pcall(function() stop() while true do end end))
+                      for i = 1, 1e6 do end";
+        lua.run_source(source, "=script", &[]).unwrap();
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! Calendar arithmetic and date formatting behind `os.date` and `os.time`.
 //!
-//! The caller reads the clock and the fields of Lua tables; everything here is a pure function of
-//! its arguments.
+//! The caller reads the clock, the time zone and the fields of Lua tables; everything here is a pure
+//! function of its arguments.
 //!
 //! Invariants:
-//! * local time *is* UTC, as if the environment said `TZ=UTC`: the standard library offers no
-//!   portable way to learn the zone. The two differ only in what `%Z` prints.
 //! * the locale is C's, so the `E` and `O` modifiers change nothing.
 //! * a [`Calendar`] is always normalised, and its year less 1900 fits a C `int`.
 //!
@@ -14,6 +12,7 @@
 
 use crate::lstr::format::{Conversion, Flags, Spec, push_decimal, push_integer};
 use crate::lstr::{NoRoom, Output};
+use crate::timezone::Offset;
 
 /// More bytes than any conversion gives.
 const CONVERSION_MAX: usize = 256;
@@ -63,7 +62,7 @@ pub enum DateError {
     OutOfBound(&'static str),
 }
 
-/// What `%Z` calls the zone.
+/// Which time a format asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Zone {
     /// A format that began with `!`.
@@ -72,8 +71,7 @@ pub enum Zone {
     Local,
 }
 
-/// A moment broken down as in the table that `os.date("*t")` returns. There is no daylight saving
-/// time: `isdst` is always false.
+/// A moment broken down as in the table that `os.date("*t")` returns, but for `isdst`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calendar {
     /// The year; year 0 precedes year 1.
@@ -188,10 +186,53 @@ pub enum FieldValue {
 /// What the field `isdst` says about the other fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DaylightSaving {
-    /// True: the clock was put forward an hour.
+    /// True: the clock was put forward.
     InEffect,
-    /// False or absent.
+    /// False: it was not.
     NotInEffect,
+    /// Absent: as the time zone has it.
+    Unknown,
+}
+
+/// How much the clock is put forward where the time zone does not do that and the fields say so.
+const DAYLIGHT_SHIFT: i64 = 3600;
+
+/// The moment at which clocks show this many seconds after the start of 1970. Where they were put back,
+/// which is twice, `daylight_saving` decides, or it is the second one; where they were put forward, which is
+/// never, it is as if they had not been. Fields that say something else about daylight saving time than the
+/// time zone does are taken in the offset that it has at another time of the year.
+fn moment(shown: i64, daylight_saving: DaylightSaving, offset: &impl Fn(i64) -> Offset) -> i64 {
+    // No zone changes its offset twice within two days.
+    let before = offset(shown.saturating_sub(SECONDS_PER_DAY));
+    let after = offset(shown.saturating_add(SECONDS_PER_DAY));
+    let shows = |offset_then: &Offset| {
+        let time = shown - offset_then.seconds;
+        (offset(time).seconds == offset_then.seconds).then_some(time)
+    };
+    let candidates = [shows(&before), shows(&after)];
+    let found = candidates.into_iter().flatten();
+    let wanted = match daylight_saving {
+        DaylightSaving::Unknown => return found.max().unwrap_or(shown - before.seconds),
+        DaylightSaving::InEffect => true,
+        DaylightSaving::NotInEffect => false,
+    };
+    let time = found.clone().find(|time| offset(*time).is_dst == wanted);
+    time.unwrap_or_else(|| {
+        let time = found.max().unwrap_or(shown - before.seconds);
+        let here = offset(time);
+        if here.is_dst == wanted {
+            return time;
+        }
+        let weeks = (1..=80).flat_map(|weeks| [-weeks, weeks]);
+        let other = weeks
+            .map(|weeks| offset(time.saturating_add(weeks * 7 * SECONDS_PER_DAY)))
+            .find(|other| other.is_dst == wanted);
+        match other {
+            Some(other) => shown - other.seconds,
+            None if wanted => time - DAYLIGHT_SHIFT,
+            None => time + DAYLIGHT_SHIFT,
+        }
+    })
 }
 
 /// The fields of a table given to `os.time`, not normalised, counted as C's `struct tm` does: years
@@ -235,26 +276,27 @@ impl Fields {
     }
 
     /// The time these fields name and its normalised form, which `os.time` stores back into the
-    /// table.
+    /// table. `offset` is that of local time at some moment.
     ///
     /// # Errors
     /// [`DateError::Time`] if the year of the result is beyond what C can represent, and for the
     /// last second of 1969, which C cannot tell from an error.
-    pub fn to_time(self, daylight_saving: DaylightSaving) -> Result<(i64, Calendar), DateError> {
+    pub fn to_time(
+        self,
+        daylight_saving: DaylightSaving,
+        offset: impl Fn(i64) -> Offset,
+    ) -> Result<(i64, Calendar), DateError> {
         let months = i64::from(self.month);
         let year = i64::from(self.year) + 1900 + months.div_euclid(12);
         let days = days_before(year, months.rem_euclid(12) + 1) + i64::from(self.day) - 1;
         let seconds =
             i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
-        let shift = match daylight_saving {
-            DaylightSaving::InEffect => -3600,
-            DaylightSaving::NotInEffect => 0,
-        };
-        let time = days * SECONDS_PER_DAY + seconds + shift;
+        let time = moment(days * SECONDS_PER_DAY + seconds, daylight_saving, &offset);
         if time == -1 {
             return Err(DateError::Time);
         }
-        Calendar::from_time(time).map(|calendar| (time, calendar)).map_err(|_| DateError::Time)
+        let calendar = Calendar::from_time(time + offset(time).seconds);
+        calendar.map(|calendar| (time, calendar)).map_err(|_| DateError::Time)
     }
 }
 
@@ -266,7 +308,8 @@ pub fn split_zone(format: &[u8]) -> (Zone, &[u8]) {
     }
 }
 
-/// Appends `calendar` in the given `format`, which has no leading `!` and is not `*t`.
+/// Appends `calendar`, in local time with this offset, in the given `format`, which has no leading `!` and
+/// is not `*t`.
 ///
 /// # Errors
 /// [`DateError::InvalidSpecifier`], or if `out` has no room.
@@ -274,7 +317,7 @@ pub fn format_date<E: From<DateError> + From<NoRoom>>(
     out: &mut impl Output,
     format: &[u8],
     calendar: &Calendar,
-    zone: Zone,
+    zone: &Offset,
 ) -> Result<(), E> {
     let mut rest = format;
     while let Some((&byte, after)) = rest.split_first() {
@@ -306,7 +349,7 @@ fn conversion(text: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
-fn push_conversion(out: &mut Vec<u8>, letter: u8, calendar: &Calendar, zone: Zone) {
+fn push_conversion(out: &mut Vec<u8>, letter: u8, calendar: &Calendar, zone: &Offset) {
     let day_name = DAY_NAMES[usize::from(calendar.weekday) - 1];
     let month_name = MONTH_NAMES[usize::from(calendar.month) - 1];
     let mut composite = |letters: &[u8]| {
@@ -350,11 +393,12 @@ fn push_conversion(out: &mut Vec<u8>, letter: u8, calendar: &Calendar, zone: Zon
         b'W' => push_zeros(out, 2, calendar.week(1)),
         b'y' => push_zeros(out, 2, calendar.year.rem_euclid(100)),
         b'Y' => push_decimal(out, calendar.year),
-        b'z' => out.extend_from_slice(b"+0000"),
-        b'Z' => out.extend_from_slice(match zone {
-            Zone::Utc => b"GMT",
-            Zone::Local => b"UTC",
-        }),
+        b'z' => {
+            let minutes = zone.seconds.abs() / 60;
+            out.push(if zone.seconds < 0 { b'-' } else { b'+' });
+            push_zeros(out, 4, minutes / 60 * 100 + minutes % 60);
+        }
+        b'Z' => out.extend_from_slice(zone.name.as_bytes()),
         literal => out.push(literal),
     }
 }
@@ -380,8 +424,12 @@ mod tests {
     fn show(format: &str, time: i64) -> String {
         let (zone, rest) = split_zone(format.as_bytes());
         let mut out = Vec::new();
+        let zone = match zone {
+            Zone::Utc => Offset::utc(),
+            Zone::Local => Offset { name: "UTC".to_owned(), ..Offset::utc() },
+        };
         let result = Calendar::from_time(time)
-            .and_then(|calendar| format_date::<DateError>(&mut out, rest, &calendar, zone));
+            .and_then(|calendar| format_date::<DateError>(&mut out, rest, &calendar, &zone));
         match result {
             Ok(()) => String::from_utf8(out).expect("dates are text"),
             Err(error) => error.to_string(),
@@ -485,7 +533,7 @@ mod tests {
             let index = names.iter().position(|&known| known == name).expect("a known field");
             Ok::<_, DateError>(FieldValue::Integer(fields[index]))
         })
-        .and_then(|fields| fields.to_time(daylight_saving))
+        .and_then(|fields| fields.to_time(daylight_saving, |_| Offset::utc()))
     }
 
     #[test]
@@ -553,7 +601,7 @@ mod tests {
             ("day", FieldValue::Integer(1)),
         ];
         let at_noon = read(&date)
-            .and_then(|fields| fields.to_time(DaylightSaving::NotInEffect))
+            .and_then(|fields| fields.to_time(DaylightSaving::NotInEffect, |_| Offset::utc()))
             .map(|(seconds, _)| seconds);
         assert_eq!(at_noon, Ok(43_200));
         assert_eq!(read(&date[..1]), Err(DateError::MissingField("month")));

@@ -11,9 +11,9 @@
 //! them; then what a program sees. A test checks it.
 //!
 //! ```text
-//! layers: bytecode number interrupt hash lstr ldate
-//! layers: (compiler descriptors error finalizers function native state stdlib string syntax table thread userdata value vm)
-//! layers: command_line gc_stats interpreter
+//! layers: bytecode number limits interrupt timer hash lstr timezone ldate
+//! layers: (compiler descriptors error finalizers function hook host native state stdlib string syntax table thread userdata value vm)
+//! layers: command_line gc_stats interpreter interactive
 //! ```
 
 #![forbid(unsafe_code)]
@@ -25,9 +25,12 @@ pub mod error;
 pub mod finalizers;
 pub mod function;
 pub mod hash;
+pub mod hook;
+pub mod host;
 mod interpreter;
 pub mod interrupt;
 pub mod ldate;
+pub mod limits;
 pub mod lstr;
 pub mod native;
 pub mod number;
@@ -37,9 +40,14 @@ pub mod string;
 pub mod syntax;
 pub mod table;
 pub mod thread;
+mod timer;
+pub mod timezone;
 pub mod userdata;
 pub mod value;
 pub mod vm;
 
+pub use host::Data;
 pub use interpreter::{Config, Interpreter, ScriptError};
 pub use interrupt::Interrupter;
+pub use limits::{Limit, OnLimit};
+pub use stdlib::{Access, Libraries, Library};

@@ -4,6 +4,7 @@
 
 mod command_line;
 mod gc_stats;
+mod interactive;
 
 use core::fmt::Display;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -12,9 +13,6 @@ use std::process::ExitCode;
 
 use command_line::{CommandLine, Step, is_help};
 use lua::{Interpreter, ScriptError};
-
-/// The interactive mode, in Lua: it reads through the same buffer as the chunks that it runs.
-const REPL: &str = include_str!("repl.lua");
 
 fn main() -> ExitCode {
     #[cfg(unix)]
@@ -52,9 +50,23 @@ fn complain(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// As much of an exit code as the system keeps.
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(code as u8)
+}
+
 fn show_version() {
     // As for the output of scripts, a full device is no failure.
     let _ = writeln!(std::io::stdout(), "Lua 5.4 (managed heap)");
+}
+
+/// The standard output. On a terminal lines are seen when they are written.
+fn output() -> Box<dyn Write + Send> {
+    let output = std::io::stdout();
+    if output.is_terminal() {
+        return Box::new(output);
+    }
+    Box::new(BufWriter::with_capacity(64 << 10, output))
 }
 
 fn run(line: &CommandLine) -> ExitCode {
@@ -62,13 +74,15 @@ fn run(line: &CommandLine) -> ExitCode {
     if options.version || options.interactive {
         show_version();
     }
-    let output = BufWriter::with_capacity(64 << 10, std::io::stdout());
-    let mut interpreter = match Interpreter::new(line.config().output(Box::new(output))) {
+    let mut interpreter = match Interpreter::new(line.config().output(output())) {
         Ok(interpreter) => interpreter,
         Err(error) => return complain(&error.to_string()),
     };
+    #[cfg(unix)]
+    interactive::stop_on_interrupts(interpreter.interrupter());
     let mut code = match run_chunks(line, &mut interpreter) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(ScriptError::Exit(code)) => exit_code(code),
         Err(error) => complain(&error.to_string()),
     };
     interpreter.finalize_all();
@@ -114,18 +128,18 @@ fn run_chunks(line: &CommandLine, interpreter: &mut Interpreter) -> Result<(), S
     if let Some(script) = line.script {
         let script = &line.arguments[script];
         let path = (script != "-").then(|| Path::new(script));
-        interpreter.run_file(path, line.script_arguments())?;
+        interpreter.run_script(path)?;
     }
     let has_work = line.script.is_some() || line.has_chunk() || options.version;
     if options.interactive {
-        return interpreter.run_source(REPL, "=(interactive mode)", &[]);
+        return interactive::run(interpreter);
     }
     if has_work {
         return Ok(());
     }
     if std::io::stdin().is_terminal() {
         show_version();
-        return interpreter.run_source(REPL, "=(interactive mode)", &[]);
+        return interactive::run(interpreter);
     }
     interpreter.run_file(None, &[])
 }

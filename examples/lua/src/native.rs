@@ -55,9 +55,8 @@
 
 use heap_api::Gc;
 
-use crate::error::{Fail, Failure, fail};
+use crate::error::{Fail, Failure};
 use crate::function::NativeFn;
-use crate::interrupt::INTERRUPTED;
 use crate::number::Number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
@@ -355,8 +354,9 @@ impl<'gc> Call<'gc> {
     /// The type's name for messages; a metatable's `__name` goes first.
     #[must_use]
     pub fn type_name(&self, value: Value<'gc>) -> String {
-        match self.ctx.metamethod(value, Event::Name) {
-            Value::Str(name) => name.to_text(),
+        match (self.ctx.metamethod(value, Event::Name), value) {
+            (Value::Str(name), _) => name.to_text(),
+            (_, Value::LightUserData(_)) => "light userdata".to_owned(),
             _ => value.ty().name().to_owned(),
         }
     }
@@ -370,7 +370,7 @@ impl<'gc> Call<'gc> {
     #[inline]
     pub fn poll(&self, turn: i64) -> Result<(), Failure<'gc>> {
         if turn & 0xffff == 0 && self.ctx.cx.should_yield() && self.ctx.host.interrupt.is_up() {
-            return Err(fail(INTERRUPTED));
+            return Err(Box::new(Fail::Interrupted));
         }
         Ok(())
     }

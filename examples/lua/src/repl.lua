@@ -5,16 +5,28 @@ local load, xpcall, tostring, type, getmetatable = load, xpcall, tostring, type,
 local pack, unpack, traceback = table.pack, table.unpack, debug.traceback
 local find, gsub, sub = string.find, string.gsub, string.sub
 
+-- Reads a line that the user can edit; nil at the end, false if the user gives the chunk up. Only on a
+-- terminal.
+local edit = _EDIT_LINE
+_EDIT_LINE = nil
+
 local function line(name, default)
   local prompt = _G[name]
-  output:write(prompt == nil and default or tostring(prompt))
+  prompt = prompt == nil and default or tostring(prompt)
+  if edit then
+    output:flush()
+    return edit(prompt)
+  end
+  output:write(prompt)
   output:flush()
   return (read(input, "l"))
 end
 
 -- The chunk that begins with a line, or nil and a message; nil alone at the end.
-local function chunk()
-  local text = line("_PROMPT", "> ")
+local chunk
+function chunk()
+  local text
+  repeat text = line("_PROMPT", "> ") until text ~= false
   if not text then return nil end
   if sub(text, 1, 1) == "=" then text = "return " .. sub(text, 2) end
   local expression = load("return " .. text, "=stdin", "t")
@@ -23,6 +35,7 @@ local function chunk()
     local loaded, message = load(text, "=stdin", "t")
     if loaded or not find(message, "<eof>$") then return loaded, message end
     local more = line("_PROMPT2", ">> ")
+    if more == false then return chunk() end
     if not more then return nil, message end
     text = text .. "\n" .. more
   end

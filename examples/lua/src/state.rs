@@ -12,7 +12,9 @@ use crate::descriptors::Descriptors;
 use crate::error::NoMemory;
 use crate::finalizers::FinalizerQueue;
 use crate::hash::HashSeed;
+use crate::hook::Hooks;
 use crate::interrupt::Interrupt;
+use crate::limits::Limits;
 use crate::stdlib::io::{Children, OpenFiles};
 use crate::string::{LuaStr, Str};
 use crate::table::{EmptyParts, Table};
@@ -238,6 +240,8 @@ pub struct Host {
     pub strings: RefCell<InternSet<LuaStr>>,
     /// Where `print` and `io.write` go.
     pub output: RefCell<Box<dyn Write + Send>>,
+    /// Whether `print` passes on each line at once: `io.stdout` has been told to.
+    pub flushes_output: Cell<bool>,
     /// State of the random number generator.
     pub random: Cell<[u64; 4]>,
     /// The stack at the time of an error that no frame catches.
@@ -268,12 +272,24 @@ pub struct Host {
     pub descriptors: Descriptors,
     /// Whether the script is to stop.
     pub interrupt: Interrupt,
+    /// What scripts may have.
+    pub limits: Limits,
+    /// Whether `load` takes binary chunks.
+    pub loads_binary: Cell<bool>,
+    /// The threads that have hooks.
+    pub hooks: Hooks,
     /// Slots and nodes that resizing tables has looked at or made (LT7 of [`crate::table`]).
     #[cfg(test)]
     pub table_work: Cell<u64>,
 }
 
 impl Host {
+    /// Whether the copy of the interpreter loop is to run that looks up before every instruction.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.hooks.is_on() || self.limits.counts_instructions()
+    }
+
     /// Changes a parameter; returns its last value.
     pub fn set_gc_parameter(&self, parameter: GcParameter, value: i64) -> i64 {
         let stored = (value / GcParameter::UNIT) as u8;
@@ -308,6 +324,7 @@ impl Host {
             hash_seed,
             strings: RefCell::new(InternSet::new(heap)),
             output: RefCell::new(output),
+            flushes_output: Cell::new(false),
             random: Cell::new([1, 2, 3, 4]),
             traceback: RefCell::new(None),
             exhausted_at: Cell::new(None),
@@ -323,6 +340,9 @@ impl Host {
             children: Children::default(),
             descriptors: Descriptors::default(),
             interrupt: Interrupt::default(),
+            limits: Limits::default(),
+            loads_binary: Cell::new(true),
+            hooks: Hooks::default(),
             #[cfg(test)]
             table_work: Cell::new(0),
         }

@@ -69,6 +69,7 @@ enum Key<'gc> {
     Native(Link, Gc<'gc, NativeFn<'gc>>),
     Thread(Link, Gc<'gc, Thread<'gc>>),
     UserData(Link, Gc<'gc, UserData<'gc>>),
+    LightUserData(Link, usize),
     /// No key: the entries of a weak table (LT8).
     Weak(Link, Gc<'gc, WeakPart<'gc>>),
 }
@@ -89,6 +90,7 @@ impl<'gc> Key<'gc> {
             Value::Native(f) => Key::Native(link, f),
             Value::Thread(t) => Key::Thread(link, t),
             Value::UserData(u) => Key::UserData(link, u),
+            Value::LightUserData(word) => Key::LightUserData(link, word),
         }
     }
 
@@ -105,6 +107,7 @@ impl<'gc> Key<'gc> {
             Key::Native(_, f) => Value::Native(f),
             Key::Thread(_, t) => Value::Thread(t),
             Key::UserData(_, u) => Value::UserData(u),
+            Key::LightUserData(_, word) => Value::LightUserData(word),
         }
     }
 
@@ -122,6 +125,7 @@ impl<'gc> Key<'gc> {
             | Key::Native(link, _)
             | Key::Thread(link, _)
             | Key::UserData(link, _)
+            | Key::LightUserData(link, _)
             | Key::Weak(link, _) => link,
         }
     }

@@ -33,6 +33,7 @@ use heap_api::{BarrierStamp, Cx, Gc, GcCell, HeaderSlice, Trace};
 use crate::bytecode::{Count, MULTI};
 use crate::error::{Fail, Failure, NoMemory, operation_failed};
 use crate::function::{Upval, UpvalState};
+use crate::hook::Hook;
 use crate::state::Ctx;
 use crate::value::Value;
 
@@ -245,6 +246,11 @@ pub enum FrameKind {
     /// above show where, until the native function that made the call passes the error on or drops
     /// them.
     Failed,
+    /// As `Entry`, for the call of a hook.
+    Hook,
+    /// A native function whose calls are reported to a hook: waits for the one that runs, which is right
+    /// behind it. The results come to `func + 1`.
+    Hooked,
     /// As `Entry`, for the call of a finalizer: errors stop here, unseen by message handlers.
     Finalizer,
     /// The call of a message handler, whose result comes to `func`.
@@ -266,6 +272,8 @@ impl FrameKind {
             self,
             FrameKind::Entry
                 | FrameKind::Finalizer
+                | FrameKind::Hook
+                | FrameKind::Hooked
                 | FrameKind::Failed
                 | FrameKind::Handler
                 | FrameKind::Closing
@@ -279,7 +287,11 @@ impl FrameKind {
         self.is_protected()
             || matches!(
                 self,
-                FrameKind::Passing | FrameKind::Entry | FrameKind::Finalizer | FrameKind::Handler
+                FrameKind::Passing
+                    | FrameKind::Entry
+                    | FrameKind::Hook
+                    | FrameKind::Finalizer
+                    | FrameKind::Handler
             )
     }
 
@@ -457,6 +469,7 @@ pub struct Thread<'gc> {
     pub outer_nesting: Cell<u32>,
     /// What `coroutine.status` says.
     pub status: Cell<Status>,
+    hook: GcCell<Option<Gc<'gc, Hook<'gc>>>>,
 }
 
 impl<'gc> Thread<'gc> {
@@ -505,7 +518,20 @@ impl<'gc> Thread<'gc> {
             entries: Cell::new(0),
             outer_nesting: Cell::new(0),
             status: Cell::new(Status::Suspended),
+            hook: GcCell::new(None),
         })?)
+    }
+
+    /// What `debug.sethook` has made for the thread.
+    #[inline]
+    #[must_use]
+    pub fn hook(&self) -> Option<Gc<'gc, Hook<'gc>>> {
+        self.hook.get()
+    }
+
+    /// Gives the thread a hook.
+    pub fn set_hook(&self, cx: &Cx, hook: Gc<'gc, Hook<'gc>>) {
+        self.hook.set(cx, Some(hook));
     }
 
     // ---- folding (TH7) ----
@@ -992,6 +1018,15 @@ impl<'gc> Thread<'gc> {
             self.open_upvals.set(ctx.cx, upval.next.get());
             upval.next.set(ctx.cx, None);
             upval.state.set(ctx.cx, UpvalState::Closed(value));
+        }
+    }
+
+    /// The topmost slot that an open upvalue leads to.
+    #[must_use]
+    pub fn last_open_upval(&self) -> Option<usize> {
+        match self.open_upvals.get()?.state.get() {
+            UpvalState::Open(_, at) => Some(at as usize),
+            UpvalState::Closed(_) => None,
         }
     }
 

@@ -57,6 +57,9 @@ pub enum Value<'gc> {
     Thread(Gc<'gc, Thread<'gc>>),
     /// A foreign object of the library, such as a file.
     UserData(Gc<'gc, UserData<'gc>>),
+    /// A number that stands for something outside of the language and equals only itself, such as the
+    /// identity of a variable. Its type is that of foreign objects.
+    LightUserData(usize),
 }
 
 const _: () = assert!(size_of::<Value<'_>>() <= 16);
@@ -126,7 +129,7 @@ impl<'gc> Value<'gc> {
             Value::Table(_) => Type::Table,
             Value::Function(_) | Value::Native(_) => Type::Function,
             Value::Thread(_) => Type::Thread,
-            Value::UserData(_) => Type::UserData,
+            Value::UserData(_) | Value::LightUserData(_) => Type::UserData,
         }
     }
 
@@ -163,6 +166,7 @@ impl<'gc> Value<'gc> {
             (Value::Native(a), Value::Native(b)) => a.ptr_eq(b),
             (Value::Thread(a), Value::Thread(b)) => a.ptr_eq(b),
             (Value::UserData(a), Value::UserData(b)) => a.ptr_eq(b),
+            (Value::LightUserData(a), Value::LightUserData(b)) => a == b,
             _ => false,
         }
     }
@@ -206,7 +210,7 @@ impl<'gc> Value<'gc> {
         }
     }
 
-    /// The address that `tostring` and `%p` show, for objects.
+    /// The address that `tostring` and `%p` show, for objects and light userdata.
     #[must_use]
     pub fn address(self) -> Option<usize> {
         match self {
@@ -217,6 +221,7 @@ impl<'gc> Value<'gc> {
             Value::Native(f) => Some(f.addr()),
             Value::Thread(t) => Some(t.addr()),
             Value::UserData(u) => Some(u.addr()),
+            Value::LightUserData(word) => Some(word),
         }
     }
 }

@@ -35,13 +35,18 @@
 //!   should fill a new frame with nil.
 //! * The main prototype is vararg and has one upvalue, `_ENV`; its `UpvalSource` is unused.
 
+pub mod chunk;
+mod effect;
 mod op;
 mod operand;
+mod verify;
 
 use std::sync::Arc;
 
+pub use effect::{Effect, RegSet};
 pub use op::{Op, Outcome};
 pub use operand::{Child, Const, Count, Dst, Jump, MULTI, Operand, Reg, ShortConst, Up};
+pub use verify::verify;
 
 /// No function needs more registers than this, which is also the limit of C Lua.
 pub const MAX_REGISTERS: usize = 254;

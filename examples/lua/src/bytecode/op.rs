@@ -8,6 +8,7 @@
 
 use core::any::Any;
 
+use super::chunk::{ChunkError, Coded, Input};
 use super::operand::{Child, Const, Count, Dst, Jump, Operand, Reg, ShortConst, Up};
 
 /// Where the value of a metamethod call that an instruction started goes, once it has returned.
@@ -62,6 +63,9 @@ macro_rules! ops {
             $($(#[$doc])* $name $({ $($operand: $type),* })?,)*
         }
 
+        /// The rows of the table.
+        enum Number { $($name,)* }
+
         impl Op {
             /// The event (`__add` without the underscores) of the metamethod that the instruction may
             /// call.
@@ -88,6 +92,29 @@ macro_rules! ops {
                 match self {
                     $(Op::$name $({ $($operand),* })? => vec![$($($operand.into()),*)?],)*
                 }
+            }
+
+            /// The table, for whatever depends on all of it.
+            pub(super) const TABLE: &'static str = concat!($(
+                stringify!($name), "(", $($(stringify!($operand), ":", stringify!($type), ",",)*)? ")",
+            )*);
+
+            /// Appends the instruction to a binary chunk.
+            pub(super) fn write(self, out: &mut Vec<u8>) {
+                match self {
+                    $(Op::$name $({ $($operand),* })? => {
+                        out.push(Number::$name as u8);
+                        $($($operand.write(out);)*)?
+                    })*
+                }
+            }
+
+            /// The instruction with this number, whose operands come next in a binary chunk.
+            pub(super) fn read(number: u8, input: &mut Input<'_>) -> Result<Op, ChunkError> {
+                $(if number == Number::$name as u8 {
+                    return Ok(Op::$name $({ $($operand: Coded::read(input)?),* })?);
+                })*
+                Err(ChunkError::Malformed("an unknown instruction"))
             }
 
             /// The operand of type `T`, if there is one.

@@ -49,6 +49,12 @@ impl Reg {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The register that is so many places further, or the last one.
+    #[must_use]
+    pub fn saturating_add(self, count: u8) -> Reg {
+        Reg(self.0.saturating_add(count))
+    }
 }
 
 impl Add<u8> for Reg {

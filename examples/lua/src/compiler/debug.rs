@@ -102,13 +102,25 @@ pub fn local_variable(proto: &ProtoData, pc: usize, number: usize) -> Option<(&[
     Some((&local.name, local.register))
 }
 
+/// The first register that no local variable has which is in scope at `pc` or has just left it.
+pub fn first_temporary(proto: &ProtoData, pc: usize) -> Reg {
+    let is_in_scope =
+        |local: &&LocalVar| (local.start_pc as usize..=local.end_pc as usize).contains(&pc);
+    let in_scope = proto.local_vars.iter().filter(is_in_scope);
+    in_scope.map(|local| local.register + 1).max().unwrap_or(Reg(0))
+}
+
 fn is_alive(local: &LocalVar, pc: usize) -> bool {
     (local.start_pc as usize..local.end_pc as usize).contains(&pc)
 }
 
-/// The name of an upvalue.
+/// The name of an upvalue for messages.
 pub fn upvalue_name(proto: &ProtoData, upvalue: Up) -> &[u8] {
-    &proto.upvalues[usize::from(upvalue.0)].name
+    match &*proto.upvalues[usize::from(upvalue.0)].name {
+        // A binary chunk without debug information.
+        b"" => b"?",
+        name => name,
+    }
 }
 
 fn field_kind(is_environment: bool) -> NameKind {

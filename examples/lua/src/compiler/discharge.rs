@@ -171,9 +171,10 @@ impl FunctionState<'_> {
     }
 
     /// Makes the expression a value that later instructions cannot change: a constant, or in a
-    /// register.
+    /// register. A comparison is a branch until then: other instructions cannot come between it and its
+    /// value.
     pub(super) fn put_value(&mut self, exp: &mut Exp) -> Result<(), SyntaxError> {
-        if exp.has_jumps() {
+        if exp.has_jumps() || matches!(exp.place, Place::Jump(_)) {
             self.put_any(exp)?;
         } else {
             self.discharge(exp);

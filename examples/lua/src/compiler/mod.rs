@@ -30,7 +30,9 @@ mod tests;
 use std::mem;
 use std::sync::Arc;
 
-pub use self::debug::{NameKind, describe_call, describe_register, local_variable, upvalue_name};
+pub use self::debug::{
+    NameKind, describe_call, describe_register, first_temporary, local_variable, upvalue_name,
+};
 pub use crate::syntax::{SyntaxError, chunk_id};
 
 use self::function::FunctionState;

@@ -20,7 +20,7 @@
 //! on first use, and the byte that must come next is looked for before recursing.
 
 use super::{NoRoom, Output};
-use crate::interrupt::{INTERRUPTED, Interrupt};
+use crate::interrupt::Interrupt;
 
 /// The most captures one pattern may have.
 pub const MAX_CAPTURES: usize = 32;
@@ -66,7 +66,7 @@ pub enum PatternError {
     #[error("invalid use of '%' in replacement string")]
     InvalidReplacementEscape,
     /// The script is to stop.
-    #[error("{INTERRUPTED}")]
+    #[error("interrupted!")]
     Interrupted,
 }
 

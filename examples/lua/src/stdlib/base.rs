@@ -2,12 +2,14 @@
 
 use std::io::Write;
 
+use heap_api::Gc;
+
 use crate::error::{Fail, NoMemory, fail, operation_failed};
 use crate::function::new_native;
 use crate::native::{Call, Control, Done, NativeDef, NativeResult, Raised};
 use crate::number;
 use crate::state::{Ctx, Event, GcParameter};
-use crate::table::SetError;
+use crate::table::{SetError, Table};
 use crate::value::Value;
 use crate::vm::{Task, append_number};
 
@@ -51,7 +53,7 @@ static FUNCTIONS: &[NativeDef] = &[
 /// # Errors
 ///
 /// If the heap has no memory for it.
-pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
+pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
     let globals = ctx.state.globals;
     install(ctx, globals, FUNCTIONS)?;
     let next = Value::Native(new_native(ctx, &NEXT, &[])?);
@@ -59,9 +61,8 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
     set_field(ctx, globals, "next", next)?;
     set_field(ctx, globals, "pairs", Value::Native(new_native(ctx, &PAIRS, &[next])?))?;
     set_field(ctx, globals, "ipairs", Value::Native(new_native(ctx, &IPAIRS, &[step])?))?;
-    set_field(ctx, globals, "_G", globals)?;
     set_field(ctx, globals, "_VERSION", ctx.str("Lua 5.4")?)?;
-    set_field(ctx, ctx.state.loaded, "_G", globals)
+    Ok(globals)
 }
 
 // ---- errors ----
@@ -95,6 +96,8 @@ fn warn<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match message.bytes() {
         b"@on" if call.count() == 1 => host.warnings.set(true),
         b"@off" if call.count() == 1 => host.warnings.set(false),
+        // Other control messages are for other systems.
+        [b'@', ..] if call.count() == 1 => {}
         text => host.warn(&[text]),
     }
     call.ret_none()
@@ -353,6 +356,9 @@ fn print<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
     buffer.push(b'\n');
     let _ = output.write_all(&buffer);
+    if call.ctx.host.flushes_output.get() {
+        let _ = output.flush();
+    }
     call.ret_none()
 }
 
@@ -369,7 +375,11 @@ fn print_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
             Ok(())
         })?;
     }
-    let _ = task.runner().host.output.borrow_mut().write_all(b"\n");
+    let host = task.runner().host;
+    let _ = host.output.borrow_mut().write_all(b"\n");
+    if host.flushes_output.get() {
+        let _ = host.output.borrow_mut().flush();
+    }
     Ok(0)
 }
 

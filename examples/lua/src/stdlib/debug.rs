@@ -1,12 +1,15 @@
-//! The `debug` library, without hooks: what is on the stack and in functions, metatables.
+//! The `debug` library: what is on the stack and in functions, metatables, hooks.
 
+mod hooks;
 mod info;
+mod interact;
 mod level;
 mod variables;
 
 use heap_api::Gc;
 
 use crate::error::NoMemory;
+use crate::function::new_native;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
@@ -15,11 +18,14 @@ use crate::vm::traceback as describe;
 
 use super::install;
 use super::string::buffer::Buffer;
+use hooks::{gethook, sethook};
 use info::getinfo;
+use interact::interact;
 use level::thread_argument;
 use variables::{getlocal, getupvalue, setlocal, setupvalue, upvalueid, upvaluejoin};
 
 static FUNCTIONS: &[NativeDef] = &[
+    NativeDef::fast("gethook", gethook),
     NativeDef::fast("getinfo", getinfo),
     NativeDef::fast("getlocal", getlocal),
     NativeDef::fast("getmetatable", getmetatable),
@@ -27,6 +33,7 @@ static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("getupvalue", getupvalue),
     NativeDef::fast("getuservalue", getuservalue),
     NativeDef::fast("setcstacklimit", setcstacklimit),
+    NativeDef::slow("sethook", sethook),
     NativeDef::fast("setlocal", setlocal),
     NativeDef::fast("setmetatable", setmetatable),
     NativeDef::fast("setupvalue", setupvalue),
@@ -36,14 +43,19 @@ static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("upvaluejoin", upvaluejoin),
 ];
 
-/// Opens the library.
+/// Reads commands from the standard input.
+static INTERACT: NativeDef = NativeDef::slow("debug", interact);
+
+/// Opens the library. `input`: the file that stands for the standard input, if there is one.
 ///
 /// # Errors
 ///
 /// If the heap has no memory for it.
-pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
-    let table = Table::with_capacity(ctx, 0, FUNCTIONS.len())?;
+pub fn open<'gc>(ctx: Ctx<'gc>, input: Value<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
+    let table = Table::with_capacity(ctx, 0, FUNCTIONS.len() + 1)?;
     install(ctx, table, FUNCTIONS)?;
+    let interact = Value::Native(new_native(ctx, &INTERACT, &[input])?);
+    table.set_str(ctx, ctx.str(INTERACT.name)?, interact)?;
     Ok(table)
 }
 

@@ -40,7 +40,7 @@ pub use process::Children;
 use process::{PipeMode, Process};
 pub(super) use process::{ending, shell};
 use read::{lines_iterator, read_arguments};
-use stream::{Buffering, Device, Direction, Stream, from_start};
+use stream::{Buffering, Device, Direction, LineEnd, Stream, from_start};
 
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("close", io_close),
@@ -75,6 +75,9 @@ static METAMETHODS: &[NativeDef] = &[
     NativeDef::fast("__tostring", to_string),
 ];
 
+/// What a program hears that has changed the table that the functions share, which `debug.getupvalue` shows.
+const SPOILT: &str = "the library's own table has been changed";
+
 /// Places in the table that the functions share (IO1).
 const INPUT: i64 = 1;
 const OUTPUT: i64 = 2;
@@ -107,7 +110,7 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
         ("stderr", Device::Stderr, Direction::Output, None),
     ];
     for (name, device, direction, place) in standard {
-        let file = Value::UserData(new_file(ctx, metatable, Stream::new(device, direction))?);
+        let file = new_file(ctx, metatable, Stream::new(device, direction))?.value();
         library.set_str(ctx, ctx.str(name)?, file)?;
         if let Some(place) = place {
             shared.set_int(ctx, place, file)?;
@@ -120,16 +123,13 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 
 /// Argument 0, which must be a file, open or not.
 fn any_file_argument<'gc>(call: &Call<'gc>) -> Result<FileHandle<'gc>, Failure<'gc>> {
-    match call.arg(0) {
-        Value::UserData(file) => Ok(file),
-        _ => Err(call.type_error(0, "FILE*")),
-    }
+    FileHandle::of(call.arg(0)).ok_or_else(|| call.type_error(0, "FILE*"))
 }
 
 /// Argument 0, which must be an open file.
 fn file_argument<'gc>(call: &Call<'gc>) -> Result<FileHandle<'gc>, Failure<'gc>> {
     let file = any_file_argument(call)?;
-    if file.content.0.lock().is_none() {
+    if file.lock().is_none() {
         return Err(fail("attempt to use a closed file"));
     }
     Ok(file)
@@ -143,17 +143,14 @@ fn shared<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
     }
 }
 
-fn current_default<'gc>(call: &Call<'gc>, place: i64) -> FileHandle<'gc> {
-    match shared(call).get_int(call.ctx, place) {
-        Value::UserData(file) => file,
-        _ => unreachable!("IO1: the defaults are files"),
-    }
+fn current_default<'gc>(call: &Call<'gc>, place: i64) -> Result<FileHandle<'gc>, Failure<'gc>> {
+    FileHandle::of(shared(call).get_int(call.ctx, place)).ok_or_else(|| fail(SPOILT))
 }
 
 /// The default input or output, which must be open.
 fn default_file<'gc>(call: &Call<'gc>, place: i64) -> Result<FileHandle<'gc>, Failure<'gc>> {
-    let file = current_default(call, place);
-    if file.content.0.lock().is_none() {
+    let file = current_default(call, place)?;
+    if file.lock().is_none() {
         let name = if place == INPUT { "input" } else { "output" };
         return Err(fail(format!("default {name} file is closed")));
     }
@@ -204,10 +201,10 @@ pub(super) fn ret_success<'gc>(call: &Call<'gc>, result: io::Result<()>) -> Nati
 
 // ---- opening ----
 
-fn shared_metatable<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
+fn shared_metatable<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Table<'gc>>, Failure<'gc>> {
     match shared(call).get_int(call.ctx, METATABLE) {
-        Value::Table(metatable) => metatable,
-        _ => unreachable!("IO1: the metatable is a table"),
+        Value::Table(metatable) => Ok(metatable),
+        _ => Err(fail(SPOILT)),
     }
 }
 
@@ -220,7 +217,7 @@ fn io_open<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match call.ctx.host.descriptors.opened(options.open(path(name)))? {
         Ok(file) => {
             let stream = Stream::new(Device::File(file), direction);
-            call.ret(Value::UserData(new_file(call.ctx, shared_metatable(call), stream)?))
+            call.ret(new_file(call.ctx, shared_metatable(call)?, stream)?.value())
         }
         Err(error) => ret_error(call, Some(name), &error),
     }
@@ -236,7 +233,7 @@ fn open_or_fail<'gc>(
     match call.ctx.host.descriptors.opened(options.open(path(name)))? {
         Ok(file) => {
             let stream = Stream::new(Device::File(file), direction);
-            Ok(new_file(call.ctx, shared_metatable(call), stream)?)
+            Ok(new_file(call.ctx, shared_metatable(call)?, stream)?)
         }
         Err(error) => {
             let name = String::from_utf8_lossy(name);
@@ -251,7 +248,7 @@ fn tmpfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             // The file lives on without its name; where that is impossible, the name stays.
             let _ = std::fs::remove_file(name);
             let stream = Stream::new(Device::File(file), Direction::Both);
-            call.ret(Value::UserData(new_file(call.ctx, shared_metatable(call), stream)?))
+            call.ret(new_file(call.ctx, shared_metatable(call)?, stream)?.value())
         }
         Err(error) => ret_error(call, None, &error),
     }
@@ -267,16 +264,35 @@ fn popen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     // The program may write where the script has written, and it is started once: what may find no
     // memory comes first.
     call.ctx.host.flush_all();
-    let file = new_closed_file(call.ctx, shared_metatable(call))?;
+    let file = new_closed_file(call.ctx, shared_metatable(call)?)?;
     let started = Process::start(command, mode, &call.ctx.host.children);
     match call.ctx.host.descriptors.opened(started)? {
         Ok(process) => {
             let opened = Stream::new(Device::Process(process), direction);
             with_stream(call.ctx, file, |stream| *stream = Some(opened));
-            call.ret(Value::UserData(file))
+            call.ret(file.value())
         }
         Err(error) => ret_error(call, Some(command), &error),
     }
+}
+
+/// The next line of the file that the value is, without its end; of the process's standard input if it is
+/// none. `None` at the end.
+pub(super) fn next_line<'gc>(ctx: Ctx<'gc>, file: Value<'gc>) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = FileHandle::of(file) else {
+        let mut line = String::new();
+        let length = io::stdin().read_line(&mut line)?;
+        return Ok((length > 0).then(|| line.trim_end_matches('\n').as_bytes().to_vec()));
+    };
+    with_stream(ctx, file, |stream| {
+        let Some(stream) = stream else { return Ok(None) };
+        let mut cursor = stream.begin()?;
+        let range = cursor.line(LineEnd::Dropped, ctx.host.buffer_limit)?;
+        let position = cursor.position();
+        let line = range.map(|range| cursor.bytes(range).to_vec());
+        stream.commit(position);
+        Ok(line)
+    })
 }
 
 // ---- defaults ----
@@ -287,17 +303,17 @@ fn default<'gc>(call: &Call<'gc>, place: i64) -> NativeResult<'gc> {
         Value::Nil => {}
         Value::UserData(_) => {
             let file = file_argument(call)?;
-            shared(call).set_int(call.ctx, place, Value::UserData(file))?;
+            shared(call).set_int(call.ctx, place, file.value())?;
         }
         Value::Str(_) | Value::Int(_) | Value::Float(_) => {
             let name = call.string(0)?;
             let mode: &[u8] = if place == INPUT { b"r" } else { b"w" };
             let file = open_or_fail(call, name.as_bytes(), mode)?;
-            shared(call).set_int(call.ctx, place, Value::UserData(file))?;
+            shared(call).set_int(call.ctx, place, file.value())?;
         }
         _ => return Err(call.type_error(0, "FILE*")),
     }
-    call.ret(Value::UserData(current_default(call, place)))
+    call.ret(current_default(call, place)?.value())
 }
 
 fn io_lines<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -308,7 +324,7 @@ fn io_lines<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = open_or_fail(call, call.string(0)?.as_bytes(), b"r")?;
     // The last value closes the file when the loop is left early.
     let iterator = lines_iterator(call, file, Value::True)?;
-    call.ret_all(&[iterator, Value::Nil, Value::Nil, Value::UserData(file)])
+    call.ret_all(&[iterator, Value::Nil, Value::Nil, file.value()])
 }
 
 fn io_close<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -342,21 +358,21 @@ fn finish<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 }
 
 fn type_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    match call.any(0)? {
-        Value::UserData(file) => {
-            let open = file.content.0.lock().is_some();
+    match FileHandle::of(call.any(0)?) {
+        Some(file) => {
+            let open = file.lock().is_some();
             call.ret(call.ctx.str(if open { "file" } else { "closed file" })?)
         }
-        _ => call.ret(Value::Nil),
+        None => call.ret(Value::Nil),
     }
 }
 
 fn to_string<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = any_file_argument(call)?;
-    let text = if file.content.0.lock().is_none() {
+    let text = if file.lock().is_none() {
         "file (closed)".to_owned()
     } else {
-        format!("file ({:#x})", file.addr())
+        format!("file ({:#x})", file.value().address().unwrap_or(0))
     };
     call.ret(call.ctx.str(text)?)
 }
@@ -380,7 +396,7 @@ fn write<'gc>(call: &Call<'gc>, file: FileHandle<'gc>, first: usize) -> NativeRe
         Ok(result)
     });
     match result? {
-        Ok(()) => call.ret(Value::UserData(file)),
+        Ok(()) => call.ret(file.value()),
         Err(error) => ret_error(call, None, &error),
     }
 }
@@ -455,6 +471,9 @@ fn setvbuf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let result = with_stream(call.ctx, file, |stream| match stream {
         Some(stream) => {
             stream.buffering = buffering;
+            if matches!(stream.device, Device::Stdout) {
+                call.ctx.host.flushes_output.set(buffering != Buffering::Full);
+            }
             flush_stream(call.ctx.host, stream)
         }
         None => Ok(()),

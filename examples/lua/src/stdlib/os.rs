@@ -12,12 +12,13 @@ use heap_api::Gc;
 use super::install;
 use super::io::{create_temporary, option, path, ret_error, ret_status, ret_success, shell};
 use super::string::buffer::Buffer;
-use crate::error::{Failure, NoMemory, Raised, fail};
-use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields};
+use crate::error::{Fail, Failure, NoMemory, Raised, fail};
+use crate::ldate::{self, Calendar, DateError, DaylightSaving, FieldValue, Fields, Zone};
 use crate::lstr::NoRoom;
 use crate::native::{Call, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
+use crate::timezone::Offset;
 use crate::value::Value;
 use crate::vm::{Indexed, Task, index};
 
@@ -101,8 +102,9 @@ fn set_fields<'gc>(
     ctx: Ctx<'gc>,
     table: Gc<'gc, Table<'gc>>,
     calendar: &Calendar,
+    is_dst: bool,
 ) -> Result<(), NoMemory> {
-    table.set_str(ctx, ctx.str("isdst")?, Value::False)?;
+    table.set_str(ctx, ctx.str("isdst")?, Value::from(is_dst))?;
     let fields = [
         ("year", calendar.year),
         ("month", i64::from(calendar.month)),
@@ -123,15 +125,19 @@ fn date<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let format = call.opt_string(0)?.map_or(&b"%c"[..], |format| format.as_bytes());
     let time = if call.arg(1).is_nil() { now() } else { call.int(1)? };
     let (zone, format) = ldate::split_zone(format);
-    let calendar =
-        Calendar::from_time(time).map_err(|error| Stop::Date(error).into_failure(call))?;
+    let zone = match zone {
+        Zone::Utc => Offset::utc(),
+        Zone::Local => Offset::local(time),
+    };
+    let calendar = Calendar::from_time(time.saturating_add(zone.seconds))
+        .map_err(|error| Stop::Date(error).into_failure(call))?;
     if format == b"*t" {
         let table = Table::with_capacity(call.ctx, 0, 9)?;
-        set_fields(call.ctx, table, &calendar)?;
+        set_fields(call.ctx, table, &calendar, zone.is_dst)?;
         return call.ret(table);
     }
     let mut text = Buffer::new(call.ctx.host);
-    ldate::format_date(&mut text, format, &calendar, zone)
+    ldate::format_date(&mut text, format, &calendar, &zone)
         .map_err(|stop: Stop<'gc>| stop.into_failure(call))?;
     call.ret(text.finish(call.ctx)?)
 }
@@ -164,14 +170,15 @@ fn time<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         })
     });
     let fields = fields.map_err(|stop: Stop<'gc>| stop.into_failure(call))?;
-    let daylight_saving = if field(call, table, "isdst")?.is_falsy() {
-        DaylightSaving::NotInEffect
-    } else {
-        DaylightSaving::InEffect
+    let daylight_saving = match field(call, table, "isdst")? {
+        Value::Nil => DaylightSaving::Unknown,
+        Value::False => DaylightSaving::NotInEffect,
+        _ => DaylightSaving::InEffect,
     };
-    let (time, calendar) =
-        fields.to_time(daylight_saving).map_err(|error| Stop::Date(error).into_failure(call))?;
-    set_fields(call.ctx, table, &calendar)?;
+    let (time, calendar) = fields
+        .to_time(daylight_saving, Offset::local)
+        .map_err(|error| Stop::Date(error).into_failure(call))?;
+    set_fields(call.ctx, table, &calendar, Offset::local(time).is_dst)?;
     call.ret(time)
 }
 
@@ -211,13 +218,14 @@ fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     std::process::exit(code)
 }
 
-/// The slow body: finalizers run first.
+/// The slow body: variables are closed, finalizers run, and the process ends when nothing of the script is
+/// left; see [`crate::limits`]. In a finalizer, for which real Lua is closing already, it does nothing.
 fn exit_closing(task: &mut Task<'_>) -> Result<usize, Raised> {
     let code = task.enter(exit_code)?;
-    let runner = task.runner();
-    runner.run_all_finalizers();
-    runner.host.flush_all();
-    std::process::exit(code)
+    if task.runner().host.finalizers.is_closing.get() {
+        return Ok(0);
+    }
+    task.enter(|_| Err(Box::new(Fail::Exit(code))))
 }
 
 fn getenv<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {

@@ -6,7 +6,9 @@ use std::io::{self, Read};
 
 use heap_api::Gc;
 
-use crate::compiler::{chunk_id, compile};
+use crate::bytecode::chunk::read_chunk;
+use crate::bytecode::verify;
+use crate::compiler::compile;
 use crate::error::{Fail, Failure, NoMemory, fail};
 use crate::function::{Closure, Proto, Upval, new_closure};
 use crate::native::{Call, Done, NativeResult, Raised};
@@ -23,7 +25,11 @@ pub use modules::{open, read_environment};
 
 // ---- chunks ----
 
-/// Compiles a chunk into a function whose `_ENV` is the given value.
+/// What a binary chunk begins with.
+const ESCAPE: u8 = 0x1b;
+
+/// Compiles a chunk of source text into a function whose `_ENV` is the given value. A binary one is
+/// verified and loaded; its first upvalue gets the value, the others are nil.
 ///
 /// # Errors
 ///
@@ -34,14 +40,30 @@ pub fn load_chunk<'gc>(
     name: &str,
     environment: Value<'gc>,
 ) -> Result<Result<Gc<'gc, Closure<'gc>>, String>, NoMemory> {
-    let max_depth = MAX_NESTING.saturating_sub(ctx.state.thread.get().nesting()) as usize;
-    let data = match compile(source, name, max_depth) {
-        Ok(data) => data,
-        Err(error) => return Ok(Err(error.message)),
+    let compiled = if source.first() == Some(&ESCAPE) && !ctx.host.loads_binary.get() {
+        Err("attempt to load a binary chunk (the host allows text only)".to_owned())
+    } else if source.first() == Some(&ESCAPE) {
+        read_chunk(source).and_then(|data| verify(&data).map(|()| data)).map_err(|error| {
+            let is_file = name.starts_with(['=', '@']);
+            let shown = if is_file { &name[1..] } else { "binary string" };
+            format!("{shown}: bad binary format ({error})")
+        })
+    } else {
+        let max_depth = MAX_NESTING.saturating_sub(ctx.state.thread.get().nesting()) as usize;
+        compile(source, name, max_depth).map_err(|error| error.message)
     };
+    let data = match compiled {
+        Ok(data) => data,
+        Err(message) => return Ok(Err(message)),
+    };
+    let count = data.upvalues.len();
     let proto = Proto::load(ctx, data)?;
-    let upvalue = ctx.cx.try_alloc(Upval::closed(environment))?;
-    Ok(Ok(new_closure(ctx, proto, &[upvalue])?))
+    let upvalue = |i| {
+        let value = if i == 0 { environment } else { Value::Nil };
+        ctx.cx.try_alloc(Upval::closed(value)).map_err(NoMemory::from)
+    };
+    let upvalues: Vec<_> = (0..count).map(upvalue).collect::<Result<_, _>>()?;
+    Ok(Ok(new_closure(ctx, proto, &upvalues)?))
 }
 
 /// What `load` and `loadfile` return: the function, or nil and a message. `mode` and `environment`
@@ -54,15 +76,10 @@ fn finish_load<'gc>(
     environment: usize,
 ) -> Result<usize, Failure<'gc>> {
     let mode = call.opt_string(mode)?.map_or_else(|| "bt".to_owned(), |mode| mode.to_text());
-    let is_binary = source.first() == Some(&0x1b);
+    let is_binary = source.first() == Some(&ESCAPE);
     let (kind, letter) = if is_binary { ("binary", 'b') } else { ("text", 't') };
     let loaded = if !mode.contains(letter) {
         Err(format!("attempt to load a {kind} chunk (mode is '{mode}')"))
-    } else if is_binary {
-        // There is no format of compiled chunks here.
-        let shown =
-            if name.starts_with(['=', '@']) { chunk_id(name) } else { "binary string".to_owned() };
-        Err(format!("{shown}: bad binary format (truncated chunk)"))
     } else {
         let environment = if environment < call.count() {
             call.arg(environment)
@@ -101,7 +118,7 @@ pub(super) fn load_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     loop {
         task.enter(|call| call.push(call.arg(0)))?;
         if task.call_for(0, 1).is_err() {
-            task.catch();
+            task.catch()?;
             return not_loaded(task);
         }
         let piece = task.enter(|call| match call.pop() {
@@ -183,7 +200,8 @@ fn script(path: Option<&str>, read: io::Result<Vec<u8>>) -> Result<(Vec<u8>, Str
     }
 }
 
-/// Drops what may precede the text of a script. The line end stays, for the line count.
+/// Drops what may precede the text of a script. The line end stays, for the line count, except before a
+/// binary chunk.
 fn without_header(mut source: Vec<u8>) -> Vec<u8> {
     let mark: &[u8] = b"\xef\xbb\xbf";
     let start = if source.starts_with(mark) { mark.len() } else { 0 };
@@ -191,7 +209,8 @@ fn without_header(mut source: Vec<u8>) -> Vec<u8> {
         Some(b'#') => source.iter().position(|byte| *byte == b'\n').unwrap_or(source.len()),
         _ => start,
     };
-    source.drain(..end);
+    let is_binary = end > start && source.get(end + 1) == Some(&ESCAPE);
+    source.drain(..end + usize::from(is_binary));
     source
 }
 

@@ -100,7 +100,11 @@ fn char_<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn dump<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     match call.arg(0) {
-        Value::Function(_) | Value::Native(_) => Err(fail("unable to dump given function")),
+        Value::Function(closure) => {
+            let chunk = closure.as_ref().header.proto.as_ref().dump(!call.arg(1).is_falsy());
+            call.ret(call.ctx.str(chunk)?)
+        }
+        Value::Native(_) => Err(fail("unable to dump given function")),
         _ => Err(call.type_error(0, "function")),
     }
 }

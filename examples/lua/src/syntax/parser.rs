@@ -46,14 +46,14 @@ pub fn parse<'s>(
     };
     let body = parser.block()?;
     parser.check(&Token::Eof)?;
-    let last_line = parser.current.line;
     Ok(Function {
         params: Vec::new(),
         is_vararg: true,
         body,
         line: 0,
-        last_line,
-        next_line: last_line,
+        // A chunk ends with its last token.
+        last_line: parser.last_line,
+        next_line: parser.current.line,
     })
 }
 

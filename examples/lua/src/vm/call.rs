@@ -16,7 +16,7 @@ use crate::value::Value;
 
 use super::describe::proto_of;
 use super::raise::{handled, raise};
-use super::{Action, Exit, close, concat, coroutine, describe};
+use super::{Action, Exit, close, concat, coroutine, describe, hook};
 
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
 #[inline]
@@ -370,6 +370,11 @@ pub(super) fn call_native<'gc>(
     count: usize,
     on_return: OnReturn,
 ) -> Result<Action, Failure<'gc>> {
+    if ctx.host.hooks.is_on()
+        && let Some(action) = hook::before_native(ctx, thread, func, count, on_return)?
+    {
+        return Ok(action);
+    }
     match native.header.def.0.body {
         Body::Fast(body) | Body::Either(body, _) => {
             thread.reserve(ctx, func + count)?;
@@ -421,7 +426,7 @@ pub(super) fn wait_for_driver<'gc>(
     Ok(Action::Leave(Exit::Native))
 }
 
-fn push_native<'gc>(
+pub(super) fn push_native<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     func: usize,
@@ -584,6 +589,9 @@ fn finish_call<'gc>(
         }
         OnReturn::Tail => {
             let Some(caller) = thread.top_frame() else { unreachable!("a tail call has a caller") };
+            if ctx.host.hooks.is_on() && hook::returning(ctx, from, count) {
+                return Ok(Action::Leave(Exit::Hook));
+            }
             thread.pop_frame();
             let (func, on_return) = (caller.func.get() as usize, caller.on_return.get());
             Ok(Action::Return { from, count, func, on_return })
@@ -623,11 +631,12 @@ fn return_to_frame<'gc>(
             thread.pop_frame();
             Ok(Action::Return { from: func, count, func: place, on_return })
         }
-        FrameKind::Entry | FrameKind::Finalizer => {
+        FrameKind::Entry | FrameKind::Hook | FrameKind::Finalizer => {
             thread.pop_frame();
             thread.entries.set(thread.entries.get() - 1);
             Ok(Action::Leave(Exit::Returned))
         }
+        FrameKind::Hooked => Ok(hook::native_returned(ctx, thread, func, count)),
         FrameKind::Handler => Ok(handled(ctx, thread, func)),
         FrameKind::Native
         | FrameKind::Resume

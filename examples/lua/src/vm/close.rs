@@ -21,10 +21,10 @@ use crate::state::{Ctx, Event};
 use crate::thread::{FrameKind, OnReturn, Thread};
 use crate::value::Value;
 
-use super::coroutine;
 use super::describe::local_variable;
 use super::raise::unwind;
 use super::{Action, Exit};
+use super::{coroutine, hook};
 
 /// Slots that are certain to be there for a function that is called, its parameters and what
 /// `__call` metamethods add in front of them.
@@ -118,6 +118,9 @@ pub(super) fn return_or_close<'gc>(
         _ => unreachable!("CL2: two numbers are below the function"),
     };
     let (from, count) = (place(func - 2), place(func - 1));
+    if ctx.host.hooks.is_on() && hook::returning(ctx, from, count) {
+        return Action::Leave(Exit::Hook);
+    }
     thread.pop_frame();
     let on_return = frame.on_return.get();
     Action::Return { from, count, func: frame.func.get() as usize, on_return }
@@ -141,6 +144,7 @@ pub(super) fn close_next<'gc>(
     }
     let error = ctx.state.error.get();
     thread.slot(saved).set(ctx.cx, error);
+    ctx.host.limits.set_closing(Some((thread.addr(), thread.depth() - 1)));
     Some(close_variable(ctx, thread, at, func, error, OnReturn::Unwind))
 }
 
@@ -171,6 +175,7 @@ pub(super) fn go_on_unwinding<'gc>(
     func: usize,
 ) -> Action {
     ctx.state.error.set(ctx.cx, thread.slot(func - 1).get());
+    ctx.host.limits.set_closing(None);
     match thread.top_frame() {
         // There is no error yet.
         Some(frame) if frame.kind.get() == FrameKind::Closing => {

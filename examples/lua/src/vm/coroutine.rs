@@ -152,7 +152,7 @@ pub(super) fn closed<'gc>(
         unreachable!("the main thread is never closed")
     };
     let (func, on_return, kind) = waiting_call(resumer);
-    if kind == FrameKind::Wrap {
+    if kind == FrameKind::Wrap || ctx.host.limits.is_stopping() {
         return fail_wrapped(ctx, thread, resumer);
     }
     thread.retire(ctx);

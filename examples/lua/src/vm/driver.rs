@@ -4,6 +4,7 @@ use heap_api::{Cx, Gc, Root};
 
 use crate::bytecode::MULTI;
 use crate::error::{Fail, Failure, Raised, fail, operation_failed};
+use crate::limits::Limit;
 use crate::native::{Body, Call, Done, SlowFn};
 use crate::state::{Ctx, Event, Host, NO_MEMORY, State};
 use crate::stdlib::base::append_text;
@@ -12,10 +13,11 @@ use crate::value::Value;
 
 use super::call::{enter_from_rust, perform};
 use super::close::give_up;
+use super::hook::{note_repetition, returns_unreported, skip_native};
 use super::index::{Indexed, index};
+use super::liveness::forget_temporaries;
 use super::raise::{free_slot, raise, throw, unwind};
 use super::{Action, Exit, execute};
-use crate::interrupt::INTERRUPTED;
 
 /// Bytes that must have been allocated since memory last ran out for another collection to be worth
 /// a try.
@@ -90,7 +92,7 @@ impl Runner<'_> {
     /// Makes the script come to a safepoint if it is to stop: a collection may have withdrawn the
     /// wish for that (IN2).
     pub fn renew_wish(&self) {
-        if self.host.interrupt.is_up() {
+        if self.host.interrupt.is_up() || self.host.limits.is_stopping() {
             self.cx.heap().request_collection();
         }
     }
@@ -99,6 +101,10 @@ impl Runner<'_> {
         let ctx = self.ctx();
         ctx.state.unfolded_threads.trim(ctx);
         ctx.state.spare_stacks.clear(ctx.cx);
+        forget_temporaries(ctx);
+        if ctx.host.hooks.is_on() {
+            ctx.host.hooks.prune(ctx.cx);
+        }
         let mut next = Some(ctx.state.thread.get());
         while let Some(thread) = next {
             thread.trim(ctx, free_slot(thread));
@@ -156,12 +162,15 @@ impl Runner<'_> {
         loop {
             let exit = match pending.take() {
                 Some(exit) => exit,
-                None => execute::run(self.ctx()),
+                None if self.host.is_traced() => execute::run::<true>(self.ctx()),
+                None => execute::run::<false>(self.ctx()),
             };
             match exit {
                 Exit::Safepoint => pending = self.safepoint(),
                 Exit::Memory => pending = self.out_of_memory(),
                 Exit::Native => pending = self.native(),
+                Exit::Hook => pending = self.report(),
+                Exit::Instructions => pending = self.fail_next(Fail::Limit(Limit::Instructions)),
                 Exit::Unwind => pending = self.unwind_again(),
                 Exit::Returned => return Ok(()),
                 Exit::Raised => return Err(Raised::Handled),
@@ -172,12 +181,15 @@ impl Runner<'_> {
     /// A safepoint between two instructions, and the place where an interrupt takes effect.
     fn safepoint(&mut self) -> Option<Exit> {
         if !self.is_interrupted_at_safepoint() {
+            if self.host.limits.is_stopping() {
+                return self.go_on_stopping();
+            }
             if !self.host.gc_stopped.get() {
                 self.run_finalizers();
             }
             return None;
         }
-        self.fail_next(Fail::Message(INTERRUPTED.to_owned()))
+        self.fail_next(Fail::Interrupted)
     }
 
     /// A safepoint, after which the script may have to stop.
@@ -198,9 +210,18 @@ impl Runner<'_> {
         if self.is_worth_a_retry() {
             self.collect();
             self.run_finalizers();
+            note_repetition(self.ctx());
             return None;
         }
         self.fail_next(Fail::MemoryFinal)
+    }
+
+    /// Something has dropped an error that cannot be caught (LI1), such as the call of a finalizer.
+    #[cold]
+    fn go_on_stopping(&mut self) -> Option<Exit> {
+        self.renew_wish();
+        let ctx = self.ctx();
+        perform(ctx, unwind(ctx))
     }
 
     /// An error was stopped by lack of memory, see [`Exit::Unwind`].
@@ -265,6 +286,9 @@ impl Runner<'_> {
                     Some(frame) => frame.on_return.get(),
                     None => unreachable!("the native frame is still there"),
                 };
+                if ctx.host.hooks.is_on() && results == 0 && returns_unreported(ctx, func) {
+                    return Some(Exit::Hook);
+                }
                 thread.pop_frame();
                 thread.top.set(0);
                 Action::Return { from: func, count: results, func, on_return }
@@ -286,6 +310,7 @@ impl Runner<'_> {
         thread.pop_frame();
         thread.top.set(0);
         let failed = ctx.host.failed_attempts.get();
+        skip_native(ctx);
         let exit = perform(ctx, Action::Call { func, count, on_return });
         if ctx.host.failed_attempts.get() == failed {
             return exit;
@@ -345,7 +370,7 @@ impl<'a> Task<'a> {
     /// If the script is to stop.
     pub fn poll(&mut self) -> Result<(), Raised> {
         if self.runner.cx.should_yield() && self.runner.is_interrupted_at_safepoint() {
-            return self.enter(|_| Err(fail(INTERRUPTED)));
+            return self.enter(|_| Err(Box::new(Fail::Interrupted)));
         }
         Ok(())
     }
@@ -363,12 +388,20 @@ impl<'a> Task<'a> {
 
     /// The error that the last call raised goes no further: drops the frames that a failed call
     /// leaves in a coroutine, see [`FrameKind::Failed`].
-    pub fn catch(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// If it is one that cannot be caught ([`crate::limits`]).
+    pub fn catch(&mut self) -> Result<(), Raised> {
         let ctx = self.runner.ctx();
+        if ctx.host.limits.is_stopping() {
+            return Err(Raised::Handled);
+        }
         let thread = ctx.state.thread.get();
         while thread.top_frame().is_some_and(|frame| frame.func.get() as usize > self.func) {
             thread.pop_frame();
         }
+        Ok(())
     }
 
     /// As [`Task::call`], with exactly `wanted` results.

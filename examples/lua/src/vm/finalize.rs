@@ -17,7 +17,10 @@ impl Runner<'_> {
     /// Calls the finalizers of objects that have been found unreachable, unless one is running (GC2).
     #[inline]
     pub fn run_finalizers(&mut self) {
-        if self.cx.has_finalizable() && !self.host.finalizers.is_running.replace(true) {
+        if self.cx.has_finalizable()
+            && !self.host.limits.is_stopping()
+            && !self.host.finalizers.is_running.replace(true)
+        {
             self.run_waiting_finalizers();
             self.host.finalizers.is_running.set(false);
         }
@@ -42,6 +45,11 @@ impl Runner<'_> {
         // Without room for the call the objects wait for another occasion.
         while let Ok(Some(func)) = self.prepare_finalizer() {
             if self.run_call(func, 1).is_err() {
+                if self.host.limits.is_stopping() {
+                    // LI1. The next safepoint goes on with it.
+                    self.renew_wish();
+                    break;
+                }
                 self.warn_of_finalizer();
             }
         }

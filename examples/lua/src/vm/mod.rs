@@ -25,8 +25,9 @@
 //!
 //! Layers, from the bottom: `describe` (names for messages), `arith`, `compare`, `forloop` (plain
 //! operations), `index` and `concat` (with metamethods), `raise` and `traceback` (errors), `close`
-//! (variables that are to be closed), `profile` (stacks for the heap's profile), `coroutine`, `call` (frames), `execute` (instructions), `driver`, `finalize`
-//! (`__gc`).
+//! (variables that are to be closed), `profile` (stacks for the heap's profile), `coroutine`, `call`
+//! (frames), `execute` (instructions), `liveness` (dead registers), `driver`, `hook` (events for
+//! `debug.sethook`), `finalize` (`__gc`).
 //!
 //! * VM1: an instruction that fails for lack of memory has had no effect, so it can run again.
 //! * VM2: the running thread's last frame says everything that is needed to go on; the loop's local
@@ -45,7 +46,9 @@ mod driver;
 mod execute;
 mod finalize;
 mod forloop;
+mod hook;
 mod index;
+mod liveness;
 mod profile;
 mod raise;
 mod traceback;
@@ -71,6 +74,10 @@ pub(crate) enum Exit {
     Memory,
     /// The last frame is a native function that needs the driver.
     Native,
+    /// A hook is to be called.
+    Hook,
+    /// The script has run as many instructions as it may.
+    Instructions,
     /// An error is on its way, and there is no memory to call what it has to call.
     Unwind,
     /// A call from Rust is done: its results are at the end of the stack.

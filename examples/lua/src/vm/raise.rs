@@ -5,6 +5,7 @@ use heap_api::Gc;
 use crate::bytecode::Count;
 use crate::compiler::{NameKind, chunk_id, describe_call};
 use crate::error::{Fail, Failure, Raised};
+use crate::limits::Limit;
 use crate::state::Ctx;
 use crate::thread::{Frame, FrameKind, MAX_NESTING, NESTING_OVERFLOW, OnReturn, Thread};
 use crate::value::Value;
@@ -33,7 +34,9 @@ pub(super) fn function_frames<'gc>(
 pub(super) fn position<'gc>(thread: Gc<'gc, Thread<'gc>>, level: usize) -> String {
     let named = function_frames(thread).nth(level).and_then(|frame| {
         let proto = proto_of(thread, frame)?;
-        let line = proto.data.0.line_info.get(current_pc(frame))?;
+        // -1: a binary chunk without debug information.
+        let line =
+            proto.data.0.line_info.get(current_pc(frame)).map_or(-1, |line| i64::from(*line));
         Some(format!("{}:{line}: ", chunk_id(&proto.data.0.source)))
     });
     named.unwrap_or_default()
@@ -88,11 +91,22 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
             let message = argument_message(ctx, thread, index, &message);
             (position(thread, default_level(thread)) + &message).into_bytes()
         }
+        Fail::Limit(limit) => limit_message(ctx, thread, limit),
+        Fail::Interrupted => {
+            let limit = ctx.host.interrupt.limit();
+            ctx.host.interrupt.was_told();
+            limit_message(ctx, thread, limit)
+        }
+        Fail::Exit(code) => {
+            ctx.host.limits.exit(code);
+            return (Value::Nil, false);
+        }
         Fail::InHandler => {
             is_handled = false;
             b"error in error handling".to_vec()
         }
         Fail::Memory | Fail::MemoryFinal => {
+            ctx.host.limits.met(Limit::Memory);
             return (Value::Str(ctx.state.out_of_memory), false);
         }
     };
@@ -100,6 +114,12 @@ fn error_value<'gc>(ctx: Ctx<'gc>, failure: Failure<'gc>) -> (Value<'gc>, bool) 
         Ok(text) => (Value::Str(text), is_handled),
         Err(_) => (Value::Str(ctx.state.out_of_memory), false),
     }
+}
+
+/// The script has met a limit: the message, which says where.
+fn limit_message<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>, limit: Limit) -> Vec<u8> {
+    ctx.host.limits.met(limit);
+    (position(thread, default_level(thread)) + limit.message()).into_bytes()
 }
 
 /// "bad argument #1 to 'insert' (...)", with the name that the caller used.
@@ -163,6 +183,8 @@ fn find_handling<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Handling {
     for index in (0..thread.depth()).rev() {
         let frame = thread.frame(index);
         match frame.kind.get() {
+            FrameKind::Pcall | FrameKind::Xpcall
+                if ctx.host.limits.is_stopping_at(thread.addr(), index) => {}
             FrameKind::Pcall | FrameKind::Finalizer => return Handling::None,
             FrameKind::Xpcall => return Handling::Handler(frame.func.get() as usize + 1),
             _ => {}
@@ -238,6 +260,7 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
             || matches!(
                 kind,
                 FrameKind::Entry
+                    | FrameKind::Hook
                     | FrameKind::Finalizer
                     | FrameKind::Closing
                     | FrameKind::ClosingFailed
@@ -256,6 +279,12 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
             FrameKind::Closing | FrameKind::ClosingFailed => {
                 return closed(ctx, thread, Some(ctx.state.error.get()));
             }
+            // LI1: it catches everything but that.
+            FrameKind::Pcall | FrameKind::Xpcall
+                if ctx.host.limits.is_stopping_at(thread.addr(), index) =>
+            {
+                ctx.host.limits.set_closing(None);
+            }
             FrameKind::Pcall | FrameKind::Xpcall => {
                 thread.cut_frames(index);
                 thread.close_upvals(ctx, func + 1);
@@ -266,7 +295,7 @@ pub(super) fn unwind(ctx: Ctx<'_>) -> Action {
                 let on_return = frame.on_return.get();
                 return Action::Return { from: func, count: 2, func, on_return };
             }
-            FrameKind::Entry | FrameKind::Finalizer => {
+            FrameKind::Entry | FrameKind::Hook | FrameKind::Finalizer => {
                 thread.entries.set(thread.entries.get() - 1);
                 thread.close_upvals(ctx, func);
                 thread.top.set(func as u32);
@@ -300,7 +329,7 @@ fn die<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> Action {
     };
     let error = ctx.state.error.get();
     let (func, on_return, kind) = waiting_call(resumer);
-    if kind == FrameKind::Resume {
+    if kind == FrameKind::Resume && !ctx.host.limits.is_stopping_at(thread.addr(), 0) {
         thread.fail(ctx, error);
         back_to(ctx, thread, resumer);
         resumer.slot(func).set(ctx.cx, Value::False);
@@ -322,7 +351,9 @@ pub(super) fn fail_wrapped<'gc>(
 ) -> Action {
     let error = ctx.state.error.get();
     thread.retire(ctx);
-    if let Value::Str(text) = error {
+    if let Value::Str(text) = error
+        && !ctx.host.limits.is_stopping()
+    {
         let bytes = joined(position(resumer, 1), text.as_bytes());
         if let Some(Ok(text)) = bytes.map(|bytes| ctx.str(bytes)) {
             ctx.state.error.set(ctx.cx, Value::Str(text));

@@ -11,7 +11,7 @@ use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
 
 use super::describe::{current_pc, proto_of};
-use super::raise::function_frames;
+use super::raise::function_levels;
 
 /// Levels shown at the top and at the bottom of a long traceback.
 const FIRST: usize = 10;
@@ -37,23 +37,39 @@ pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<St
     None
 }
 
+/// What has called a function.
+#[derive(Clone, Copy)]
+enum Caller<'a> {
+    Frame(&'a Frame),
+    /// For the end of an object.
+    Collector,
+    /// The function is a hook.
+    Hook,
+    Unknown,
+}
+
 /// "function 'f'", "main chunk" and the like.
 fn function_name<'gc>(
     ctx: Ctx<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
     function: Value<'gc>,
     proto: Option<&Proto<'gc>>,
-    caller: Option<&Frame>,
+    caller: Caller<'_>,
 ) -> String {
     if let Some(name) = global_name(ctx, function) {
         return format!("function '{name}'");
     }
-    let called_as = caller.and_then(|caller| {
-        let proto = proto_of(thread, caller)?;
-        describe_call(&proto.data.0, current_pc(caller))
-    });
-    if let Some((kind, name)) = called_as {
-        return format!("{kind} '{name}'");
+    match caller {
+        Caller::Collector => return "metamethod '__gc'".to_owned(),
+        Caller::Hook => return "hook '?'".to_owned(),
+        Caller::Frame(caller) => {
+            let called_as = proto_of(thread, caller)
+                .and_then(|proto| describe_call(&proto.data.0, current_pc(caller)));
+            if let Some((kind, name)) = called_as {
+                return format!("{kind} '{name}'");
+            }
+        }
+        Caller::Unknown => {}
     }
     match proto {
         Some(proto) if proto.data.0.line_defined == 0 => "main chunk".to_owned(),
@@ -69,7 +85,8 @@ fn function_name<'gc>(
 enum Level<'a> {
     /// A native function that runs without a frame.
     Frameless,
-    Frame(&'a Frame),
+    /// With its index.
+    Frame(usize, &'a Frame),
     /// The program around the interpreter, of which real Lua sees one C function.
     Host,
 }
@@ -87,7 +104,7 @@ pub fn traceback<'gc>(
     let Ok(level) = usize::try_from(level) else { return text };
     let is_main = thread.ptr_eq(ctx.state.main_thread);
     let levels = || {
-        let frames = function_frames(thread).map(Level::Frame);
+        let frames = function_levels(thread).map(|index| Level::Frame(index, thread.frame(index)));
         let host = is_main.then_some(Level::Host);
         running.map(|_| Level::Frameless).into_iter().chain(frames).chain(host).skip(level)
     };
@@ -104,7 +121,9 @@ pub fn traceback<'gc>(
             continue;
         }
         let (function, frame) = match (level, running) {
-            (Level::Frame(frame), _) => (thread.slot(frame.func.get() as usize).get(), Some(frame)),
+            (Level::Frame(index, frame), _) => {
+                (thread.slot(frame.func.get() as usize).get(), Some((index, frame)))
+            }
             (Level::Frameless, Some(function)) => (function, None),
             (Level::Host | Level::Frameless, _) => {
                 text.push_str("\n\t[C]: in ?");
@@ -113,9 +132,12 @@ pub fn traceback<'gc>(
         };
         // A native caller has no instruction that could name the callee.
         let caller = match levels.peek() {
-            Some((_, Level::Frame(caller))) => Some(*caller),
+            Some((_, Level::Frame(_, caller))) => Some(*caller),
             _ => None,
         };
+        let below = frame.and_then(|(index, _)| index.checked_sub(1));
+        let below = below.map(|below| thread.frame(below).kind.get());
+        let frame = frame.map(|(_, frame)| frame);
         let proto = frame.and_then(|frame| proto_of(thread, frame));
         let place = match (proto, frame) {
             (Some(proto), Some(frame)) => {
@@ -127,6 +149,11 @@ pub fn traceback<'gc>(
         };
         let is_tail_call = frame.is_some_and(|frame| frame.kind.get() == FrameKind::LuaTail);
         let caller = caller.filter(|_| !is_tail_call);
+        let caller = match below {
+            Some(FrameKind::Finalizer) => Caller::Collector,
+            Some(FrameKind::Hook) => Caller::Hook,
+            _ => caller.map_or(Caller::Unknown, Caller::Frame),
+        };
         let name = function_name(ctx, thread, function, proto, caller);
         let _ = write!(text, "\n\t{place} in {name}");
         if is_tail_call {

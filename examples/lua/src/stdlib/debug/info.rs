@@ -45,6 +45,7 @@ pub(super) fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                         let data = &closure.as_ref().header.proto.as_ref().data.0;
                         (closure.tail.len() as i64, i64::from(data.num_params), data.is_vararg)
                     }
+                    Value::Native(native) => (native.tail.len() as i64, 0, true),
                     _ => (0, 0, true),
                 };
                 set_field(ctx, info, "nups", upvalues)?;
@@ -61,8 +62,10 @@ pub(super) fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
             }
             b'r' => {
                 // Only hooks see values on their way.
-                set_field(ctx, info, "ftransfer", 0_i64)?;
-                set_field(ctx, info, "ntransfer", 0_i64)?;
+                let transfer = level.and_then(Level::transfer);
+                let (first, count) = transfer.map_or((0, 0), |values| (values.first, values.count));
+                set_field(ctx, info, "ftransfer", i64::from(first))?;
+                set_field(ctx, info, "ntransfer", i64::from(count))?;
             }
             b't' => {
                 let frame = level.and_then(Level::frame);

@@ -3,6 +3,7 @@
 use heap_api::Gc;
 
 use crate::error::Failure;
+use crate::hook::Transfer;
 use crate::native::Call;
 use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
@@ -62,6 +63,13 @@ impl<'gc> Level<'gc> {
         }
     }
 
+    /// The values on their way into it or out of it, while that is reported to a hook.
+    pub(super) fn transfer(self) -> Option<Transfer> {
+        let Level::Frame(thread, index) = self else { return None };
+        let transfer = thread.hook()?.as_ref().transfer.get()?;
+        (transfer.frame as usize == index).then_some(transfer)
+    }
+
     /// The name by which its caller called it, and what that is the name of.
     pub(super) fn name(self, call: &Call<'gc>) -> Option<(String, String)> {
         let (thread, caller) = match self {
@@ -71,8 +79,13 @@ impl<'gc> Level<'gc> {
                     return None;
                 }
                 let below = index.checked_sub(1).map(|below| thread.frame(below).kind.get());
-                if below == Some(FrameKind::Finalizer) {
-                    return Some(("metamethod".to_owned(), "__gc".to_owned()));
+                let named = match below {
+                    Some(FrameKind::Finalizer) => Some(("metamethod", "__gc")),
+                    Some(FrameKind::Hook) => Some(("hook", "?")),
+                    _ => None,
+                };
+                if let Some((kind, name)) = named {
+                    return Some((kind.to_owned(), name.to_owned()));
                 }
                 (thread, vm::function_levels(thread).find(|caller| *caller < index)?)
             }

@@ -2,8 +2,7 @@
 
 use heap_api::{Gc, GcCell};
 
-use crate::bytecode::Up;
-use crate::compiler::{local_variable, upvalue_name};
+use crate::compiler::local_variable;
 use crate::error::Failure;
 use crate::function::{Closure, Upval};
 use crate::native::{Call, NativeResult};
@@ -77,6 +76,10 @@ fn find_local<'gc>(call: &Call<'gc>, level: Level<'gc>, number: i64) -> Option<V
         base
     };
     let slot = base.checked_add(offset)?;
+    // What a function returns may be a longer list than it has registers.
+    let limit = level.transfer().map_or(limit, |values| {
+        limit.max(base + values.first as usize - 1 + values.count as usize)
+    });
     (slot < end.min(limit)).then(|| (name.to_vec(), thread.slot(slot)))
 }
 
@@ -87,7 +90,7 @@ pub(super) fn getlocal<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         // The parameters of a function that is not running.
         Value::Function(closure) => {
             let data = &closure.as_ref().header.proto.as_ref().data.0;
-            let offset = usize::try_from(number - 1).ok();
+            let offset = usize::try_from(number.wrapping_sub(1)).ok();
             match offset.and_then(|offset| local_variable(data, 0, offset)) {
                 Some((name, _)) => call.ret(call.ctx.str(name)?),
                 None => call.ret(Value::Nil),
@@ -127,7 +130,7 @@ pub(super) fn setlocal<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 /// A Lua function and one of its upvalues.
 type Captured<'gc> = (Gc<'gc, Closure<'gc>>, usize);
 
-/// Upvalue number `number` of the function that argument `i` is. Native functions show none.
+/// Upvalue number `number` of the function that argument `i` is. Native functions have none here.
 fn find_upvalue<'gc>(
     call: &Call<'gc>,
     i: usize,
@@ -135,7 +138,8 @@ fn find_upvalue<'gc>(
 ) -> Result<Option<Captured<'gc>>, Failure<'gc>> {
     match call.arg(i) {
         Value::Function(closure) => {
-            let index = usize::try_from(number - 1).ok().filter(|i| *i < closure.tail.len());
+            let index =
+                usize::try_from(number.wrapping_sub(1)).ok().filter(|i| *i < closure.tail.len());
             Ok(index.map(|index| (closure, index)))
         }
         other if other.ty() == Type::Function => Ok(None),
@@ -145,15 +149,27 @@ fn find_upvalue<'gc>(
 
 fn name_of<'gc>((closure, index): Captured<'gc>) -> &'gc [u8] {
     let data = &closure.as_ref().header.proto.as_ref().data.0;
-    upvalue_name(data, Up(index as u8))
+    match &*data.upvalues[index].name {
+        b"" => b"(no name)",
+        name => name,
+    }
 }
 
 fn upvalue_of<'gc>((closure, index): Captured<'gc>) -> Gc<'gc, Upval<'gc>> {
     closure.tail[index].get()
 }
 
+/// The values of native functions can be seen, and have the empty name, but not be changed: their
+/// functions rely on them.
 pub(super) fn getupvalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let number = call.int(1)?;
+    if let Value::Native(native) = call.arg(0) {
+        let index = usize::try_from(number.wrapping_sub(1)).ok();
+        return match index.and_then(|index| native.as_ref().tail.get(index)) {
+            Some(value) => call.ret_all(&[Value::Str(call.ctx.str("")?), value.get()]),
+            None => call.ret_none(),
+        };
+    }
     match find_upvalue(call, 0, number)? {
         Some(captured) => {
             let name = Value::Str(call.ctx.str(name_of(captured))?);
@@ -176,13 +192,19 @@ pub(super) fn setupvalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-/// The address of a variable, as a number: there is no light userdata.
+/// The address of a variable. A native function has its values to itself: they are named by their
+/// function's address and their number, no two of which are at one address.
 pub(super) fn upvalueid<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let number = call.int(1)?;
-    match find_upvalue(call, 0, number)? {
-        Some(captured) => call.ret(upvalue_of(captured).addr() as i64),
-        None => call.ret(Value::Nil),
+    if let Value::Native(native) = call.arg(0) {
+        let index =
+            usize::try_from(number.wrapping_sub(1)).ok().filter(|index| *index < native.tail.len());
+        let identity = index.map(|index| Value::LightUserData(native.addr() + index + 1));
+        return call.ret(identity.unwrap_or(Value::Nil));
     }
+    let captured = find_upvalue(call, 0, number)?;
+    let identity = captured.map(|captured| Value::LightUserData(upvalue_of(captured).addr()));
+    call.ret(identity.unwrap_or(Value::Nil))
 }
 
 /// Upvalue arguments `i` and `i + 1` name, which must be there.

@@ -13,11 +13,36 @@ use super::stream::{Buffering, Device, Direction, Stream};
 use crate::error::NoMemory;
 use crate::state::{Ctx, Host};
 use crate::table::Table;
-use crate::userdata::UserData;
+use crate::userdata::{Content, UserData};
 use crate::value::Value;
 
 /// A userdata that is a file.
-pub(super) type FileHandle<'gc> = Gc<'gc, UserData<'gc>>;
+#[derive(Clone, Copy)]
+pub(super) struct FileHandle<'gc> {
+    data: Gc<'gc, UserData<'gc>>,
+    file: &'gc LuaFile,
+}
+
+impl<'gc> FileHandle<'gc> {
+    /// The file that a value is, if it is one.
+    pub(super) fn of(value: Value<'gc>) -> Option<FileHandle<'gc>> {
+        let Value::UserData(data) = value else { return None };
+        match &data.as_ref().content.0 {
+            Content::File(file) => Some(FileHandle { data, file }),
+            Content::Host(_) => None,
+        }
+    }
+
+    /// The file as a value.
+    pub(super) fn value(self) -> Value<'gc> {
+        Value::UserData(self.data)
+    }
+
+    /// The stream; `None` if the file is closed.
+    pub(super) fn lock(self) -> MutexGuard<'gc, Option<Stream>> {
+        self.file.lock()
+    }
+}
 
 /// The foreign part of a file userdata.
 pub struct LuaFile {
@@ -26,7 +51,7 @@ pub struct LuaFile {
 
 impl LuaFile {
     /// The stream; `None` if the file is closed.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
         // A panic cannot leave a stream in a state that matters.
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,11 +106,12 @@ pub(super) fn new_closed_file<'gc>(
     let data = ctx.cx.try_alloc(UserData {
         metatable: GcCell::new(Some(metatable)),
         has_finalizer: Cell::new(false),
-        content: Opaque(file),
+        content: Opaque(Content::File(file)),
         external,
     })?;
-    ctx.host.finalizers.register(ctx, Value::UserData(data), Some(metatable))?;
-    Ok(data)
+    let value = Value::UserData(data);
+    ctx.host.finalizers.register(ctx, value, Some(metatable))?;
+    FileHandle::of(value).ok_or(NoMemory)
 }
 
 // ---- opening ----
@@ -157,11 +183,11 @@ pub(super) fn with_stream<'gc, R>(
     file: FileHandle<'gc>,
     body: impl FnOnce(&mut Option<Stream>) -> R,
 ) -> R {
-    let mut stream = file.content.0.lock();
+    let mut stream = file.lock();
     let result = body(&mut stream);
     let bytes = stream.as_ref().map_or(0, Stream::owned_bytes);
-    if bytes != file.external.get() {
-        file.external.set(ctx.cx, bytes);
+    if bytes != file.data.external.get() {
+        file.data.external.set(ctx.cx, bytes);
     }
     result
 }

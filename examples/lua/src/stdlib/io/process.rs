@@ -115,6 +115,12 @@ pub(in crate::stdlib) fn shell(command: &[u8]) -> Command {
     let (name, option) = if cfg!(windows) { ("cmd", "/C") } else { ("/bin/sh", "-c") };
     let mut shell = Command::new(name);
     shell.arg(option).arg(path(command));
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // As C's `system` calls it, which can be seen in its messages.
+        shell.arg0("sh");
+    }
     shell
 }
 

@@ -183,16 +183,16 @@ pub(super) fn lines_iterator<'gc>(
     if formats > MAX_FORMATS {
         return Err(call.bad_argument(MAX_FORMATS + 1, "too many arguments"));
     }
-    let mut upvalues = vec![Value::UserData(file), close_at_end, Value::Int(formats as i64)];
+    let mut upvalues = vec![file.value(), close_at_end, Value::Int(formats as i64)];
     upvalues.extend((1..=formats).map(|i| call.arg(i)));
     Ok(Value::Native(new_native(call.ctx, &NEXT_LINE, &upvalues)?))
 }
 
 fn next_line<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
-    let (Value::UserData(file), Value::Int(count)) = (call.upvalue(0), call.upvalue(2)) else {
+    let (Some(file), Value::Int(count)) = (FileHandle::of(call.upvalue(0)), call.upvalue(2)) else {
         unreachable!("lines gives its iterator these upvalues")
     };
-    if file.content.0.lock().is_none() {
+    if file.lock().is_none() {
         return Err(fail("file is already closed"));
     }
     // As if the formats were arguments after the file.

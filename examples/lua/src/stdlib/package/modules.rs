@@ -30,11 +30,20 @@ static SEARCHERS: [NativeDef; 4] = [
 static FUNCTIONS: &[NativeDef] =
     &[NativeDef::fast("loadlib", load_library), NativeDef::fast("searchpath", search_path)];
 
-/// Where scripts are looked for, unless the script changes `package.path`.
-const PATH: &[u8] = b"./?.lua;./?/init.lua";
+/// Where scripts are looked for, unless the script changes `package.path`: real Lua's places.
+const PATH: &[u8] = if cfg!(windows) {
+    b"./?.lua;./?/init.lua"
+} else {
+    b"/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;\
+      /usr/local/lib/lua/5.4/?.lua;/usr/local/lib/lua/5.4/?/init.lua;./?.lua;./?/init.lua"
+};
 
 /// Where libraries in C are, which cannot be loaded.
-const C_PATH: &[u8] = b"./?.so";
+const C_PATH: &[u8] = if cfg!(windows) {
+    b"./?.dll"
+} else {
+    b"/usr/local/lib/lua/5.4/?.so;/usr/local/lib/lua/5.4/loadall.so;./?.so"
+};
 
 const NO_LIBRARIES: &str = "dynamic libraries not enabled; check your Lua installation";
 
@@ -73,7 +82,8 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 /// If the heap has no memory for it.
 pub fn read_environment<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
     let Value::Table(package) = ctx.state.loaded.get_str(ctx, ctx.str("package")?) else {
-        unreachable!("made by `open`")
+        // It is not open.
+        return Ok(());
     };
     for (field, name, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", C_PATH)] {
         let variable = std::env::var_os(format!("{name}_5_4")).or_else(|| std::env::var_os(name));

@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::buffer::{Buffer, copied};
 use super::substring;
-use crate::error::{Failure, Raised, fail};
+use crate::error::{Fail, Failure, Raised, fail};
 use crate::function::new_native;
 use crate::lstr::format::ITEM_MAX;
 use crate::lstr::pattern::{self, Capture, Matcher, PatternError};
@@ -26,7 +26,10 @@ use crate::vm::{self, Indexed, Task, append_number};
 impl From<PatternError> for Failure<'_> {
     #[cold]
     fn from(error: PatternError) -> Self {
-        fail(error.to_string())
+        match error {
+            PatternError::Interrupted => Box::new(Fail::Interrupted),
+            error => fail(error.to_string()),
+        }
     }
 }
 
@@ -224,18 +227,24 @@ fn gsub_limit<'gc>(call: &Call<'gc>, text: Str<'gc>) -> Result<i64, Failure<'gc>
     }
 }
 
-/// Appends the value that a table or function gave for a match.
+/// Appends the value that a table or function gave for a match, or the match itself. Where nothing
+/// has changed, the result of `gsub` is its subject, not a copy.
 fn append_replacement<'gc>(
     out: &mut Buffer<'_>,
     value: Value<'gc>,
     original: &[u8],
+    has_changed: &mut bool,
 ) -> Result<(), Failure<'gc>> {
     match value {
-        Value::Nil | Value::False => out.append(original)?,
+        Value::Nil | Value::False => {
+            out.append(original)?;
+            return Ok(());
+        }
         Value::Str(text) => out.append(text.as_bytes())?,
         Value::Int(_) | Value::Float(_) => append_number(out.room(ITEM_MAX)?, value),
         _ => return Err(fail(format!("invalid replacement value (a {})", value.ty().name()))),
     }
+    *has_changed = true;
     Ok(())
 }
 
@@ -258,22 +267,28 @@ pub(super) fn gsub<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let literal = template.filter(|template| !template.contains(&b'%'));
     let mut matcher = Matcher::new(subject, wanted, &call.ctx.host.interrupt);
     let mut progress = Progress::new(limit);
+    let mut has_changed = false;
     let mut out = Buffer::new(call.ctx.host);
     while let Some(found) = progress.next(&mut matcher, subject, &mut out)? {
         match (literal, template, call.arg(2)) {
-            (Some(literal), _, _) => out.append(literal)?,
+            (Some(literal), _, _) => {
+                out.append(literal)?;
+                has_changed = true;
+            }
             (None, Some(template), _) => {
+                has_changed = true;
                 matcher.expand::<Failure<'gc>>(template, found.start, found.end, &mut out)?;
             }
             (None, None, Value::Table(table)) => {
                 let key = captured(call.ctx, &matcher, text, 0, &found)?;
-                append_replacement(&mut out, table.get(call.ctx, key), &subject[found])?;
+                let value = table.get(call.ctx, key);
+                append_replacement(&mut out, value, &subject[found], &mut has_changed)?;
             }
             (None, None, _) => unreachable!("any other replacement is a template or slow"),
         }
     }
-    if progress.count == 0 {
-        return call.ret_all(&[Value::Str(text), Value::Int(0)]);
+    if !has_changed {
+        return call.ret_all(&[Value::Str(text), Value::Int(progress.count)]);
     }
     out.append(&subject[progress.at..])?;
     let result = out.finish(call.ctx)?;
@@ -300,13 +315,17 @@ pub(super) fn gsub_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     let host = task.runner().host;
     let mut matcher = Matcher::new(&subject, &wanted, &host.interrupt);
     let mut progress = Progress::new(limit);
+    let mut has_changed = false;
     let mut out = Buffer::new(host);
     while let Some(found) = task.enter(|_| progress.next(&mut matcher, &subject, &mut out))? {
-        let step = task.enter(|call| replacement(call, &matcher, &subject, &found, &mut out))?;
+        let step = task.enter(|call| {
+            replacement(call, &matcher, &subject, &found, &mut out, &mut has_changed)
+        })?;
         if let Replacement::Call(arguments) = step {
             task.call_for(arguments, 1)?;
             task.enter(|call| {
-                append_replacement(&mut out, call.pushed(0), &subject[found.clone()])?;
+                let original = &subject[found.clone()];
+                append_replacement(&mut out, call.pushed(0), original, &mut has_changed)?;
                 call.pop();
                 Ok(())
             })?;
@@ -314,8 +333,7 @@ pub(super) fn gsub_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     }
     task.enter(|_| Ok(out.append(&subject[progress.at..])?))?;
     task.enter(|call| {
-        let unchanged = progress.count == 0;
-        let result = if unchanged { call.string(0)? } else { out.finish(call.ctx)? };
+        let result = if has_changed { out.finish(call.ctx)? } else { call.string(0)? };
         Ok(call.place(&[Value::Str(result), Value::Int(progress.count)]))
     })
 }
@@ -328,6 +346,7 @@ fn replacement<'gc>(
     subject: &[u8],
     found: &Range<usize>,
     out: &mut Buffer<'_>,
+    has_changed: &mut bool,
 ) -> Result<Replacement, Failure<'gc>> {
     let value = |index| -> Result<Value<'gc>, Failure<'gc>> {
         match matcher.value(index, found.start, found.end)? {
@@ -353,7 +372,7 @@ fn replacement<'gc>(
             let key = value(0)?;
             match vm::index(call.ctx, replacer, key)? {
                 Indexed::Done(value) => {
-                    append_replacement(out, value, &subject[found.clone()])?;
+                    append_replacement(out, value, &subject[found.clone()], has_changed)?;
                     Ok(Replacement::Appended)
                 }
                 Indexed::Call { handler, object } => {
@@ -373,6 +392,7 @@ fn replacement<'gc>(
             let before = out.bytes().len();
             let expanded = matcher.expand(template.as_bytes(), found.start, found.end, out);
             expanded.inspect_err(|_: &Failure<'gc>| out.truncate(before))?;
+            *has_changed = true;
             Ok(Replacement::Appended)
         }
     }

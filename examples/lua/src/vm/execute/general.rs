@@ -26,7 +26,7 @@ use super::super::close::{close_for_block, close_for_return, mark};
 use super::super::describe::{Origin, arith_error, order_error, type_error};
 use super::super::forloop::{self, Loop};
 use super::super::index::{Indexed, assign, index};
-use super::super::{Action, Exit, compare};
+use super::super::{Action, Exit, compare, hook};
 use super::running::Running;
 
 /// Carries out the instruction that the running frame is at. `None`: the loop goes on, with the frame
@@ -445,6 +445,9 @@ impl<'gc> Instruction<'gc> {
         let Running { thread, frame, .. } = self.running;
         let from = self.running.place(first);
         let count = self.running.list_len(from, count);
+        if self.ctx.host.hooks.is_on() && hook::returning(self.ctx, from, count) {
+            return Action::Leave(Exit::Hook);
+        }
         thread.pop_frame();
         let (func, on_return) = (frame.func.get() as usize, frame.on_return.get());
         Action::Return { from, count, func, on_return }

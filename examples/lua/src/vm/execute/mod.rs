@@ -24,8 +24,8 @@ use crate::table::Table;
 use crate::thread::OnReturn;
 use crate::value::Value;
 
-use super::Exit;
 use super::call::store_results;
+use super::{Exit, hook};
 use access::{get_field, get_index, get_int, set_field, set_index, set_int};
 use operators as op;
 use running::Running;
@@ -46,13 +46,18 @@ enum Flow {
 }
 
 /// Runs until there is a reason to stop.
-pub(super) fn run(ctx: Ctx<'_>) -> Exit {
+///
+/// `HOOKED`: whether threads may have hooks (see [`hook`]); the other copy of the loop does not ask.
+pub(super) fn run<const HOOKED: bool>(ctx: Ctx<'_>) -> Exit {
     let flag = ctx.cx.poll_flag();
     loop {
         // EX2: whatever has ended the inner loop may have changed all of this.
         let mut running = Running::load(ctx);
         let flow = loop {
-            match step(ctx, &mut running) {
+            if HOOKED && let Some(exit) = hook::trace(ctx, running.pc()) {
+                return exit;
+            }
+            match step::<HOOKED>(ctx, &mut running) {
                 Flow::Next => {}
                 Flow::Poll if flag.is_raised() => {
                     running.save();
@@ -78,10 +83,11 @@ pub(super) fn run(ctx: Ctx<'_>) -> Exit {
     }
 }
 
-/// The next instruction.
+/// The next instruction. If it is `HOOKED` it leaves calls of native functions and returns, which are
+/// reported, to the general path.
 #[inline(always)]
 #[expect(clippy::too_many_lines, reason = "one match over all instructions")]
-fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
+fn step<'gc, const HOOKED: bool>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
     // The match reads from the code, it does not copy the instruction first: then each arm loads
     // just the operands it has.
     let r = running;
@@ -216,7 +222,13 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
 
         // ---- jumps and tests ----
         Op::Jmp { offset } => r.jump_if(true, offset),
-        Op::JmpBack { offset } => r.jump_back(offset),
+        Op::JmpBack { offset } => {
+            let flow = r.jump_back(offset);
+            if HOOKED && r.pc() == 0 {
+                hook::note_turn(ctx);
+            }
+            flow
+        }
         Op::JmpIf { src, offset } => r.jump_if(!r.get(src).is_falsy(), offset),
         Op::JmpIfNot { src, offset } => r.jump_if(r.get(src).is_falsy(), offset),
         Op::MoveJmpIf { dst, src, offset } => {
@@ -281,7 +293,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             let callee = r.get(func);
             let func = r.place(func);
             let count = r.list_len(func + 1, args);
-            call(ctx, r, callee, func, count, results)
+            call::<HOOKED>(ctx, r, callee, func, count, results)
         }
         Op::TailCall { func, args, close } => {
             if close {
@@ -292,7 +304,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             let count = r.list_len(func + 1, args);
             match callee {
                 Value::Function(closure) if r.enter_in_place(closure, func, count) => Flow::Poll,
-                Value::Native(native) if r.returns_to_lua() => {
+                Value::Native(native) if !HOOKED && r.returns_to_lua() => {
                     r.save();
                     let at = (func, count);
                     match outlined::call_native(ctx, r.thread, r.stack, native, at, OnReturn::Tail)
@@ -311,10 +323,14 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
             if close {
                 r.thread.close_upvals(ctx, r.base());
             }
+            if HOOKED {
+                return Flow::General;
+            }
             let from = r.place(first);
             let count = r.list_len(from, count);
             r.leave_with(from, count)
         }
+        Op::Return0 | Op::Return1 { .. } if HOOKED => Flow::General,
         Op::Return0 => r.leave_with(0, 0),
         Op::Return1 { src } => r.leave_with_one(src),
         Op::VarArgPrep { .. } => Flow::Next,
@@ -393,14 +409,14 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
         },
         Op::TForCall { base, count } => {
             let values = [r.get(base), r.get_after(base, 1), r.get_after(base, 2)];
-            if outlined::next_entry(values, r.cells_from(base + 4), count) {
+            if !HOOKED && outlined::next_entry(values, r.cells_from(base + 4), count) {
                 return Flow::Next;
             }
             for (i, value) in values.into_iter().enumerate() {
                 r.set_after(base, 4 + i, value);
             }
             let func = r.place(base) + 4;
-            call(ctx, r, values[0], func, 2, Count(count))
+            call::<HOOKED>(ctx, r, values[0], func, 2, Count(count))
         }
         Op::TForLoop { base, offset } => {
             let control = r.get_after(base, 4);
@@ -415,7 +431,7 @@ fn step<'gc>(ctx: Ctx<'gc>, running: &mut Running<'gc>) -> Flow {
 
 /// Calls `callee`, which is at `func` in the stack, with `count` arguments, for `wanted` results.
 #[inline(always)]
-fn call<'gc>(
+fn call<'gc, const HOOKED: bool>(
     ctx: Ctx<'gc>,
     running: &mut Running<'gc>,
     callee: Value<'gc>,
@@ -425,7 +441,7 @@ fn call<'gc>(
 ) -> Flow {
     match callee {
         Value::Function(closure) => running.enter(ctx, closure, func, count, wanted),
-        Value::Native(native) => {
+        Value::Native(native) if !HOOKED => {
             running.save();
             let (thread, stack) = (running.thread, running.stack);
             let on_return = OnReturn::Store(wanted);

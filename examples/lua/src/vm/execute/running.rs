@@ -75,6 +75,12 @@ impl<'gc> Running<'gc> {
         self.frame.pc.set(self.pc as u32);
     }
 
+    /// The next instruction.
+    #[inline(always)]
+    pub(super) fn pc(&self) -> usize {
+        self.pc
+    }
+
     // ---- instructions and their operands ----
 
     /// The next instruction.
