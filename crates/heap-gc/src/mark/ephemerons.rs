@@ -137,6 +137,34 @@ impl std::fmt::Debug for Ephemerons {
 /// The system has refused the memory.
 struct Refused;
 
+/// Merges two lists by the addresses of the keys, if they are sorted: else the order is another one.
+/// Says whether there was memory.
+fn merge(to: &mut Vec<Pending>, from: Vec<Pending>) -> bool {
+    let (mut left, mut right) = (to.len(), from.len());
+    if left == 0 {
+        *to = from;
+        return true;
+    }
+    if to.try_reserve(right).is_err() {
+        return false;
+    }
+    to.extend_from_slice(&from);
+    // From the end, where there is room.
+    for at in (0..to.len()).rev() {
+        if right == 0 {
+            break;
+        }
+        if left > 0 && to[left - 1].key > from[right - 1].key {
+            left -= 1;
+            to[at] = to[left];
+        } else {
+            right -= 1;
+            to[at] = from[right];
+        }
+    }
+    true
+}
+
 /// How far ahead the look looks.
 const PENDING_AHEAD: usize = 16;
 
@@ -154,9 +182,18 @@ impl Ephemerons {
             self.resume();
         }
         let all = append(&mut self.woken, std::mem::take(&mut finds.woken))
-            & append(&mut self.pending, std::mem::take(&mut finds.pending))
+            & self.add_pending(std::mem::take(&mut finds.pending))
             & append(&mut self.holders, std::mem::take(&mut finds.holders));
         self.lost |= std::mem::take(&mut finds.weak_lost) | !all;
+    }
+
+    /// Adds pending values. Workers that trace parts of one table find what is pending in turns; between
+    /// two looks the lists are merged, so that it is looked at in the order of a worker alone.
+    fn add_pending(&mut self, found: Vec<Pending>) -> bool {
+        match self.seen {
+            0 => merge(&mut self.pending, found),
+            _ => append(&mut self.pending, found),
+        }
     }
 
     /// Whether nothing is left that might lead to more objects, if there is nothing else and as many
@@ -421,4 +458,43 @@ fn zeroed_heads() -> Option<Box<[u32; PAGE_GRANULES]>> {
     heads.try_reserve_exact(PAGE_GRANULES).ok()?;
     heads.resize(PAGE_GRANULES, 0);
     heads.into_boxed_slice().try_into().ok()
+}
+
+#[cfg(all(test, not(heap_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pending values with these addresses of keys; the values are numbered from `first` on.
+    fn list(keys: &[usize], first: usize) -> Vec<Pending> {
+        let at = |n: usize| {
+            NonNull::without_provenance(std::num::NonZero::new(n + 1).expect("not zero"))
+        };
+        (first..).zip(keys).map(|(n, key)| Pending { key: at(*key), value: at(n) }).collect()
+    }
+
+    proptest! {
+        /// Nothing is lost or doubled; what is sorted stays so.
+        #[test]
+        fn merged_lists_have_what_both_had(
+            mut one in prop::collection::vec(0..1000_usize, 0..40),
+            mut other in prop::collection::vec(0..1000_usize, 0..40),
+            sorted in any::<bool>(),
+        ) {
+            if sorted {
+                one.sort_unstable();
+                other.sort_unstable();
+            }
+            let mut merged = list(&one, 0);
+            prop_assert!(merge(&mut merged, list(&other, one.len())));
+            if sorted {
+                prop_assert!(merged.is_sorted_by_key(|pending| pending.key));
+            }
+            let mut all = [list(&one, 0), list(&other, one.len())].concat();
+            all.sort_unstable_by_key(|pending| pending.value);
+            merged.sort_unstable_by_key(|pending| pending.value);
+            prop_assert_eq!(merged, all);
+        }
+    }
 }
