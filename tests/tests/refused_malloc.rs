@@ -435,6 +435,27 @@ fn a_collection_needs_no_memory() {
     }
 }
 
+/// Whichever collection of the heap it is: what one leaves to the next is moved without memory.
+#[test]
+fn no_collection_needs_memory() {
+    // This thread's record of `crossbeam-epoch`.
+    Heap::new(Config::new()).enter().collect();
+    for before in 0..6 {
+        let config = Config::new().min_heap_bytes(1 << 30).mark_threads(0).sample_bytes(1);
+        let heap = Heap::new(config.huge_pages(false));
+        let mut cx = heap.enter();
+        let everything = Everything::new(&heap, &cx);
+        // Records of samples that will be far too many.
+        (0..NODES * 8).for_each(|i| _ = node(&cx, i));
+        (0..before).for_each(|_| cx.collect());
+        refusing_all(|| {
+            cx.collect();
+            cx.collect();
+        });
+        everything.check(&mut cx);
+    }
+}
+
 /// The same, if only one request is refused, and memory is there again.
 #[test]
 fn a_collection_may_be_refused_any_request() {

@@ -13,6 +13,8 @@
 //!   readers; then it is `free`. No span in use has a bitmap in `free`, and no two
 //!   share one.
 //! * GB2: `rotate` is legal only when every span is swept and the world stopped.
+//! * GB3: each list of chunks has room for all of them, so that they move from list to list without
+//!   memory: a collection that rotates them could tell nobody that it was refused.
 
 use core::ptr::NonNull;
 use std::alloc::Layout;
@@ -116,6 +118,17 @@ struct Generations {
     total: usize,
 }
 
+impl Generations {
+    /// Makes room for one more chunk (GB3). `None` if the system refuses the memory.
+    fn make_room(&mut self) -> Option<()> {
+        let Generations { current, previous, free, next, total } = self;
+        for list in [current, previous, free, next] {
+            list.try_reserve(*total + 1 - list.len()).ok()?;
+        }
+        Some(())
+    }
+}
+
 /// The bitmaps of one partition.
 #[derive(Debug)]
 pub struct GcBits {
@@ -208,7 +221,7 @@ impl GcBits {
         if self.filling.load(Ordering::Relaxed) != full {
             return Some(());
         }
-        generations.next.try_reserve(1).ok()?;
+        generations.make_room()?;
         let chunk = match generations.free.pop() {
             Some(chunk) => chunk,
             None => {
@@ -245,8 +258,9 @@ impl GcBits {
         if !bitmap_alloc_failed {
             generations.free.append(&mut generations.previous);
         }
+        // GB3: there is room.
         generations.previous.append(&mut generations.current);
-        generations.current = core::mem::take(&mut generations.next);
+        core::mem::swap(&mut generations.current, &mut generations.next);
         // ORDERING: Relaxed: nobody sweeps (GB2).
         self.filling.store(core::ptr::null_mut(), Ordering::Relaxed);
     }
@@ -261,18 +275,22 @@ impl GcBits {
     /// Returns the chunks that hold no bitmaps to the allocator. Returns their
     /// bytes.
     pub(crate) fn release_free(&self) -> usize {
-        let free = {
-            let mut generations = self.generations.lock();
-            let free = core::mem::take(&mut generations.free);
-            generations.total -= free.len();
-            free
-        };
-        for chunk in &free {
+        let mut released = 0;
+        while let Some(chunk) = self.take_free() {
             // SAFETY: allocated in `add_chunk` with this layout; a free chunk holds
             // no bitmap that is reachable (GB1), and it has left the list.
             unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), Layout::new::<Chunk>()) };
+            released += size_of::<Chunk>();
         }
-        free.len() * size_of::<Chunk>()
+        released
+    }
+
+    /// Takes a chunk out that holds no bitmaps.
+    fn take_free(&self) -> Option<NonNull<Chunk>> {
+        let mut generations = self.generations.lock();
+        let chunk = generations.free.pop()?;
+        generations.total -= 1;
+        Some(chunk)
     }
 
     /// The memory of bitmaps that may be in use (GB1): the words that were handed out of

@@ -28,6 +28,7 @@ use heap_core::kind::ObjectKind;
 use heap_core::location::Location;
 use heap_core::mark_byte::prefetch_mark;
 use heap_core::sampling::Sampler;
+use heap_core::shrink::shrink_to;
 use heap_sync::atomic::{AtomicU64, Ordering};
 use heap_sync::lock::Mutex;
 
@@ -345,7 +346,8 @@ impl Samples {
         *searched = 0;
         *search += 1;
         if records.capacity() > 64 && records.len() * 4 < records.capacity() {
-            records.shrink_to(records.len() * 2);
+            let room = records.len() * 2;
+            shrink_to(records, room);
         }
         true
     }
