@@ -446,6 +446,32 @@ fn pieces_of_a_stack_outlive_it() {
     counter.assert_balanced();
 }
 
+/// Blocks that no piece names are used again at once, also while a collection is in its mark phase: a
+/// program that has one at a time needs the memory of one.
+#[test]
+fn blocks_that_come_and_go_in_a_mark_phase_are_not_held() {
+    let heap = Heap::new(
+        Config::new().mark_slice(Duration::ZERO).min_heap_bytes(1 << 30).max_heap_bytes(64 * MIB),
+    );
+    let counter = Counter::new();
+    let mut cx = heap.enter();
+    let root = in_a_mark_phase(&mut cx, &counter);
+    let before = heap.stats().stack_bytes;
+    for _ in 0..few_under_miri(400, 20) {
+        cx.try_stack_block(MIB).unwrap().release(&cx);
+        let stack = GcStack::new();
+        stack.try_resize(&cx, HIGH, Value::Number(1)).unwrap();
+        drop(stack);
+        assert_eq!(heap.stats().stack_bytes, before);
+    }
+    // What pieces were deferred of is held, however it goes.
+    root.get(&cx).as_ref().locked.borrow_mut(&cx).clear();
+    assert_eq!(heap.stats().stack_bytes, before, "held");
+    while !cx.collect_step() {}
+    assert!(heap.stats().stack_bytes < before);
+    verify(&mut cx);
+}
+
 /// A heap that ends while it holds blocks gives them back.
 #[test]
 fn a_heap_may_end_while_it_holds_blocks() {

@@ -600,7 +600,11 @@ unsafe impl<T: Trace> Trace for GcStack<T> {
         if end > PIECE_BYTES && tracer.0.weakness() == Weakness::Weak {
             let trace = Some(Self::trace_values as TracePieceFn);
             let piece = Piece { object: self.base.get().cast(), from: 0, end, trace };
-            // SAFETY: SV6: a block of more than that is a large one.
+            // SAFETY: there is no writer (TA5).
+            if let Some(block) = unsafe { &*self.block.as_ptr() } {
+                block.note_pieces();
+            }
+            // SAFETY: SV6: a block of more than that is a large one, and was noted.
             if unsafe { tracer.0.defer(piece) }.is_ok() {
                 return;
             }

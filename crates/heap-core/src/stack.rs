@@ -119,6 +119,13 @@ impl StackBlock {
         self.desc().bytes
     }
 
+    /// Notes that pieces of the block are deferred
+    /// ([`Tracer::defer`](crate::tracer::Tracer::defer)): from now on, when it comes back in a mark
+    /// phase, it is not used again before that is over.
+    pub fn note_pieces(&self) {
+        self.desc().note_pieces();
+    }
+
     /// Whether the block is of this heap.
     #[inline]
     #[must_use]

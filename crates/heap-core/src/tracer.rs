@@ -718,9 +718,10 @@ impl Tracer {
     /// # Safety
     ///
     /// `piece.object` is as for [`Tracer::edge`], of a kind with a
-    /// [`TracePieceFn`], and the stretch lies within its contents. Or it is a block of a stack that is
-    /// returned to nobody else before the mark phase ends (SK7), and the stretch has values that
-    /// `piece.trace` may be called for until then.
+    /// [`TracePieceFn`], and the stretch lies within its contents. Or it is a large block of a stack, of
+    /// which [that is noted](crate::stack::StackBlock::note_pieces), so that it is returned to nobody
+    /// else before the mark phase ends (SK7), and the stretch has values that `piece.trace` may be called
+    /// for until then.
     #[cold]
     #[inline(never)]
     pub unsafe fn defer(&mut self, piece: Piece) -> Result<(), Piece> {

@@ -16,9 +16,10 @@
 //! * SK3: a slab is listed in `partial` of its order iff some of its blocks are free;
 //!   one whose blocks are all free is given back at once.
 //! * SK4: `stack_bytes` are the bytes of the slabs' pages.
-//! * SK7: while the collector holds blocks, a large one that comes back is *held*: it is chained, and stays
-//!   as it is. So what it has in it may be traced until the mark phase is over, whatever becomes of its
-//!   owner.
+//! * SK7: while the collector holds blocks, one that comes back and that pieces were deferred of is *held*:
+//!   it is chained, and stays as it is. So what it has in it may be traced until the mark phase is over,
+//!   whatever becomes of its owner. Others, such as those that come and go between two steps, are used
+//!   again at once.
 //! * SK5: the heap is mapped as long as a block is out: each slab owns a share of it.
 
 #[cfg(all(test, not(heap_loom), not(heap_asan)))]
@@ -26,7 +27,7 @@ mod tests;
 
 use core::ptr::NonNull;
 
-use heap_sync::atomic::Ordering;
+use heap_sync::atomic::{AtomicBool, Ordering};
 use heap_sync::lock::{Arc, MutexGuard};
 
 use super::{Fill, MHeap};
@@ -93,7 +94,7 @@ impl Order {
 pub(crate) type HeapRef = std::sync::Arc<MHeap>;
 
 /// The description of a block. Does not change while its slab exists, and so not while
-/// the block is out.
+/// the block is out, except that pieces of it may be deferred.
 #[derive(Debug)]
 pub(crate) struct BlockDesc {
     pub(crate) base: NonNull<u8>,
@@ -103,6 +104,17 @@ pub(crate) struct BlockDesc {
     slab: u32,
     /// Its bit in `free` of the slab.
     bit: u32,
+    /// Whether pieces of a large block were deferred, in this mark phase or in one before (SK7).
+    has_pieces: AtomicBool,
+}
+
+impl BlockDesc {
+    /// Notes that pieces of the block are deferred (SK7).
+    pub(crate) fn note_pieces(&self) {
+        // ORDERING: Relaxed, as where it is read: it is set while the world is stopped, and whoever
+        // returns the block comes after that stop.
+        self.has_pieces.store(true, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: plain data; the heap may be named from any thread.
@@ -164,7 +176,7 @@ pub(crate) struct StackPool {
     lent: usize,
     /// Bytes of such blocks that were returned; see [`MHeap::take_returned_stacks`].
     returned: usize,
-    /// Whether large blocks are held, and the first of them, or `NO_SLAB` (SK7).
+    /// Whether blocks with pieces are held, and the first of them, or `NO_SLAB` (SK7).
     holds: Option<u32>,
 }
 
@@ -195,6 +207,7 @@ impl StackPool {
             heap: NonNull::from(&**owner),
             slab: index,
             bit: 1 << block,
+            has_pieces: AtomicBool::new(false),
         }));
         let first = NonNull::from(&blocks[0]);
         let parts = SlabParts { span, owner: HeapRef::clone(owner), blocks };
@@ -299,7 +312,7 @@ impl StackPool {
         parts
     }
 
-    /// Holds a block that comes back, if it is large and blocks are held. Says whether it is.
+    /// Holds a block with pieces that comes back, if it is large and blocks are held. Says whether it is.
     fn hold(&mut self, index: u32) -> bool {
         let slab = &mut self.slabs[index as usize];
         let Some(first) = &mut self.holds else { return false };
@@ -430,7 +443,7 @@ impl MHeap {
     }
 
     /// Called by a collection that will let mutators run before marking is over, with the world
-    /// stopped: holds large blocks from now on (SK7).
+    /// stopped: holds blocks with pieces from now on (SK7).
     pub fn begin_hold(&self) {
         self.stacks.lock().holds.get_or_insert(NO_SLAB);
     }
@@ -480,12 +493,12 @@ impl MHeap {
         let mut pool = self.stacks.lock();
         for block in blocks {
             // SAFETY: the block is out, so its slab exists.
-            let &BlockDesc { base, bytes, slab, bit, .. } = unsafe { block.as_ref() };
+            let &BlockDesc { base, bytes, slab, bit, ref has_pieces, .. } =
+                unsafe { block.as_ref() };
             // Aborts unless the block is out. It is not taken while the pool is locked.
-            if pool.hold(slab) {
-                if by_owner {
-                    pool.count_return(bytes);
-                }
+            // ORDERING: Relaxed: see `note_pieces`.
+            if has_pieces.load(Ordering::Relaxed) && pool.hold(slab) {
+                // Its memory is not regained yet, and a pacer has to count it.
                 continue;
             }
             let unused = pool.put(slab, bit);
