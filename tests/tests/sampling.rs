@@ -344,6 +344,47 @@ fn a_hook_that_allocates_or_panics_does_no_harm() {
     cx.verify().unwrap();
 }
 
+/// A hook that is replaced while it runs is dropped as a part of its run: what it owns may come to
+/// the heap with a context of its own.
+#[test]
+fn a_hook_that_is_dropped_while_it_runs_does_no_harm() {
+    struct Owned(Rc<Cx>);
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            // Of another kind, and of the kind that is being allocated.
+            self.0.alloc_slice_fn(3, |n| n as u64);
+            (0..300).for_each(|n| _ = node(&self.0, n, None));
+        }
+    }
+    for sample_bytes in [1000, 20_000, 1] {
+        let heap = Heap::new(Config::new().sample_bytes(sample_bytes).huge_pages(false));
+        let cx = Rc::new(heap.enter());
+        let mut refused = 0;
+        for round in 0..200 {
+            let many = || {
+                let owned = Owned(Rc::clone(&cx));
+                // One that was not called owns something as well.
+                cx.set_stack_hook(move |cx, _| {
+                    let _ = &owned;
+                    cx.clear_stack_hook();
+                });
+                (0..300).for_each(|n| _ = node(&cx, round + n, None));
+            };
+            if let Err(message) = catch_unwind(AssertUnwindSafe(many)) {
+                let message = message.downcast_ref::<&str>().unwrap();
+                assert_eq!(*message, "a stack hook cannot allocate in the heap that calls it");
+                refused += 1;
+            }
+        }
+        assert!(refused > 0);
+        cx.clear_stack_hook();
+        let mut cx = Rc::try_unwrap(cx).ok().unwrap();
+        cx.verify().unwrap();
+        cx.collect();
+        cx.verify().unwrap();
+    }
+}
+
 #[test]
 fn deep_stacks_are_cut_at_the_outer_end() {
     let heap = Heap::new(Config::new().sample_bytes(1));

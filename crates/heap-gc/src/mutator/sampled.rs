@@ -87,6 +87,9 @@ impl Mutator {
         if let Some(hook) = hook {
             let runs = HookRuns::begin(self);
             hook(self, &mut frames);
+            // It may have been replaced, and this the last of it: what it owns is dropped here, and is
+            // user code as well (MU5).
+            drop(hook);
             drop(runs);
         }
         frames
