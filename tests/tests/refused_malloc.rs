@@ -440,9 +440,10 @@ fn a_collection_needs_no_memory() {
 fn no_collection_needs_memory() {
     // This thread's record of `crossbeam-epoch`.
     Heap::new(Config::new()).enter().collect();
-    for before in 0..6 {
-        let config = Config::new().min_heap_bytes(1 << 30).mark_threads(0).sample_bytes(1);
-        let heap = Heap::new(config.huge_pages(false));
+    for (before, threads) in (0..6).flat_map(|before| [(before, 0), (before, 2)]) {
+        // The threads of the heap are not there before its first collection.
+        let config = Config::new().min_heap_bytes(1 << 30).mark_threads(threads).sample_bytes(1);
+        let heap = Heap::new(config.huge_pages(false).background_sweep(threads > 0));
         let mut cx = heap.enter();
         let everything = Everything::new(&heap, &cx);
         // Records of samples that will be far too many.

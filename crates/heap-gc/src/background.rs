@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use heap_sync::lock::{Condvar, Mutex};
-use heap_sync::thread::{Builder, JoinHandle, yield_now};
+use heap_sync::thread::{Builder, JoinHandle, has_memory_for_thread, yield_now};
 
 use crate::fork::{self, Batches, Process};
 
@@ -76,7 +76,7 @@ impl BackgroundSweeper {
     pub(crate) fn wake(&self, heap: &Arc<impl Sweep>) {
         debug_assert!(self.is_here(), "BG2");
         let mut thread = self.thread.lock();
-        if thread.is_none() && fork::watch(Some(&self.batches)) {
+        if thread.is_none() && has_memory_for_thread() && fork::watch(Some(&self.batches)) {
             let (signal, heap) = (Arc::clone(&self.signal), Arc::downgrade(heap));
             let batches = Arc::clone(&self.batches);
             *thread = Builder::new()

@@ -28,7 +28,7 @@ use heap_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use heap_sync::bound;
 use heap_sync::lock::{Condvar, Mutex};
 use heap_sync::mutant;
-use heap_sync::thread::{Builder, JoinHandle, spin_loop};
+use heap_sync::thread::{Builder, JoinHandle, has_memory_for_thread, spin_loop};
 
 use super::queue::SharedQueues;
 use super::worker::WorkerMemory;
@@ -222,7 +222,10 @@ impl MarkPool {
     /// system refuses.
     fn wake(&self) {
         let mut threads = self.threads.lock();
-        while threads.len() < self.shared.worker_slots && fork::watch(None) {
+        while threads.len() < self.shared.worker_slots
+            && has_memory_for_thread()
+            && fork::watch(None)
+        {
             let shared = Arc::clone(&self.shared);
             let spawned = Builder::new()
                 .name(format!("heap-mark-{}", threads.len() + 1))
