@@ -86,7 +86,7 @@ impl Pages {
         let is_sparse = fill == Fill::Sparse && huge_pages != HugePages::Never;
         let huge_pages = if is_sparse { HugePages::Never } else { huge_pages };
         if npages > LONGEST_RUN {
-            return self.take_huge(os, huge_pages, npages);
+            return self.take_huge(os, huge_pages, is_sparse, npages);
         }
         let run = match self.set_of(is_sparse).alloc_from(npages, from) {
             Some(run) => run,
@@ -167,6 +167,9 @@ impl Pages {
                 os.advise_huge(&arena, from, arena.bytes() - small);
             }
         }
+        if is_sparse {
+            os.advise_small(&arena, arena.base(), arena.bytes());
+        }
         let (base, pages) = (arena.base().addr().get(), arena.bytes() / PAGE_SIZE);
         self.regions.insert(arena).ok()?;
         if self.set_of(is_sparse).try_add_arena(base, HEADER_PAGES, pages).is_none() {
@@ -177,7 +180,13 @@ impl Pages {
     }
 
     #[cold]
-    fn take_huge(&mut self, os: &dyn Os, huge_pages: HugePages, npages: usize) -> Option<Run> {
+    fn take_huge(
+        &mut self,
+        os: &dyn Os,
+        huge_pages: HugePages,
+        is_sparse: bool,
+        npages: usize,
+    ) -> Option<Run> {
         // The head and the object's start are within one arena size, so that the head
         // is found from the object like any other.
         let bytes = npages.checked_add(HEADER_PAGES)?.checked_mul(PAGE_SIZE)?;
@@ -187,6 +196,9 @@ impl Pages {
         if huge_pages != HugePages::Never {
             // Of the head only a few pages are used.
             os.advise_huge(&region, base, npages * PAGE_SIZE);
+        }
+        if is_sparse {
+            os.advise_small(&region, base, npages * PAGE_SIZE);
         }
         self.regions.insert(region).ok()?;
         Some(Run { base, needs_zero: false })

@@ -112,7 +112,7 @@ pub enum Decommit {
 /// * [`Os::decommit`] tells the truth (see [`Decommit`]) and changes nothing outside its
 ///   range.
 /// * A call that is refused changes nothing.
-/// * [`Os::advise_huge`] changes no contents.
+/// * [`Os::advise_huge`] and [`Os::advise_small`] change no contents.
 /// * [`Os::decommit_pages`] is a power of two, does not change, and is the unit in which
 ///   [`Os::decommit`] really works, or a multiple of it.
 // O1 to O3.
@@ -124,6 +124,12 @@ pub unsafe trait Os: Send + Sync + fmt::Debug {
     /// Advises the system to use huge pages for `bytes` bytes from `from` on. The advice may
     /// be ignored, and is if the range is not in the reservation.
     fn advise_huge(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize);
+
+    /// Advises the system not to use huge pages for `bytes` bytes from `from` on, also if it does so
+    /// for all memory. The advice may be ignored, and is by default.
+    fn advise_small(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
+        let _ = (reservation, from, bytes);
+    }
 
     /// Gives the pages of part of a reservation back to the system.
     ///

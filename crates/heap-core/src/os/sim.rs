@@ -139,6 +139,12 @@ unsafe impl Os for SimOs {
         }
     }
 
+    fn advise_small(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
+        if !self.state.lock().fails() {
+            SystemOs.advise_small(reservation, from, bytes);
+        }
+    }
+
     unsafe fn decommit(
         &self,
         reservation: &Reservation,

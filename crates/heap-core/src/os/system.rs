@@ -60,6 +60,12 @@ unsafe impl Os for SystemOs {
         }
     }
 
+    fn advise_small(&self, reservation: &Reservation, from: NonNull<u8>, bytes: usize) {
+        if reservation.has(from, bytes) {
+            imp::advise_small(&reservation.map, reservation.offset_in_map(from), bytes);
+        }
+    }
+
     unsafe fn decommit(
         &self,
         reservation: &Reservation,
@@ -114,6 +120,11 @@ mod imp {
         let _ = map.advise_range(Advice::HugePage, offset, bytes);
     }
 
+    pub(super) fn advise_small(map: &Map, offset: usize, bytes: usize) {
+        // Likewise.
+        let _ = map.advise_range(Advice::NoHugePage, offset, bytes);
+    }
+
     /// # Safety
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
@@ -138,6 +149,8 @@ mod imp {
 
     pub(super) fn advise_huge(_map: &Map, _offset: usize, _bytes: usize) {}
 
+    pub(super) fn advise_small(_map: &Map, _offset: usize, _bytes: usize) {}
+
     /// # Safety
     ///
     /// The range is in the map, and as [`super::Os::decommit`] wants it.
@@ -158,6 +171,8 @@ mod imp {
     }
 
     pub(super) fn advise_huge(_map: &Map, _offset: usize, _bytes: usize) {}
+
+    pub(super) fn advise_small(_map: &Map, _offset: usize, _bytes: usize) {}
 
     /// # Safety
     ///
