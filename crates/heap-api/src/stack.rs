@@ -268,7 +268,7 @@ impl<T: Trace> GcStack<T> {
     ///
     /// # Safety
     ///
-    /// As a [`TracePieceFn`](heap_core::tracer::TracePieceFn), for a piece of a block (SV6).
+    /// As a [`TracePieceFn`], for a piece of a block (SV6).
     unsafe fn trace_values(block: NonNull<u8>, from: usize, bytes: usize, edges: &mut EdgeBuffer) {
         edges.with_tracer(|tracer| {
             // SAFETY: TA5: the caller is the collector.

@@ -90,8 +90,8 @@ impl<T> SpanSet<T> {
     }
 
     /// Takes up to `most` items out, at about the cost of one, and hands them
-    /// to `sink`. Returns how many; zero only where [`SpanSet::pop`] would have
-    /// returned `None`.
+    /// to `sink`. Returns how many; zero only where taking one would have
+    /// found none.
     pub(crate) fn pop_many(&self, most: usize, sink: impl FnMut(NonNull<T>)) -> usize {
         self.0.pop_many(most, sink)
     }
