@@ -1,7 +1,8 @@
-//! What a heap tells about itself, in the formats of the tools that people have.
+//! Data that a heap reports about itself, and encoders for the formats of existing tools.
 //!
-//! This crate knows no heap: it has the data ([`AllocationProfile`]) and the encoders. It has no
-//! `unsafe` code and no dependencies. `heap-api` fills the data in and exports the types.
+//! This crate does not depend on a heap: it defines the data ([`AllocationProfile`]) and the
+//! encoders. It has no `unsafe` code and no dependencies. `heap-api` fills the data in and exports
+//! the types.
 //!
 //! # Layers, bottom-up
 //!

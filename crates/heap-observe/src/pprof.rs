@@ -1,8 +1,8 @@
 //! The format of `go tool pprof`: `profile.proto` of the repository google/pprof.
 //!
-//! The four values of a sample are those of Go's heap profile, in its order. A profile without
-//! compression is one that pprof reads; so there is no compressor here. There are no addresses:
-//! a mapping that claims to have all names keeps pprof from looking for them.
+//! The four values of a sample are those of Go's heap profile, in its order. pprof also reads
+//! profiles that are not compressed, so there is no compressor here. Locations have no addresses;
+//! the only mapping says that all names are present, which keeps pprof from looking them up.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -97,13 +97,13 @@ impl AllocationProfile {
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// If writing to `out` fails.
     pub fn write_pprof(&self, mut out: impl Write) -> io::Result<()> {
         out.write_all(&Encoder::default().encode(self))
     }
 }
 
-/// A function, as a frame has it.
+/// A function as a frame describes it.
 type FunctionKey = (u64, u64, u32);
 
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ struct Encoder {
 
 impl Encoder {
     fn encode(mut self, profile: &AllocationProfile) -> Vec<u8> {
-        // The format wants this one to be the first.
+        // The format requires the empty string to be the first.
         self.string("");
         for (name, unit) in VALUES {
             let value_type = self.value_type(name, unit);
@@ -224,8 +224,8 @@ impl Encoder {
             let mut message = Message::default();
             message.integer(function::ID, id);
             message.integer(function::NAME, name);
-            // Without a system name: pprof takes one that is equal to the name for one of C++, and
-            // removes what is between brackets.
+            // No system name: if it were equal to the name, pprof would take the name for one of
+            // C++ and remove the text between brackets.
             message.integer(function::FILENAME, file);
             message.integer(function::START_LINE, frame.first_line.into());
             self.profile.message(profile::FUNCTION, &message);

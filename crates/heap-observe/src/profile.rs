@@ -2,7 +2,8 @@
 //!
 //! About one byte in `sample_bytes` is a sample point, and an object whose slot has one is sampled.
 //! A slot of `n` bytes is sampled with the probability `1 - exp(-n / sample_bytes)`, so each sample
-//! stands for the inverse of that many objects. (Go: `scaleHeapSample` in `pprof/protomem.go`.)
+//! stands for as many objects as the inverse of that probability. (Go: `scaleHeapSample` in
+//! `pprof/protomem.go`.)
 
 use std::sync::Arc;
 
@@ -37,18 +38,18 @@ use std::sync::Arc;
 pub struct AllocationProfile {
     /// The mean number of bytes between two sample points.
     pub sample_bytes: u64,
-    /// Samples for which the system had no memory; the sites do not count them.
+    /// Samples that were lost because the system had no memory; the sites do not count them.
     pub lost_samples: u64,
     /// The rows, in the order in which they were first sampled.
     pub sites: Vec<AllocationSite>,
 }
 
-/// What the samples with one stack trace, type and slot size say.
+/// The estimates from the samples that share a stack trace, a type and a slot size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationSite {
     /// The type of the objects, as the class histogram names it.
     pub type_name: Arc<str>,
-    /// Bytes of the slot of each object; with all its pages, if it has pages of its own.
+    /// Bytes of the slot of each object; for an object with pages of its own, of all these pages.
     pub slot_bytes: u64,
     /// The stack of the program's language at the allocation, the innermost frame first; empty
     /// if no stack was taken.
@@ -111,12 +112,12 @@ impl AllocationProfile {
         self.sites.iter().fold(0, |sum, site| sum.saturating_add(site.allocated.bytes))
     }
 
-    /// How many objects with such a slot a sample stands for.
+    /// The number of objects that one sample of a slot of this size stands for.
     fn weight(&self, slot_bytes: u64) -> f64 {
         if self.sample_bytes <= 1 {
             return 1.0;
         }
-        // Not `1 - exp(-x)`, of which little would be left for small slots.
+        // Not `1 - exp(-x)`, which would lose most of its digits for small slots.
         let probability = -(-(slot_bytes as f64) / self.sample_bytes as f64).exp_m1();
         1.0 / probability
     }

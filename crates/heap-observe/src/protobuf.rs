@@ -1,11 +1,11 @@
-//! [`Message`]: an encoder for protocol buffers: as much of the wire format as the formats here use.
-//! (Source: the encoding page of protobuf.dev.)
+//! [`Message`]: an encoder for protocol buffers, restricted to the part of the wire format that is
+//! used here. (Source: the encoding page of protobuf.dev.)
 //!
 //! Fields with the value zero are left out, as a decoder takes them for zero.
 
 /// The wire type of integers.
 const VARINT: u64 = 0;
-/// The wire type of what begins with its length.
+/// The wire type of fields that begin with their length.
 const LENGTH_DELIMITED: u64 = 2;
 
 /// A message, as far as it is encoded.
@@ -32,7 +32,7 @@ impl Message {
         }
     }
 
-    /// Adds an element of a list of strings: also if it is empty.
+    /// Adds an element of a list of strings, even if it is empty.
     pub(crate) fn string(&mut self, field: u32, text: &str) {
         self.delimited(field, text.as_bytes());
     }

@@ -1,7 +1,7 @@
 //! [`CommandLine`]: what the stand-alone interpreter is asked to do.
 //!
-//! The options come first, then the script, then what belongs to the script, however it looks. That is
-//! why the arguments are divided here before they are parsed.
+//! The options come first, then the script, then the script's own arguments, even if they look like
+//! options. So the arguments are divided here before they are parsed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) alloc_profile: Option<PathBuf>,
 
-    /// Sample one allocation for each so many bytes on average, such as 64K; 1 samples all
+    /// Mean number of bytes between two samples, such as 64K; 1 samples every object
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "512K", requires = "alloc_profile")]
     alloc_profile_rate: usize,
 
@@ -101,7 +101,7 @@ pub(crate) struct CommandLine {
     pub(crate) steps: Vec<Step>,
     /// All arguments, the program's name first.
     pub(crate) arguments: Vec<String>,
-    /// Which of them is the script.
+    /// The index of the script among them.
     pub(crate) script: Option<usize>,
 }
 
@@ -202,7 +202,7 @@ fn steps(matches: &ArgMatches) -> Vec<Step> {
     steps.into_iter().map(|(_, step)| step).collect()
 }
 
-/// Whether an error is what the user has asked for.
+/// Whether an error is the help text that the user has asked for.
 pub(crate) fn is_help(error: &clap::Error) -> bool {
     error.kind() == ErrorKind::DisplayHelp
 }

@@ -1,8 +1,8 @@
-//! [`Descriptors`]: what becomes of a file that cannot be opened because too many are open.
+//! [`Descriptors`]: what happens when a file cannot be opened because too many are open.
 //!
-//! Files that a script has forgotten stay open until a collection finds them, and a full table of
-//! descriptors makes no collection due. So whatever opens a file hands its result to
-//! [`Descriptors::opened`], which asks for a collection when no descriptor is free.
+//! Files that a script no longer references stay open until a collection finds them, but a full
+//! table of descriptors does not trigger a collection. So each function that opens a file passes
+//! its result to [`Descriptors::opened`], which asks for a collection when no descriptor is free.
 //!
 //! * DE1: a native function that is told [`NoMemory`] runs again after a collection
 //!   ([`crate::native`]). The second time it gets the system's error if there still is one.
@@ -25,7 +25,7 @@ enum Supply {
     Collected,
 }
 
-/// The process's supply of file descriptors, as an interpreter has met it.
+/// The state of the process's file descriptors, as far as an interpreter knows it.
 #[derive(Debug, Default)]
 pub struct Descriptors {
     supply: Cell<Supply>,

@@ -39,7 +39,7 @@ pub enum Fail<'gc> {
     /// comes first if that is a Lua function. A native function that indexes, calls or compares fails
     /// without a position.
     Operation(String),
-    /// A native function did not like argument `index` (from 1).
+    /// A native function has refused argument `index` (from 1).
     Argument {
         /// Number of the argument, from 1.
         index: usize,

@@ -3,10 +3,10 @@
 //! The heap knows when an object has become unreachable, and hands it out again. The driver calls the
 //! metamethods between two instructions ([`crate::vm`]).
 //!
-//! * GC1: an object is registered when it gets a metatable that has a `__gc` field then, and is registered
-//!   once at most; it is no longer when it is handed out, and may be registered again.
-//! * GC2: no finalizer is called while another one runs, except those that the end of a state is for.
-//!   A state that ends registers nothing.
+//! * GC1: an object is registered when it gets a metatable that has a `__gc` field at that time,
+//!   and at most once. Handing it out ends the registration; it may be registered again.
+//! * GC2: no finalizer is called while another one runs, except by the end of a state. A state that
+//!   is ending registers nothing.
 
 use core::cell::Cell;
 
@@ -28,7 +28,7 @@ pub struct FinalizerQueue {
 }
 
 impl FinalizerQueue {
-    /// One without objects.
+    /// An empty queue.
     #[must_use]
     pub fn new(heap: &Heap) -> FinalizerQueue {
         FinalizerQueue {
@@ -90,7 +90,7 @@ impl FinalizerQueue {
         })
     }
 
-    /// Has all objects wait that are registered.
+    /// Makes all registered objects wait for their finalizers.
     pub fn enqueue_all(&self, cx: &Cx) {
         self.registry.enqueue_all(cx);
     }

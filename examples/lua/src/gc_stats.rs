@@ -13,7 +13,7 @@ fn bytes(count: u64) -> String {
     format!("{count} ({:.1} MiB)", count as f64 / MIB)
 }
 
-/// The most memory that the process has had resident, where the system tells.
+/// The most memory that the process has had resident, if the system reports it.
 fn peak_resident() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

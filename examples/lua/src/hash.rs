@@ -20,7 +20,7 @@ pub struct HashSeed {
     first: u64,
     second: u64,
     length: u64,
-    /// What places that can spare only four bytes remember; odd.
+    /// The seed for places that have room for only four bytes; odd.
     pub narrow: u32,
 }
 
@@ -116,8 +116,8 @@ pub fn scatter(word: u64, narrow: u32) -> u32 {
     narrowed(folded_product(word ^ secret, secret | 1 << 63))
 }
 
-/// As [`scatter`], for integers, which often follow each other: of sixteen that differ only in their
-/// lowest bits all get hashes that differ only there. They neither collide nor lie far apart.
+/// As [`scatter`], for integers, which often follow each other: sixteen that differ only in their
+/// lowest bits get hashes that differ only there. They neither collide nor lie far apart.
 #[inline(always)]
 #[must_use]
 pub fn scatter_integer(key: i64, narrow: u32) -> u32 {

@@ -5,10 +5,10 @@
 //! nothing of them. The driver runs the first one while [`Hooks::is_on`] ([`crate::vm`]), so a program
 //! without hooks does not pay for them.
 //!
-//! * HK1: an event is reported once. What has been reported for the instruction that is next is marked
-//!   ([`Hook::is_passed`]); the mark goes when the instruction runs.
-//! * HK2: while a hook runs ([`Hook::is_running`]) its thread reports nothing; nor does any while a
-//!   finalizer runs.
+//! * HK1: an event is reported once. What has been reported for the next instruction is marked
+//!   ([`Hook::is_passed`]); the mark is cleared when that instruction runs.
+//! * HK2: while a hook runs ([`Hook::is_running`]) its thread reports nothing; while a finalizer
+//!   runs, no thread does.
 
 use core::cell::{Cell, RefCell};
 
@@ -51,20 +51,20 @@ impl HookMask {
         asked.map(|(letter, _)| *letter).collect()
     }
 
-    /// These and those.
+    /// The events of both masks.
     #[must_use]
     pub fn with(self, other: HookMask) -> HookMask {
         HookMask(self.0 | other.0)
     }
 
-    /// Whether one of those is among these.
+    /// Whether the masks have an event in common.
     #[must_use]
     pub fn has(self, other: HookMask) -> bool {
         self.0 & other.0 != 0
     }
 }
 
-/// What a thread has left the interpreter loop for.
+/// Why a thread has left the interpreter loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Due {
     /// Nothing.
@@ -114,7 +114,7 @@ pub struct Hook<'gc> {
     pub function: GcCell<Value<'gc>>,
     /// Which events it is for.
     pub mask: Cell<HookMask>,
-    /// A count event comes after so many instructions.
+    /// The number of instructions from one count event to the next.
     pub interval: Cell<u32>,
     /// Instructions until the next one.
     pub left: Cell<u32>,
@@ -133,7 +133,7 @@ pub struct Hook<'gc> {
     pub is_turn: Cell<bool>,
     /// What is to be reported.
     pub due: Cell<Due>,
-    /// What the function gets or returns whose call or return is being reported.
+    /// The arguments or results of the function whose call or return is being reported.
     pub transfer: Cell<Option<Transfer>>,
 }
 
@@ -226,7 +226,7 @@ impl Hooks {
         hook.interval.set(interval);
         hook.left.set(interval);
         if !hook.is_running.get() {
-            // The line of the call that sets the hook is no new one.
+            // The line of the call that sets the hook does not count as a new one.
             hook.last_depth.set(0);
         }
         self.prune(ctx.cx);

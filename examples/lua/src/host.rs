@@ -85,7 +85,7 @@ impl Data {
         })
     }
 
-    /// What of a value can leave the region.
+    /// The plain form of a value, which can leave the region.
     #[must_use]
     pub fn from_value(value: Value<'_>) -> Data {
         match value {
@@ -196,8 +196,8 @@ pub fn calling_function<'gc>(
 
 /// A type of the host's whose objects scripts may hold.
 ///
-/// An object is dropped some time after scripts have lost it, by the thread that sweeps: so it has to be
-/// `Send`, and what it owns should not have to be given back soon.
+/// An object is dropped some time after scripts have lost it, by the thread that sweeps: so it has
+/// to be `Send`, and should not own anything that must be released promptly.
 pub trait HostType: Any + Send + Sized {
     /// The type's name in messages; `tostring` begins with it. It must be unique.
     const NAME: &'static str;
@@ -245,7 +245,8 @@ pub fn register_type<T: HostType>(ctx: Ctx<'_>) -> Result<(), NoMemory> {
     metatable.set_str(ctx, ctx.state.event_key(Event::Index), Value::Table(methods))?;
     let name = Value::Str(ctx.str(T::NAME)?);
     metatable.set_str(ctx, ctx.state.event_key(Event::Name), name)?;
-    // Scripts cannot reach it, and so cannot call a method that makes a promise about its object.
+    // Hides the metatable, so that scripts cannot call its metamethods with arguments of their
+    // choice.
     metatable.set_str(ctx, ctx.state.event_key(Event::Metatable), Value::False)?;
     for (name, method) in Methods::<T>::of_type().methods {
         let function = new_function(ctx, Closure::Fast(method))?;
@@ -290,7 +291,7 @@ impl<'gc> Call<'gc> {
     ///
     /// # Errors
     ///
-    /// If it is none of that type, or is in use by a caller of this call.
+    /// If the argument is not of that type, or its object is in use by a caller of this call.
     pub fn userdata<T: HostType>(&self, i: usize) -> Result<RefMut<'gc, T>, Failure<'gc>> {
         if let Value::UserData(data) = self.arg(i)
             && let Content::Host(content) = &data.as_ref().content.0

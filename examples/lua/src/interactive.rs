@@ -1,7 +1,8 @@
-//! The interactive mode: what of it is not Lua (`repl.lua`).
+//! The parts of the interactive mode that are not written in Lua (`repl.lua`).
 //!
 //! On a terminal, lines are edited and remembered by the crate `rustyline`, unless the feature
-//! `line-editing` is off. Otherwise they come through the same buffer as what the chunks read.
+//! `line-editing` is off. Otherwise lines come from the same input buffer that the chunks read
+//! from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use lua::{Interpreter, ScriptError};
 /// The loop, in Lua.
 const REPL: &str = include_str!("repl.lua");
 
-/// Whether another Ctrl-C ends the program: the first one has not been answered yet.
+/// Whether another Ctrl-C ends the program, because no prompt has followed the first one yet.
 static ENDS: std::sync::OnceLock<Arc<AtomicBool>> = std::sync::OnceLock::new();
 
 /// Runs chunks that the user types until the input ends.
@@ -21,7 +22,7 @@ pub(crate) fn run(interpreter: &mut Interpreter) -> Result<(), ScriptError> {
     interpreter.run_source(REPL, "=(interactive mode)", &[])
 }
 
-/// Makes the loop's function that reads a line, if there is somebody to edit it.
+/// Makes the function with which the loop reads a line, if input and output are a terminal.
 #[cfg(feature = "line-editing")]
 fn edit_lines(interpreter: &mut Interpreter) -> Result<(), ScriptError> {
     use rustyline::DefaultEditor;
@@ -40,7 +41,7 @@ fn edit_lines(interpreter: &mut Interpreter) -> Result<(), ScriptError> {
         accept_interrupts();
         match editor.readline(&prompt) {
             Ok(line) => {
-                // A history that is full forgets its oldest line.
+                // A full history drops its oldest line.
                 let _ = editor.add_history_entry(&line);
                 call.ret(call.ctx.str(line)?)
             }
@@ -66,7 +67,7 @@ pub(crate) fn stop_on_interrupts(interrupter: lua::Interrupter) {
     use signal_hook::{flag, iterator::Signals};
 
     let ends = Arc::clone(ENDS.get_or_init(Arc::default));
-    // Without either of them, Ctrl-C ends the program at once.
+    // If one of the two handlers cannot be installed, Ctrl-C ends the program at once.
     let Ok(_) = flag::register_conditional_default(SIGINT, Arc::clone(&ends)) else { return };
     let Ok(mut signals) = Signals::new([SIGINT]) else {
         ends.store(true, Ordering::Relaxed);

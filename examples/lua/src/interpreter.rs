@@ -104,7 +104,7 @@ impl Config {
         self
     }
 
-    /// Samples allocations, one for each so many bytes on average, with the stack of the script:
+    /// Samples allocations, on average one per this number of bytes, with the stack of the script:
     /// [`Heap::allocation_profile`] of [`Interpreter::heap`] says where the memory was allocated.
     ///
     /// ```
@@ -124,9 +124,10 @@ impl Config {
         self
     }
 
-    /// How many instructions of the virtual machine each call from the host may run. Scripts run more slowly
-    /// while they are counted, but no script escapes: a machine's speed does not matter. Library functions
-    /// count as one, so a limit for the time or an [`Interrupter`] should be there, too.
+    /// How many instructions of the virtual machine each call from the host may run. Scripts run
+    /// more slowly while instructions are counted. The limit does not depend on the machine's
+    /// speed. A call of a library function counts as one instruction, so a host should also set a
+    /// limit for the time or use an [`Interrupter`].
     #[must_use]
     pub fn instruction_limit(mut self, instructions: u64) -> Config {
         self.instruction_limit = Some(instructions);
@@ -141,7 +142,7 @@ impl Config {
         self
     }
 
-    /// Whether scripts can catch the error that a limit ends in. They can, unless the host says no.
+    /// Whether scripts can catch the error that a limit raises. By default they can.
     ///
     /// ```
     /// use lua::{Config, Interpreter, Limit, OnLimit, ScriptError};
@@ -203,7 +204,7 @@ pub enum ScriptError {
         /// The stack at the time of the error.
         traceback: String,
     },
-    /// The script has met a limit, in an error that it could not catch; see [`OnLimit`].
+    /// The script has met a limit whose error it could not catch; see [`OnLimit`].
     #[error("{message}\n{traceback}")]
     Stopped {
         /// Which one.
@@ -397,12 +398,13 @@ impl Interpreter {
         self.run(&source, &name, |ctx| push_strings(ctx, args))
     }
 
-    /// As [`Interpreter::run_file`], for the script of a command line: `...` is what the table `arg` has then
-    /// ([`Interpreter::set_arguments`]), whatever chunks before it have made of that.
+    /// As [`Interpreter::run_file`], for the script of a command line: `...` gets the elements that
+    /// the table `arg` ([`Interpreter::set_arguments`]) has at that time, with the changes that
+    /// earlier chunks have made.
     ///
     /// # Errors
     ///
-    /// As [`Interpreter::run_file`]; if `arg` is no table.
+    /// As [`Interpreter::run_file`]; if `arg` is not a table.
     pub fn run_script(&mut self, path: Option<&Path>) -> Result<(), ScriptError> {
         let path = path.map(|path| path.to_string_lossy().into_owned());
         let (source, name) = read_script(path.as_deref()).map_err(ScriptError::Read)?;
@@ -518,7 +520,7 @@ impl Interpreter {
     ///
     /// # Errors
     ///
-    /// If what precedes the last name is no table.
+    /// If the value before the last name is not a table.
     pub fn global(&mut self, path: &str) -> Result<Data, ScriptError> {
         self.with(|runner| {
             let value = runner.enter(|ctx| field(ctx, path).map(Data::from_value));
@@ -616,8 +618,8 @@ impl Interpreter {
     }
 
     /// Runs the finalizers (`__gc` metamethods) of all objects that have one, the newest first: for
-    /// the end of a program, when real Lua closes its state. What the finalizers register does not
-    /// count. An interpreter that is dropped runs none.
+    /// the end of a program, when real Lua closes its state. Objects that the finalizers register
+    /// are not finalized. An interpreter that is dropped runs none.
     ///
     /// ```
     /// use lua::{Config, Interpreter};
@@ -770,7 +772,7 @@ fn push_arg<'gc>(ctx: Ctx<'gc>) -> Result<usize, Failure<'gc>> {
 
 /// Describes the error in the state as the stand-alone interpreter does.
 fn uncaught(runner: &mut Runner<'_>, _: Raised) -> ScriptError {
-    // Out of memory, there is none.
+    // After an error for lack of memory there may be none.
     let traceback = runner.host.traceback.take().unwrap_or_default();
     let stop = runner.host.limits.stop();
     if let Some(Stop::Exit(code)) = stop {

@@ -1,18 +1,17 @@
 //! [`Interrupter`]: stops a script from outside, however busy it is.
 //!
-//! The interpreter loop looks up from its work when the heap wants a safepoint, and
-//! for no other reason. So an interrupt is a flag, and the wish for a collection
-//! to have it looked at: a loop that runs undisturbed pays nothing.
+//! The interpreter loop polls only for the heap's request for a safepoint. So an interrupt is a
+//! flag, and a request for a collection that makes the interpreter look at the flag: a loop that is
+//! not interrupted pays nothing.
 //!
 //! * IN1: once the flag is up, every safepoint of the script raises the error
 //!   "interrupted!", in handlers of that very error as well, until it is taken
 //!   down. A script can catch the error, but gets no further than to its next call
 //!   or turn of a loop.
-//! * IN2: an interrupt is not lost. A collection withdraws the wish, and an
-//!   [`Interrupter`] that finds one already wanted relies on the flag being read afterwards
-//!   (two fences, Dekker).
-//!   So it is read after everything that may have collected, or waited for one:
-//!   entering the heap, a safepoint, a collection that the interpreter makes itself.
+//! * IN2: an interrupt is not lost. A collection withdraws the request, and an [`Interrupter`] that
+//!   finds a collection already requested relies on the flag being read afterwards (two fences,
+//!   Dekker). So the flag is read after everything that may have collected, or waited for a
+//!   collection: entering the heap, a safepoint, a collection that the interpreter makes itself.
 
 use core::sync::atomic::{AtomicU8, Ordering, fence};
 use std::sync::Arc;
@@ -21,10 +20,10 @@ use heap_api::Heap;
 
 use crate::limits::Limit;
 
-/// Who wants a script to stop: bits of the flag.
+/// The sources of an interrupt: bits of the flag.
 const HOST: u8 = 1;
 const TIMER: u8 = 2;
-/// As `HOST`, until a script has heard of it.
+/// As `HOST`, but taken down once a script has got the error.
 const HOST_ONCE: u8 = 4;
 
 /// The flag, as the interpreter sees it.
@@ -79,8 +78,8 @@ impl Interrupter {
         self.raise(HOST);
     }
 
-    /// As [`Interrupter::interrupt`], but a script that catches the error goes on: what a user means who
-    /// presses Ctrl-C.
+    /// As [`Interrupter::interrupt`], but a script that catches the error goes on. This is what
+    /// Ctrl-C does.
     pub fn interrupt_once(&self) {
         self.raise(HOST_ONCE);
     }
@@ -98,7 +97,7 @@ impl Interrupter {
         self.interrupt.flag.fetch_and(!HOST, Ordering::Relaxed);
     }
 
-    /// For the timer: whether the script that runs has had its time.
+    /// For the timer: whether the running script has used up its time.
     pub(crate) fn set_out_of_time(&self, is_out_of_time: bool) {
         if is_out_of_time {
             self.raise(TIMER);

@@ -194,13 +194,15 @@ pub enum DaylightSaving {
     Unknown,
 }
 
-/// How much the clock is put forward where the time zone does not do that and the fields say so.
+/// How much the clock is put forward if the fields say that it is, but the time zone never does
+/// that.
 const DAYLIGHT_SHIFT: i64 = 3600;
 
-/// The moment at which clocks show this many seconds after the start of 1970. Where they were put back,
-/// which is twice, `daylight_saving` decides, or it is the second one; where they were put forward, which is
-/// never, it is as if they had not been. Fields that say something else about daylight saving time than the
-/// time zone does are taken in the offset that it has at another time of the year.
+/// The moment at which local clocks show this many seconds after the start of 1970. If the clocks
+/// were put back, there are two such moments: `daylight_saving` decides, else it is the second one.
+/// If they were put forward, there is none: the result is as if they had not been. Fields that
+/// contradict the time zone about daylight saving time are taken in the offset that the zone has at
+/// another time of the year.
 fn moment(shown: i64, daylight_saving: DaylightSaving, offset: &impl Fn(i64) -> Offset) -> i64 {
     // No zone changes its offset twice within two days.
     let before = offset(shown.saturating_sub(SECONDS_PER_DAY));

@@ -1,11 +1,13 @@
-//! [`Limits`]: how much a host lets scripts have, and what becomes of one that wants more.
+//! [`Limits`]: the resources that a host grants scripts, and what happens to a script that exceeds
+//! them.
 //!
 //! There are four ways to be stopped ([`Limit`]). Each ends in an error, which the script can catch or
 //! cannot, as the host says ([`OnLimit`]).
 //!
 //! * LI1: an error that cannot be caught passes message handlers, `pcall`, coroutines and library functions
-//!   that call back, up to the host. While it is on its way ([`Limits::is_stopping`]) only variables that
-//!   are to be closed are, and finalizers do not run. Every call from the host begins anew.
+//!   that call back, up to the host. While it is on its way ([`Limits::is_stopping`]), variables
+//!   that are to be closed are closed; nothing else of the script runs, and no finalizers. Every
+//!   call from the host begins anew.
 //! * LI2: what has run out stays so until the script has ended: a script that catches the error gets it
 //!   again, at its next instruction (instructions), or at its next call or turn of a loop (time).
 //!
@@ -104,7 +106,8 @@ impl Limits {
         self.instructions.get().is_some()
     }
 
-    /// An instruction is to run: whether it may. Once it may not, none may (LI2).
+    /// Counts the next instruction, and says whether it may run. Once one may not run, none may
+    /// (LI2).
     #[must_use]
     pub fn allows_instruction(&self) -> bool {
         if self.instructions.get().is_none() {

@@ -39,7 +39,8 @@ fn end_with_closed_pipes() {
     let _ = flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)));
 }
 
-/// Writes to the standard error. An error of that is dropped: no other place is left to report it to.
+/// Writes to the standard error. An error of the write is ignored: there is no other place to
+/// report it to.
 fn report(text: impl Display) {
     let _ = write!(std::io::stderr(), "{text}");
 }
@@ -50,13 +51,13 @@ fn complain(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// As much of an exit code as the system keeps.
+/// The part of an exit code that the system keeps.
 fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(code as u8)
 }
 
 fn show_version() {
-    // As for the output of scripts, a full device is no failure.
+    // As for the output of scripts, a full device is not a failure.
     let _ = writeln!(std::io::stdout(), "Lua 5.4 (managed heap)");
 }
 
@@ -104,7 +105,7 @@ fn run(line: &CommandLine) -> ExitCode {
     code
 }
 
-/// Writes the profile of the allocations that were sampled, as of a collection now: of what is alive
+/// Collects, and writes the profile of the sampled allocations, so that its live figures are those
 /// after the script.
 fn write_profile(file: &Path, interpreter: &mut Interpreter) -> std::io::Result<()> {
     interpreter.heap().enter().collect();

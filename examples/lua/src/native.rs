@@ -260,7 +260,7 @@ impl<'gc> Call<'gc> {
     ///
     /// # Errors
     ///
-    /// If it is no number.
+    /// If it is not a number.
     pub fn number(&self, i: usize) -> Result<Number, Failure<'gc>> {
         self.arg(i).to_number().ok_or_else(|| self.type_error(i, "number"))
     }
@@ -269,7 +269,7 @@ impl<'gc> Call<'gc> {
     ///
     /// # Errors
     ///
-    /// If it is no number.
+    /// If it is not a number.
     #[inline]
     pub fn float(&self, i: usize) -> Result<f64, Failure<'gc>> {
         match self.arg(i) {
@@ -307,7 +307,7 @@ impl<'gc> Call<'gc> {
     ///
     /// # Errors
     ///
-    /// If it is no table.
+    /// If it is not a table.
     #[inline]
     pub fn table(&self, i: usize) -> Result<Gc<'gc, Table<'gc>>, Failure<'gc>> {
         match self.arg(i) {
@@ -351,7 +351,7 @@ impl<'gc> Call<'gc> {
         self.bad_argument(i, format!("{expected} expected, got {got}"))
     }
 
-    /// The type's name for messages; a metatable's `__name` goes first.
+    /// The type's name for messages; a metatable's `__name` takes precedence.
     #[must_use]
     pub fn type_name(&self, value: Value<'gc>) -> String {
         match (self.ctx.metamethod(value, Event::Name), value) {
@@ -361,8 +361,8 @@ impl<'gc> Call<'gc> {
         }
     }
 
-    /// Called in loops whose number of turns the script chooses, with the number of each turn: looks
-    /// now and then whether the script is to stop.
+    /// Looks now and then whether the script is to stop. Loops whose number of turns the script
+    /// chooses call this in each turn, with the turn's number.
     ///
     /// # Errors
     ///

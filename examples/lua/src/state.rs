@@ -254,11 +254,11 @@ pub struct Host {
     pub scratch: RefCell<Vec<u8>>,
     /// Most bytes that a native function may gather outside the heap.
     pub buffer_limit: usize,
-    /// Whether `collectgarbage("stop")` was the last word.
+    /// Whether `collectgarbage("stop")` is in effect.
     pub gc_stopped: Cell<bool>,
-    /// What the script believes the collector's mode to be.
+    /// Whether the script has chosen the collector's generational mode.
     pub gc_generational: Cell<bool>,
-    /// What the script believes to be the collector's parameters.
+    /// The collector's parameters as the script has set them; they have no effect.
     pub gc_parameters: [Cell<u8>; GcParameter::COUNT],
     /// The objects with `__gc` metamethods.
     pub finalizers: FinalizerQueue,
@@ -284,7 +284,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether the copy of the interpreter loop is to run that looks up before every instruction.
+    /// Whether to run the copy of the interpreter loop that looks for hooks and limits before every
+    /// instruction.
     #[must_use]
     pub fn is_traced(&self) -> bool {
         self.hooks.is_on() || self.limits.counts_instructions()
@@ -300,11 +301,11 @@ impl Host {
     /// Passes on what the script has written to its output and files and is still in a buffer.
     pub fn flush_all(&self) {
         self.files.flush_all();
-        // A reader of the output that has gone cannot be told.
+        // If the reader of the output has gone, there is no place to report the error to.
         let _ = self.output.borrow_mut().flush();
     }
 
-    /// Writes a warning, if they are on. As for `print`, a full device is no error.
+    /// Writes a warning, if warnings are on. As for `print`, a full device is not an error.
     pub fn warn(&self, message: &[&[u8]]) {
         if self.warnings.get() {
             let text = message.concat();

@@ -3,8 +3,8 @@
 //! * LS1: a string of at most [`SHORT_MAX`] bytes is *short* and interned: equal short strings are
 //!   the same object, so they compare by address and their hash is known from birth.
 //! * the intern set is weak ([`heap_api::InternSet`]): it keeps no string alive.
-//! * LS3: long strings are compared by content and hashed when they first serve as a key; until then
-//!   they have the seed for it in the place of the hash.
+//! * LS3: long strings are compared by content and hashed when they first serve as a key; until
+//!   then the field of the hash holds the seed for it.
 
 use core::cell::Cell;
 
@@ -39,7 +39,7 @@ pub type LuaStr = HeaderSlice<StrHead, u8>;
 pub struct Str<'gc>(Gc<'gc, LuaStr>);
 
 impl StrHead {
-    /// That of a long string; in place of a hash it has the seed for one (LS3).
+    /// The header of a long string, with the seed for a hash in the field of the hash (LS3).
     #[inline(always)]
     fn long(host: &Host) -> StrHead {
         StrHead { hash: Cell::new(host.hash_seed.narrow), form: Cell::new(Form::Long) }

@@ -11,12 +11,12 @@
 //!   tables share ([`EmptyParts`]); it is never written.
 //! * LT4: a key stays in its node when its value becomes nil, so that a traversal can go on from it.
 //! * LT5: a colliding node that is not in its main position leaves it to the newcomer.
-//! * LT6: what a failed insertion (no memory) leaves behind is the table as it was.
+//! * LT6: an insertion that fails for lack of memory leaves the table as it was.
 //! * LT8: a *weak* table, one whose metatable has asked for that by its `__mode`, has its entries in a
 //!   part of their own ([`weak`]). Its array part is empty; its hash part is one node that leads there
-//!   and is never written. So whatever looks for a key in the two ordinary parts finds none, and only
-//!   then need ask whether the table is weak. A weak table has a metatable, which the interpreter loop
-//!   asks about for every key that it does not find.
+//!   and is never written. So a search in the two ordinary parts finds no key, and only then has to
+//!   check whether the table is weak. A weak table has a metatable, which the interpreter loop asks
+//!   about for every key that it does not find.
 //! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
 //!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
@@ -464,8 +464,9 @@ impl<'gc> Table<'gc> {
         self.weak_part().map_or(Value::Nil, |part| part.get(ctx, normalised(key)))
     }
 
-    /// The value of an integer key; nil also if the table is weak (LT8): for the interpreter loop, as
-    /// all `ordinary` functions, which goes on in its slow paths then.
+    /// The value of an integer key; nil also if the table is weak (LT8), in which case the caller,
+    /// the interpreter loop, goes on in its slow paths. So do the callers of all `ordinary`
+    /// functions.
     #[inline(always)]
     pub fn ordinary_int(&self, key: i64) -> Value<'gc> {
         match self.array.get().as_ref().get(array_index(key)) {
@@ -586,8 +587,8 @@ impl<'gc> Table<'gc> {
     /// The value of a string key of any length; nil also if the table is weak.
     #[inline(always)]
     pub fn ordinary_str(&self, key: Str<'gc>) -> Value<'gc> {
-        // The same object is the same key, however long it is; a long one has its place by another hash
-        // until that has been computed, and may be equal to another.
+        // The same object is the same key, however long it is; a long one that is not found so may
+        // be equal to another object, or its hash has not been computed yet.
         match self.short_slot(key) {
             Some(slot) => slot.get(),
             None if key.is_short() => Value::Nil,
@@ -799,9 +800,9 @@ impl<'gc> Table<'gc> {
         Ok(())
     }
 
-    /// How many insertions into the hash part, at least, there have been since the array part was last
-    /// counted. A long array part starts with as many as the first count costs that has a prospect of
-    /// finding that the part should grow.
+    /// A lower bound of the insertions into the hash part since the array part was last counted. A
+    /// long new array part starts with credit for the first count that may find that the part
+    /// should grow.
     #[inline]
     fn credit(&self) -> usize {
         let [a, b, c] = self.credit.get();
@@ -814,9 +815,9 @@ impl<'gc> Table<'gc> {
     }
 
     /// Whether a rehash is to count how much of the array part is in use, which costs time in
-    /// proportion to its length, and choose a new length for it. That is so when there is credit, and
-    /// with less credit already if there are integer keys outside, which `census` has, that would make
-    /// the part grow provided that all of it is in use.
+    /// proportion to its length, and choose a new length for it. That takes a certain credit; half
+    /// of it is enough if the integer keys outside of the part, which `census` has, would make the
+    /// part grow provided that all of it is in use.
     fn is_worth_counting(array: usize, credit: usize, census: &Census) -> bool {
         if array <= SHORT_ARRAY || credit >= (2 * credit_of_new_array(array)).min(MAX_CREDIT) {
             return true;

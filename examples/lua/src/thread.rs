@@ -20,11 +20,12 @@
 //!   six kilobytes long, and there may be very many suspended threads. It needs a long one only to run,
 //!   and gets it from those that others have left ([`SpareStacks`]).
 //! * TH8: what a thread no longer uses keeps nothing alive after the next collection, and memory that
-//!   deep calls took is given back: by a thread that dies, then; by any other that has run since the
-//!   last collection, before the next ([`Thread::trim`], [`UnfoldedThreads`]).
-//! * TH9: the slots of variables that are to be closed are listed as open upvalues are (TH4); they are in
-//!   use until they are taken off the list, also where the functions whose variables they are have ended
-//!   with an error. A thread that died of an error and has such slots keeps its stack (TH6).
+//!   deep calls took is given back: by a thread that dies, at once; by any other thread that has
+//!   run since the last collection, before the next one ([`Thread::trim`], [`UnfoldedThreads`]).
+//! * TH9: the slots of variables that are to be closed are listed as open upvalues are (TH4); they
+//!   are in use until they are taken off the list, even if the functions that own the variables
+//!   have ended with an error. A thread that died of an error and has such slots keeps its stack
+//!   (TH6).
 
 use core::cell::Cell;
 
@@ -63,7 +64,8 @@ const HANDLER_RESERVE: usize = 2 * (WINDOW + SPARE);
 const FIRST_STACK: usize = WINDOW + SPARE + 64;
 const FIRST_FRAMES: usize = 4;
 
-/// Most slots in use of a stack that is folded (TH7): what it costs to fold it and to unfold it.
+/// The most slots in use with which a stack is folded (TH7). Bounds the cost of folding and
+/// unfolding.
 const FOLD_LIMIT: usize = 64;
 
 /// The length of a short stack is a multiple of this, so that it serves for longer.
@@ -94,7 +96,8 @@ pub struct SpareStacks<'gc> {
 }
 
 impl<'gc> SpareStacks<'gc> {
-    /// As many threads at least can be resumed one by the other, again and again, without new stacks.
+    /// At least this many threads can resume one another in a chain, repeatedly, without new
+    /// stacks.
     const CAPACITY: usize = 8;
 
     /// None yet.
@@ -116,7 +119,7 @@ impl<'gc> SpareStacks<'gc> {
         new_stack(cx, FIRST_STACK, |_| Value::Nil)
     }
 
-    /// Keeps a stack, if it is of the length that they all have.
+    /// Keeps a stack, if it has the common length.
     #[inline]
     fn put(&self, cx: &'gc Cx, stack: Gc<'gc, Stack<'gc>>) {
         if stack.tail.len() != FIRST_STACK {
@@ -225,8 +228,8 @@ pub enum FrameKind {
     Pcall,
     /// `xpcall`: the handler is at `func + 1`, the callee's results come to `func + 2`.
     Xpcall,
-    /// `pairs` with a `__pairs` metamethod, and `dofile`: returns what it has called returns. The callee's
-    /// results come to `func + 1`.
+    /// `pairs` with a `__pairs` metamethod, and `dofile`: returns the results of the function that
+    /// it has called. The callee's results come to `func + 1`.
     Passing,
     /// `coroutine.resume`: waits for another thread.
     Resume,
@@ -403,7 +406,7 @@ impl Frame {
     }
 }
 
-/// So many frames, none of which is in use.
+/// A stack of this many frames, none of which is in use.
 ///
 /// # Errors
 ///
@@ -442,8 +445,8 @@ impl Status {
 #[derive(Trace)]
 pub struct Thread<'gc> {
     stack: GcCell<Gc<'gc, Stack<'gc>>>,
-    /// The stack while the thread is folded (TH7). What it holds of a thread that is not is of no use,
-    /// and is gone before a collection.
+    /// The stack while the thread is folded (TH7). In a thread that is not folded its content has
+    /// no meaning, and is dropped before a collection.
     short_stack: GcCell<Gc<'gc, Stack<'gc>>>,
     frames: GcCell<Gc<'gc, [Frame]>>,
     open_upvals: GcCell<Option<Gc<'gc, Upval<'gc>>>>,
@@ -733,8 +736,9 @@ impl<'gc> Thread<'gc> {
     ///
     /// # Errors
     ///
-    /// If there is no memory for a longer frame stack, or calls nest too deep. Only the latter is not
-    /// looked at for protected calls, which catch that error; see [`Thread::check_nesting`].
+    /// If there is no memory for a longer frame stack, or calls nest too deep. The nesting of
+    /// protected calls, which catch that error, is checked elsewhere; see
+    /// [`Thread::check_nesting`].
     #[inline(always)]
     pub fn push_frame(
         &self,
@@ -758,8 +762,8 @@ impl<'gc> Thread<'gc> {
                 if kind != FrameKind::Handler || self.total(nesting) > MAX_NESTING + 1 {
                     return Err(self.overflow(nesting));
                 }
-                // The handler that would be the first call too many is told about that instead, by
-                // a second call.
+                // A handler that would be the first call beyond the limit gets that overflow as its
+                // error instead (`call_handler` of `vm::raise`), and counts as two calls.
                 nesting += 1;
             }
         }
@@ -886,8 +890,8 @@ impl<'gc> Thread<'gc> {
         self.outer_nesting.get() + u32::from(nesting)
     }
 
-    /// Whether a call at this depth of the thread fails. Beyond the limit those of a handler for
-    /// that very failure do not.
+    /// Whether a call at this depth of the thread fails. Beyond the limit, calls that a handler of
+    /// that very failure makes do not fail.
     #[inline(always)]
     fn is_overflow(&self, nesting: u8) -> bool {
         let total = self.total(nesting);

@@ -1,7 +1,7 @@
 //! [`Timer`]: a thread that ends scripts which take too long.
 //!
-//! * TI1: the time of a script is over at most once, and not after [`Timer::stop`] has returned: both look
-//!   at the deadline under one lock.
+//! * TI1: the time of a script runs out at most once, and never after [`Timer::stop`] has returned:
+//!   the timer's thread and `stop` look at the deadline under one lock.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -44,7 +44,7 @@ impl Timer {
         Ok(Timer { shared, interrupter, thread: Some(thread) })
     }
 
-    /// A script begins that may take so long.
+    /// A script begins that may run for as long as `limit`.
     pub(crate) fn start(&self, limit: Duration) {
         self.change(|state| state.deadline = Instant::now().checked_add(limit));
     }

@@ -1,8 +1,8 @@
 //! [`Offset`]: how far local time is from UTC at some moment.
 //!
 //! The system's time zone comes from the crate `jiff`: it reads `TZ`, the system's setting and its database of
-//! time zones, on Unix and Windows alike, in safe code that locks nothing of the C library's (which may not
-//! be asked for local time while another thread changes the environment).
+//! time zones, on Unix and Windows alike, in safe code, without the C library, which must not be
+//! asked for local time while another thread changes the environment.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -25,8 +25,8 @@ impl Offset {
         Offset { seconds: 0, is_dst: false, name: "GMT".to_owned() }
     }
 
-    /// That of the system's time zone, `time` seconds after the start of 1970. Beyond the years that the
-    /// database is for, what holds at its end.
+    /// The offset of the system's time zone, `time` seconds after the start of 1970. A time outside
+    /// of the years that the database covers is replaced by the nearest one that it covers.
     #[must_use]
     pub fn local(time: i64) -> Offset {
         let range = Timestamp::MIN.as_second()..=Timestamp::MAX.as_second();

@@ -55,7 +55,7 @@ pub enum Value<'gc> {
     Native(Gc<'gc, NativeFn<'gc>>),
     /// A coroutine.
     Thread(Gc<'gc, Thread<'gc>>),
-    /// A foreign object of the library, such as a file.
+    /// A foreign object: a file of the library, or an object of the host's.
     UserData(Gc<'gc, UserData<'gc>>),
     /// A number that stands for something outside of the language and equals only itself, such as the
     /// identity of a variable. Its type is that of foreign objects.

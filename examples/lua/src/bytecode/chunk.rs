@@ -1,10 +1,10 @@
 //! Binary chunks: compiled functions as bytes, and back.
 //!
 //! The header is that of PUC-Rio Lua 5.4, so that programs which look at it find a chunk of Lua 5.4. What
-//! follows is this interpreter's own, and neither reads the other's chunks: behind the header and the
-//! number of upvalues, where PUC Lua expects the length of a name, are bytes that it refuses as too large a
-//! number. Then come a signature, the version of the format, and a fingerprint of the table of
-//! instructions: a chunk is for one build of the instruction set.
+//! follows is this interpreter's own, and neither reads the other's chunks: the header and the
+//! number of upvalues are followed, where PUC Lua expects the length of a name, by bytes that it
+//! refuses as too large a number. Then come a signature, the version of the format, and a
+//! fingerprint of the table of instructions: a chunk is for one build of the instruction set.
 //!
 //! ```text
 //! chunk    = header, upvalues: byte, GUARD, SIGNATURE, VERSION, fingerprint: 8 bytes, function
@@ -12,9 +12,9 @@
 //!            instructions, constants, upvalues, lines, variables, functions (each a list: length, items)
 //! ```
 //!
-//! Numbers are in groups of seven bits, the lowest first; signed ones are zigzag encoded. Whatever comes in
-//! is checked in two steps: [`read_chunk`] accepts well-formed bytes only, then [`verify`](super::verify()) what the
-//! virtual machine relies on.
+//! Numbers are in groups of seven bits, the lowest first; signed ones are zigzag encoded. Input is
+//! checked in two steps: [`read_chunk`] accepts only well-formed bytes, then
+//! [`verify`](super::verify()) checks the rules that the virtual machine relies on.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ const VERSION: u8 = 1;
 /// Functions may nest this deep, as in source text.
 const MAX_DEPTH: usize = 200;
 
-/// Why bytes are no chunk. The texts stand in "bad binary format (...)".
+/// Why bytes are not a valid chunk. The texts stand in "bad binary format (...)".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     /// The bytes end too early.
@@ -57,10 +57,10 @@ pub enum ChunkError {
     /// It is a chunk of another interpreter, or of another version of this one.
     #[error("version mismatch")]
     Version,
-    /// The bytes mean nothing.
+    /// The bytes are malformed.
     #[error("corrupted chunk: {0}")]
     Malformed(&'static str),
-    /// An instruction does what no compiler lets it do.
+    /// An instruction breaks a rule that the compiler always keeps.
     #[error("corrupted chunk: {what} at instruction {at}")]
     Invalid {
         /// What is wrong.
@@ -100,7 +100,7 @@ impl<'a> Input<'a> {
         Ok(bytes)
     }
 
-    /// Bytes that must be these.
+    /// Reads bytes that must equal the given ones.
     fn expect(&mut self, expected: &[u8], otherwise: ChunkError) -> Result<(), ChunkError> {
         for byte in expected {
             if self.byte()? != *byte {
@@ -158,7 +158,7 @@ fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// What an operand is in a chunk.
+/// How an operand is encoded in a chunk.
 pub(super) trait Coded: Sized {
     fn write(self, out: &mut Vec<u8>);
     fn read(input: &mut Input<'_>) -> Result<Self, ChunkError>;

@@ -1,4 +1,5 @@
-//! [`Effect`]: which registers an instruction reads and writes, those included that no operand names.
+//! [`Effect`]: the registers that an instruction reads and writes, including those that no operand
+//! names.
 //!
 //! What is said here holds for every instruction of the table: operands of type [`Reg`] are read, the
 //! one of type [`Dst`](super::Dst) is written, and [`Effect::of`] knows the rest. The verifier of binary
@@ -68,17 +69,18 @@ impl RegSet {
 /// are known to its prototype.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
-    /// Read before anything is written. Of an open list only what precedes it.
+    /// Registers that are read before any is written. Those of an open list are not among them.
     pub reads: RegSet,
-    /// Hold something that the instruction has put there, whether it jumps or not.
+    /// Registers that the instruction writes whether it jumps or not.
     pub writes: RegSet,
-    /// Written only if the instruction jumps.
+    /// The register that is written only if the instruction jumps.
     pub writes_if_taken: Option<Reg>,
-    /// From here on nothing is as it was, except what is written: a call has been made there.
+    /// The first register that a call has used: from it on, only registers that are written have a
+    /// known content.
     pub ruins_from: Option<usize>,
-    /// An open list begins here that the instruction reads, up to `top`.
+    /// Where an open list begins that the instruction reads, up to `top`.
     pub reads_list_at: Option<usize>,
-    /// An open list begins here that the instruction writes, and sets `top`.
+    /// Where an open list begins that the instruction writes; it sets `top`.
     pub writes_list_at: Option<usize>,
     /// The instruction needs this many registers, counted from the first of the frame.
     pub extent: usize,
@@ -155,7 +157,7 @@ impl Effect {
                 effect.read(base.index() + 3, 2);
                 effect.writes_if_taken = Some(base.saturating_add(2));
             }
-            // What they close are variables in scope, or such as have just left it.
+            // They close variables that are in scope or have just left it.
             Op::Close { from } | Op::CloseAll { from } => {
                 effect.extent = from.index();
             }
@@ -239,7 +241,7 @@ mod tests {
         });
         assert_eq!((registers(own.reads), registers(own.writes)), (vec![7], vec![7, 8]));
         assert_eq!(own.extent, 9);
-        // No panic, whatever the operands.
+        // It must not panic, whatever the operands are.
         for register in [0, 250, 255] {
             let base = Reg(register);
             let offset = crate::bytecode::Jump(0);

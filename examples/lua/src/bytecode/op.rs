@@ -1,10 +1,10 @@
 //! The instruction set: one table.
 //!
-//! A row has all that there is to know about an instruction: its operands, whose types say what the
-//! numbers stand for ([`super::operand`]); the metamethod that it may call, and where the result of
-//! that goes ([`Outcome`]). The operand of type [`Dst`] is the instruction's destination, the one of
-//! type [`Jump`] its branch. Whatever the compiler, the loop, listings and messages want to know about
-//! an instruction is derived from its row.
+//! A row defines an instruction: its operands, whose types say what the numbers stand for
+//! ([`super::operand`]); the metamethod that it may call, and where the result of that goes
+//! ([`Outcome`]). The operand of type [`Dst`] is the instruction's destination, the one of type
+//! [`Jump`] its branch. All that the compiler, the loop, listings and messages know about an
+//! instruction is derived from its row.
 
 use core::any::Any;
 
@@ -29,7 +29,7 @@ pub enum Outcome {
     Concat,
 }
 
-/// `Some` of what a row has, `None` if it leaves it out.
+/// `Some` of an optional part of a row, `None` if the row leaves it out.
 macro_rules! optional {
     () => {
         None
@@ -94,7 +94,7 @@ macro_rules! ops {
                 }
             }
 
-            /// The table, for whatever depends on all of it.
+            /// The table as text, for fingerprints of the instruction set.
             pub(super) const TABLE: &'static str = concat!($(
                 stringify!($name), "(", $($(stringify!($operand), ":", stringify!($type), ",",)*)? ")",
             )*);
@@ -401,7 +401,7 @@ impl Op {
         self.operand_mut()
     }
 
-    /// The branch of every instruction that can jump with one.
+    /// The branch, if the instruction has one.
     #[must_use]
     pub fn offset(mut self) -> Option<Jump> {
         self.offset_mut().copied()

@@ -50,7 +50,7 @@ impl Reg {
         self.0 as usize
     }
 
-    /// The register that is so many places further, or the last one.
+    /// The register that is `count` places further, or the last one.
     #[must_use]
     pub fn saturating_add(self, count: u8) -> Reg {
         Reg(self.0.saturating_add(count))
@@ -136,7 +136,7 @@ impl Jump {
         (from + 1).wrapping_add_signed(self.0 as isize)
     }
 
-    /// Whether it leads to an instruction that has run.
+    /// Whether the branch leads backward.
     pub(crate) fn is_back(self) -> bool {
         self.0 < 0
     }

@@ -2,17 +2,18 @@
 //! [`crate::bytecode`] that the virtual machine relies on.
 //!
 //! * VF1: operands name registers, constants, upvalues, functions and instructions that exist, constants
-//!   are of the types that their instructions want, branches that lead back are those that look up from
-//!   their work, and the last instruction is a return.
-//! * VF2: an open list is read by the instruction behind the one that made it, and by no other.
-//! * VF3: a register is written before it is read, on every way to the instruction, so that no function
-//!   sees what others have left in the stack.
+//!   are of the types that their instructions want, only instructions that poll for a safepoint
+//!   branch backward, and the last instruction is a return.
+//! * VF2: an open list is read by the instruction directly after the one that made it, and by no
+//!   other.
+//! * VF3: a register is written before it is read, on every path to the instruction, so that no
+//!   function sees values that other functions have left in the stack.
 //! * VF4: a function whose variables may be captured closes its upvalues when it returns (BC8), and
 //!   variables that are to be closed are marked in the order of their registers and closed before it
 //!   returns (BC9).
 //!
-//! VF3 and VF4 follow from an analysis of the control flow, as the Java virtual machine's verifier makes
-//! it: what is known before an instruction is what is known on all ways that lead there.
+//! VF3 and VF4 follow from an analysis of the control flow like that of the Java virtual machine's
+//! verifier: the facts known before an instruction are those that hold on all paths to it.
 
 use super::chunk::ChunkError;
 use super::{Constant, Effect, MAX_REGISTERS, Op, Operand, ProtoData, Reg, RegSet, UpvalSource};
@@ -33,9 +34,9 @@ pub fn verify(data: &ProtoData) -> Result<(), ChunkError> {
 /// What is known before an instruction runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct State {
-    /// Registers with content (VF3): certainly.
+    /// Registers that have been written on all paths (VF3).
     written: RegSet,
-    /// Registers of variables that are to be closed (VF4): possibly.
+    /// Registers of variables that are to be closed on some path (VF4).
     to_close: RegSet,
 }
 
@@ -306,7 +307,8 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// What is known after an instruction: where it goes on, and where it branches to.
+    /// The facts known after an instruction: at the next instruction, and at the target of its
+    /// branch.
     fn step(&self, at: usize, before: State) -> Result<(Option<State>, Option<State>), ChunkError> {
         let op = self.data.code[at];
         let effect = Effect::of(op);
@@ -319,7 +321,7 @@ impl<'a> Verifier<'a> {
         }
         if let Op::Closure { dst, proto } = op {
             for upvalue in &self.data.protos[proto.0 as usize].upvalues {
-                // A function may capture the variable that it is going to be the value of.
+                // A function may capture the variable that it is about to be assigned to.
                 if let UpvalSource::ParentRegister(register) = upvalue.source
                     && register != Reg::from(dst)
                 {

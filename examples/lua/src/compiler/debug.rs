@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::bytecode::{Const, Constant, Dst, LocalVar, Op, ProtoData, Reg, Up};
 
-/// What a name in a message is the name of.
+/// The kind of thing that a name in a message refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// a local variable
@@ -102,7 +102,8 @@ pub fn local_variable(proto: &ProtoData, pc: usize, number: usize) -> Option<(&[
     Some((&local.name, local.register))
 }
 
-/// The first register that no local variable has which is in scope at `pc` or has just left it.
+/// The first register above those of the local variables that are in scope at `pc` or have just
+/// left it.
 pub fn first_temporary(proto: &ProtoData, pc: usize) -> Reg {
     let is_in_scope =
         |local: &&LocalVar| (local.start_pc as usize..=local.end_pc as usize).contains(&pc);

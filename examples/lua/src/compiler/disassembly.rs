@@ -1,4 +1,4 @@
-//! A listing of compiled functions, for tests and for the curious.
+//! A listing of compiled functions, for tests and for debugging the compiler.
 
 use std::fmt;
 

@@ -16,7 +16,7 @@ pub(super) enum Sense {
 }
 
 impl FunctionState<'_> {
-    /// Makes the expression one value that is not a variable any more, though it may still be a
+    /// Turns the expression into one value that no longer depends on a variable; it may still be a
     /// constant or wait for its register.
     pub(super) fn discharge(&mut self, exp: &mut Exp) {
         exp.place = match exp.place {

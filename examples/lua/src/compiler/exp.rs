@@ -52,7 +52,7 @@ pub(super) enum Place {
     },
     /// A comparison: the branch at this index is taken if it holds.
     Jump(usize),
-    /// The instruction at this index computes it; its destination is still open.
+    /// The instruction at this index computes the value; its destination is still open.
     Pending(usize),
     /// The call at this index, with one result so far.
     Call(usize),

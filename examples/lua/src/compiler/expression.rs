@@ -1,8 +1,8 @@
 //! The walk over expressions.
 //!
 //! # Invariants
-//! * Operands are evaluated from left to right; what a later operand could change is in a
-//!   register of its own before, except for plain local variables, as in C Lua.
+//! * Operands are evaluated from left to right; a value that a later operand could change is first
+//!   copied to a register of its own, except for plain local variables, as in C Lua.
 
 use super::exp::{ConstantValue, Exp, Place};
 use super::{Compiler, ENVIRONMENT, Reached, Resolved};

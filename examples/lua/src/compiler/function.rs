@@ -85,8 +85,8 @@ impl<'s> FunctionState<'s> {
             is_vararg: false,
             needs_close: false,
             last_target: 0,
-            // A chunk is defined nowhere (line 0), but what it begins with has a place: an
-            // interrupt may come there.
+            // A main chunk has no line of definition (0), but its first instruction has a line: an
+            // interrupt may be reported there.
             line: line_defined.max(1),
             line_defined,
             last_line,

@@ -61,7 +61,7 @@ pub(super) struct PendingGoto<'s> {
     pub(super) line: u32,
     pub(super) jumps: JumpList,
     pub(super) locals: usize,
-    /// What the blocks that it leaves want closed at its label.
+    /// What has to be closed at its label because of the blocks that it leaves.
     pub(super) closing: Closing,
 }
 

@@ -91,7 +91,7 @@ struct Compiler<'s> {
 struct Reached {
     /// Byte offset after a token.
     end: u32,
-    /// Tokens after that which have been read, too.
+    /// The number of tokens after that one that have also been read.
     further: u8,
 }
 

@@ -100,8 +100,8 @@ impl FunctionState<'_> {
         Ok(())
     }
 
-    /// Completes `left op right`. `lines` are that of the operator, where arithmetic is reported, and
-    /// the last one of the right operand, where comparisons are.
+    /// Completes `left op right`. `lines`: the line of the operator, at which arithmetic is
+    /// reported, and the last line of the right operand, at which comparisons are reported.
     pub(super) fn binary(
         &mut self,
         op: BinaryOp,

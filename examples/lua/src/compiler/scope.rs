@@ -63,13 +63,13 @@ pub(super) struct BlockScope {
     first_goto: usize,
     /// Whether a closure captured one of its variables.
     has_captured: bool,
-    /// What of it is to be closed.
+    /// What has to be closed when it is left.
     to_close: ToClose,
-    /// Whether something of it or of a block around it is to be closed.
+    /// Whether it or a block around it has something to close.
     is_inside_to_close: bool,
 }
 
-/// What of a block is to be closed when it is left.
+/// What has to be closed when a block is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ToClose {
     Nothing,
@@ -202,7 +202,7 @@ impl<'s> FunctionState<'s> {
         self.blocks.last().is_some_and(|block| block.is_inside_to_close)
     }
 
-    /// Closes what of the innermost block is to be closed at its end.
+    /// Closes what has to be closed at the end of the innermost block.
     pub(super) fn close_block(&mut self) {
         let block = self.blocks.last().expect("a block is open");
         let (closing, level) = (block.closing(), self.register_level(block.outer_locals));
@@ -288,8 +288,8 @@ impl<'s> FunctionState<'s> {
         Ok(())
     }
 
-    /// Puts a label here and directs the gotos from `first_goto` on that wait for it to it. Returns
-    /// whether it had to close upvalues for them.
+    /// Defines a label here, and directs the pending gotos for it, from `first_goto` on, to this
+    /// place. Returns whether it had to close upvalues for them.
     fn define_label(
         &mut self,
         name: &'s [u8],

@@ -2,8 +2,8 @@
 //! values or the heap.
 //!
 //! [`pattern`], [`format`](mod@format) and [`pack`](mod@pack) each hold one small language of the
-//! string library; this file holds the index arithmetic of `string.sub` and its kin, repetition,
-//! letter case, and the primitives of the `utf8` library.
+//! string library; this file holds the index arithmetic of `string.sub` and similar functions,
+//! repetition, letter case, and the primitives of the `utf8` library.
 //!
 //! Offsets in this module count bytes from zero and ranges are half open; the
 //! functions that take Lua positions, which count from one and may be negative, say so.
@@ -23,7 +23,7 @@ pub enum NoRoom {
     System,
 }
 
-/// Where bytes go whose number a script chooses.
+/// A destination for bytes whose number the script chooses.
 pub trait Output {
     /// The bytes so far, which can take `additional` more without an allocation.
     ///
@@ -256,7 +256,7 @@ fn utf8_position(position: i64, length: usize) -> Option<usize> {
 /// What `utf8.len` finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Utf8Length {
-    /// So many characters.
+    /// The number of characters.
     Characters(usize),
     /// An invalid sequence at this offset.
     InvalidAt(usize),

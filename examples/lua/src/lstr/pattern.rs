@@ -11,9 +11,9 @@
 //!   implementation.
 //! * a failed step leaves `captures` as it found it; after a success they describe that match
 //!   until the next attempt.
-//! * PT4: matching can be interrupted. What a step does is charged to an account, steps and bytes
-//!   looked at, and every [`WORK_PER_LOOK`] of it the matcher looks at the interrupt. What is not
-//!   charged, the search for a first byte, is bounded by the subject's length.
+//! * PT4: matching can be interrupted. The matcher counts its work, in steps and bytes looked at,
+//!   and looks at the interrupt once per [`WORK_PER_LOOK`] of it. The search for a first byte is
+//!   not counted; it is bounded by the subject's length.
 //!
 //! The backtracking scheme and the order in which errors appear follow the reference manual's
 //! §6.4.1 and the observable behaviour of the reference interpreter. Sets are compiled to bitmaps

@@ -330,7 +330,7 @@ fn tostring_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
     task.enter(|call| Ok(call.place(&[call.pushed(0)])))
 }
 
-/// A string that `print` writes without a copy has more bytes.
+/// `print` writes a string of more bytes without a copy.
 const LONG: usize = 4 << 10;
 
 fn print<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
@@ -408,8 +408,8 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
             runner.run_finalizers();
         }
         GcOption::Step => {
-            // Steps of this heap are measured in time. One that is to be worth as many kilobytes as
-            // there are in use, and one of the other mode, is a whole collection.
+            // Steps of this heap are measured in time. A step of at least as many kilobytes as are
+            // in use, and any step in the generational mode, is a whole collection.
             let in_use = runner.cx.heap().stats().live_bytes / 1024;
             let is_whole = runner.host.gc_generational.get() || numbers[0] >= in_use as i64;
             if is_whole {
@@ -439,7 +439,7 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
                 Value::Int(host.set_gc_parameter(GcParameter::StepMultiplier, numbers[0]))
             }
             GcOption::Incremental | GcOption::Generational => {
-                // The mode has a name, but no meaning for this heap.
+                // The mode is remembered. For this heap it matters to `"step"` only.
                 let was_generational = host.gc_generational.get();
                 let previous = if was_generational { "generational" } else { "incremental" };
                 let previous = call.ctx.str(previous)?;

@@ -99,7 +99,7 @@ fn setmetatable<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.ret(value)
 }
 
-/// Files, the only userdata, have no values of the user's.
+/// Userdata, of files and of the host's objects, have no user values.
 fn getuservalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.opt_int(1, 1)?;
     call.ret(Value::Nil)
@@ -115,7 +115,7 @@ fn setuservalue<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.ret(Value::Nil)
 }
 
-/// The limit is what it is, as in real Lua since 5.4.3.
+/// The limit cannot be changed, as in real Lua since 5.4.3.
 fn setcstacklimit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.int(0)?;
     call.ret(200_i64)

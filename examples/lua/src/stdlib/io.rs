@@ -75,7 +75,8 @@ static METAMETHODS: &[NativeDef] = &[
     NativeDef::fast("__tostring", to_string),
 ];
 
-/// What a program hears that has changed the table that the functions share, which `debug.getupvalue` shows.
+/// The error of a script that has changed the table that the functions share (`debug.getupvalue`
+/// returns it).
 const SPOILT: &str = "the library's own table has been changed";
 
 /// Places in the table that the functions share (IO1).
@@ -261,8 +262,8 @@ fn popen<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
         b"w" => (PipeMode::Write, Direction::Output),
         _ => return Err(call.bad_argument(1, "invalid mode")),
     };
-    // The program may write where the script has written, and it is started once: what may find no
-    // memory comes first.
+    // The program may write where the script has written, and must be started only once: all that
+    // may fail for lack of memory comes first.
     call.ctx.host.flush_all();
     let file = new_closed_file(call.ctx, shared_metatable(call)?)?;
     let started = Process::start(command, mode, &call.ctx.host.children);
@@ -463,7 +464,7 @@ fn seek<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn setvbuf<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let file = file_argument(call)?;
-    // There is no default: an absent mode is no string.
+    // There is no default: an absent mode is an error, because it is not a string.
     call.string(1)?;
     let modes = [("no", Buffering::None), ("full", Buffering::Full), ("line", Buffering::Line)];
     let buffering = option(call, 1, "", &modes)?;

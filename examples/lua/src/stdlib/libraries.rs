@@ -80,7 +80,7 @@ pub struct Libraries {
 }
 
 impl Libraries {
-    /// All of all.
+    /// All libraries in full.
     #[must_use]
     pub fn all() -> Libraries {
         Libraries { access: [Access::Full; Library::ALL.len()] }
@@ -107,7 +107,8 @@ impl Libraries {
             .with(Library::Package, Access::Closed)
     }
 
-    /// These, but for one library. The safe part of [`Library::Io`] and [`Library::Package`] is empty.
+    /// The same choice except for one library. The safe part of [`Library::Io`] and
+    /// [`Library::Package`] is empty.
     ///
     /// ```
     /// use lua::{Access, Libraries, Library};

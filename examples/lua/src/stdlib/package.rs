@@ -225,7 +225,7 @@ pub(super) fn loadfile<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-/// The function that `dofile` calls, of the file that its argument names.
+/// The function that `dofile` calls: the chunk of the file that its argument names.
 pub fn script_to_do<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Closure<'gc>>, Failure<'gc>> {
     let path = call.opt_string(0)?.map(|path| path.to_text());
     let environment = Value::Table(call.ctx.state.globals);

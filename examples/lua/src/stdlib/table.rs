@@ -4,8 +4,8 @@
 //! without metamethods, which works on the elements directly, and a slow one for everything else,
 //! which reads and writes as a script would ([`access`](mod@access)).
 //!
-//! * a fast body has one allocation that can fail at most, before it changes anything, or it
-//!   maps the failure to [`Fail::MemoryFinal`]: it must not run twice.
+//! * a fast body makes at most one allocation that can fail, before it changes anything. Otherwise
+//!   it maps the failure to [`Fail::MemoryFinal`], because it must not run twice.
 
 mod access;
 mod quicksort;

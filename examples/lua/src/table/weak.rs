@@ -2,17 +2,18 @@
 //!
 //! A hash table with open addressing. Each entry is an [`Ephemeron`] of the heap, whose key is the
 //! entry's *holder*: the object without which there is no entry. Values that are held weakly are
-//! [weak handles](heap_api::Weak) besides: these are cleared before finalizers run, ephemerons
-//! after what finalizers revive is known, which is the order that Lua wants for values and keys.
+//! [weak handles](heap_api::Weak) besides: weak handles are cleared before finalizers run,
+//! ephemerons once it is known which objects finalizers resurrect: the order that Lua's manual
+//! requires for values and keys.
 //!
-//! * LW1: the holder is the key, if keys are weak and it is an object. Else it is the value, if
-//!   values are weak and it is an object, and the key is none: such a key does not lead to the value.
-//!   Else it is the part itself, and the entry stays until it is removed.
+//! * LW1: the holder is the key, if keys are weak and the key is an object. Else it is the value,
+//!   if values are weak, the value is an object and the key is not: such a key does not lead to the
+//!   value. Else it is the part itself, and the entry stays until it is removed.
 //! * LW2: the tag of a slot is 0 if it was never used, else the hash of its key with the lowest bit set.
 //!   Tags stay when entries go, so that searches and traversals go on behind them.
 //! * LW3: at most three quarters of the slots have a tag.
-//! * LW4: strings, numbers, booleans and library functions without values of their own are no objects
-//!   here: as in real Lua they are never removed.
+//! * LW4: strings, numbers, booleans and library functions without values of their own do not count
+//!   as objects here: as in real Lua they are never removed.
 
 use core::cell::Cell;
 
@@ -76,7 +77,7 @@ impl<'gc> Held<'gc> {
         })
     }
 
-    /// The value; nil if it is no more.
+    /// The value; nil if it has been collected.
     fn get(self, ctx: Ctx<'gc>) -> Value<'gc> {
         let found = match self {
             Held::Strong(value) => Some(value),

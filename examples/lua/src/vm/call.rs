@@ -21,7 +21,8 @@ use super::{Action, Exit, close, concat, coroutine, describe, hook};
 /// Carries out actions until the interpreter loop can go on (`None`) or must be left.
 #[inline]
 pub(super) fn perform(ctx: Ctx<'_>, action: Action) -> Option<Exit> {
-    // Most often a Lua function is to be called, a metamethod say, and nothing stands against it.
+    // Most often a Lua function is to be called, such as a metamethod, and its frame can be pushed
+    // at once.
     if let Action::Call { func, count, on_return } = action {
         let thread = ctx.state.thread.get();
         if let Value::Function(closure) = thread.slot(func).get()
@@ -58,8 +59,8 @@ pub(super) fn enter_at_once<'gc>(
     true
 }
 
-/// Pushes the frames of a call from Rust, of the value at `func` with `count` arguments, if that is a
-/// Lua function and nothing stands against it.
+/// Pushes the frames of a call from Rust, of the value at `func` with `count` arguments, if that is
+/// a Lua function whose frame can be pushed at once.
 #[inline]
 pub(super) fn enter_from_rust(ctx: Ctx<'_>, func: usize, count: usize) -> bool {
     let thread = ctx.state.thread.get();
@@ -162,7 +163,7 @@ fn resolve_callable<'gc>(
     resolve_object(ctx, thread, func, count)
 }
 
-/// As [`resolve_callable`], for what is no function.
+/// As [`resolve_callable`], for a value that is not a function.
 #[inline(never)]
 fn resolve_object<'gc>(
     ctx: Ctx<'gc>,
@@ -171,8 +172,7 @@ fn resolve_object<'gc>(
     count: usize,
 ) -> Result<usize, Failure<'gc>> {
     let mut callee = thread.slot(func).get();
-    // The arguments move once, however long the chain is. One that has no end needs more slots than
-    // there are.
+    // The arguments move once, however long the chain is. An endless chain runs out of slots.
     let mut added = 0;
     while !is_function(callee) {
         let handler = ctx.metamethod(callee, Event::Call);

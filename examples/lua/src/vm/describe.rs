@@ -48,7 +48,7 @@ pub fn current_line<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<
     proto_of(thread, frame)?.data.0.line_info.get(current_pc(frame)).copied()
 }
 
-/// What the running call of a frame is called there: what that is the name of, and the name.
+/// The caller's name for the function that it is calling: the kind of the name, and the name.
 #[must_use]
 pub fn name_of_call<'gc>(thread: Gc<'gc, Thread<'gc>>, caller: &Frame) -> Option<(String, String)> {
     let proto = proto_of(thread, caller)?;
@@ -65,7 +65,7 @@ pub(super) fn local_variable<'gc>(thread: Gc<'gc, Thread<'gc>>, index: usize) ->
     (kind == NameKind::Local).then_some(name)
 }
 
-/// The type's name for messages; a metatable's `__name` goes first.
+/// The type's name for messages; a metatable's `__name` takes precedence.
 pub(super) fn type_name<'gc>(ctx: Ctx<'gc>, value: Value<'gc>) -> String {
     match value {
         Value::Table(_) | Value::UserData(_) => match ctx.metamethod(value, Event::Name) {

@@ -71,8 +71,9 @@ impl Runner<'_> {
         self.renew_wish();
     }
 
-    /// Collects garbage for a function that is to run again. If it wants descriptors, finalizers run
-    /// that give some back (DE2): then it is a native one that waits, and its frame is the last.
+    /// Collects garbage for a function that is to run again. If the function waits for descriptors,
+    /// finalizers run, which may give some back (DE2). It is a native function then, and its frame
+    /// is the last.
     fn collect_for_retry(&mut self) {
         let are_short = self.host.descriptors.are_short();
         self.collect();
@@ -90,7 +91,7 @@ impl Runner<'_> {
     }
 
     /// Makes the script come to a safepoint if it is to stop: a collection may have withdrawn the
-    /// wish for that (IN2).
+    /// request for that (IN2).
     pub fn renew_wish(&self) {
         if self.host.interrupt.is_up() || self.host.limits.is_stopping() {
             self.cx.heap().request_collection();
@@ -148,8 +149,8 @@ impl Runner<'_> {
     pub(super) fn run_call(&mut self, func: usize, count: usize) -> Result<usize, Raised> {
         let on_return = OnReturn::Store(MULTI);
         let pending = match perform(self.ctx(), Action::Call { func, count, on_return }) {
-            // A function without loops and calls does not look up from its work, however
-            // often a native function calls it.
+            // A function without loops and calls never polls, however often a native function calls
+            // it.
             None if self.cx.should_yield() && self.host.interrupt.is_up() => self.safepoint(),
             pending => pending,
         };
@@ -362,8 +363,8 @@ impl<'a> Task<'a> {
         })
     }
 
-    /// A safepoint, if the heap wants one. Wanted in loops that need not call anything, however long
-    /// they are; see also [`Call::poll`].
+    /// A safepoint, if the heap wants one. Long loops that may run without a call need it; see also
+    /// [`Call::poll`].
     ///
     /// # Errors
     ///

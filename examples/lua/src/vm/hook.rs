@@ -1,10 +1,11 @@
 //! Hooks: when an event is due, and how it is reported.
 //!
-//! Events are found out where they happen, inside the region: [`trace`] before every instruction,
-//! [`returning`] at returns of Lua functions, [`before_native`] and [`native_returned`] around native
-//! ones. What is due is noted in the thread's [`Hook`], the loop is left with [`Exit::Hook`], and the
-//! driver calls the hook, between two instructions, on the stack of the thread, behind what it uses
-//! ([`Runner::report`]). So a hook may do whatever a function may, except yield.
+//! Events are detected where they happen, inside the region: [`trace`] before every instruction,
+//! [`returning`] at returns of Lua functions, [`before_native`] and [`native_returned`] around
+//! native ones. What is due is noted in the thread's [`Hook`], the loop is left with
+//! [`Exit::Hook`], and the driver calls the hook, between two instructions, on the stack of the
+//! thread, behind what it uses ([`Runner::report`]). So a hook may do whatever a function may,
+//! except yield.
 //!
 //! A native function runs behind a frame of its own kind, [`FrameKind::Hooked`], that waits for its
 //! results: the function itself stays at its place and can be seen while the return is reported, although

@@ -21,7 +21,7 @@ pub enum Indexed<'gc, T> {
     },
     /// At a value that cannot be indexed: the object itself if `first`, else one of its handlers.
     NotIndexable {
-        /// The culprit.
+        /// The value that cannot be indexed.
         object: Value<'gc>,
         /// Whether it is the object that the script indexed.
         first: bool,

@@ -1,12 +1,14 @@
 //! Dead registers: what a collection need not keep alive for a function that runs.
 //!
 //! A register above a function's variables holds whatever the last statements have left there. A
-//! program that waits for an object to be collected must not keep it alive itself that way, so before a
-//! collection the driver forgets what no instruction will read ([`forget_temporaries`]). Only the last
-//! frame is looked at: those below it have a call at the end of what they use.
+//! program that waits for an object to be collected must not itself keep the object alive that way,
+//! so before a collection the driver clears registers that no instruction will read
+//! ([`forget_temporaries`]). Only the last frame is looked at: those below it have a call at the
+//! end of what they use.
 //!
-//! * LV1: a register is forgotten only if it is no variable's, no open upvalue and nothing to be closed
-//!   leads to it, and every way from the next instruction on writes it before it reads it.
+//! * LV1: a register is cleared only if it belongs to no variable, neither an open upvalue nor the
+//!   list of variables to be closed refers to it, and every path from the next instruction on
+//!   writes it before it reads it.
 //!
 //! The analysis is the usual backward one (Aho, Lam, Sethi, Ullman: Compilers, 9.2.5).
 
@@ -48,7 +50,7 @@ pub(super) fn forget_temporaries(ctx: Ctx<'_>) {
     }
 }
 
-/// The first register behind all that something else leads to.
+/// The first register above all that open upvalues and variables to be closed refer to.
 fn first_kept<'gc>(thread: Gc<'gc, Thread<'gc>>, base: usize) -> usize {
     let captured = thread.last_open_upval().map_or(0, |at| at + 1);
     let to_close = thread.to_close_from(0).map_or(0, |at| at + 1);

@@ -5,7 +5,7 @@
 //! wants a safepoint, or a native function needs to collect or to call Lua, it saves its place and
 //! returns an `Exit`. `driver` owns the `&mut Cx`, does what is asked, and enters again.
 //!
-//! # Who tells whom how to go on
+//! # Types that say how to go on
 //!
 //! | type | from | to | what it says |
 //! |---|---|---|---|
@@ -78,7 +78,7 @@ pub(crate) enum Exit {
     Hook,
     /// The script has run as many instructions as it may.
     Instructions,
-    /// An error is on its way, and there is no memory to call what it has to call.
+    /// An error is on its way, and there is no memory for a call that it has to make.
     Unwind,
     /// A call from Rust is done: its results are at the end of the stack.
     Returned,

@@ -4,8 +4,8 @@
 //! runs, then of the threads that wait for it; it allocates nothing in the heap and borrows nothing
 //! of the interpreter's host, which the code around the allocation may have borrowed.
 //!
-//! A native function usually has no frame. If the innermost frame is at the call of one, it is that
-//! one that allocates: the function is still in its register.
+//! A native function usually has no frame. If the innermost frame is at the call of one, that
+//! function is the one that allocates; it is still in its register.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,7 +115,8 @@ fn frameless<'gc>(thread: Gc<'gc, Thread<'gc>>, frame: &Frame) -> Option<Gc<'gc,
     }
 }
 
-/// Lua's functions have no names of their own: the one that the caller has for it, or its place.
+/// The caller's name for the function, or the place of its definition: Lua's functions have no
+/// names of their own.
 fn function_name(proto: &Proto<'_>, called_as: Option<String>) -> String {
     let data = &proto.data.0;
     match called_as {

@@ -37,11 +37,11 @@ pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<St
     None
 }
 
-/// What has called a function.
+/// The caller of a function.
 #[derive(Clone, Copy)]
 enum Caller<'a> {
     Frame(&'a Frame),
-    /// For the end of an object.
+    /// The function is a finalizer.
     Collector,
     /// The function is a hook.
     Hook,

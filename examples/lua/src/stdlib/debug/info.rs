@@ -61,7 +61,7 @@ pub(super) fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                 set_field(ctx, info, "namewhat", ctx.str(kind)?)?;
             }
             b'r' => {
-                // Only hooks see values on their way.
+                // Only hooks see arguments and results on their way.
                 let transfer = level.and_then(Level::transfer);
                 let (first, count) = transfer.map_or((0, 0), |values| (values.first, values.count));
                 set_field(ctx, info, "ftransfer", i64::from(first))?;
@@ -112,7 +112,7 @@ fn set_lines<'gc>(
     let Value::Function(closure) = function else { return Ok(()) };
     let data = &closure.as_ref().header.proto.as_ref().data.0;
     let lines = Table::new(call.ctx)?;
-    // What a vararg function begins with is no code of its source.
+    // The first instruction of a vararg function comes from no line of its source.
     for line in data.line_info.iter().skip(usize::from(data.is_vararg)) {
         lines.set_int(call.ctx, i64::from(*line), Value::True)?;
     }

@@ -28,7 +28,7 @@ pub(super) enum Level<'gc> {
 }
 
 impl<'gc> Level<'gc> {
-    /// The level that argument `i` is the number of, if there is one.
+    /// The level whose number is argument `i`, if there is one.
     pub(super) fn from_argument(
         call: &Call<'gc>,
         thread: Gc<'gc, Thread<'gc>>,
@@ -63,14 +63,14 @@ impl<'gc> Level<'gc> {
         }
     }
 
-    /// The values on their way into it or out of it, while that is reported to a hook.
+    /// Its arguments or results, while its call or return is reported to a hook.
     pub(super) fn transfer(self) -> Option<Transfer> {
         let Level::Frame(thread, index) = self else { return None };
         let transfer = thread.hook()?.as_ref().transfer.get()?;
         (transfer.frame as usize == index).then_some(transfer)
     }
 
-    /// The name by which its caller called it, and what that is the name of.
+    /// What its caller called it by: the kind of the name, and the name.
     pub(super) fn name(self, call: &Call<'gc>) -> Option<(String, String)> {
         let (thread, caller) = match self {
             Level::Running(_) => (call.thread, vm::function_levels(call.thread).next()?),

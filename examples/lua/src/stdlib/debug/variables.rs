@@ -17,7 +17,7 @@ use super::level::{Level, thread_argument};
 /// A variable of a call: its name and its slot.
 type Variable<'gc> = (Vec<u8>, &'gc GcCell<Value<'gc>>);
 
-/// The level that argument `i` is the number of, which must be there.
+/// The level whose number is argument `i`; it must exist.
 fn level_argument<'gc>(
     call: &Call<'gc>,
     thread: Gc<'gc, Thread<'gc>>,
@@ -61,8 +61,8 @@ fn find_local<'gc>(call: &Call<'gc>, level: Level<'gc>, number: i64) -> Option<V
         let slot = frame.base.get() as usize + register.index();
         return Some((name.to_vec(), thread.slot(slot)));
     }
-    // What else is in use: up to the function that this one calls, but no more than a function's own
-    // registers or arguments. What the machine keeps behind them is its own.
+    // Other slots in use: up to the function that this one calls, but no more than a function's own
+    // registers or arguments. The slots behind them are internal to the virtual machine.
     let own = frame.base.get() as usize;
     let (base, limit, name): (_, _, &[u8]) = match data {
         Some(data) => (own, own + data.max_stack as usize, b"(temporary)"),
@@ -207,7 +207,7 @@ pub(super) fn upvalueid<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     call.ret(identity.unwrap_or(Value::Nil))
 }
 
-/// Upvalue arguments `i` and `i + 1` name, which must be there.
+/// The upvalue that arguments `i` and `i + 1` name; it must exist.
 fn joined_argument<'gc>(call: &Call<'gc>, i: usize) -> Result<Captured<'gc>, Failure<'gc>> {
     let number = call.int(i + 1)?;
     let captured = find_upvalue(call, i, number)?;

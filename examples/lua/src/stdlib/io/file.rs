@@ -127,7 +127,7 @@ pub(in crate::stdlib) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).into_owned())
 }
 
-/// How a mode string opens a file; `None` if it is no mode.
+/// How a mode string opens a file; `None` if the string is not a mode.
 pub(super) fn open_mode(mode: &[u8]) -> Option<(OpenOptions, Direction)> {
     let (kind, rest) = mode.split_first()?;
     let (update, rest) = match rest {

@@ -26,7 +26,7 @@ impl Children {
     }
 }
 
-/// The end of the pipe that is here.
+/// This process's end of the pipe.
 #[derive(Debug)]
 enum Pipe {
     FromChild(ChildStdout),

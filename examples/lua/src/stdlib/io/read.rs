@@ -109,7 +109,7 @@ fn read_values<'gc>(
     format: impl Fn(usize) -> Result<Format, Failure<'gc>>,
 ) -> Result<Vec<Value<'gc>>, Stop<'gc>> {
     if matches!(stream.device, Device::Stdin) {
-        // What a prompt says should be visible before its answer is awaited.
+        // A prompt should be visible before its answer is awaited.
         let _ = call.ctx.host.output.borrow_mut().flush();
     }
     if count > 0 {
@@ -150,7 +150,7 @@ fn ret_values<'gc>(call: &Call<'gc>, values: &[Value<'gc>]) -> NativeResult<'gc>
     Ok(Done::Results(values.len()))
 }
 
-/// Reads by the formats that the arguments from `first` on are.
+/// Reads by the formats that are the arguments from `first` on.
 pub(super) fn read_arguments<'gc>(
     call: &Call<'gc>,
     file: FileHandle<'gc>,
@@ -173,7 +173,7 @@ pub(super) fn read_arguments<'gc>(
 /// many formats there are, and the formats.
 static NEXT_LINE: NativeDef = NativeDef::fast("lines_iterator", next_line);
 
-/// Makes an iterator over a file with the formats that the arguments after the first are.
+/// Makes an iterator over a file, with the arguments after the first as formats.
 pub(super) fn lines_iterator<'gc>(
     call: &Call<'gc>,
     file: FileHandle<'gc>,

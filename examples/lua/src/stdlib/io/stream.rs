@@ -177,7 +177,7 @@ impl Stream {
             self.give_input_back()?;
         }
         if bytes.len() >= CHUNK {
-            // As much as the script likes, but no copy of it.
+            // The text may be of any length, so it is not copied into the buffer.
             self.write_out()?;
             return self.pass_on(bytes);
         }
@@ -230,8 +230,8 @@ impl Stream {
 
     // ---- the end ----
 
-    /// Passes pending output on and closes the device. A process is waited for, whatever became of
-    /// the output.
+    /// Passes pending output on and closes the device. A process is waited for, even if writing the
+    /// output has failed.
     pub(super) fn close(mut self) -> io::Result<Option<ExitStatus>> {
         let written = self.write_out();
         self.output.clear();
@@ -333,7 +333,8 @@ impl Cursor<'_> {
         Ok((self.position > start).then_some(start..self.position))
     }
 
-    /// A numeral. Whatever looks like the start of one is read, even if it is none in the end.
+    /// A numeral. Text that looks like the start of a numeral is read, even if it turns out not to
+    /// be one.
     pub(super) fn number(&mut self) -> io::Result<Option<Number>> {
         while self.peek()?.is_some_and(number::is_space) {
             self.position += 1;

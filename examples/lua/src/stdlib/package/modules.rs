@@ -82,7 +82,7 @@ pub fn open<'gc>(ctx: Ctx<'gc>) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
 /// If the heap has no memory for it.
 pub fn read_environment<'gc>(ctx: Ctx<'gc>) -> Result<(), NoMemory> {
     let Value::Table(package) = ctx.state.loaded.get_str(ctx, ctx.str("package")?) else {
-        // It is not open.
+        // The library `package` is not open.
         return Ok(());
     };
     for (field, name, default) in [("path", "LUA_PATH", PATH), ("cpath", "LUA_CPATH", C_PATH)] {
@@ -115,7 +115,8 @@ fn own_table<'gc>(call: &Call<'gc>) -> Gc<'gc, Table<'gc>> {
 
 /// What a searcher has answered.
 enum Answer {
-    /// Its two results are on the stack: a loader, and what that gets as its second argument.
+    /// Its two results are on the stack: a loader, and the value that the loader gets as its second
+    /// argument.
     Found,
     NotFound,
     /// There are no more searchers.
@@ -281,7 +282,7 @@ fn search_library<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     }
 }
 
-/// A library may hold the modules below the one that it is named after.
+/// The searcher for a C library of the root module, which may contain this submodule.
 fn search_root_library<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let name = call.string(0)?.as_bytes();
     let Some(end) = memchr::memchr(b'.', name) else { return call.ret_none() };

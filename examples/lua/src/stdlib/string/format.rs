@@ -71,7 +71,7 @@ fn check_value<'gc>(call: &Call<'gc>, argument: usize, shown: &str) -> Result<()
     }
 }
 
-/// What formatting came to.
+/// The outcome of formatting.
 enum Formatted<'gc> {
     Text(Str<'gc>),
     /// This argument has a `__tostring`, to be called first.

@@ -231,11 +231,11 @@ fn operand<'gc>(call: &Call<'gc>, operand: Operand) -> Option<Value<'gc>> {
     }
 }
 
-/// What is known of two values.
+/// The result of comparing two values, as far as it is known.
 enum Compared<'gc> {
     /// Whether the first is less.
     Decided(bool),
-    /// The function that knows.
+    /// The metamethod or comparator that decides.
     Ask(Value<'gc>),
 }
 

@@ -1,9 +1,9 @@
 //! Access to tables, as the loop has it inline. What is left to [`super::general`]: objects that are no
 //! tables, and metamethods that are functions.
 //!
-//! What these functions do by a call is marked as cold, though it need not be rare: else the compiler
-//! would put the loop's variables out of the registers that a call may change before it is known that
-//! there will be one.
+//! What these functions do by a call is marked as cold, though it need not be rare: else the
+//! compiler would move the loop's variables out of the registers that a call may change, before it
+//! is known that there will be a call.
 
 use core::cell::Cell;
 use core::hint::cold_path;

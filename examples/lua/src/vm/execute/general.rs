@@ -1,10 +1,10 @@
 //! Instructions in full: what the loop does not carry out itself.
 //!
 //! The loop leaves an instruction to [`carry_out`] where its fast path does not apply, and nothing has
-//! happened yet: metamethods, conversions, errors, lack of memory, and whatever is too rare or too long
-//! to be worth a place in the loop. Nothing is handed over but the frame, whose `pc` is saved; and the
-//! loop takes up the frame that is the last afterwards. So these paths take no registers from the fast
-//! ones.
+//! happened yet: metamethods, conversions, errors, lack of memory, and instructions that are too
+//! rare or too long to be worth a place in the loop. Nothing is handed over but the frame, whose
+//! `pc` is saved; and the loop takes up the frame that is the last afterwards. So these paths take
+//! no registers from the fast ones.
 
 use core::cell::Cell;
 
@@ -37,7 +37,7 @@ pub(super) fn carry_out(ctx: Ctx<'_>) -> Option<Exit> {
     finish(ctx, Instruction { ctx, running: Running::load(ctx) }.run())
 }
 
-/// Does what an instruction has come to.
+/// Acts on the outcome of an instruction.
 #[inline(always)]
 pub(super) fn finish<'gc>(ctx: Ctx<'gc>, result: Result<'gc>) -> Option<Exit> {
     match result {
@@ -47,7 +47,7 @@ pub(super) fn finish<'gc>(ctx: Ctx<'gc>, result: Result<'gc>) -> Option<Exit> {
     }
 }
 
-/// What an instruction comes to; [`Action::Go`]: it is done.
+/// The outcome of an instruction; [`Action::Go`]: it is done.
 pub(super) type Result<'gc> = core::result::Result<Action, Failure<'gc>>;
 
 /// The instruction that runs, with what it works on.

@@ -3,9 +3,9 @@
 //! [`run`] executes the running thread's last frame, and those it calls and returns to, until there
 //! is a reason to leave the region ([`Exit`]). What the loop knows about the frame is in [`Running`].
 //!
-//! An arm of the loop carries out its instruction if that is quickly done, and says so by a [`Flow`]. Else
-//! it has done nothing, and the instruction is carried out by [`general::carry_out`], which knows all
-//! there is to know about it: metamethods, conversions, errors.
+//! An arm of the loop carries out its instruction if that is quickly done, and says so by a
+//! [`Flow`]. Else it has done nothing, and [`general::carry_out`] carries out the instruction in
+//! full, with metamethods, conversions and errors.
 //!
 //! * `frame.pc` is saved before anything that can fail, call, allocate (for the stacks of samples), or
 //!   look at the frame.
@@ -30,7 +30,7 @@ use access::{get_field, get_index, get_int, set_field, set_index, set_int};
 use operators as op;
 use running::Running;
 
-/// What an arm of the loop has come to.
+/// The outcome of an arm of the loop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     /// The instruction is done.
@@ -39,7 +39,7 @@ enum Flow {
     Poll,
     /// As `Poll`, and frames or stack are others; `pc` is saved.
     Load,
-    /// Nothing is done: this is not the fast path's business.
+    /// Nothing is done: the fast path does not apply.
     General,
     /// As `Load`; the driver is to go on.
     Leave(Exit),

@@ -1,8 +1,8 @@
 //! Operators on numbers, as the loop has them inline. What they leave to [`super::general`]: strings,
 //! metamethods, errors.
 //!
-//! Operators write their result into a register themselves. One that returned it would have to be told
-//! apart from "no result" and would travel through general registers where it is a float.
+//! Operators write their result into a register themselves. A returned result would have to be
+//! distinguished from "no result", and a float would travel through general registers.
 
 use core::cell::Cell;
 use core::hint::cold_path;

@@ -64,7 +64,7 @@ fn go_on_after_native<'gc>(
     go_on(ctx, action)
 }
 
-/// Does what an instruction has come to.
+/// Acts on the outcome of an instruction.
 #[inline(always)]
 fn go_on<'gc>(ctx: Ctx<'gc>, result: general::Result<'gc>) -> Flow {
     general::finish(ctx, result).map_or(Flow::Load, Flow::Leave)
@@ -119,8 +119,8 @@ pub(super) fn copy_varargs<'gc>(
     Flow::Next
 }
 
-/// Returns a value from a function that Rust or `pcall` has called. Any other that is not called by a Lua
-/// function is a general one's business.
+/// Returns a value from a function that Rust or `pcall` has called. The general path handles all
+/// other returns to a caller that is not a Lua function.
 #[inline(never)]
 pub(super) fn leave_to_native<'gc>(
     thread: Gc<'gc, Thread<'gc>>,

@@ -267,8 +267,9 @@ impl<'gc> Running<'gc> {
         Flow::Poll
     }
 
-    /// Puts a Lua function, which is at `from` in the stack with `count` arguments after it, in the place
-    /// of the running one; says whether it did, which it does unless something is out of the ordinary.
+    /// Puts a Lua function, which is at `from` in the stack with `count` arguments after it, in the
+    /// place of the running one, unless something about the call is out of the ordinary; says
+    /// whether it did.
     #[inline(always)]
     pub(super) fn enter_in_place(
         &mut self,
