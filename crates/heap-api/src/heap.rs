@@ -144,7 +144,7 @@ impl Config {
         self.sample_bytes(SAMPLE_BYTES_DEFAULT)
     }
 
-    /// Samples one allocation for each so many bytes, on average: an object whose slot has `n`
+    /// Samples allocations, with `bytes` between two samples on average: an object whose slot has `n`
     /// bytes is sampled with the probability `1 - exp(-n / bytes)`. With 1 every object is sampled,
     /// which takes memory for each; with 0 none is.
     #[must_use]

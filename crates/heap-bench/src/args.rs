@@ -82,10 +82,10 @@ pub(crate) struct RunArgs {
     /// Do not ask the system for huge pages
     #[arg(long)]
     pub(crate) small_pages: bool,
-    /// Mark in slices of so many microseconds, when a collection is due
+    /// Mark in slices of this many microseconds, when a collection is due
     #[arg(long)]
     pub(crate) slice_us: Option<u64>,
-    /// Sample one allocation for each so many bytes on average, in bytes or with a suffix
+    /// Sample allocations: the mean number of bytes between two samples, or with a suffix
     #[arg(long, value_parser = bytes)]
     pub(crate) sample: Option<usize>,
     /// Threads that keep processors busy meanwhile, as other programs do

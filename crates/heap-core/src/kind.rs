@@ -169,7 +169,7 @@ pub static NOSCAN: ObjectKind = ObjectKind::plain(|| "noscan");
 /// [sparse](crate::mheap::Fill::Sparse).
 pub static NOSCAN_SPARSE: ObjectKind = ObjectKind::plain(|| "noscan, sparse");
 
-/// The kind of an object of so many bytes, of which the program may write to little.
+/// The kind of an object of this many bytes, few of which the program may write to.
 #[inline(always)]
 #[must_use]
 pub fn sparse_kind(kind: &'static ObjectKind, bytes: usize) -> &'static ObjectKind {

@@ -124,7 +124,7 @@ fn slots_stay_as_long_as_a_tiny_object_is_marked() {
             let bytes = next() % 16;
             let object = alloc(&heap, &mut cache, TinyLayout::new(bytes, 1).expect("shares"));
             let tag = next() as u8;
-            // SAFETY: just handed out, with so many bytes.
+            // SAFETY: just handed out, with that many bytes.
             unsafe { object.write_bytes(tag, bytes.min(1)) };
             if bytes > 0 && next() % 3 == 0 {
                 assert!(live.insert(object.addr().get(), (object, tag)).is_none());
