@@ -354,8 +354,8 @@ fn a_high_stack_is_traced_in_pieces() {
         // Where the pieces come last.
         stack.set(&cx, stack.len() - 1, last);
     }
-    // Five were before.
-    assert!(steps + 5 >= 2 * PIECES, "{steps} steps");
+    // Five were before, of which one may have traced a piece beside something else.
+    assert!(steps + 6 >= 2 * PIECES, "{steps} steps");
     verify(&mut cx);
     // Popped and replaced values were there when marking began, so they live on; and not longer.
     assert_eq!(counter.dropped(), 0);
