@@ -997,6 +997,16 @@ fn make_and_drop(heap: &Heap, counter: &std::sync::Arc<Counter>, rounds: u64) {
     }
 }
 
+/// The background sweeper may be the last one to hold the heap.
+fn await_sweeper(counter: &Counter) {
+    for _ in 0..1000 {
+        if counter.dropped() == counter.made() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn as_many_values_are_dropped_as_were_made() {
     let configs = [
@@ -1011,6 +1021,7 @@ fn as_many_values_are_dropped_as_were_made() {
         make_and_drop(&heap, &counter, 200);
         heap.verify().unwrap();
         drop(heap);
+        await_sweeper(&counter);
         counter.assert_balanced();
 
         let counter = Counter::new();
@@ -1022,13 +1033,7 @@ fn as_many_values_are_dropped_as_were_made() {
         });
         heap.verify().unwrap();
         drop(heap);
-        // The background sweeper may be the last one to hold the heap.
-        for _ in 0..1000 {
-            if counter.dropped() == counter.made() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_sweeper(&counter);
         counter.assert_balanced();
     }
 }
