@@ -22,6 +22,7 @@ use crate::value::Value;
 
 use super::describe::{current_pc, name_of_call, proto_of};
 use super::raise::function_frames;
+use super::traceback::find_in_modules;
 
 /// What is shown as the file of native functions, as in tracebacks.
 const NATIVE_FILE: &str = "[C]";
@@ -35,20 +36,12 @@ impl NativeNames {
     #[must_use]
     pub fn of_loaded(ctx: Ctx<'_>) -> NativeNames {
         let mut names = HashMap::new();
-        let mut module = Value::Nil;
-        while let Ok(Some((name, table))) = ctx.state.loaded.next(ctx, module) {
-            module = name;
-            let (Value::Str(name), Value::Table(table)) = (name, table) else { continue };
-            let mut key = Value::Nil;
-            while let Ok(Some((field, value))) = table.next(ctx, key) {
-                key = field;
-                if let (Value::Str(field), Value::Native(function)) = (field, value) {
-                    let (name, field) = (name.to_text(), field.to_text());
-                    let full = if name == "_G" { field } else { format!("{name}.{field}") };
-                    names.insert(address(function.header.def.0), full);
-                }
+        let _: Option<()> = find_in_modules(ctx, |value, full_name| {
+            if let Value::Native(function) = value {
+                names.insert(address(function.header.def.0), full_name());
             }
-        }
+            None
+        });
         NativeNames(names)
     }
 

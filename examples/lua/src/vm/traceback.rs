@@ -19,6 +19,15 @@ const LAST: usize = 11;
 
 /// The name of a function that a loaded module has: "string.rep", "print".
 pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<String> {
+    find_in_modules(ctx, |value, name| value.raw_equal(function).then(name))
+}
+
+/// Calls `look` with each value of a loaded module under a string key, and with what gives its full name,
+/// until it returns something.
+pub(super) fn find_in_modules<'gc, R>(
+    ctx: Ctx<'gc>,
+    mut look: impl FnMut(Value<'gc>, &dyn Fn() -> String) -> Option<R>,
+) -> Option<R> {
     let mut module = Value::Nil;
     while let Ok(Some((name, table))) = ctx.state.loaded.next(ctx, module) {
         module = name;
@@ -26,11 +35,14 @@ pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<St
         let mut key = Value::Nil;
         while let Ok(Some((field, value))) = table.next(ctx, key) {
             key = field;
-            if let Value::Str(field) = field
-                && value.raw_equal(function)
-            {
-                let (name, field) = (name.to_text(), field.to_text());
-                return Some(if name == "_G" { field } else { format!("{name}.{field}") });
+            let Value::Str(field) = field else { continue };
+            let full_name = || match name.to_text() {
+                module if module == "_G" => field.to_text(),
+                module => format!("{module}.{}", field.to_text()),
+            };
+            let found = look(value, &full_name);
+            if found.is_some() {
+                return found;
             }
         }
     }
