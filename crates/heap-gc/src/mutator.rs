@@ -434,7 +434,7 @@ impl Mutator {
             unsafe { shared.heap.alloc_large(kind, bytes, fill) }
         });
         let object = object.inspect_err(|reason| shared.refuse(*reason))?;
-        // SAFETY: just allocated, with so many pages; nothing was sampled meanwhile.
+        // SAFETY: just allocated, with this many pages; nothing was sampled meanwhile.
         unsafe { self.record_large(object, kind, granted, frames) };
         shared.grant(granted);
         Ok(object)

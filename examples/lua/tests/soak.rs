@@ -22,7 +22,7 @@ fn resident_kib(child: &Child) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Runs the script for so many seconds; the most memory in the first and the second half of it.
+/// Runs the script for `seconds`; the most memory in the first and the second half of it.
 fn soak(seconds: u64, options: &[&str]) -> [u64; 2] {
     let mut arguments = options.to_vec();
     let text = seconds.to_string();

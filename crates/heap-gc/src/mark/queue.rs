@@ -76,7 +76,7 @@ impl Queue for VecDeque<Page> {
     }
 }
 
-/// Pages that other workers may steal: a deque of `crossbeam-deque` is made with room for so many,
+/// Pages that other workers may steal: a deque of `crossbeam-deque` is made with room for this many,
 /// takes no memory as long as it has no more, and would end the process if it was refused some.
 const STEALABLE: usize = 64;
 /// If there are fewer, some of the others are moved there.
