@@ -17,6 +17,8 @@
 //!   and is never written. So a search in the two ordinary parts finds no key, and only then has to
 //!   check whether the table is weak. A weak table has a metatable, which the interpreter loop asks
 //!   about for every key that it does not find.
+//! * LT9: a table knows the number of its nodes itself, so that a search need not wait for the length of
+//!   the hash part to know where a key's main position is. Only [`Table::set_nodes`] changes either.
 //! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
 //!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
@@ -160,6 +162,16 @@ pub struct NodesHead {
 /// A hash part.
 type Nodes<'gc> = HeaderSlice<NodesHead, Node<'gc>>;
 
+/// What precedes the elements of an array part.
+#[derive(Trace)]
+pub struct ArrayHead {
+    /// Where the border was last found in the part; 0 in the one that all tables share.
+    border: Cell<u32>,
+}
+
+/// An array part.
+type Array<'gc> = HeaderSlice<ArrayHead, GcCell<Value<'gc>>>;
+
 /// The shared empty hash part (LT3).
 const SHARED: u32 = u32::MAX;
 
@@ -169,7 +181,7 @@ const WEAK: u32 = u32::MAX - 1;
 /// The parts that new tables start with (LT3).
 #[derive(Trace)]
 pub struct EmptyParts<'gc> {
-    array: Gc<'gc, [GcCell<Value<'gc>>]>,
+    array: Gc<'gc, Array<'gc>>,
     nodes: Gc<'gc, Nodes<'gc>>,
 }
 
@@ -182,7 +194,7 @@ impl<'gc> EmptyParts<'gc> {
     pub fn new(cx: &'gc Cx) -> Result<EmptyParts<'gc>, NoMemory> {
         let head = NodesHead { last_free: Cell::new(SHARED), seed: 0 };
         Ok(EmptyParts {
-            array: cx.try_alloc_slice_fn(0, |_| GcCell::new(Value::Nil))?,
+            array: new_array(cx, 0)?,
             nodes: cx.try_alloc_header_slice_fn(head, 1, |_| Node::empty())?,
         })
     }
@@ -191,11 +203,11 @@ impl<'gc> EmptyParts<'gc> {
 /// A table.
 #[derive(Trace)]
 pub struct Table<'gc> {
-    array: GcCell<Gc<'gc, [GcCell<Value<'gc>>]>>,
+    array: GcCell<Gc<'gc, Array<'gc>>>,
     nodes: GcCell<Gc<'gc, Nodes<'gc>>>,
     metatable: GcCell<Option<Gc<'gc, Table<'gc>>>>,
-    /// Where the border was last found in the array part.
-    border: Cell<u32>,
+    /// The number of nodes less one (LT9).
+    node_mask: Cell<u32>,
     /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
     absent: Cell<u8>,
     /// See [`Table::credit`]; the highest bit: whether it is registered for finalization.
@@ -234,6 +246,9 @@ impl<'gc> From<SetError> for crate::error::Failure<'gc> {
 
 /// A hash part for more keys than this has a quarter of its nodes free after a rehash (LT7).
 const FEW: usize = 8;
+
+/// An array part that grows has at least this length, a power of two.
+const FIRST_GROWTH: usize = 4;
 
 /// An array part of at most this length is counted at every rehash (LT7).
 const SHORT_ARRAY: usize = 64;
@@ -289,7 +304,7 @@ impl<'gc> Table<'gc> {
             array: GcCell::new(empty.array),
             nodes: GcCell::new(empty.nodes),
             metatable: GcCell::new(None),
-            border: Cell::new(0),
+            node_mask: Cell::new(0),
             absent: Cell::new(0),
             credit: Cell::new([0; 3]),
         })?)
@@ -308,13 +323,14 @@ impl<'gc> Table<'gc> {
     ) -> Result<Gc<'gc, Table<'gc>>, NoMemory> {
         let empty = &ctx.state.no_parts;
         let credit = credit_of_new_array(array);
-        let array = if array == 0 { empty.array } else { new_array(ctx, array)? };
+        let array = if array == 0 { empty.array } else { new_array(ctx.cx, array)? };
         let nodes = if hash == 0 { empty.nodes } else { new_nodes(ctx, hash)? };
+        let node_mask = nodes.tail.len() as u32 - 1;
         Ok(ctx.cx.try_alloc(Table {
             array: GcCell::new(array),
             nodes: GcCell::new(nodes),
             metatable: GcCell::new(None),
-            border: Cell::new(0),
+            node_mask: Cell::new(node_mask),
             absent: Cell::new(0),
             credit: Cell::new(packed(credit)),
         })?)
@@ -358,7 +374,7 @@ impl<'gc> Table<'gc> {
             let part = WeakPart::new(ctx, mode)?;
             let node =
                 |_| Node { key: GcCell::new(Key::Weak(END, part)), value: GcCell::new(Value::Nil) };
-            fresh.nodes.set(ctx.cx, ctx.cx.try_alloc_header_slice_fn(head, 1, node)?);
+            fresh.set_nodes(ctx, ctx.cx.try_alloc_header_slice_fn(head, 1, node)?);
         }
         let mut last = Value::Nil;
         while let Ok(Some((key, value))) = self.next(ctx, last) {
@@ -366,8 +382,7 @@ impl<'gc> Table<'gc> {
             last = key;
         }
         self.array.set(ctx.cx, fresh.array.get());
-        self.nodes.set(ctx.cx, fresh.nodes.get());
-        self.border.set(0);
+        self.set_nodes(ctx, fresh.nodes.get());
         self.set_credit(fresh.credit());
         Ok(())
     }
@@ -469,7 +484,7 @@ impl<'gc> Table<'gc> {
     /// functions.
     #[inline(always)]
     pub fn ordinary_int(&self, key: i64) -> Value<'gc> {
-        match self.array.get().as_ref().get(array_index(key)) {
+        match self.array_part().get(array_index(key)) {
             Some(slot) => slot.get(),
             None if self.has_no_nodes() => Value::Nil,
             None => {
@@ -477,6 +492,12 @@ impl<'gc> Table<'gc> {
                 self.hash_get_int(key)
             }
         }
+    }
+
+    /// Replaces the hash part (LT9).
+    fn set_nodes(&self, ctx: Ctx<'gc>, nodes: Gc<'gc, Nodes<'gc>>) {
+        self.nodes.set(ctx.cx, nodes);
+        self.node_mask.set(nodes.tail.len() as u32 - 1);
     }
 
     /// Whether the hash part is the empty one (LT3).
@@ -501,7 +522,7 @@ impl<'gc> Table<'gc> {
     #[inline(always)]
     fn hash_int_slot(&self, key: i64, hash: u32) -> Option<&'gc GcCell<Value<'gc>>> {
         let nodes = &self.nodes.get().as_ref().tail;
-        let mut at = hash as usize & (nodes.len() - 1);
+        let mut at = (hash & self.node_mask.get()) as usize;
         while let Some(node) = nodes.get(at) {
             match node.key.get() {
                 Key::Int(_, k) if k == key => return Some(&node.value),
@@ -514,20 +535,20 @@ impl<'gc> Table<'gc> {
     /// The slot of an integer key that the array part covers.
     #[inline(always)]
     pub fn array_slot(&self, key: i64) -> Option<&'gc GcCell<Value<'gc>>> {
-        self.array.get().as_ref().get(array_index(key))
+        self.array_part().get(array_index(key))
     }
 
     /// The whole array part.
     #[inline(always)]
     pub fn array_part(&self) -> &'gc [GcCell<Value<'gc>>] {
-        self.array.get().as_ref()
+        &self.array.get().as_ref().tail
     }
 
     /// The slot of a short string key, if the key is present.
     #[inline(always)]
     pub fn short_slot(&self, key: Str<'gc>) -> Option<&'gc GcCell<Value<'gc>>> {
         let nodes = &self.nodes.get().as_ref().tail;
-        let mut at = key.short_hash() as usize & (nodes.len() - 1);
+        let mut at = (key.short_hash() & self.node_mask.get()) as usize;
         while let Some(node) = nodes.get(at) {
             match node.key.get() {
                 Key::Str(_, k) if k.ptr_eq(key) => return Some(&node.value),
@@ -542,7 +563,7 @@ impl<'gc> Table<'gc> {
     #[inline(always)]
     pub fn set_str_in_place(&self, ctx: Ctx<'gc>, key: Str<'gc>, value: Value<'gc>) -> bool {
         let nodes = self.nodes.get().as_ref();
-        let mut at = key.short_hash() as usize & (nodes.tail.len() - 1);
+        let mut at = (key.short_hash() & self.node_mask.get()) as usize;
         while let Some(node) = nodes.tail.get(at) {
             match node.key.get() {
                 // The same object is the same key, however long it is.
@@ -622,7 +643,7 @@ impl<'gc> Table<'gc> {
     /// The node of a normalised key with this hash.
     fn node_of(&self, key: Value<'gc>, hash: u32) -> Option<(usize, &'gc Node<'gc>)> {
         let nodes = &self.nodes.get().as_ref().tail;
-        let mut at = hash as usize & (nodes.len() - 1);
+        let mut at = (hash & self.node_mask.get()) as usize;
         while let Some(node) = nodes.get(at) {
             let found = node.key.get();
             // A float key is never an integer here (LT1), so this compares like with like.
@@ -789,8 +810,12 @@ impl<'gc> Table<'gc> {
                     census.count(i as i64 + 1);
                 }
             }
-            let covered;
+            let mut covered;
             (array, covered) = census.array_size();
+            if array > old_array.len() && array < FIRST_GROWTH {
+                // The next elements will not be long in coming.
+                (array, covered) = (FIRST_GROWTH, census.integers_to(FIRST_GROWTH));
+            }
             keys -= covered;
             credit = if array > old_array.len() { credit_of_new_array(array) } else { 0 };
             note_work(ctx, old_array.len());
@@ -850,9 +875,8 @@ impl<'gc> Table<'gc> {
         if array != old_array.len() {
             note_work(ctx, old_array.len() + array);
             self.array.set(ctx.cx, new_array_part);
-            self.border.set(0);
         }
-        self.nodes.set(ctx.cx, new_nodes_part);
+        self.set_nodes(ctx, new_nodes_part);
         for (i, slot) in old_array.iter().enumerate().skip(array) {
             let value = slot.get();
             if !value.is_nil() {
@@ -867,7 +891,7 @@ impl<'gc> Table<'gc> {
             let key = node.key.get().value();
             match key {
                 Value::Int(i) if array_index(i) < array => {
-                    new_array_part.as_ref()[array_index(i)].set(ctx.cx, value);
+                    new_array_part.tail[array_index(i)].set(ctx.cx, value);
                 }
                 _ => put(ctx, new_nodes_part.as_ref(), key, value),
             }
@@ -889,7 +913,7 @@ impl<'gc> Table<'gc> {
         note_work(ctx, old.len() + len);
         if !self.has_no_nodes() {
             // LT2: what the array part covers now leaves the hash part.
-            for (i, slot) in new.as_ref().iter().enumerate().skip(old.len()) {
+            for (i, slot) in new.tail.iter().enumerate().skip(old.len()) {
                 let key = i as i64 + 1;
                 if let Some(found) = self.hash_int_slot(key, scatter_integer(key, self.seed())) {
                     slot.set(ctx.cx, found.replace(ctx.cx, Value::Nil));
@@ -897,7 +921,6 @@ impl<'gc> Table<'gc> {
             }
         }
         self.array.set(ctx.cx, new);
-        self.border.set(0);
         self.set_credit(credit_of_new_array(len));
         Ok(())
     }
@@ -914,20 +937,20 @@ impl<'gc> Table<'gc> {
     /// As [`Table::length`], for a table that is not weak.
     #[inline]
     pub fn ordinary_length(&self) -> i64 {
-        let array = self.array_part();
+        let Array { header: ArrayHead { border }, tail: array, .. } = self.array.get().as_ref();
         let nil_at = |i: usize| array[i].get().is_nil();
         let len = array.len();
         if len == 0 || !nil_at(len - 1) {
             return self.hash_border(len as i64);
         }
-        let hint = self.border.get() as usize;
+        let hint = border.get() as usize;
         if hint > 0 && hint < len && !nil_at(hint - 1) {
             if nil_at(hint) {
                 return hint as i64;
             }
             // Most often one element was appended since.
             if hint + 1 < len && nil_at(hint + 1) {
-                self.border.set(hint as u32 + 1);
+                border.set(hint as u32 + 1);
                 return hint as i64 + 1;
             }
         }
@@ -937,7 +960,7 @@ impl<'gc> Table<'gc> {
     /// A border inside the array part, whose last element is nil.
     #[inline(never)]
     fn find_border(&self) -> i64 {
-        let array = self.array_part();
+        let Array { header: ArrayHead { border }, tail: array, .. } = self.array.get().as_ref();
         // Binary search between a present (or index 0) and an absent position.
         let (mut present, mut absent) = (0, array.len());
         if absent > 1 && !array[absent - 2].get().is_nil() {
@@ -951,7 +974,7 @@ impl<'gc> Table<'gc> {
                 present = middle;
             }
         }
-        self.border.set(present as u32);
+        border.set(present as u32);
         present as i64
     }
 
@@ -1047,8 +1070,9 @@ fn border_from(mut present: i64, is_nil: impl Fn(i64) -> bool) -> i64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey;
 
-fn new_array<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, [GcCell<Value<'gc>>]>, NoMemory> {
-    Ok(ctx.cx.try_alloc_slice_fn(len, |_| GcCell::new(Value::Nil))?)
+fn new_array<'gc>(cx: &'gc Cx, len: usize) -> Result<Gc<'gc, Array<'gc>>, NoMemory> {
+    let head = ArrayHead { border: Cell::new(0) };
+    Ok(cx.try_alloc_header_slice_fill_cells(head, len, Value::Nil)?)
 }
 
 /// An array part with the content of another, as far as it reaches.
@@ -1056,12 +1080,13 @@ fn resized_array<'gc>(
     ctx: Ctx<'gc>,
     old: &[GcCell<Value<'gc>>],
     len: usize,
-) -> Result<Gc<'gc, [GcCell<Value<'gc>>]>, NoMemory> {
+) -> Result<Gc<'gc, Array<'gc>>, NoMemory> {
     if len == 0 {
         return Ok(ctx.state.no_parts.array);
     }
     let fill = |i: usize| GcCell::new(old.get(i).map_or(Value::Nil, GcCell::get));
-    Ok(ctx.cx.try_alloc_slice_fn(len, fill)?)
+    let head = ArrayHead { border: Cell::new(0) };
+    Ok(ctx.cx.try_alloc_header_slice_fn(head, len, fill)?)
 }
 
 /// The insertions that pay for the first count of an array part of this length.
@@ -1212,6 +1237,11 @@ impl Census {
             before = end;
         }
         self.integers += before;
+    }
+
+    /// How many keys are in `1..=end`, for a power of two.
+    fn integers_to(&self, end: usize) -> usize {
+        self.slices.iter().take(end.trailing_zeros() as usize + 1).sum()
     }
 
     /// The largest `n`, a power of two, such that more than half of `1..=n` is in use; and how many
