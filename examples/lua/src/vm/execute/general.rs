@@ -23,7 +23,7 @@ use super::super::call::{
     enter_at_once, instruction_failed, metamethod, perform, store_results, varargs,
 };
 use super::super::close::{close_for_block, close_for_return, mark};
-use super::super::describe::{Origin, arith_error, order_error, type_error};
+use super::super::describe::{Origin, arith_error, order_error, proto_of, type_error};
 use super::super::forloop::{self, Loop};
 use super::super::index::{Indexed, assign, index};
 use super::super::{Action, Exit, compare, hook};
@@ -34,7 +34,46 @@ use super::running::Running;
 #[cold]
 #[inline(never)]
 pub(super) fn carry_out(ctx: Ctx<'_>) -> Option<Exit> {
+    if enter_operator(ctx) { None } else { carry_out_in_full(ctx) }
+}
+
+#[inline(never)]
+fn carry_out_in_full(ctx: Ctx<'_>) -> Option<Exit> {
     finish(ctx, Instruction { ctx, running: Running::load(ctx) }.run())
+}
+
+/// Calls the metamethod for an operator or a comparison that the running frame is at, if it is a Lua
+/// function of a table on the left; says whether it did. This is most of what comes here in some
+/// programs, and takes a third of the instructions that the way through [`Instruction`] does.
+#[inline]
+fn enter_operator(ctx: Ctx<'_>) -> bool {
+    let thread = ctx.state.thread.get();
+    let Some(frame) = thread.top_frame() else { return false };
+    let Some(proto) = proto_of(thread, frame) else { return false };
+    let data = &proto.data.0;
+    let (event, lhs, rhs) = match data.code[frame.pc.get() as usize - 1] {
+        Op::Add { lhs, rhs, .. } => (Event::Add, lhs, rhs),
+        Op::Sub { lhs, rhs, .. } => (Event::Sub, lhs, rhs),
+        Op::Mul { lhs, rhs, .. } => (Event::Mul, lhs, rhs),
+        Op::Div { lhs, rhs, .. } => (Event::Div, lhs, rhs),
+        Op::Mod { lhs, rhs, .. } => (Event::Mod, lhs, rhs),
+        Op::Eq { lhs, rhs, .. } | Op::NotEq { lhs, rhs, .. } => (Event::Eq, lhs, rhs),
+        Op::Lt { lhs, rhs, .. } | Op::NotLt { lhs, rhs, .. } => (Event::Lt, lhs, rhs),
+        Op::Le { lhs, rhs, .. } | Op::NotLe { lhs, rhs, .. } => (Event::Le, lhs, rhs),
+        _ => return false,
+    };
+    let stack = thread.cells(ctx);
+    let base = frame.base.get() as usize;
+    let [lhs, rhs] = [lhs, rhs].map(|register| stack[base + register.index()].get());
+    let Value::Table(table) = lhs else { return false };
+    let Some(metatable) = table.metatable() else { return false };
+    let handler = metatable.get_short(ctx, ctx.state.event_key(event));
+    let Value::Function(metamethod) = handler else { return false };
+    let func = base + data.max_stack as usize;
+    for (slot, value) in stack[func..].iter().zip([handler, lhs, rhs]) {
+        slot.set(value);
+    }
+    enter_at_once(ctx, thread, metamethod, func, 2, OnReturn::Finish)
 }
 
 /// Acts on the outcome of an instruction.
