@@ -1,6 +1,7 @@
 #include "peer.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 enum { FLOATS = 500000 };
 
@@ -12,12 +13,14 @@ struct node {
 static void populate(int depth, struct node *n) {
     if (depth <= 0)
         return;
-    n->left = GC_NEW(struct node);
-    n->left->i = depth;
-    n->right = GC_NEW(struct node);
-    n->right->j = depth;
-    populate(depth - 1, n->left);
-    populate(depth - 1, n->right);
+    struct node *left = GC_NEW(struct node);
+    left->i = depth;
+    n->left = left;
+    struct node *right = GC_NEW(struct node);
+    right->j = depth;
+    n->right = right;
+    populate(depth - 1, left);
+    populate(depth - 1, right);
 }
 
 static struct node *top_down(int depth) {
@@ -36,7 +39,10 @@ static struct node *bottom_up(int depth) {
     return n;
 }
 
-static uint64_t count(const struct node *n) { return n->left ? 1 + count(n->left) + count(n->right) : 1; }
+static uint64_t count(const struct node *n) {
+    must(n->i >= 0 && n->j >= 0, "node was overwritten");
+    return n->left ? 1 + count(n->left) + count(n->right) : 1;
+}
 
 /* The length of the leftmost path plus that of the rightmost. */
 static uint64_t spines(const struct node *tree) {
@@ -72,8 +78,9 @@ void run_gcbench(const struct options *o, struct result *r) {
     r->sum = count(top_down(o->size + 2));
     struct node *long_lived = top_down(o->size);
     double *array = GC_MALLOC_ATOMIC(sizeof *array * FLOATS);
-    for (int i = 0; i < FLOATS; i++)
-        array[i] = i < FLOATS / 2 ? 1.0 / (i + 1) : 0;
+    memset(array, 0, sizeof *array * FLOATS);
+    for (int i = 0; i < FLOATS / 2; i++)
+        array[i] = 1.0 / (i + 1);
     struct jobs jobs = {.size = o->size};
     r->sum += on_mutators(o->mutators, part, &jobs);
     must(count(long_lived) == tree_nodes(o->size), "long-lived tree lost nodes");

@@ -7,8 +7,9 @@ enum { MESSAGE_BYTES = 1024 };
 
 static void push(unsigned char **ring, int size, uint64_t i) {
     unsigned char *m = GC_MALLOC_ATOMIC(MESSAGE_BYTES);
-    memset(m, (int)i, MESSAGE_BYTES);
+    memset(m, 0, MESSAGE_BYTES);
     memcpy(m, &i, sizeof i);
+    m[MESSAGE_BYTES - 1] = (unsigned char)i;
     ring[i % (uint64_t)size] = m;
 }
 
@@ -24,7 +25,8 @@ void run_latency(const struct options *o, struct result *r) {
     unsigned char **ring = GC_MALLOC(sizeof *ring * (size_t)o->size);
     for (int i = 0; i < o->size; i++)
         push(ring, o->size, (uint64_t)i);
-    double *times = GC_MALLOC_ATOMIC(sizeof *times * pushes);
+    double *times = malloc(sizeof *times * pushes);
+    must(times != NULL, "malloc");
     double start = now_ms();
     for (size_t i = 0; i < pushes; i++) {
         double t = now_ms();
@@ -45,4 +47,5 @@ void run_latency(const struct options *o, struct result *r) {
     snprintf(r->extra, sizeof r->extra, " p50_us=%.2f p99.9_us=%.2f p99.99_us=%.2f max_us=%.2f",
              times[(pushes - 1) * 5000 / 10000] * 1000, times[(pushes - 1) * 9990 / 10000] * 1000,
              times[(pushes - 1) * 9999 / 10000] * 1000, times[pushes - 1] * 1000);
+    free(times);
 }

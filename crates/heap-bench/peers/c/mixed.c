@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include <string.h>
+
 enum { SURVIVORS = 32768 };
 
 /* A survivor is an array of words or an array of references, with its length. */
@@ -19,15 +21,13 @@ static uint64_t part(int mutator, void *argument) {
     for (int64_t i = 0; i < count; i++) {
         uint64_t r = xorshift64(&rng);
         int octave = __builtin_ctzll(r | 1 << 13);
-        uint64_t length = (UINT64_C(1) << octave) + (r >> 32) % (UINT64_C(1) << octave);
+        uint64_t length = (UINT64_C(1) << octave) + (r >> 32 & ((UINT64_C(1) << octave) - 1));
         length = length < 8192 ? length : 8192;
         struct place *place = &table[(r >> 20 & 0xfffff) % (uint64_t)places];
         bool survives = (r >> 16) % 20 == 0;
         if (r >> 63 == 0) {
             uint64_t *a = GC_MALLOC_ATOMIC(length * sizeof *a);
-            /* The others' arrays are zeroed: so is this one. */
-            for (uint64_t k = 0; k < length; k++)
-                a[k] = 0;
+            memset(a, 0, length * sizeof *a);
             a[0] = a[length - 1] = (uint64_t)i;
             if (survives)
                 *place = (struct place){.words = a, .length = length};

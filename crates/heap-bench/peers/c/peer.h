@@ -55,7 +55,12 @@ struct block {
     uint64_t *words;
     uint64_t length;
 };
+/* A zeroed array of words with its number in the first. */
 struct block block_of(uint64_t length, uint64_t first);
+/* Makes as many blocks of 2 to 32 words and says how many words those are. */
+uint64_t blocks_fill(uint64_t *rng, struct block *blocks, uint64_t size);
+/* Frees nine in ten at random and says how many are left, and of how many words. */
+uint64_t blocks_thin(uint64_t *rng, struct block *blocks, uint64_t size, uint64_t *words);
 
 /* churn.c, shared with list */
 struct cell {

@@ -4,21 +4,28 @@ struct quad {
     struct quad *kids[4];
 };
 
+/* Builds a tree of the given depth, children first. */
 static struct quad *make(int depth) {
-    struct quad *q = GC_NEW(struct quad);
-    must(q != NULL, "the heap limit leaves room");
+    struct quad kids = {0};
     if (depth > 0)
         for (int i = 0; i < 4; i++)
-            q->kids[i] = make(depth - 1);
+            kids.kids[i] = make(depth - 1);
+    struct quad *q = GC_NEW(struct quad);
+    must(q != NULL, "the heap limit leaves room");
+    *q = kids;
     return q;
 }
 
+/* Counts the nodes and insists on the shape: no kids at depth 0, four above it. */
 static uint64_t validate(const struct quad *q, int depth) {
+    if (depth == 0) {
+        must(!q->kids[0] && !q->kids[1] && !q->kids[2] && !q->kids[3], "quad tree has the wrong shape");
+        return 1;
+    }
     uint64_t n = 1;
     for (int i = 0; i < 4; i++) {
-        must(!q->kids[i] == (depth == 0), "quad tree has the wrong shape");
-        if (q->kids[i])
-            n += validate(q->kids[i], depth - 1);
+        must(q->kids[i] != NULL, "quad tree has the wrong shape");
+        n += validate(q->kids[i], depth - 1);
     }
     return n;
 }

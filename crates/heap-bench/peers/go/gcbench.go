@@ -20,10 +20,12 @@ func populate(depth int, n *gcbenchNode) {
 	if depth <= 0 {
 		return
 	}
-	n.left = &gcbenchNode{i: int32(depth)}
-	n.right = &gcbenchNode{j: int32(depth)}
-	populate(depth-1, n.left)
-	populate(depth-1, n.right)
+	left := &gcbenchNode{i: int32(depth)}
+	n.left = left
+	right := &gcbenchNode{j: int32(depth)}
+	n.right = right
+	populate(depth-1, left)
+	populate(depth-1, right)
 }
 
 func makeBottomUp(depth int) *gcbenchNode {
@@ -34,6 +36,7 @@ func makeBottomUp(depth int) *gcbenchNode {
 }
 
 func (n *gcbenchNode) count() uint64 {
+	must(n.i >= 0 && n.j >= 0, "node was overwritten")
 	if n.left == nil {
 		return 1
 	}

@@ -63,6 +63,21 @@ func maxPauseMicros() float64 {
 	return 0
 }
 
+// heapInUseMB is what spans of the heap hold, in MiB: HeapInuse of MemStats, read without
+// stopping the world.
+func heapInUseMB() float64 {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+	}
+	metrics.Read(samples)
+	bytes := uint64(0)
+	for _, s := range samples {
+		bytes += s.Value.Uint64()
+	}
+	return float64(bytes) / (1 << 20)
+}
+
 // statusMB reads one "kB" line of /proc/self/status, in MiB.
 func statusMB(key string) float64 {
 	f, err := os.Open("/proc/self/status")

@@ -23,40 +23,45 @@ func mixed(o options) result {
 	return result{sum: sum.Load()}
 }
 
+// place holds a survivor, words or pointers.
+type place struct {
+	words []uint64
+	refs  []*uint64
+}
+
 func mixedPart(m, count, places int) uint64 {
-	words := make([][]uint64, places)
-	refs := make([][]*uint64, places)
+	table := make([]place, places)
 	rng := seed + xorshift64(m)
 	for i := range count {
 		r := rng.next()
-		octave := min(bits.TrailingZeros64(r|1<<13), 13)
-		length := min(1<<octave+int(r>>32)%(1<<octave), 8192)
-		place := int(r>>20&0xfffff) % places
+		octave := bits.TrailingZeros64(r | 1<<13)
+		length := min(1<<octave+int(r>>32)&(1<<octave-1), 8192)
+		p := &table[int(r>>20&0xfffff)%places]
 		survives := (r>>16)%20 == 0
 		if r>>63 == 0 {
 			a := make([]uint64, length)
 			a[0] = uint64(i)
 			a[length-1] = uint64(i)
 			if survives {
-				words[place], refs[place] = a, nil
+				p.words, p.refs = a, nil
 			}
 		} else {
 			a := make([]*uint64, length)
-			if other := words[place]; other != nil {
-				a[0] = &other[0]
+			if p.words != nil {
+				a[0] = &p.words[0]
 			}
 			if survives {
-				words[place], refs[place] = nil, a
+				p.words, p.refs = nil, a
 			}
 		}
 	}
 	sum := uint64(0)
-	for p := range places {
-		if w := words[p]; w != nil {
+	for _, p := range table {
+		if w := p.words; w != nil {
 			must(w[0] == w[len(w)-1], "words were overwritten")
 			sum += w[0] + uint64(len(w))
 		}
-		if r := refs[p]; r != nil {
+		if r := p.refs; r != nil {
 			sum += uint64(len(r))
 			if r[0] != nil {
 				sum += *r[0]

@@ -8,24 +8,27 @@ import (
 
 type quad struct{ kids [4]*quad }
 
+// makeQuads builds a tree of the given depth, children first.
 func makeQuads(depth int) *quad {
-	q := &quad{}
+	var kids [4]*quad
 	if depth > 0 {
-		for i := range q.kids {
-			q.kids[i] = makeQuads(depth - 1)
+		for i := range kids {
+			kids[i] = makeQuads(depth - 1)
 		}
 	}
-	return q
+	return &quad{kids}
 }
 
-// validate counts the nodes of a tree and insists on its shape.
+// validate counts the nodes of a tree and insists on its shape: no kids at depth 0, four
+// above it, or the program faults.
 func (q *quad) validate(depth int) uint64 {
+	if depth == 0 {
+		must(q.kids == [4]*quad{}, "quad tree has the wrong shape")
+		return 1
+	}
 	n := uint64(1)
 	for _, kid := range q.kids {
-		must((kid == nil) == (depth == 0), "quad tree has the wrong shape")
-		if kid != nil {
-			n += kid.validate(depth - 1)
-		}
+		n += kid.validate(depth - 1)
 	}
 	return n
 }

@@ -12,40 +12,21 @@ const shrinkRounds = 100
 // again, a hundred times as many as there are.
 func shrink(o options) result {
 	rng := seed
-	filled := make([][]uint64, o.size)
-	for i := range filled {
-		filled[i] = make([]uint64, 2+rng.next()%31)
-		filled[i][0] = uint64(i)
-	}
-	var blocks [][]uint64
-	for _, b := range filled {
-		if rng.next()%10 == 0 {
-			blocks = append(blocks, b)
-		}
-	}
-	blocks = append(make([][]uint64, 0, len(blocks)), blocks...)
-	filled = nil
+	blocks := fillAndKeep(&rng, o.size)
 	runtime.GC()
-	var ms runtime.MemStats
-	heapMB := func() float64 {
-		runtime.ReadMemStats(&ms)
-		return float64(ms.HeapInuse) / (1 << 20)
-	}
 	roundsMB := 0.0
 	n := uint64(len(blocks))
 	start := time.Now()
 	for range shrinkRounds {
 		for range n {
 			i := rng.next() % n
-			b := make([]uint64, 2+rng.next()%31)
-			b[0] = i
-			blocks[i] = b
+			blocks[i] = block(2+rng.next()%31, i)
 		}
-		roundsMB += heapMB()
+		roundsMB += heapInUseMB()
 	}
 	wall := millis(time.Since(start))
 	runtime.GC()
-	heap, rss := heapMB(), statusMB("VmRSS:")
+	heap, rss := heapInUseMB(), statusMB("VmRSS:")
 	sum, live := uint64(0), 0
 	for _, b := range blocks {
 		sum += b[0] + uint64(len(b))
@@ -58,4 +39,17 @@ func shrink(o options) result {
 		{"heap_over_live", fmt.Sprintf("%.3f", heap/liveMB)},
 		{"rss_over_live", fmt.Sprintf("%.3f", rss/liveMB)},
 	}}
+}
+
+// fillAndKeep is the one in ten, in a slice of their own.
+func fillAndKeep(rng *xorshift64, size int) [][]uint64 {
+	filled, _ := fill(rng, size)
+	n, _ := thin(rng, filled)
+	blocks := make([][]uint64, 0, n)
+	for _, b := range filled {
+		if b != nil {
+			blocks = append(blocks, b)
+		}
+	}
+	return blocks
 }

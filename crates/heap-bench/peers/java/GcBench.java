@@ -6,9 +6,17 @@ final class GcBench {
 
     static final class Node {
         Node left, right;
-        int i, j;
+        final int i, j;
+
+        Node(Node left, Node right, int i, int j) {
+            this.left = left;
+            this.right = right;
+            this.i = i;
+            this.j = j;
+        }
 
         long count() {
+            Main.must(i >= 0 && j >= 0, "node was overwritten");
             return left == null ? 1 : 1 + left.count() + right.count();
         }
 
@@ -26,7 +34,7 @@ final class GcBench {
     }
 
     static Node topDown(int depth) {
-        Node root = new Node();
+        Node root = new Node(null, null, 0, 0);
         populate(depth, root);
         return root;
     }
@@ -35,22 +43,18 @@ final class GcBench {
         if (depth <= 0) {
             return;
         }
-        n.left = new Node();
-        n.left.i = depth;
-        n.right = new Node();
-        n.right.j = depth;
-        populate(depth - 1, n.left);
-        populate(depth - 1, n.right);
+        Node left = new Node(null, null, depth, 0);
+        n.left = left;
+        Node right = new Node(null, null, 0, depth);
+        n.right = right;
+        populate(depth - 1, left);
+        populate(depth - 1, right);
     }
 
     static Node bottomUp(int depth) {
-        Node left = depth <= 0 ? null : bottomUp(depth - 1);
-        Node right = depth <= 0 ? null : bottomUp(depth - 1);
-        Node n = new Node();
-        n.left = left;
-        n.right = right;
-        n.i = depth;
-        return n;
+        return depth <= 0
+                ? new Node(null, null, 0, 0)
+                : new Node(bottomUp(depth - 1), bottomUp(depth - 1), depth, 0);
     }
 
     static Result run(Main.Options o) {

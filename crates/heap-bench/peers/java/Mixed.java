@@ -14,12 +14,12 @@ final class Mixed {
 
     private static long part(int mutator, int count, int places) {
         long[][] words = new long[places][];
-        Object[][] refs = new Object[places][];
+        long[][][] refs = new long[places][][];
         Rng rng = new Rng(Rng.SEED + mutator);
         for (int i = 0; i < count; i++) {
             long r = rng.next();
-            int octave = Math.min(Long.numberOfTrailingZeros(r | 1 << 13), 13);
-            int length = Math.min((1 << octave) + (int) ((r >>> 32) % (1 << octave)), 8192);
+            int octave = Long.numberOfTrailingZeros(r | 1 << 13);
+            int length = Math.min((1 << octave) + ((int) (r >>> 32) & ((1 << octave) - 1)), 8192);
             int place = (int) (r >>> 20 & 0xfffff) % places;
             boolean survives = (r >>> 16) % 20 == 0;
             if (r >= 0) {
@@ -31,7 +31,7 @@ final class Mixed {
                     refs[place] = null;
                 }
             } else {
-                Object[] a = new Object[length];
+                long[][] a = new long[length][];
                 if (words[place] != null) {
                     a[0] = words[place];
                 }
@@ -48,11 +48,11 @@ final class Mixed {
                 Main.must(w[0] == w[w.length - 1], "words were overwritten");
                 sum += w[0] + w.length;
             }
-            Object[] r = refs[p];
+            long[][] r = refs[p];
             if (r != null) {
                 sum += r.length;
                 if (r[0] != null) {
-                    sum += ((long[]) r[0])[0];
+                    sum += r[0][0];
                 }
             }
         }

@@ -3,28 +3,30 @@ final class Quads {
     private Quads() {}
 
     static final class Quad {
-        Quad a, b, c, d;
+        final Quad a, b, c, d;
 
-        /** Counts the nodes of a tree and insists on its shape: every child is tested, as in the other programs. */
-        long validate(int depth) {
-            return 1 + count(a, depth) + count(b, depth) + count(c, depth) + count(d, depth);
+        Quad(Quad a, Quad b, Quad c, Quad d) {
+            this.a = a;
+            this.b = b;
+            this.c = c;
+            this.d = d;
         }
 
-        private static long count(Quad kid, int depth) {
-            Main.must((kid == null) == (depth == 0), "quad tree has the wrong shape");
-            return kid == null ? 0 : kid.validate(depth - 1);
+        /** Counts the nodes and insists on the shape: no kids at depth 0, four above it, or it throws. */
+        long validate(int depth) {
+            if (depth == 0) {
+                Main.must(a == null && b == null && c == null && d == null, "quad tree has the wrong shape");
+                return 1;
+            }
+            return 1 + a.validate(depth - 1) + b.validate(depth - 1) + c.validate(depth - 1) + d.validate(depth - 1);
         }
     }
 
+    /** Builds a tree of the given depth, children first. */
     static Quad make(int depth) {
-        Quad q = new Quad();
-        if (depth > 0) {
-            q.a = make(depth - 1);
-            q.b = make(depth - 1);
-            q.c = make(depth - 1);
-            q.d = make(depth - 1);
-        }
-        return q;
+        return depth == 0
+                ? new Quad(null, null, null, null)
+                : new Quad(make(depth - 1), make(depth - 1), make(depth - 1), make(depth - 1));
     }
 
     static long quadsOfDepth(int depth) {

@@ -1,5 +1,4 @@
 import java.io.IOException;
-import java.util.ArrayList;
 
 /** Fill, keep one in ten at random, then replace those again and again. */
 final class Shrink {
@@ -16,9 +15,7 @@ final class Shrink {
         for (int round = 0; round < ROUNDS; round++) {
             for (int k = 0; k < blocks.length; k++) {
                 int i = rng.below(blocks.length);
-                long[] b = new long[2 + rng.below(31)];
-                b[0] = i;
-                blocks[i] = b;
+                blocks[i] = Frag.block(2 + rng.below(31), i);
             }
             roundsMb += heapMb();
         }
@@ -36,19 +33,18 @@ final class Shrink {
                 liveMb, roundsMb / ROUNDS / liveMb, heap / liveMb, rss / liveMb));
     }
 
+    /** The one in ten, in an array of their own. */
     private static long[][] fillAndKeep(int size, Rng rng) {
         long[][] filled = new long[size][];
-        for (int i = 0; i < size; i++) {
-            filled[i] = new long[2 + rng.below(31)];
-            filled[i][0] = i;
-        }
-        ArrayList<long[]> kept = new ArrayList<>();
+        Frag.fill(rng, filled);
+        long[][] blocks = new long[Frag.thin(rng, filled).blocks()][];
+        int n = 0;
         for (long[] b : filled) {
-            if (rng.below(10) == 0) {
-                kept.add(b);
+            if (b != null) {
+                blocks[n++] = b;
             }
         }
-        return kept.toArray(new long[0][]);
+        return blocks;
     }
 
     private static double heapMb() {

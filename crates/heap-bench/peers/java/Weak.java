@@ -19,6 +19,10 @@ final class Weak {
         }
     }
 
+    /** Rounds that are not printed: the compiler needs time before its code is what it will be. */
+    private static final int WARMUP_ROUNDS = 2;
+    private static boolean warmingUp;
+
     private static long start;
 
     private static String part(String name) {
@@ -45,10 +49,10 @@ final class Weak {
 
     private static void weak(int size) {
         Node[] nodes = nodes(size);
-        System.gc();
-        start = System.nanoTime();
         @SuppressWarnings({"unchecked", "rawtypes"})
         WeakReference<Node>[] handles = new WeakReference[size];
+        System.gc();
+        start = System.nanoTime();
         for (int i = 0; i < size; i++) {
             handles[i] = new WeakReference<>(nodes[i]);
         }
@@ -63,7 +67,7 @@ final class Weak {
         line += part("read");
         check(alive == size / 2);
         Reference.reachabilityFence(nodes);
-        System.out.println("case=weak size=" + size + line);
+        print("weak", size, line);
     }
 
     private static void maps(int size) {
@@ -91,17 +95,31 @@ final class Weak {
         line += part("look_up");
         check(found == size / 2);
         Reference.reachabilityFence(nodes);
-        System.out.println("case=maps size=" + size + line);
+        print("maps", size, line);
+    }
+
+    /** The sum of the values of what died, added up by the cleaner's thread, and how many there were. */
+    private static final class Drained {
+        private long sum;
+        private final AtomicInteger count = new AtomicInteger();
+
+        Runnable action(long value) {
+            return () -> {
+                sum += value;
+                count.incrementAndGet();
+            };
+        }
     }
 
     private static void cleaners(int size) throws InterruptedException {
         Node[] nodes = nodes(size);
         Cleaner cleaner = Cleaner.create();
-        AtomicInteger ran = new AtomicInteger();
+        Drained drained = new Drained();
         System.gc();
         start = System.nanoTime();
         for (Node node : nodes) {
-            cleaner.register(node, ran::incrementAndGet);
+            // The action must not lead to the node.
+            cleaner.register(node, drained.action(node.value));
         }
         String line = part("register");
         System.gc();
@@ -111,11 +129,18 @@ final class Weak {
         start = System.nanoTime();
         System.gc();
         line += part("collect_dead");
-        while (ran.get() < size) {
+        while (drained.count.get() < size) {
             Thread.sleep(1);
         }
         line += part("drain");
-        System.out.println("case=finalizers size=" + size + line);
+        check(drained.sum == (long) size * (size - 1) / 2);
+        print("finalizers", size, line);
+    }
+
+    private static void print(String name, int size, String parts) {
+        if (!warmingUp) {
+            System.out.println("case=" + name + " size=" + size + parts);
+        }
     }
 
     private static void check(boolean holds) {
@@ -125,7 +150,8 @@ final class Weak {
     }
 
     public static void main(String[] args) throws InterruptedException {
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round < WARMUP_ROUNDS + 3; round++) {
+            warmingUp = round < WARMUP_ROUNDS;
             weak(1_000_000);
             maps(1_000_000);
             cleaners(500_000);

@@ -69,7 +69,7 @@ pub(super) fn run(args: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     let mut sum = count(&top_down(cx, size + 2));
     poll(cx);
     let long_lived: Root<Node<'static>> = cx.root(top_down(cx, size));
-    let array: Root<[Cell<f64>]> = cx.root(cx.alloc_slice_fn(FLOATS, |_| Cell::new(0.0)));
+    let array: Root<[Cell<f64>]> = cx.root(cx.alloc_slice_zeroed::<Cell<f64>>(FLOATS));
     for (i, float) in array.get(cx)[..FLOATS / 2].iter().enumerate() {
         float.set(1.0 / (i + 1) as f64);
     }

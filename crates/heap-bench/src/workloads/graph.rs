@@ -30,7 +30,7 @@ pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
 }
 
 fn build(cx: &mut Cx, size: usize) -> Root<Nodes<'static>> {
-    let empty: Gc<'_, Nodes<'_>> = cx.alloc_slice_fn(size, |_| GcCell::new(None));
+    let empty: Gc<'_, Nodes<'_>> = cx.alloc_slice_zeroed(size);
     let root: Root<Nodes<'static>> = cx.root(empty);
     for batch in batches(size) {
         let nodes = root.get(cx);

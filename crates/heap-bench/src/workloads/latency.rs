@@ -1,7 +1,9 @@
 //! `latency`: a ring of N live messages of 1 KiB beside a live tree of depth 19.
-//! 5 N pushes replace the oldest message each; every push is timed, together
-//! with the safepoint poll behind it.
+//! A message is zeroed memory with its number in the first eight bytes and the
+//! number's lowest byte in the last. 5 N pushes replace the oldest message each;
+//! every push is timed, together with the safepoint poll behind it.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use heap_api::{Cx, Gc, GcCell, Root};
@@ -14,19 +16,22 @@ use crate::session::{batches, poll};
 const MESSAGE_BYTES: usize = 1024;
 const TREE_DEPTH: usize = 19;
 
-type Message = [u8; MESSAGE_BYTES];
+type Message = [Cell<u8>; MESSAGE_BYTES];
 type Ring<'gc> = [GcCell<Option<Gc<'gc, Message>>>];
 
 fn push(cx: &Cx, ring: &Root<Ring<'static>>, i: usize) {
-    let mut message = [i as u8; MESSAGE_BYTES];
-    message[..8].copy_from_slice(&(i as u64).to_le_bytes());
+    let message = cx.alloc_zeroed::<Message>();
+    for (byte, number) in message.iter().zip((i as u64).to_le_bytes()) {
+        byte.set(number);
+    }
+    message[MESSAGE_BYTES - 1].set(i as u8);
     let ring = ring.get(cx);
-    ring[i % ring.len()].set(cx, Some(cx.alloc(message)));
+    ring[i % ring.len()].set(cx, Some(message));
 }
 
 pub(super) fn run(_: &RunArgs, size: usize, cx: &mut Cx) -> Outcome {
     let tree: Root<Node<'static>> = cx.root(bottom_up(cx, TREE_DEPTH));
-    let empty: Gc<'_, Ring<'_>> = cx.alloc_slice_fn(size, |_| GcCell::new(None));
+    let empty: Gc<'_, Ring<'_>> = cx.alloc_slice_zeroed(size);
     let ring: Root<Ring<'static>> = cx.root(empty);
     for batch in batches(size) {
         for i in batch {
@@ -59,8 +64,8 @@ fn check(ring: &Ring<'_>) -> u64 {
     let mut sum = 0;
     for slot in ring {
         let message = slot.get().expect("every place has a message");
-        let i = u64::from_le_bytes(std::array::from_fn(|k| message[k]));
-        assert_eq!(message[MESSAGE_BYTES - 1], i as u8, "message was overwritten");
+        let i = u64::from_le_bytes(std::array::from_fn(|k| message[k].get()));
+        assert_eq!(message[MESSAGE_BYTES - 1].get(), i as u8, "message was overwritten");
         sum += i;
     }
     sum

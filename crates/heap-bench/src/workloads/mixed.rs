@@ -1,8 +1,7 @@
 //! `mixed`: N arrays of 8 bytes to 64 KiB whose sizes follow a power law (each
 //! octave half as frequent as the one below), half of words, half of handles.
 //! One in twenty replaces a survivor in a table; a handle array's first slot
-//! goes to the words of a survivor. Every mutator has a table of its own. (The peers get zeroed
-//! memory from their allocators as well.)
+//! goes to the words of a survivor. Every mutator has a table of its own.
 
 use std::cell::Cell;
 
@@ -46,7 +45,7 @@ impl Step {
         let octave = (r | 1 << 13).trailing_zeros();
         Step {
             kind: if r >> 63 == 0 { ArrayKind::Words } else { ArrayKind::Refs },
-            length: ((1 << octave) + (r >> 32) as usize % (1 << octave)).min(LONGEST),
+            length: ((1 << octave) + ((r >> 32) as usize & ((1 << octave) - 1))).min(LONGEST),
             place: (r >> 20 & 0xfffff) as usize % places,
             survives: (r >> 16).is_multiple_of(20),
         }

@@ -39,13 +39,15 @@ fn make(cx: &Cx, depth: usize) -> Gc<'_, Quad<'_>> {
     cx.alloc(Quad { kids })
 }
 
+/// Counts the nodes, and insists on the shape: no kids at depth 0, four above it.
 fn validate(quad: &Quad<'_>, depth: usize) -> u64 {
+    if depth == 0 {
+        assert!(quad.kids.iter().all(Option::is_none), "quad tree has the wrong shape");
+        return 1;
+    }
     let mut n = 1;
     for kid in &quad.kids {
-        assert_eq!(kid.is_none(), depth == 0, "quad tree has the wrong shape");
-        if let Some(kid) = kid {
-            n += validate(kid, depth - 1);
-        }
+        n += validate(&kid.expect("a node above the leaves has four kids"), depth - 1);
     }
     n
 }

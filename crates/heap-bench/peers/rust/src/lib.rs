@@ -172,7 +172,7 @@ impl MixedStep {
         let octave = (r | 1 << 13).trailing_zeros();
         MixedStep {
             words: r >> 63 == 0,
-            length: ((1 << octave) + (r >> 32) as usize % (1 << octave)).min(8192),
+            length: ((1 << octave) + ((r >> 32) as usize & ((1 << octave) - 1))).min(8192),
             place: (r >> 20 & 0xfffff) as usize % places,
             survives: (r >> 16).is_multiple_of(20),
         }
@@ -201,12 +201,39 @@ impl Jobs {
     }
 }
 
+/// Zeroes by `malloc` and `memset`: `vec![0; length]` is `calloc`, which leaves a thread's cache
+/// alone in many a C library, and is slower for small arrays.
+pub fn zeroed<T: Copy + Default>(length: usize) -> Vec<T> {
+    std::iter::repeat_n(T::default(), length).collect()
+}
+
+/// Leaves what is alive in the end to the end of the process: to free it is no part of any
+/// workload, and collectors do not.
+pub fn keep<T>(alive: T) {
+    std::mem::forget(alive);
+}
+
 /// The part of `n` that falls to mutator `m` of `all`.
 pub fn share(n: usize, m: usize, all: usize) -> std::ops::Range<usize> {
     n * m / all..n * (m + 1) / all
 }
 
-pub const CHAIN_LENGTH: usize = 64;
+const CHAIN_LENGTH: usize = 64;
+const CHAINS_PER_JOB: usize = 1024;
+
+/// The chains of `churn`: each as the range of its values, in jobs of [`CHAINS_PER_JOB`] that
+/// are handed out in order.
+pub fn chains(jobs: &Jobs, cells: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let chains = cells.div_ceil(CHAIN_LENGTH);
+    let job = move || {
+        let first = jobs.next() * CHAINS_PER_JOB;
+        (first < chains).then(|| first..(first + CHAINS_PER_JOB).min(chains))
+    };
+    std::iter::from_fn(job)
+        .flatten()
+        .map(move |c| c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(cells))
+}
+
 pub const MESSAGE_BYTES: usize = 1024;
 pub const LATENCY_TREE_DEPTH: usize = 19;
 pub const SHRINK_ROUNDS: usize = 100;

@@ -3,6 +3,8 @@
 //! ever collected: what dies is freed at once, which is part of the time.
 
 use std::hint::black_box;
+use std::iter::repeat_n;
+use std::rc::Rc;
 use std::time::Instant;
 
 use heap_bench_peers::*;
@@ -21,7 +23,10 @@ fn bottom_up(depth: usize) -> Box<Node> {
 }
 
 fn count(node: &Node) -> u64 {
-    1 + node.left.as_deref().map_or(0, count) + node.right.as_deref().map_or(0, count)
+    match (&node.left, &node.right) {
+        (Some(left), Some(right)) => 1 + count(left) + count(right),
+        _ => 1,
+    }
 }
 
 fn checked(tree: &Node, depth: usize) -> u64 {
@@ -46,7 +51,9 @@ fn trees(o: &Options) -> Outcome {
             }
         }
     });
-    Outcome::of(sum + checked(&long_lived, o.size))
+    sum += checked(&long_lived, o.size);
+    keep(long_lived);
+    Outcome::of(sum)
 }
 
 struct Cell {
@@ -55,12 +62,12 @@ struct Cell {
 }
 
 fn churn(o: &Options) -> Outcome {
-    let chains = o.size.div_ceil(CHAIN_LENGTH);
-    Outcome::of(on_mutators(o.mutators, |m| {
+    let jobs = Jobs::default();
+    Outcome::of(on_mutators(o.mutators, |_| {
         let mut sum = 0_u64;
-        for c in share(chains, m, o.mutators) {
+        for values in chains(&jobs, o.size) {
             let mut last = None;
-            for i in c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(o.size) {
+            for i in values {
                 last = Some(Box::new(Cell { next: last, value: i as i64 }));
             }
             let last = black_box(last).expect("a chain has a cell");
@@ -77,10 +84,13 @@ fn make_quads(depth: usize) -> Box<Quad> {
 }
 
 fn validate(quad: &Quad, depth: usize) -> u64 {
+    if depth == 0 {
+        assert!(quad.0.iter().all(Option::is_none), "quad tree has the wrong shape");
+        return 1;
+    }
     let mut n = 1;
     for kid in &quad.0 {
-        assert_eq!(kid.is_none(), depth == 0, "quad tree has the wrong shape");
-        n += kid.as_deref().map_or(0, |k| validate(k, depth - 1));
+        n += validate(kid.as_ref().expect("a node above the leaves has four kids"), depth - 1);
     }
     n
 }
@@ -138,7 +148,10 @@ fn bench_bottom_up(depth: usize) -> Box<BenchNode> {
 
 fn bench_count(node: &BenchNode) -> u64 {
     assert!(node.i >= 0 && node.j >= 0, "node was overwritten");
-    1 + node.left.as_deref().map_or(0, bench_count) + node.right.as_deref().map_or(0, bench_count)
+    match (&node.left, &node.right) {
+        (Some(left), Some(right)) => 1 + bench_count(left) + bench_count(right),
+        _ => 1,
+    }
 }
 
 fn spines(tree: &BenchNode) -> u64 {
@@ -150,9 +163,10 @@ fn spines(tree: &BenchNode) -> u64 {
 fn gcbench(o: &Options) -> Outcome {
     let mut sum = bench_count(&bench_top_down(o.size + 2));
     let long_lived = bench_top_down(o.size);
-    let half = GCBENCH_FLOATS / 2;
-    let array: Box<[f64]> =
-        (0..GCBENCH_FLOATS).map(|i| if i < half { 1.0 / (i + 1) as f64 } else { 0.0 }).collect();
+    let mut array: Box<[f64]> = vec![0.0; GCBENCH_FLOATS].into();
+    for (i, float) in array[..GCBENCH_FLOATS / 2].iter_mut().enumerate() {
+        *float = 1.0 / (i + 1) as f64;
+    }
     let jobs = Jobs::default();
     sum += on_mutators(o.mutators, |_| {
         let mut local = 0;
@@ -170,12 +184,15 @@ fn gcbench(o: &Options) -> Outcome {
     });
     assert_eq!(bench_count(&long_lived), tree_nodes(o.size), "long-lived tree lost nodes");
     assert_eq!(array[999], 1.0 / 1000.0, "array lost its floats");
-    Outcome::of(sum + tree_nodes(o.size) + (1.0 / array[999] + 0.5) as u64)
+    sum += tree_nodes(o.size) + (1.0 / array[999] + 0.5) as u64;
+    keep((long_lived, array));
+    Outcome::of(sum)
 }
 
 fn message(i: usize) -> Box<[u8]> {
-    let mut m: Box<[u8]> = vec![i as u8; MESSAGE_BYTES].into();
+    let mut m: Box<[u8]> = zeroed(MESSAGE_BYTES).into();
     m[..8].copy_from_slice(&(i as u64).to_le_bytes());
+    m[MESSAGE_BYTES - 1] = i as u8;
     m
 }
 
@@ -202,8 +219,8 @@ fn latency(o: &Options) -> Outcome {
 
 enum Survivor {
     Nothing,
-    Words(std::rc::Rc<[u64]>),
-    Refs(Box<[Option<std::rc::Rc<[u64]>>]>),
+    Words(Rc<[u64]>),
+    Refs(Box<[Option<Rc<[u64]>>]>),
 }
 
 /// The words of a survivor may be referred to by others, so they are counted: `Rc`.
@@ -214,10 +231,12 @@ fn mixed(o: &Options) -> Outcome {
         let mut rng = Xorshift64(SEED + m as u64);
         for i in 0..share(o.size, m, o.mutators).len() {
             let step = MixedStep::draw(&mut rng, places);
-            let last = step.length - 1;
             let made = if step.words {
-                let word = |k| if k == 0 || k == last { i as u64 } else { 0 };
-                Survivor::Words((0..step.length).map(word).collect())
+                let mut zeroed: Rc<[u64]> = repeat_n(0, step.length).collect();
+                let words = Rc::get_mut(&mut zeroed).expect("the only handle");
+                words[0] = i as u64;
+                words[step.length - 1] = i as u64;
+                Survivor::Words(zeroed)
             } else {
                 let mut refs: Box<[_]> = vec![None; step.length].into();
                 if let Survivor::Words(words) = &table[step.place] {
@@ -230,7 +249,7 @@ fn mixed(o: &Options) -> Outcome {
                 table[step.place] = made;
             }
         }
-        table
+        let sum = table
             .iter()
             .map(|s| match s {
                 Survivor::Nothing => 0,
@@ -240,12 +259,14 @@ fn mixed(o: &Options) -> Outcome {
                 }
                 Survivor::Refs(r) => r.len() as u64 + r[0].as_ref().map_or(0, |w| w[0]),
             })
-            .sum()
+            .sum();
+        keep(table);
+        sum
     }))
 }
 
 fn block(length: u64, first: usize) -> Box<[u64]> {
-    let mut b: Box<[u64]> = vec![0; length as usize].into();
+    let mut b: Box<[u64]> = zeroed(length as usize).into();
     b[0] = first as u64;
     b
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use gc_arena::arena::CollectionPhase;
+use gc_arena::barrier::{field, unlock};
 use gc_arena::metrics::Pacing;
 use gc_arena::{Arena, Collect, Gc, Lock, Mutation, RefLock, Rootable};
 use heap_bench_peers::*;
@@ -60,13 +61,34 @@ fn bottom_up<'gc>(mc: &Mutation<'gc>, depth: usize) -> Gc<'gc, Node<'gc>> {
 }
 
 fn count(node: Gc<'_, Node<'_>>) -> u64 {
-    1 + node.left.map_or(0, count) + node.right.map_or(0, count)
+    match (node.left, node.right) {
+        (Some(left), Some(right)) => 1 + count(left) + count(right),
+        _ => 1,
+    }
 }
 
 fn checked(tree: Gc<'_, Node<'_>>, depth: usize) -> u64 {
     let n = count(tree);
     assert_eq!(n, tree_nodes(depth), "tree has the wrong number of nodes");
     n
+}
+
+/// A full collection: what has begun is finished first, as it may keep what died meanwhile.
+fn collect<R>(arena: &mut Arena<R>)
+where
+    R: for<'a> gc_arena::Rootable<'a>,
+    for<'a> gc_arena::arena::Root<'a, R>: Collect<'a> + Sized,
+{
+    let finish = |arena: &mut Arena<R>| {
+        step(|| {
+            arena.finish_cycle();
+            true
+        });
+    };
+    if arena.collection_phase() != CollectionPhase::Sleeping {
+        finish(arena);
+    }
+    finish(arena);
 }
 
 fn keep_tree(arena: &mut TreeArena, depth: usize) {
@@ -99,9 +121,16 @@ fn trees(o: &Options) -> Outcome {
     };
     sum += match o.mutators {
         1 => work(&mut arena),
-        n => on_mutators(n, |_| work(&mut TreeArena::new(|_| None))),
+        n => on_mutators(n, |_| {
+            let mut arena = TreeArena::new(|_| None);
+            let sum = work(&mut arena);
+            keep(arena);
+            sum
+        }),
     };
-    Outcome::of(sum + check_kept_tree(&arena, o.size))
+    sum += check_kept_tree(&arena, o.size);
+    keep(arena);
+    Outcome::of(sum)
 }
 
 #[derive(Collect)]
@@ -114,14 +143,14 @@ struct Cell<'gc> {
 type CellArena = Arena<Rootable![Option<Gc<'_, Cell<'_>>>]>;
 
 fn churn(o: &Options) -> Outcome {
-    let chains = o.size.div_ceil(CHAIN_LENGTH);
-    Outcome::of(on_mutators(o.mutators, |m| {
+    let jobs = Jobs::default();
+    Outcome::of(on_mutators(o.mutators, |_| {
         let mut arena = CellArena::new(|_| None);
         let mut sum = 0_u64;
-        for c in share(chains, m, o.mutators) {
+        for values in chains(&jobs, o.size) {
             sum += arena.mutate(|mc, _| {
                 let mut last = None;
-                for i in c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(o.size) {
+                for i in values {
                     last = Some(Gc::new(mc, Cell { next: last, value: i as i64 }));
                 }
                 let last = last.expect("a chain has a cell");
@@ -129,14 +158,15 @@ fn churn(o: &Options) -> Outcome {
             });
             poll(&mut arena);
         }
+        keep(arena);
         sum
     }))
 }
 
-#[derive(Clone, Copy, Collect)]
+#[derive(Collect)]
 #[collect(no_drop)]
 struct GraphNode<'gc> {
-    edges: [Option<Gc<'gc, Lock<GraphNode<'gc>>>>; 4],
+    edges: [Lock<Option<Gc<'gc, GraphNode<'gc>>>>; 4],
     index: u64,
     word: u64,
 }
@@ -146,40 +176,38 @@ const BATCH: usize = 1024;
 
 fn graph(o: &Options) -> Outcome {
     let t = Instant::now();
-    let mut arena = Arena::<Rootable![Vec<Gc<'_, Lock<GraphNode<'_>>>>]>::new(|_| Vec::new());
+    let mut arena =
+        Arena::<Rootable![Vec<Gc<'_, GraphNode<'_>>>]>::new(|_| Vec::with_capacity(o.size));
     for start in (0..o.size).step_by(BATCH) {
         arena.mutate_root(|mc, nodes| {
             for index in start..(start + BATCH).min(o.size) {
                 let index = index as u64;
-                let node = GraphNode { edges: [None; 4], index, word: !index };
-                nodes.push(Gc::new(mc, Lock::new(node)));
+                let edges = std::array::from_fn(|_| Lock::new(None));
+                nodes.push(Gc::new(mc, GraphNode { edges, index, word: !index }));
             }
         });
         poll(&mut arena);
     }
-    arena.mutate(|mc, nodes| {
-        let mut rng = Xorshift64(SEED);
-        for node in nodes {
-            let edges = std::array::from_fn(|_| Some(nodes[rng.next() as usize % o.size]));
-            node.set(mc, GraphNode { edges, ..node.get() });
-        }
-    });
-    poll(&mut arena);
+    let mut rng = Xorshift64(SEED);
+    for start in (0..o.size).step_by(BATCH) {
+        arena.mutate(|mc, nodes| {
+            for node in &nodes[start..(start + BATCH).min(o.size)] {
+                for e in 0..4 {
+                    let edges = field!(Gc::write(mc, *node), GraphNode, edges);
+                    edges[e].unlock().set(Some(nodes[rng.next() as usize % o.size]));
+                }
+            }
+        });
+        poll(&mut arena);
+    }
     let build = millis(t);
-    arena.finish_cycle();
-    let outcome = marking(build, o.size, || {
-        step(|| {
-            arena.finish_cycle();
-            true
-        })
-    });
+    let outcome = marking(build, o.size, || collect(&mut arena));
     let sum = arena.mutate(|_, nodes| {
         let mut sum = 0_u64;
         for node in nodes {
-            let node = node.get();
             assert_eq!(node.word, !node.index, "object was overwritten");
             for (e, to) in node.edges.iter().enumerate() {
-                sum += to.expect("an edge").get().index * (e as u64 + 1);
+                sum += to.get().expect("an edge").index * (e as u64 + 1);
             }
         }
         sum
@@ -192,13 +220,7 @@ fn treemark(o: &Options) -> Outcome {
     let mut arena = TreeArena::new(|_| None);
     keep_tree(&mut arena, o.size);
     let build = millis(t);
-    arena.finish_cycle();
-    let outcome = marking(build, tree_nodes(o.size) as usize, || {
-        step(|| {
-            arena.finish_cycle();
-            true
-        })
-    });
+    let outcome = marking(build, tree_nodes(o.size) as usize, || collect(&mut arena));
     Outcome { sum: check_kept_tree(&arena, o.size), ..outcome }
 }
 
@@ -214,13 +236,7 @@ fn list(o: &Options) -> Outcome {
         poll(&mut arena);
     }
     let build = millis(t);
-    arena.finish_cycle();
-    let outcome = marking(build, o.size, || {
-        step(|| {
-            arena.finish_cycle();
-            true
-        })
-    });
+    let outcome = marking(build, o.size, || collect(&mut arena));
     let (sum, n) = arena.mutate(|_, head| {
         std::iter::successors(*head, |c| c.next)
             .fold((0_u64, 0), |(sum, n), c| (sum + c.value as u64, n + 1))
@@ -239,10 +255,13 @@ fn make_quads<'gc>(mc: &Mutation<'gc>, depth: usize) -> Gc<'gc, Quad<'gc>> {
 }
 
 fn validate(quad: Gc<'_, Quad<'_>>, depth: usize) -> u64 {
+    if depth == 0 {
+        assert!(quad.0.iter().all(Option::is_none), "quad tree has the wrong shape");
+        return 1;
+    }
     let mut n = 1;
     for kid in &quad.0 {
-        assert_eq!(kid.is_none(), depth == 0, "quad tree has the wrong shape");
-        n += kid.map_or(0, |k| validate(k, depth - 1));
+        n += validate(kid.expect("a node above the leaves has four kids"), depth - 1);
     }
     n
 }
@@ -269,16 +288,16 @@ fn quads(o: &Options) -> Outcome {
     Outcome { sum, wall_ms, extra: format!(" build_ms={build:.3}"), ..Outcome::default() }
 }
 
-#[derive(Clone, Copy, Collect)]
+#[derive(Collect)]
 #[collect(no_drop)]
 struct BenchNode<'gc> {
-    left: Option<Gc<'gc, Lock<BenchNode<'gc>>>>,
-    right: Option<Gc<'gc, Lock<BenchNode<'gc>>>>,
+    left: Lock<Option<BenchTree<'gc>>>,
+    right: Lock<Option<BenchTree<'gc>>>,
     i: i32,
     j: i32,
 }
 
-type BenchTree<'gc> = Gc<'gc, Lock<BenchNode<'gc>>>;
+type BenchTree<'gc> = Gc<'gc, BenchNode<'gc>>;
 
 #[derive(Collect)]
 #[collect(no_drop)]
@@ -290,13 +309,16 @@ struct BenchRoot<'gc> {
 type BenchArena = Arena<Rootable![Option<BenchRoot<'_>>]>;
 
 fn bench_node<'gc>(mc: &Mutation<'gc>, i: usize, j: usize) -> BenchTree<'gc> {
-    Gc::new(mc, Lock::new(BenchNode { left: None, right: None, i: i as i32, j: j as i32 }))
+    let (left, right) = (Lock::new(None), Lock::new(None));
+    Gc::new(mc, BenchNode { left, right, i: i as i32, j: j as i32 })
 }
 
 fn populate<'gc>(mc: &Mutation<'gc>, depth: usize, node: BenchTree<'gc>) {
     if depth > 0 {
-        let (left, right) = (bench_node(mc, depth, 0), bench_node(mc, 0, depth));
-        node.set(mc, BenchNode { left: Some(left), right: Some(right), ..node.get() });
+        let left = bench_node(mc, depth, 0);
+        unlock!(Gc::write(mc, node), BenchNode, left).set(Some(left));
+        let right = bench_node(mc, 0, depth);
+        unlock!(Gc::write(mc, node), BenchNode, right).set(Some(right));
         populate(mc, depth - 1, left);
         populate(mc, depth - 1, right);
     }
@@ -310,18 +332,21 @@ fn bench_top_down<'gc>(mc: &Mutation<'gc>, depth: usize) -> BenchTree<'gc> {
 
 fn bench_bottom_up<'gc>(mc: &Mutation<'gc>, depth: usize) -> BenchTree<'gc> {
     let kid = || (depth > 0).then(|| bench_bottom_up(mc, depth - 1));
-    Gc::new(mc, Lock::new(BenchNode { left: kid(), right: kid(), i: depth as i32, j: 0 }))
+    let (left, right) = (Lock::new(kid()), Lock::new(kid()));
+    Gc::new(mc, BenchNode { left, right, i: depth as i32, j: 0 })
 }
 
 fn bench_count(node: BenchTree<'_>) -> u64 {
-    let node = node.get();
     assert!(node.i >= 0 && node.j >= 0, "node was overwritten");
-    1 + node.left.map_or(0, bench_count) + node.right.map_or(0, bench_count)
+    match (node.left.get(), node.right.get()) {
+        (Some(left), Some(right)) => 1 + bench_count(left) + bench_count(right),
+        _ => 1,
+    }
 }
 
 fn spines(tree: BenchTree<'_>) -> u64 {
-    let lefts = std::iter::successors(Some(tree), |n| n.get().left).count();
-    let rights = std::iter::successors(Some(tree), |n| n.get().right).count();
+    let lefts = std::iter::successors(Some(tree), |n| n.left.get()).count();
+    let rights = std::iter::successors(Some(tree), |n| n.right.get()).count();
     (lefts + rights) as u64
 }
 
@@ -330,11 +355,12 @@ fn gcbench(o: &Options) -> Outcome {
     let mut sum = arena.mutate(|mc, _| bench_count(bench_top_down(mc, o.size + 2)));
     poll(&mut arena);
     arena.mutate_root(|mc, root| {
+        let tree = bench_top_down(mc, o.size);
         let mut array = vec![0.0; GCBENCH_FLOATS];
         for (i, f) in array[..GCBENCH_FLOATS / 2].iter_mut().enumerate() {
             *f = 1.0 / (i + 1) as f64;
         }
-        *root = Some(BenchRoot { tree: bench_top_down(mc, o.size), array: Gc::new(mc, array) });
+        *root = Some(BenchRoot { tree, array: Gc::new(mc, array) });
     });
     poll(&mut arena);
     let jobs = Jobs::default();
@@ -357,7 +383,12 @@ fn gcbench(o: &Options) -> Outcome {
     };
     sum += match o.mutators {
         1 => work(&mut arena),
-        n => on_mutators(n, |_| work(&mut BenchArena::new(|_| None))),
+        n => on_mutators(n, |_| {
+            let mut arena = BenchArena::new(|_| None);
+            let sum = work(&mut arena);
+            keep(arena);
+            sum
+        }),
     };
     arena.mutate(|_, root| {
         let root = root.as_ref().expect("the root was kept");
@@ -365,6 +396,7 @@ fn gcbench(o: &Options) -> Outcome {
         assert_eq!(root.array[999], 1.0 / 1000.0, "array lost its floats");
         sum += tree_nodes(o.size) + (1.0 / root.array[999] + 0.5) as u64;
     });
+    keep(arena);
     Outcome::of(sum)
 }
 
@@ -376,17 +408,24 @@ struct LatencyRoot<'gc> {
 }
 
 fn message<'gc>(mc: &Mutation<'gc>, i: usize) -> Gc<'gc, [u8; MESSAGE_BYTES]> {
-    let mut m = [i as u8; MESSAGE_BYTES];
+    let mut m = [0; MESSAGE_BYTES];
     m[..8].copy_from_slice(&(i as u64).to_le_bytes());
+    m[MESSAGE_BYTES - 1] = i as u8;
     Gc::new(mc, m)
 }
 
 fn latency(o: &Options) -> Outcome {
     let mut arena = Arena::<Rootable![LatencyRoot<'_>]>::new(|mc| LatencyRoot {
         tree: bottom_up(mc, LATENCY_TREE_DEPTH),
-        ring: Gc::new(mc, RefLock::new((0..o.size).map(|i| message(mc, i)).collect())),
+        ring: Gc::new(mc, RefLock::new(Vec::with_capacity(o.size))),
     });
-    poll(&mut arena);
+    for start in (0..o.size).step_by(BATCH) {
+        arena.mutate(|mc, root| {
+            let messages = (start..(start + BATCH).min(o.size)).map(|i| message(mc, i));
+            root.ring.borrow_mut(mc).extend(messages);
+        });
+        poll(&mut arena);
+    }
     let start = Instant::now();
     let times = (0..5 * o.size)
         .map(|i| {
@@ -435,7 +474,9 @@ fn mixed(o: &Options) -> Outcome {
             arena.mutate(|mc, table| mixed_step(mc, *table, &step, i as u64));
             poll(&mut arena);
         }
-        arena.mutate(|_, table| table.borrow().iter().map(survivor_sum).sum())
+        let sum = arena.mutate(|_, table| table.borrow().iter().map(survivor_sum).sum());
+        keep(arena);
+        sum
     }))
 }
 
@@ -445,10 +486,10 @@ fn mixed_step<'gc>(
     step: &MixedStep,
     i: u64,
 ) {
-    let last = step.length - 1;
     let made = if step.words {
-        let words: Box<[u64]> =
-            (0..step.length).map(|k| if k == 0 || k == last { i } else { 0 }).collect();
+        let mut words: Box<[u64]> = zeroed(step.length).into();
+        words[0] = i;
+        words[step.length - 1] = i;
         Survivor::Words(Gc::new(mc, words))
     } else {
         let mut refs: Box<[Option<Words<'gc>>]> = vec![None; step.length].into();
@@ -473,101 +514,101 @@ fn survivor_sum(survivor: &Survivor<'_>) -> u64 {
     }
 }
 
-#[derive(Collect)]
-#[collect(no_drop)]
-struct FragRoot<'gc> {
-    blocks: Vec<Option<Words<'gc>>>,
-    refill: Vec<Words<'gc>>,
-}
-
 fn block<'gc>(mc: &Mutation<'gc>, length: u64, first: usize) -> Words<'gc> {
-    let mut words: Box<[u64]> = vec![0; length as usize].into();
+    let mut words: Box<[u64]> = zeroed(length as usize).into();
     words[0] = first as u64;
     Gc::new(mc, words)
 }
 
-fn frag(o: &Options) -> Outcome {
-    let mut rng = Xorshift64(SEED);
-    let mut arena = Arena::<Rootable![FragRoot<'_>]>::new(|_| FragRoot {
-        blocks: Vec::new(),
-        refill: Vec::new(),
-    });
-    let (mut live, mut filled) = (0, 0);
-    for start in (0..o.size).step_by(BATCH) {
-        arena.mutate_root(|mc, root| {
-            for i in start..(start + BATCH).min(o.size) {
+type Blocks<'gc> = Vec<Option<Words<'gc>>>;
+type BlockArena = Arena<Rootable![Blocks<'_>]>;
+
+/// As many blocks of 2 to 32 words, and the sum of their lengths.
+fn fill(rng: &mut Xorshift64, size: usize) -> (BlockArena, u64) {
+    let mut arena = BlockArena::new(|_| Vec::with_capacity(size));
+    let mut words = 0;
+    for start in (0..size).step_by(BATCH) {
+        arena.mutate_root(|mc, blocks| {
+            for i in start..(start + BATCH).min(size) {
                 let b = block(mc, 2 + rng.next() % 31, i);
-                filled += b.len() as u64;
-                root.blocks.push(Some(b));
+                words += b.len() as u64;
+                blocks.push(Some(b));
             }
         });
         poll(&mut arena);
     }
-    arena.mutate_root(|_, root| {
-        for b in &mut root.blocks {
+    (arena, words)
+}
+
+/// Frees nine in ten at random and says how many are left, and of how many words.
+fn thin(rng: &mut Xorshift64, arena: &mut BlockArena) -> (usize, u64) {
+    arena.mutate_root(|_, blocks| {
+        let (mut left, mut words) = (0, 0);
+        for place in blocks {
             if !rng.next().is_multiple_of(10) {
-                *b = None;
+                *place = None;
+            } else if let Some(b) = place {
+                left += 1;
+                words += b.len() as u64;
             }
-            live += b.map_or(0, |b| b.len() as u64);
         }
-    });
-    arena.finish_cycle();
-    arena.finish_cycle();
+        (left, words)
+    })
+}
+
+fn frag(o: &Options) -> Outcome {
+    let start = Instant::now();
+    let mut rng = Xorshift64(SEED);
+    let (mut arena, filled) = fill(&mut rng, o.size);
+    let (_, mut live) = thin(&mut rng, &mut arena);
+    collect(&mut arena);
+    let (mut i, mut refilled) = (0, 0);
     while live < filled {
-        arena.mutate_root(|mc, root| {
-            for _ in 0..BATCH {
-                if live < filled {
-                    let b = block(mc, 35 + rng.next() % 125, root.refill.len());
+        arena.mutate_root(|mc, blocks| {
+            for place in blocks[i..].iter_mut().take(BATCH) {
+                if live < filled && place.is_none() {
+                    let b = block(mc, 35 + rng.next() % 125, refilled);
                     live += b.len() as u64;
-                    root.refill.push(b);
+                    *place = Some(b);
+                    refilled += 1;
                 }
             }
         });
+        i += BATCH;
         poll(&mut arena);
     }
-    arena.finish_cycle();
-    arena.finish_cycle();
+    collect(&mut arena);
+    let wall_ms = Some(millis(start));
     let rss = status_mb("VmRSS:");
-    let sum = arena.mutate(|_, root| {
-        let all = root.blocks.iter().flatten().chain(&root.refill);
-        all.map(|b| b[0] + b.len() as u64).sum()
-    });
-    Outcome { sum, extra: fragmentation(live, rss), ..Outcome::default() }
+    let sum =
+        arena.mutate(|_, blocks| blocks.iter().flatten().map(|b| b[0] + b.len() as u64).sum());
+    Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
 }
 
 fn shrink(o: &Options) -> Outcome {
     let mut rng = Xorshift64(SEED);
-    let mut arena = Arena::<Rootable![Vec<Words<'_>>]>::new(|_| Vec::new());
-    for start in (0..o.size).step_by(BATCH) {
-        arena.mutate_root(|mc, blocks| {
-            for i in start..(start + BATCH).min(o.size) {
-                blocks.push(block(mc, 2 + rng.next() % 31, i));
-            }
-        });
-        poll(&mut arena);
-    }
-    let n = arena.mutate_root(|_, blocks| {
-        blocks.retain(|_| rng.next().is_multiple_of(10));
-        blocks.shrink_to_fit();
-        blocks.len()
+    let (mut arena, _) = fill(&mut rng, o.size);
+    let (n, _) = thin(&mut rng, &mut arena);
+    arena.mutate_root(|_, blocks| {
+        let mut kept = Vec::with_capacity(n);
+        kept.extend(blocks.iter().copied().filter(Option::is_some));
+        *blocks = kept;
     });
-    arena.finish_cycle();
-    arena.finish_cycle();
+    collect(&mut arena);
     let start = Instant::now();
     for _ in 0..SHRINK_ROUNDS * n {
         arena.mutate_root(|mc, blocks| {
             let i = rng.next() as usize % n;
-            blocks[i] = block(mc, 2 + rng.next() % 31, i);
+            blocks[i] = Some(block(mc, 2 + rng.next() % 31, i));
         });
         poll(&mut arena);
     }
     let wall_ms = Some(millis(start));
-    arena.finish_cycle();
-    arena.finish_cycle();
+    collect(&mut arena);
     let rss = status_mb("VmRSS:");
     let (live, sum) = arena.mutate(|_, blocks| {
-        let live = blocks.iter().map(|b| b.len() as u64).sum();
-        (live, blocks.iter().map(|b| b[0] + b.len() as u64).sum())
+        let all = || blocks.iter().flatten();
+        (all().map(|b| b.len() as u64).sum(), all().map(|b| b[0] + b.len() as u64).sum())
     });
     Outcome { sum, wall_ms, extra: fragmentation(live, rss), ..Outcome::default() }
 }

@@ -29,7 +29,10 @@ fn bottom_up(depth: usize) -> Gc<Node> {
 }
 
 fn count(node: &Node) -> u64 {
-    1 + node.left.as_deref().map_or(0, count) + node.right.as_deref().map_or(0, count)
+    match (&node.left, &node.right) {
+        (Some(left), Some(right)) => 1 + count(left) + count(right),
+        _ => 1,
+    }
 }
 
 fn checked(tree: &Node, depth: usize) -> u64 {
@@ -55,7 +58,9 @@ fn trees(o: &Options) -> Outcome {
             }
         }
     });
-    Outcome::of(sum + checked(&long_lived, o.size))
+    sum += checked(&long_lived, o.size);
+    keep(long_lived);
+    Outcome::of(sum)
 }
 
 #[derive(Trace)]
@@ -65,13 +70,13 @@ struct Cell {
 }
 
 fn churn(o: &Options) -> Outcome {
-    let chains = o.size.div_ceil(CHAIN_LENGTH);
-    Outcome::of(on_mutators(o.mutators, |m| {
+    let jobs = Jobs::default();
+    Outcome::of(on_mutators(o.mutators, |_| {
         set_collect_condition(condition);
         let mut sum = 0_u64;
-        for c in share(chains, m, o.mutators) {
+        for values in chains(&jobs, o.size) {
             let mut last: Option<Gc<Cell>> = None;
-            for i in c * CHAIN_LENGTH..((c + 1) * CHAIN_LENGTH).min(o.size) {
+            for i in values {
                 last = Some(Gc::new(Cell { next: last, value: i as i64 }));
             }
             let last = last.expect("a chain has a cell");
@@ -110,8 +115,7 @@ fn graph(o: &Options) -> Outcome {
             sum += to.get().expect("an edge").index * (e as u64 + 1);
         }
     }
-    // Freeing it is no part of the workload.
-    std::mem::forget(nodes);
+    keep(nodes);
     Outcome { sum, ..outcome }
 }
 
@@ -140,8 +144,7 @@ fn list(o: &Options) -> Outcome {
         next = &cell.next;
     }
     assert_eq!(n, o.size, "list lost cells");
-    // Freeing it is no part of the workload.
-    std::mem::forget(head);
+    keep(head);
     Outcome { sum, ..outcome }
 }
 
@@ -153,10 +156,13 @@ fn make_quads(depth: usize) -> Gc<Quad> {
 }
 
 fn validate(quad: &Quad, depth: usize) -> u64 {
+    if depth == 0 {
+        assert!(quad.0.iter().all(Option::is_none), "quad tree has the wrong shape");
+        return 1;
+    }
     let mut n = 1;
     for kid in &quad.0 {
-        assert_eq!(kid.is_none(), depth == 0, "quad tree has the wrong shape");
-        n += kid.as_deref().map_or(0, |k| validate(k, depth - 1));
+        n += validate(kid.as_ref().expect("a node above the leaves has four kids"), depth - 1);
     }
     n
 }
@@ -192,8 +198,10 @@ fn bench_node(i: usize, j: usize) -> Gc<BenchNode> {
 
 fn populate(depth: usize, node: &BenchNode) {
     if depth > 0 {
-        populate(depth - 1, node.left.get_or_init(|| bench_node(depth, 0)));
-        populate(depth - 1, node.right.get_or_init(|| bench_node(0, depth)));
+        let left = node.left.get_or_init(|| bench_node(depth, 0));
+        let right = node.right.get_or_init(|| bench_node(0, depth));
+        populate(depth - 1, left);
+        populate(depth - 1, right);
     }
 }
 
@@ -213,8 +221,10 @@ fn bench_bottom_up(depth: usize) -> Gc<BenchNode> {
 
 fn bench_count(node: &BenchNode) -> u64 {
     assert!(node.i >= 0 && node.j >= 0, "node was overwritten");
-    let kid = |k: &Once<Gc<BenchNode>>| k.get().map_or(0, |k| bench_count(k));
-    1 + kid(&node.left) + kid(&node.right)
+    match (node.left.get(), node.right.get()) {
+        (Some(left), Some(right)) => 1 + bench_count(left) + bench_count(right),
+        _ => 1,
+    }
 }
 
 fn spines(tree: &BenchNode) -> u64 {
@@ -226,9 +236,11 @@ fn spines(tree: &BenchNode) -> u64 {
 fn gcbench(o: &Options) -> Outcome {
     let mut sum = bench_count(&bench_top_down(o.size + 2));
     let long_lived = bench_top_down(o.size);
-    let half = GCBENCH_FLOATS / 2;
-    let array: Gc<[f64]> =
-        (0..GCBENCH_FLOATS).map(|i| if i < half { 1.0 / (i + 1) as f64 } else { 0.0 }).collect();
+    let mut floats = vec![0.0; GCBENCH_FLOATS];
+    for (i, float) in floats[..GCBENCH_FLOATS / 2].iter_mut().enumerate() {
+        *float = 1.0 / (i + 1) as f64;
+    }
+    let array: Gc<[f64]> = Gc::from(floats);
     let jobs = Jobs::default();
     sum += on_mutators(o.mutators, |_| {
         set_collect_condition(condition);
@@ -247,12 +259,15 @@ fn gcbench(o: &Options) -> Outcome {
     });
     assert_eq!(bench_count(&long_lived), tree_nodes(o.size), "long-lived tree lost nodes");
     assert_eq!(array[999], 1.0 / 1000.0, "array lost its floats");
-    Outcome::of(sum + tree_nodes(o.size) + (1.0 / array[999] + 0.5) as u64)
+    sum += tree_nodes(o.size) + (1.0 / array[999] + 0.5) as u64;
+    keep((long_lived, array));
+    Outcome::of(sum)
 }
 
 fn message(i: usize) -> Gc<[u8; MESSAGE_BYTES]> {
-    let mut m = [i as u8; MESSAGE_BYTES];
+    let mut m = [0; MESSAGE_BYTES];
     m[..8].copy_from_slice(&(i as u64).to_le_bytes());
+    m[MESSAGE_BYTES - 1] = i as u8;
     Gc::new(m)
 }
 
@@ -291,10 +306,11 @@ fn mixed(o: &Options) -> Outcome {
         let mut rng = Xorshift64(SEED + m as u64);
         for i in 0..share(o.size, m, o.mutators).len() {
             let step = MixedStep::draw(&mut rng, places);
-            let last = step.length - 1;
             let made = if step.words {
-                let word = |k| if k == 0 || k == last { i as u64 } else { 0 };
-                Survivor::Words((0..step.length).map(word).collect())
+                let mut words = zeroed(step.length);
+                words[0] = i as u64;
+                words[step.length - 1] = i as u64;
+                Survivor::Words(Gc::from(words))
             } else {
                 let mut refs = vec![None; step.length];
                 if let Survivor::Words(words) = &table[step.place] {
@@ -307,7 +323,7 @@ fn mixed(o: &Options) -> Outcome {
                 table[step.place] = made;
             }
         }
-        table
+        let sum = table
             .iter()
             .map(|s| match s {
                 Survivor::Nothing => 0,
@@ -317,12 +333,14 @@ fn mixed(o: &Options) -> Outcome {
                 }
                 Survivor::Refs(r) => r.len() as u64 + r[0].as_ref().map_or(0, |w| w[0]),
             })
-            .sum()
+            .sum();
+        keep(table);
+        sum
     }))
 }
 
 fn block(length: u64, first: usize) -> Gc<[u64]> {
-    let mut words = vec![0; length as usize];
+    let mut words = zeroed(length as usize);
     words[0] = first as u64;
     Gc::from(words)
 }
