@@ -96,6 +96,17 @@ fn a_missing_file_is_named() {
     assert_fails(&lua(".", &["no-such-file.lua"]), "lua: cannot open no-such-file.lua");
 }
 
+/// A folder can be opened where a system allows it, but not read.
+#[cfg(unix)]
+#[test]
+fn a_folder_is_no_script() {
+    assert_fails(&lua(".", &["tests"]), "lua: cannot read tests: Is a directory");
+    let script = "print(loadfile('tests')) print(pcall(dofile, 'tests'))";
+    let message = "cannot read tests: Is a directory";
+    let expected = format!("nil\t{message}\nfalse\t{message}\n");
+    assert_prints(&lua(".", &["-e", script]), &expected);
+}
+
 #[test]
 fn a_syntax_error_has_a_place() {
     assert_fails(&chunk(&[], "\n\nx = = 1"), ":3: unexpected symbol near '='");

@@ -17,6 +17,7 @@ impl<'s> Compiler<'s> {
     pub(super) fn expression(&mut self, expr: &Expr<'s>) -> Result<Exp, SyntaxError> {
         let exp = self.unfinished(expr)?;
         self.current.reached = Reached::after(expr.end);
+        self.current.line = expr.end_line;
         Ok(exp)
     }
 
@@ -284,6 +285,7 @@ impl<'s> Compiler<'s> {
                 }
             }
         }
+        self.current.line = end_line;
         if open_end {
             self.flush(register, MULTI, stored);
         } else if pushed > 0 {

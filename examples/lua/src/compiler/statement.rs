@@ -97,6 +97,9 @@ impl<'s> Compiler<'s> {
     // ---- variables ----
 
     fn local(&mut self, names: &[LocalName<'s>], values: &[Expr<'s>]) -> Compiled {
+        if let ([], Some(last)) = (values, names.last()) {
+            self.current.line = last.name.line;
+        }
         let mut last = self.expression_list(values)?;
         let mut names = names;
         let mut constant = None;
@@ -344,10 +347,13 @@ impl<'s> Compiler<'s> {
         self.current.enter_block(BlockKind::Plain);
         self.statements(body)?;
         let mut exp = self.expression(condition)?;
-        self.current.branch_on(&mut exp, Sense::True)?;
-        self.current.close_block();
-        self.current.jump_back(start);
-        self.current.patch_here(exp.when_true);
+        let runs_once = exp.is_constant() && !matches!(exp.place, Place::Nil | Place::False);
+        if !runs_once {
+            self.current.branch_on(&mut exp, Sense::True)?;
+            self.current.close_block();
+            self.current.jump_back(start);
+            self.current.patch_here(exp.when_true);
+        }
         self.leave_block()?;
         self.leave_block()
     }

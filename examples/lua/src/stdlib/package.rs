@@ -2,6 +2,7 @@
 
 mod modules;
 
+use std::fs::File;
 use std::io::{self, Read};
 
 use heap_api::Gc;
@@ -167,7 +168,7 @@ fn not_loaded(task: &mut Task<'_>) -> Result<usize, Raised> {
 ///
 /// If the file cannot be read.
 pub fn read_script(path: Option<&str>) -> Result<(Vec<u8>, String), String> {
-    script(path, read(path))
+    script(path, open_script(path))
 }
 
 /// As [`read_script`], for a script that runs.
@@ -179,25 +180,28 @@ fn read_next_script(
     ctx: Ctx<'_>,
     path: Option<&str>,
 ) -> Result<Result<(Vec<u8>, String), String>, NoMemory> {
-    Ok(script(path, ctx.host.descriptors.opened(read(path))?))
+    Ok(script(path, ctx.host.descriptors.opened(open_script(path))?))
 }
 
-fn read(path: Option<&str>) -> io::Result<Vec<u8>> {
-    if let Some(path) = path {
-        return std::fs::read(path);
-    }
+/// The file of a script; `None` stands for the standard input.
+fn open_script(path: Option<&str>) -> io::Result<Option<File>> {
+    path.map(File::open).transpose()
+}
+
+fn script(
+    path: Option<&str>,
+    opened: io::Result<Option<File>>,
+) -> Result<(Vec<u8>, String), String> {
+    let shown = path.unwrap_or("stdin");
+    let failed = |what, error| format!("cannot {what} {shown}: {}", error_text(&error));
     let mut source = Vec::new();
-    io::stdin().lock().read_to_end(&mut source)?;
-    Ok(source)
-}
-
-fn script(path: Option<&str>, read: io::Result<Vec<u8>>) -> Result<(Vec<u8>, String), String> {
-    match (path, read) {
-        (Some(path), Ok(source)) => Ok((without_header(source), format!("@{path}"))),
-        (Some(path), Err(error)) => Err(format!("cannot open {path}: {}", error_text(&error))),
-        (None, Ok(source)) => Ok((without_header(source), "=stdin".to_owned())),
-        (None, Err(error)) => Err(format!("cannot read stdin: {}", error_text(&error))),
+    match opened.map_err(|error| failed("open", error))? {
+        Some(mut file) => file.read_to_end(&mut source),
+        None => io::stdin().lock().read_to_end(&mut source),
     }
+    .map_err(|error| failed("read", error))?;
+    let name = path.map_or_else(|| "=stdin".to_owned(), |path| format!("@{path}"));
+    Ok((without_header(source), name))
 }
 
 /// Drops what may precede the text of a script. The line end stays, for the line count, except before a

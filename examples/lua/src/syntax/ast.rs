@@ -169,7 +169,7 @@ pub struct Target<'s> {
 /// An expression.
 #[derive(Debug)]
 pub struct Expr<'s> {
-    /// Its line.
+    /// Its line; that of the token before for `...` and for a table, which C Lua makes before it reads on.
     pub line: u32,
     /// Byte offset after its last token.
     pub end: u32,

@@ -139,7 +139,9 @@ impl<'s> Parser<'s> {
                 if !self.function().is_vararg {
                     return Err(self.error("cannot use '...' outside a vararg function"));
                 }
-                ExprKind::Vararg
+                let before = self.last_line;
+                self.advance()?;
+                return Ok(self.expr(before, ExprKind::Vararg));
             }
             Token::Str(_) => {
                 let Token::Str(value) = self.advance()? else { unreachable!("matched above") };
@@ -231,13 +233,18 @@ impl<'s> Parser<'s> {
                 self.expect_match(&Token::CloseParen, &Token::OpenParen, line)?;
                 Ok(list)
             }
-            Token::OpenBrace | Token::Str(_) => Ok(vec![self.simple_expression()?]),
+            Token::OpenBrace | Token::Str(_) => {
+                let mut argument = self.simple_expression()?;
+                // The call ends with it: the token that follows is another statement's.
+                argument.next_line = argument.end_line;
+                Ok(vec![argument])
+            }
             _ => Err(self.error("function arguments expected")),
         }
     }
 
     fn table(&mut self) -> Parsed<Expr<'s>> {
-        let (line, open) = (self.current.line, self.current.start as u32);
+        let (before, line, open) = (self.last_line, self.current.line, self.current.start as u32);
         self.advance()?;
         let mut items = Vec::new();
         while !self.at(&Token::CloseBrace) {
@@ -247,7 +254,7 @@ impl<'s> Parser<'s> {
             }
         }
         self.expect_match(&Token::CloseBrace, &Token::OpenBrace, line)?;
-        Ok(self.expr(line, ExprKind::Table { open, items }))
+        Ok(self.expr(before, ExprKind::Table { open, items }))
     }
 
     fn table_item(&mut self) -> Parsed<TableItem<'s>> {
