@@ -91,3 +91,51 @@ repeat
 until nil
 ::out::
 print(n)
+
+-- Ends of blocks and loops.
+local function loops(t)
+  for k in pairs(t) do
+    if k == 2 then
+      break
+    end
+  end
+  for k in pairs(t) do
+    local g = function() return k end
+    if k == 2 then
+      break
+    end
+    if k == 3 then
+      return
+    end
+  end
+  for i = 1, 2 do
+    local g = function() return i end
+    if i > 5 then
+      t = nil
+    end
+  end
+  while t[1] do
+    local g = function() return t end
+    t[1] = nil
+    if t[2] then
+      t[2] = nil
+    else
+      t[3] = nil
+    end
+  end
+  do
+    local g = function() return g end
+    if t[3] then
+      t[3] = nil
+    end
+  end
+  for k in next, t, nil do
+  end
+end
+events = {}
+debug.sethook(function(_, line) events[#events + 1] = line end, "l")
+loops({ 1, 2, 3 })
+loops({ [3] = 1 })
+loops({})
+debug.sethook()
+print(table.concat(events, " "))

@@ -90,12 +90,13 @@ pub(super) enum Closing {
 }
 
 impl BlockScope {
-    /// What to close at the block's end.
+    /// What to close at the block's end. A generic `for` has an instruction there in C Lua, which hooks see.
     fn closing(&self) -> Closing {
         match self.to_close {
             ToClose::Variable => Closing::All,
-            ToClose::Nothing | ToClose::ForState if self.has_captured => Closing::Upvalues,
-            ToClose::Nothing | ToClose::ForState => Closing::Nothing,
+            ToClose::ForState => Closing::Upvalues,
+            ToClose::Nothing if self.has_captured => Closing::Upvalues,
+            ToClose::Nothing => Closing::Nothing,
         }
     }
 

@@ -30,10 +30,8 @@ impl<'s> Compiler<'s> {
     fn block(&mut self, block: &Block<'s>) -> Compiled {
         self.current.enter_block(BlockKind::Plain);
         self.statements(block)?;
-        let line = core::mem::replace(&mut self.current.line, block.last_line);
-        self.leave_block()?;
-        self.current.line = line;
-        Ok(())
+        self.current.line = block.last_line;
+        self.leave_block()
     }
 
     /// Ends a block that is not a function's, where gotos cannot fail.
@@ -74,8 +72,8 @@ impl<'s> Compiler<'s> {
                 let bounds = [Some(start), Some(limit), step.as_ref()];
                 self.numeric_for(variable, bounds, body, [*do_line, stat.line])
             }
-            StatKind::GenericFor { names, values, values_line, body } => {
-                self.generic_for(names, values, body, *values_line)
+            StatKind::GenericFor { names, values, values_line, body, end_line } => {
+                self.generic_for(names, values, body, [*values_line, *end_line])
             }
             StatKind::Do(body) => self.block(body),
             StatKind::Goto(name) => {
@@ -396,7 +394,7 @@ impl<'s> Compiler<'s> {
         names: &[Name<'s>],
         values: &[Expr<'s>],
         body: &Block<'s>,
-        line: u32,
+        [line, end_line]: [u32; 2],
     ) -> Compiled {
         self.current.enter_block(BlockKind::Loop);
         let base = self.current.free_register;
@@ -418,6 +416,7 @@ impl<'s> Compiler<'s> {
         let offset = Jump::between(back, body_start);
         self.current.emit(Op::TForLoop { base, offset });
         self.current.fix_line(line);
+        self.current.line = end_line;
         self.leave_block()
     }
 

@@ -117,6 +117,8 @@ pub enum StatKind<'s> {
         values_line: u32,
         /// the loop's body
         body: Block<'s>,
+        /// line of `end`
+        end_line: u32,
     },
     /// `do body end`
     Do(Block<'s>),

@@ -358,7 +358,8 @@ impl<'s> Parser<'s> {
         let values_line = self.current.line;
         let values = self.expression_list()?;
         let body = self.for_body(line)?;
-        Ok(StatKind::GenericFor { names, values, values_line, body })
+        let end_line = self.last_line;
+        Ok(StatKind::GenericFor { names, values, values_line, body, end_line })
     }
 
     fn for_body(&mut self, line: u32) -> Parsed<Block<'s>> {
