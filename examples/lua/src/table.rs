@@ -17,7 +17,10 @@
 //!   and is never written. So a search in the two ordinary parts finds no key, and only then has to
 //!   check whether the table is weak. A weak table has a metatable, which the interpreter loop asks
 //!   about for every key that it does not find.
-//! * LT9: a table knows the number of its nodes itself, so that a search need not wait for the length of
+//! * LT9: the main position of an integer that is the index of a node is that node, whatever the seed. So a
+//!   traversal finds small integers in their order unless other keys are in their way, as in real Lua, and
+//!   such integers never collide with each other.
+//! * LT10: a table knows the number of its nodes itself, so that a search need not wait for the length of
 //!   the hash part to know where a key's main position is. Only [`Table::set_nodes`] changes either.
 //! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
@@ -206,7 +209,7 @@ pub struct Table<'gc> {
     array: GcCell<Gc<'gc, Array<'gc>>>,
     nodes: GcCell<Gc<'gc, Nodes<'gc>>>,
     metatable: GcCell<Option<Gc<'gc, Table<'gc>>>>,
-    /// The number of nodes less one (LT9).
+    /// The number of nodes less one (LT10).
     node_mask: Cell<u32>,
     /// Bits by [`Event`]: metamethods known to be absent from this (meta)table.
     absent: Cell<u8>,
@@ -261,16 +264,23 @@ fn normalised(key: Value<'_>) -> Value<'_> {
     }
 }
 
-fn hash(key: Value<'_>, seed: u32) -> u32 {
+/// The hash of a key, for a hash part of `mask + 1` nodes.
+fn hash(key: Value<'_>, seed: u32, mask: u32) -> u32 {
     match key {
         Value::Nil => 0,
         Value::False => 0,
         Value::True => 1,
-        Value::Int(i) => scatter_integer(i, seed),
+        Value::Int(i) => hash_int(i, seed, mask),
         Value::Float(f) => scatter(f.get().to_bits(), seed),
         Value::Str(s) => s.hash(),
         other => scatter(other.address().unwrap_or(0) as u64, seed),
     }
+}
+
+/// The hash of an integer key, see [`hash`]. An integer that is the index of a node is its own hash (LT9).
+#[inline(always)]
+fn hash_int(key: i64, seed: u32, mask: u32) -> u32 {
+    if key as u64 <= u64::from(mask) { key as u32 } else { scatter_integer(key, seed) }
 }
 
 /// Position in the array part of an integer key, far out of range if it is not positive.
@@ -494,7 +504,7 @@ impl<'gc> Table<'gc> {
         }
     }
 
-    /// Replaces the hash part (LT9).
+    /// Replaces the hash part (LT10).
     fn set_nodes(&self, ctx: Ctx<'gc>, nodes: Gc<'gc, Nodes<'gc>>) {
         self.nodes.set(ctx.cx, nodes);
         self.node_mask.set(nodes.tail.len() as u32 - 1);
@@ -508,8 +518,19 @@ impl<'gc> Table<'gc> {
 
     #[inline(never)]
     fn hash_get_int(&self, key: i64) -> Value<'gc> {
-        let hash = scatter_integer(key, self.seed());
-        self.hash_int_slot(key, hash).map_or(Value::Nil, GcCell::get)
+        self.hash_int_slot(key, self.hash_int(key)).map_or(Value::Nil, GcCell::get)
+    }
+
+    /// The hash of an integer key in the hash part that there is now.
+    #[inline(always)]
+    fn hash_int(&self, key: i64) -> u32 {
+        hash_int(key, self.seed(), self.node_mask.get())
+    }
+
+    /// That of any key.
+    #[inline(always)]
+    fn hash(&self, key: Value<'_>) -> u32 {
+        hash(key, self.seed(), self.node_mask.get())
     }
 
     /// The seed for the hashes of this table's keys.
@@ -637,7 +658,7 @@ impl<'gc> Table<'gc> {
 
     #[inline(never)]
     fn hash_get(&self, key: Value<'gc>) -> Value<'gc> {
-        self.node_of(key, hash(key, self.seed())).map_or(Value::Nil, |(_, node)| node.value.get())
+        self.node_of(key, self.hash(key)).map_or(Value::Nil, |(_, node)| node.value.get())
     }
 
     /// The node of a normalised key with this hash.
@@ -698,7 +719,7 @@ impl<'gc> Table<'gc> {
 
     #[inline(never)]
     fn hash_set_int(&self, ctx: Ctx<'gc>, key: i64, value: Value<'gc>) -> Result<(), NoMemory> {
-        let hash = scatter_integer(key, self.seed());
+        let hash = self.hash_int(key);
         if let Some(slot) = self.hash_int_slot(key, hash) {
             slot.set(ctx.cx, value);
             return Ok(());
@@ -731,7 +752,7 @@ impl<'gc> Table<'gc> {
     }
 
     fn hash_set(&self, ctx: Ctx<'gc>, key: Value<'gc>, value: Value<'gc>) -> Result<(), NoMemory> {
-        let hash = hash(key, self.seed());
+        let hash = self.hash(key);
         if let Some((_, node)) = self.node_of(key, hash) {
             node.value.set(ctx.cx, value);
             self.absent.set(0);
@@ -915,7 +936,7 @@ impl<'gc> Table<'gc> {
             // LT2: what the array part covers now leaves the hash part.
             for (i, slot) in new.tail.iter().enumerate().skip(old.len()) {
                 let key = i as i64 + 1;
-                if let Some(found) = self.hash_int_slot(key, scatter_integer(key, self.seed())) {
+                if let Some(found) = self.hash_int_slot(key, self.hash_int(key)) {
                     slot.set(ctx.cx, found.replace(ctx.cx, Value::Nil));
                 }
             }
@@ -1018,7 +1039,7 @@ impl<'gc> Table<'gc> {
                     Value::Int(i) if array_index(i) < array.len() => array_index(i) + 1,
                     _ => {
                         array.len()
-                            + self.node_of(normal, hash(normal, self.seed())).ok_or(InvalidKey)?.0
+                            + self.node_of(normal, self.hash(normal)).ok_or(InvalidKey)?.0
                             + 1
                     }
                 }
@@ -1138,7 +1159,8 @@ fn new_nodes<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, Nodes<'gc>>, NoMe
 
 /// Puts a new key into a hash part that has room.
 fn put<'gc>(ctx: Ctx<'gc>, nodes: &'gc Nodes<'gc>, key: Value<'gc>, value: Value<'gc>) {
-    insert_node(ctx, nodes, key, hash(key, nodes.header.seed), value);
+    let hash = hash(key, nodes.header.seed, nodes.tail.len() as u32 - 1);
+    insert_node(ctx, nodes, key, hash, value);
 }
 
 /// Puts a new key with this hash into a hash part; says whether there was room.
@@ -1149,8 +1171,8 @@ fn insert_node<'gc>(
     hash: u32,
     value: Value<'gc>,
 ) -> bool {
-    let mask = nodes.tail.len() - 1;
-    let main = hash as usize & mask;
+    let mask = nodes.tail.len() as u32 - 1;
+    let main = (hash & mask) as usize;
     let node = &nodes.tail[main];
     let resident = node.key.get();
     if node.value.get().is_nil() {
@@ -1161,7 +1183,8 @@ fn insert_node<'gc>(
     }
     let Some(free) = take_free(nodes) else { return false };
     let free_node = &nodes.tail[free];
-    let resident_main = self::hash(resident.value(), nodes.header.seed) as usize & mask;
+    let resident_hash = self::hash(resident.value(), nodes.header.seed, mask);
+    let resident_main = (resident_hash & mask) as usize;
     if resident_main == main {
         free_node.key.set(ctx.cx, Key::new(key, resident.link()));
         free_node.value.set(ctx.cx, value);

@@ -153,6 +153,30 @@ fn a_queue_does_not_grow_without_bound() {
     });
 }
 
+/// LT9. Programs for real Lua may rely on that, such as those with lists that begin at 0.
+#[test]
+fn small_integers_are_traversed_in_their_order_whatever_the_seed() {
+    for seed in 0..50 {
+        let mut interpreter = Interpreter::new(Config::new().hash_seed(seed)).expect("memory");
+        interpreter.with(|runner: &mut Runner<'_>| {
+            let ctx = runner.ctx();
+            for (first, count) in [(0, 24), (0, 3), (0, 1000), (2, 6), (5, 11), (600, 400)] {
+                let table = Table::with_capacity(ctx, 0, (first + count) as usize).expect("memory");
+                for key in (first..first + count).rev() {
+                    table.set_int(ctx, key, Value::True).expect("memory");
+                }
+                let (mut key, mut seen) = (Value::Nil, Vec::new());
+                while let Ok(Some((next, _))) = table.next(ctx, key) {
+                    seen.extend(integer(next));
+                    key = next;
+                }
+                assert!(seen.is_sorted(), "seed {seed}: {seen:?}");
+                assert_eq!(seen.len(), count as usize, "seed {seed}");
+            }
+        });
+    }
+}
+
 #[test]
 fn whole_floats_are_integer_keys_and_some_keys_are_refused() {
     in_region(|ctx| {

@@ -192,9 +192,14 @@ impl<'gc> WeakPart<'gc> {
         self.mode
     }
 
+    /// The hash of a key; it does not depend on the number of slots.
+    fn hash(&self, key: Value<'_>) -> u32 {
+        hash(key, self.seed, 0)
+    }
+
     /// The value of a normalised key; nil if there is none.
     pub(super) fn get(&self, ctx: Ctx<'gc>, key: Value<'gc>) -> Value<'gc> {
-        match self.slots.get().find(ctx, key, hash(key, self.seed)) {
+        match self.slots.get().find(ctx, key, self.hash(key)) {
             Some((_, pair)) => pair.value.get(ctx),
             None => Value::Nil,
         }
@@ -211,7 +216,7 @@ impl<'gc> WeakPart<'gc> {
         key: Value<'gc>,
         value: Value<'gc>,
     ) -> Result<(), NoMemory> {
-        let hash = hash(key, part.seed);
+        let hash = part.hash(key);
         let slots = part.slots.get();
         if value.is_nil() {
             if let Some((at, _)) = slots.find(ctx, key, hash) {
@@ -256,7 +261,7 @@ impl<'gc> WeakPart<'gc> {
         let len = (2 * (count + 1)).next_power_of_two().max(SLOTS_MIN);
         let new = Slots::new(ctx, len)?;
         for (holder, pair) in entries() {
-            new.put(ctx, hash(pair.key, self.seed), holder, pair);
+            new.put(ctx, self.hash(pair.key), holder, pair);
         }
         self.slots.set(ctx.cx, new);
         self.used.set(count);
@@ -281,7 +286,7 @@ impl<'gc> WeakPart<'gc> {
     /// The slot that has a key, or from which a collection has removed it in the middle of a
     /// traversal (LW2).
     fn position(&self, ctx: Ctx<'gc>, key: Value<'gc>) -> Option<usize> {
-        let (slots, hash) = (self.slots.get(), hash(key, self.seed));
+        let (slots, hash) = (self.slots.get(), self.hash(key));
         let is_gone = |&at: &usize| slots.pairs[at].get(ctx.cx).is_none();
         match slots.find(ctx, key, hash) {
             Some((at, _)) => Some(at),
