@@ -133,3 +133,31 @@ print(pcall(coroutine.wrap(function()
   debug.sethook(function() coroutine.yield() end, "l")
   local x = 1
 end)))
+
+-- A coroutine inherits the events of its creator's hook, but not the function.
+local calls = 0
+local function count_calls() calls = calls + 1 end
+debug.sethook(count_calls, "crl", 7)
+thread = coroutine.create(function() local x = 1 coroutine.yield(x) return debug.gethook() end)
+local inside = coroutine.wrap(function() return debug.gethook() end)
+print(debug.gethook(thread))
+print(inside())
+debug.sethook()
+print(debug.gethook(thread))
+local before = calls
+print(coroutine.resume(thread))
+print(coroutine.resume(thread))
+print(calls - before, debug.gethook(coroutine.create(print)))
+local inner
+debug.sethook(count_calls, "l")
+local outer = coroutine.create(function() inner = coroutine.create(function() return 1 end) end)
+debug.sethook()
+coroutine.resume(outer)
+print(debug.gethook(inner))
+debug.sethook(outer)
+print(debug.gethook(outer))
+print(debug.gethook(inner))
+before = calls
+debug.sethook(inner, count_calls, "crl")
+print(debug.gethook(inner) == count_calls, coroutine.resume(inner))
+print(calls - before)

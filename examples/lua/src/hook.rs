@@ -9,6 +9,9 @@
 //!   ([`Hook::is_passed`]); the mark is cleared when that instruction runs.
 //! * HK2: while a hook runs ([`Hook::is_running`]) its thread reports nothing; while a finalizer
 //!   runs, no thread does.
+//! * HK3: a hook without a function reports nothing, and does not count as one that a thread has. A coroutine begins
+//!   with such a one if its creator has a hook: as in real Lua it inherits the events, which `debug.gethook` shows,
+//!   but not the function.
 
 use core::cell::{Cell, RefCell};
 
@@ -110,7 +113,7 @@ pub struct Transfer {
 /// The hook of a thread.
 #[derive(Trace)]
 pub struct Hook<'gc> {
-    /// Called with the event; nil if there is no hook.
+    /// Called with the event; nil if there is none (HK3).
     pub function: GcCell<Value<'gc>>,
     /// Which events it is for.
     pub mask: Cell<HookMask>,
@@ -160,10 +163,34 @@ impl<'gc> Hook<'gc> {
         })?)
     }
 
+    /// What a coroutine that `creator` makes begins with (HK3).
+    ///
+    /// # Errors
+    ///
+    /// If the heap has no memory for it.
+    pub fn inherited(
+        cx: &'gc Cx,
+        creator: Gc<'gc, Thread<'gc>>,
+    ) -> Result<Option<Gc<'gc, Hook<'gc>>>, NoMemory> {
+        let Some(of_creator) = creator.hook().filter(|hook| hook.as_ref().has_events()) else {
+            return Ok(None);
+        };
+        let hook = Hook::new(cx)?;
+        hook.mask.set(of_creator.mask.get());
+        hook.interval.set(of_creator.interval.get());
+        Ok(Some(hook))
+    }
+
+    /// Whether it is for some event.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.mask.get() != HookMask::default()
+    }
+
     /// Whether there is something to report at all.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.mask.get() != HookMask::default()
+        self.has_events() && !self.function.get().is_nil()
     }
 }
 

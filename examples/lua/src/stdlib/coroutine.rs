@@ -5,6 +5,7 @@ use heap_api::Gc;
 
 use crate::error::{Failure, NoMemory};
 use crate::function::new_native;
+use crate::hook::Hook;
 use crate::native::{Call, Control, NativeDef, NativeResult};
 use crate::state::Ctx;
 use crate::table::Table;
@@ -43,7 +44,12 @@ fn new_thread<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc
     if function.ty() != Type::Function {
         return Err(call.type_error(0, "function"));
     }
-    Ok(Thread::coroutine(call.ctx.cx, function)?)
+    let hook = Hook::inherited(call.ctx.cx, call.thread)?;
+    let thread = Thread::coroutine(call.ctx.cx, function)?;
+    if let Some(hook) = hook {
+        thread.set_hook(call.ctx.cx, hook);
+    }
+    Ok(thread)
 }
 
 fn thread_argument<'gc>(call: &Call<'gc>) -> Result<Gc<'gc, Thread<'gc>>, Failure<'gc>> {

@@ -58,7 +58,7 @@ fn active_hook<'gc>(
 ) -> Option<&'gc Hook<'gc>> {
     let hook = thread.hook()?.as_ref();
     let is_quiet = hook.is_running.get() || ctx.host.finalizers.is_running.get();
-    (hook.mask.get().has(mask) && !is_quiet).then_some(hook)
+    (hook.mask.get().has(mask) && hook.is_set() && !is_quiet).then_some(hook)
 }
 
 // ---- inside the region ----

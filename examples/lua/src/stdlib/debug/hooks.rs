@@ -32,7 +32,7 @@ pub(super) fn sethook(task: &mut Task<'_>) -> Result<usize, Raised> {
 
 pub(super) fn gethook<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let (thread, _) = thread_argument(call);
-    match thread.hook().map(|hook| hook.as_ref()).filter(|hook| hook.is_set()) {
+    match thread.hook().map(|hook| hook.as_ref()).filter(|hook| hook.has_events()) {
         Some(hook) => {
             let letters = Value::Str(call.ctx.str(hook.mask.get().letters())?);
             call.ret_all(&[hook.function.get(), letters, Value::Int(hook.interval.get().into())])
