@@ -13,7 +13,7 @@ use crate::host::{self, Data, HostType};
 use crate::interrupt::Interrupter;
 use crate::limits::{Limit, OnLimit, Stop};
 use crate::native::{Call, NativeResult};
-use crate::state::{Ctx, Host, State};
+use crate::state::{AtExit, Ctx, Host, State};
 use crate::stdlib::Libraries;
 use crate::stdlib::base::append_text;
 use crate::stdlib::package::{load_chunk, read_script};
@@ -34,6 +34,7 @@ pub struct Config {
     time_limit: Option<Duration>,
     on_limits: Vec<(Limit, OnLimit)>,
     libraries: Libraries,
+    at_exit: Option<AtExit>,
 }
 
 impl Config {
@@ -179,6 +180,26 @@ impl Config {
         self
     }
 
+    /// What to do before `os.exit` ends the process, which it does at once, without closing anything, unless
+    /// its second argument is true. It gets the heap, after a collection, and the exit code, and returns the one to
+    /// use. Neither is done if [`ScriptError::Exit`] leaves the end of the process to the host.
+    ///
+    /// ```no_run
+    /// use lua::{Config, Interpreter};
+    ///
+    /// let config = Config::new().at_exit(|heap, code| {
+    ///     eprintln!("{} collections", heap.stats().collections);
+    ///     code
+    /// });
+    /// Interpreter::new(config)?.run_source("os.exit(3)", "=script", &[])?;
+    /// # Ok::<(), lua::ScriptError>(())
+    /// ```
+    #[must_use]
+    pub fn at_exit(mut self, at_exit: impl FnOnce(&Heap, i32) -> i32 + Send + 'static) -> Config {
+        self.at_exit = Some(Box::new(at_exit));
+        self
+    }
+
     /// Where `print` and `io.write` go. What is written is not buffered further.
     #[must_use]
     pub fn output(mut self, output: Box<dyn Write + Send>) -> Config {
@@ -269,6 +290,7 @@ impl Interpreter {
         for (limit, on_limit) in &config.on_limits {
             host.limits.set_on_limit(*limit, *on_limit);
         }
+        *host.at_exit.borrow_mut() = config.at_exit;
         let mut cx = heap.enter();
         let root = {
             let state = State::new(&cx, &host)?;

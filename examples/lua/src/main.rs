@@ -5,6 +5,7 @@
 mod command_line;
 mod gc_stats;
 mod interactive;
+mod reports;
 
 use core::fmt::Display;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use command_line::{CommandLine, Step, is_help};
 use lua::{Interpreter, ScriptError};
+use reports::Reports;
 
 fn main() -> ExitCode {
     #[cfg(unix)]
@@ -75,7 +77,18 @@ fn run(line: &CommandLine) -> ExitCode {
     if options.version || options.interactive {
         show_version();
     }
-    let mut interpreter = match Interpreter::new(line.config().output(output())) {
+    let reports = Reports::wanted(options);
+    let mut config = line.config().output(output());
+    if let Some(reports) = reports.clone() {
+        config = config.at_exit(move |heap, code| match reports.write(heap) {
+            Ok(()) => code,
+            Err(message) => {
+                complain(&message);
+                1
+            }
+        });
+    }
+    let mut interpreter = match Interpreter::new(config) {
         Ok(interpreter) => interpreter,
         Err(error) => return complain(&error.to_string()),
     };
@@ -87,15 +100,13 @@ fn run(line: &CommandLine) -> ExitCode {
         Err(error) => complain(&error.to_string()),
     };
     interpreter.finalize_all();
-    if let Some(file) = &options.alloc_profile
-        && let Err(error) = write_profile(file, &mut interpreter)
-    {
-        code = complain(&format!("cannot write {}: {error}", file.display()));
-    }
-    if options.gc_stats {
-        report(gc_stats::report(&interpreter.heap().stats()));
-    } else if options.gc_stress {
-        report(format_args!("gc-stress: {} collections\n", interpreter.heap().stats().collections));
+    if let Some(reports) = reports {
+        if reports.have_profile() {
+            interpreter.heap().enter().collect();
+        }
+        if let Err(message) = reports.write(interpreter.heap()) {
+            code = complain(&message);
+        }
     }
     if options.verify_heap
         && let Err(error) = interpreter.heap().verify()
@@ -103,14 +114,6 @@ fn run(line: &CommandLine) -> ExitCode {
         code = complain(&format!("the heap is broken: {error}"));
     }
     code
-}
-
-/// Collects, and writes the profile of the sampled allocations, so that its live figures are those
-/// after the script.
-fn write_profile(file: &Path, interpreter: &mut Interpreter) -> std::io::Result<()> {
-    interpreter.heap().enter().collect();
-    let profile = interpreter.heap().allocation_profile().unwrap_or_default();
-    profile.write_pprof(std::fs::File::create(file)?)
 }
 
 fn run_chunks(line: &CommandLine, interpreter: &mut Interpreter) -> Result<(), ScriptError> {

@@ -232,6 +232,9 @@ impl GcParameter {
     const UNIT: i64 = 4;
 }
 
+/// What a host does before `os.exit` ends the process; see [`crate::Config::at_exit`].
+pub type AtExit = Box<dyn FnOnce(&Heap, i32) -> i32 + Send>;
+
 /// The part of an interpreter that is not in the heap.
 pub struct Host {
     /// The constants of the hash functions.
@@ -274,6 +277,8 @@ pub struct Host {
     pub interrupt: Interrupt,
     /// What scripts may have.
     pub limits: Limits,
+    /// See [`crate::Config::at_exit`].
+    pub at_exit: RefCell<Option<AtExit>>,
     /// Whether `load` takes binary chunks.
     pub loads_binary: Cell<bool>,
     /// The threads that have hooks.
@@ -342,6 +347,7 @@ impl Host {
             descriptors: Descriptors::default(),
             interrupt: Interrupt::default(),
             limits: Limits::default(),
+            at_exit: RefCell::new(None),
             loads_binary: Cell::new(true),
             hooks: Hooks::default(),
             #[cfg(test)]

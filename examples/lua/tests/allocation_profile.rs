@@ -180,7 +180,24 @@ fn the_program_writes_a_file_or_says_why_not() {
     assert!(errors(&output).contains("no") && output.status.code() == Some(1));
     assert!(std::fs::read(&file).unwrap().windows(10).any(|part| part == b"string.rep"));
 
+    // So has one that ends the process, wherever it does, and nothing else is done at its end.
+    let closing = "local closing <close> = setmetatable({}, {__close = print, __gc = print})
+        coroutine.wrap(function() io.write('x') local y = ('y'):rep(1000000) os.exit(7) end)()";
+    for script in
+        [closing, "x = ('y'):rep(1000000) setmetatable({}, {__gc = function() os.exit(7) end})"]
+    {
+        std::fs::remove_file(&file).unwrap();
+        let output = lua(".", &["--alloc-profile", path, "--gc-stats", "-e", script]);
+        assert_eq!(output.status.code(), Some(7), "{}", errors(&output));
+        assert!(output.stdout.len() < 2, "{output:?}");
+        assert!(errors(&output).contains("collections"), "{}", errors(&output));
+        assert!(std::fs::read(&file).unwrap().windows(10).any(|part| part == b"string.rep"));
+    }
+
     let missing = dir.join("missing").join("heap.pprof");
+    let output = lua(".", &["--alloc-profile", missing.to_str().unwrap(), "-e", "os.exit(true)"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("cannot write"), "{}", errors(&output));
     let output = lua("scripts", &["--alloc-profile", missing.to_str().unwrap(), "leak.lua", "5"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output).contains("cannot write"), "{}", errors(&output));

@@ -20,14 +20,14 @@ use crate::state::Ctx;
 use crate::table::Table;
 use crate::timezone::Offset;
 use crate::value::Value;
-use crate::vm::{Indexed, Task, index};
+use crate::vm::{Indexed, Runner, Task, index};
 
 static FUNCTIONS: &[NativeDef] = &[
     NativeDef::fast("clock", clock),
     NativeDef::fast("date", date),
     NativeDef::fast("difftime", difftime),
     NativeDef::fast("execute", execute),
-    NativeDef::either("exit", exit, exit_closing),
+    NativeDef::either("exit", exit, exit_slow),
     NativeDef::fast("getenv", getenv),
     NativeDef::fast("remove", remove),
     NativeDef::fast("rename", rename),
@@ -211,21 +211,35 @@ fn exit_code<'gc>(call: &Call<'gc>) -> Result<i32, Failure<'gc>> {
 
 fn exit<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let code = exit_code(call)?;
-    if !call.arg(1).is_falsy() {
+    if !call.arg(1).is_falsy() || call.ctx.host.at_exit.borrow().is_some() {
         return call.slow();
     }
     call.ctx.host.flush_all();
     std::process::exit(code)
 }
 
-/// The slow body: variables are closed, finalizers run, and the process ends when nothing of the script is
-/// left; see [`crate::limits`]. In a finalizer, for which real Lua is closing already, it does nothing.
-fn exit_closing(task: &mut Task<'_>) -> Result<usize, Raised> {
-    let code = task.enter(exit_code)?;
+/// The slow body. If the state is to be closed, variables are closed, finalizers run, and the process ends when
+/// nothing of the script is left; see [`crate::limits`]. In a finalizer, for which real Lua is closing already, it
+/// does nothing. Else the process ends when the host has had its say.
+fn exit_slow(task: &mut Task<'_>) -> Result<usize, Raised> {
+    let (code, closes) = task.enter(|call| Ok((exit_code(call)?, !call.arg(1).is_falsy())))?;
+    if !closes {
+        end_process(task.runner(), code);
+    }
     if task.runner().host.finalizers.is_closing.get() {
         return Ok(0);
     }
     task.enter(|_| Err(Box::new(Fail::Exit(code))))
+}
+
+fn end_process(runner: &mut Runner<'_>, mut code: i32) -> ! {
+    runner.host.flush_all();
+    let at_exit = runner.host.at_exit.take();
+    if let Some(at_exit) = at_exit {
+        runner.collect();
+        code = at_exit(&runner.cx.heap(), code);
+    }
+    std::process::exit(code)
 }
 
 fn getenv<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
