@@ -103,3 +103,20 @@ do
   print(gety())
 end
 print(debug.setcstacklimit(100))
+
+-- The last level of the main thread is the program around the interpreter.
+local function last_level(...)
+  local level = 0
+  while debug.getinfo(level) do level = level + 1 end
+  return level - 1
+end
+local last = last_level()
+local info = debug.getinfo(last - 1, "nSlutr")
+print(last, info.what, info.short_src, info.currentline, info.name, info.nups, info.isvararg, info.istailcall)
+print(debug.getinfo(last - 1, "f").func == debug.getinfo(last - 1).func, debug.getinfo(last - 1, "L").activelines)
+print(debug.getinfo(last), (pcall(debug.getlocal, last, 1)), pcall(debug.getlocal, last + 1, 1))
+print(pcall(error, "no place", last), coroutine.wrap(last_level)())
+setmetatable({}, { __gc = function()
+  print(debug.traceback("at the end"))
+  print(last_level())
+end })

@@ -113,6 +113,8 @@ pub struct State<'gc> {
     pub thread: GcCell<Gc<'gc, Thread<'gc>>>,
     /// The thread that scripts start in.
     pub main_thread: Gc<'gc, Thread<'gc>>,
+    /// The function that stands for the host in the levels of the stack; nil if no script has asked for it.
+    pub host_function: GcCell<Value<'gc>>,
     /// The error value on its way to the frame that catches it.
     pub error: GcCell<Value<'gc>>,
     /// The message "not enough memory", made while there was some.
@@ -158,6 +160,7 @@ impl<'gc> State<'gc> {
             loaded,
             thread: GcCell::new(main_thread),
             main_thread,
+            host_function: GcCell::new(Value::Nil),
             error: GcCell::new(Value::Nil),
             out_of_memory,
             metatables: [const { GcCell::new(None) }; Type::COUNT],

@@ -61,7 +61,7 @@ pub use driver::{Runner, Task};
 pub use index::{Indexed, assign, index};
 pub use profile::{NativeNames, stack_hook};
 pub use raise::function_levels;
-pub use traceback::traceback;
+pub use traceback::{has_host_level, traceback};
 
 use crate::thread::OnReturn;
 

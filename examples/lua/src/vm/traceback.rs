@@ -103,6 +103,13 @@ enum Level<'a> {
     Host,
 }
 
+/// Whether the host is the last level of a thread: scripts start in the main one, and no script runs when the
+/// last finalizers do.
+#[must_use]
+pub fn has_host_level<'gc>(ctx: Ctx<'gc>, thread: Gc<'gc, Thread<'gc>>) -> bool {
+    thread.ptr_eq(ctx.state.main_thread) && !ctx.host.finalizers.is_closing.get()
+}
+
 /// Describes the calls of a thread from `level` on. 0 is the innermost: the native function
 /// `running` if it has no frame, else the last frame. No level is below 0.
 #[must_use]
@@ -114,10 +121,9 @@ pub fn traceback<'gc>(
 ) -> String {
     let mut text = "stack traceback:".to_owned();
     let Ok(level) = usize::try_from(level) else { return text };
-    let is_main = thread.ptr_eq(ctx.state.main_thread);
     let levels = || {
         let frames = function_levels(thread).map(|index| Level::Frame(index, thread.frame(index)));
-        let host = is_main.then_some(Level::Host);
+        let host = has_host_level(ctx, thread).then_some(Level::Host);
         running.map(|_| Level::Frameless).into_iter().chain(frames).chain(host).skip(level)
     };
     let total = levels().count();

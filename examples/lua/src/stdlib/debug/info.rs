@@ -35,7 +35,7 @@ pub(super) fn getinfo<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
                 let frame = level.and_then(|level| Some((level, level.frame()?)));
                 let line = frame.and_then(|(level, frame)| match level {
                     Level::Frame(thread, _) => vm::current_line(thread, frame),
-                    Level::Running(_) => None,
+                    Level::Running(_) | Level::Host(_) => None,
                 });
                 set_field(ctx, info, "currentline", line.map_or(-1, i64::from))?;
             }

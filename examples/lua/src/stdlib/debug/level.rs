@@ -3,8 +3,9 @@
 use heap_api::Gc;
 
 use crate::error::Failure;
+use crate::function::new_native;
 use crate::hook::Transfer;
-use crate::native::Call;
+use crate::native::{Call, NativeDef};
 use crate::thread::{Frame, FrameKind, Thread};
 use crate::value::Value;
 use crate::vm;
@@ -25,7 +26,12 @@ pub(super) enum Level<'gc> {
     Running(Value<'gc>),
     /// The frame with this index.
     Frame(Gc<'gc, Thread<'gc>>, usize),
+    /// That of the program around the interpreter, of which real Lua sees one C function: this one.
+    Host(Value<'gc>),
 }
+
+/// What scripts see of the host.
+static HOST: NativeDef = NativeDef::fast("?", |call| call.ret_none());
 
 impl<'gc> Level<'gc> {
     /// The level whose number is argument `i`, if there is one.
@@ -40,15 +46,21 @@ impl<'gc> Level<'gc> {
         if let (Some(function), 0) = (running, level) {
             return Ok(Some(Level::Running(function)));
         }
-        let level = usize::try_from(level - i64::from(running.is_some())).ok();
-        let index = level.and_then(|level| vm::function_levels(thread).nth(level));
-        Ok(index.map(|index| Level::Frame(thread, index)))
+        let Ok(level) = usize::try_from(level - i64::from(running.is_some())) else {
+            return Ok(None);
+        };
+        if let Some(index) = vm::function_levels(thread).nth(level) {
+            return Ok(Some(Level::Frame(thread, index)));
+        }
+        let is_host =
+            vm::has_host_level(call.ctx, thread) && vm::function_levels(thread).count() == level;
+        Ok(if is_host { Some(Level::Host(host_function(call)?)) } else { None })
     }
 
     /// The function.
     pub(super) fn function(self) -> Value<'gc> {
         match self {
-            Level::Running(function) => function,
+            Level::Running(function) | Level::Host(function) => function,
             Level::Frame(thread, index) => {
                 thread.slot(thread.frame(index).func.get() as usize).get()
             }
@@ -58,7 +70,7 @@ impl<'gc> Level<'gc> {
     /// Its frame.
     pub(super) fn frame(self) -> Option<&'gc Frame> {
         match self {
-            Level::Running(_) => None,
+            Level::Running(_) | Level::Host(_) => None,
             Level::Frame(thread, index) => Some(thread.frame(index)),
         }
     }
@@ -73,6 +85,7 @@ impl<'gc> Level<'gc> {
     /// What its caller called it by: the kind of the name, and the name.
     pub(super) fn name(self, call: &Call<'gc>) -> Option<(String, String)> {
         let (thread, caller) = match self {
+            Level::Host(_) => return None,
             Level::Running(_) => (call.thread, vm::function_levels(call.thread).next()?),
             Level::Frame(thread, index) => {
                 if thread.frame(index).is_tail_call() {
@@ -92,4 +105,13 @@ impl<'gc> Level<'gc> {
         };
         vm::name_of_call(thread, thread.frame(caller))
     }
+}
+
+/// The host's function, which is always the same.
+fn host_function<'gc>(call: &Call<'gc>) -> Result<Value<'gc>, Failure<'gc>> {
+    let known = &call.ctx.state.host_function;
+    if known.get().is_nil() {
+        known.set(call.ctx.cx, Value::Native(new_native(call.ctx, &HOST, &[])?));
+    }
+    Ok(known.get())
 }

@@ -31,6 +31,7 @@ fn level_argument<'gc>(
 fn find_local<'gc>(call: &Call<'gc>, level: Level<'gc>, number: i64) -> Option<Variable<'gc>> {
     let (thread, index) = match level {
         Level::Frame(thread, index) => (thread, index),
+        Level::Host(_) => return None,
         Level::Running(_) => {
             let number = usize::try_from(number).ok().filter(|n| (1..=call.count()).contains(n))?;
             return Some((b"(C temporary)".to_vec(), call.thread.slot(call.first() + number - 1)));
