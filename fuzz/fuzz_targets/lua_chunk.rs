@@ -7,14 +7,13 @@
 
 #![no_main]
 
+mod small;
 mod watchdog;
 
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use lua::{Config, Data, Interpreter};
-
-const HEAP_BYTES: usize = 4 << 20;
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
@@ -59,12 +58,7 @@ fn chunk(input: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let config = Config::new()
-        .hash_seed(0)
-        .max_heap_bytes(HEAP_BYTES)
-        .stress(input.len() % 4 == 3)
-        .output(Box::new(std::io::sink()));
-    let mut lua = Interpreter::new(config).expect("the heap is large enough to begin");
+    let mut lua = small::interpreter(input);
     lua.run_source(PRELUDE, "=prelude", &[]).expect("the prelude works");
     let chunk = chunk(input);
     watchdog::watched(&mut lua, |lua| {

@@ -5,23 +5,17 @@
 
 #![no_main]
 
+mod small;
 mod watchdog;
 
 use libfuzzer_sys::fuzz_target;
-use lua::{Config, Data, Interpreter};
-
-const HEAP_BYTES: usize = 4 << 20;
+use lua::Data;
 
 /// Reads the global variable `input`.
 const DRIVER: &str = include_str!("debugged.lua");
 
 fuzz_target!(|input: &[u8]| {
-    let config = Config::new()
-        .hash_seed(0)
-        .max_heap_bytes(HEAP_BYTES)
-        .stress(input.len() % 4 == 3)
-        .output(Box::new(std::io::sink()));
-    let mut lua = Interpreter::new(config).expect("the heap is large enough to begin");
+    let mut lua = small::interpreter(input);
     lua.set_global("input", &Data::Text(input.to_vec())).expect("room for the input");
     watchdog::watched(&mut lua, |lua| {
         let _ = lua.run_source(DRIVER, "=debugged", &[]);
