@@ -411,6 +411,12 @@ fn collect(cx: &mut Cx, everything: &Everything, is_sliced: bool) {
     }
 }
 
+/// The heap's first collection, which starts its threads.
+fn warm_up(heap: &Heap, cx: &mut Cx, is_sliced: bool) {
+    let everything = Everything::new(heap, cx);
+    collect(cx, &everything, is_sliced);
+}
+
 /// Everything that a collection notes can do without memory, and so can what mutators note while one
 /// is under way.
 #[test]
@@ -419,10 +425,7 @@ fn a_collection_needs_no_memory() {
         let is_sliced = which.starts_with("slices");
         let heap = Heap::new(config);
         let mut cx = heap.enter();
-        // The threads are there then.
-        let warm_up = Everything::new(&heap, &cx);
-        collect(&mut cx, &warm_up, is_sliced);
-        drop(warm_up);
+        warm_up(&heap, &mut cx, is_sliced);
         let everything = Everything::new(&heap, &cx);
         let refused = refusing_all(|| collect(&mut cx, &everything, is_sliced));
         assert!(refused > 0, "{which}");
@@ -464,9 +467,7 @@ fn a_collection_may_be_refused_any_request() {
         let is_sliced = which.starts_with("slices");
         let heap = Heap::new(config);
         let mut cx = heap.enter();
-        let warm_up = Everything::new(&heap, &cx);
-        collect(&mut cx, &warm_up, is_sliced);
-        drop(warm_up);
+        warm_up(&heap, &mut cx, is_sliced);
         for nth in 1.. {
             let everything = Everything::new(&heap, &cx);
             let ((), came_to_it) = refusing(nth, || collect(&mut cx, &everything, is_sliced));
