@@ -96,6 +96,21 @@ fn a_missing_file_is_named() {
     assert_fails(&lua(".", &["no-such-file.lua"]), "lua: cannot open no-such-file.lua");
 }
 
+/// As since Lua 5.4.5. Before, the loop skipped such bytes.
+#[test]
+fn a_loop_over_characters_finds_bytes_that_belong_to_none() {
+    let script =
+        "for _, text in ipairs {'in\\x80valid', '\\xbfinvalid', 'é\\xbf', '\\u{fffff}\\x80'} do
+            print(pcall(function() for _ in utf8.codes(text, true) do end end))
+        end
+        for at, code in utf8.codes('aé') do io.write(at, ' ', code, ' ') end";
+    let wrong = "invalid UTF-8 code";
+    let output = lua(".", &["-e", script]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches(wrong).count(), 4, "{text}");
+    assert!(text.ends_with("1 97 2 233 "), "{text}");
+}
+
 /// A folder can be opened where a system allows it, but not read.
 #[cfg(unix)]
 #[test]

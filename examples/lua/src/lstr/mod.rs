@@ -190,7 +190,9 @@ pub enum Utf8Mode {
     Lax,
 }
 
-fn is_continuation(text: &[u8], offset: usize) -> bool {
+/// Whether the byte at an offset, if there is one, is not the first of a character.
+#[must_use]
+pub fn is_continuation(text: &[u8], offset: usize) -> bool {
     text.get(offset).is_some_and(|byte| byte & 0xc0 == 0x80)
 }
 
@@ -354,8 +356,8 @@ pub fn utf8_offset(text: &[u8], n: i64, i: i64) -> Result<Option<usize>, StringE
 }
 
 /// One step of `utf8.codes`: the character behind the one at the Lua position `previous` (zero for
-/// the first step), as its offset and code; nothing at the end. Continuation bytes that follow a
-/// complete character are skipped, as Lua 5.4.4 does.
+/// the first step), as its offset and code; nothing at the end. A continuation byte that follows a
+/// complete character is an error, as since Lua 5.4.5; before, the loop skipped it.
 ///
 /// # Errors
 /// [`StringError::InvalidUtf8`].
@@ -372,8 +374,8 @@ pub fn utf8_next(
         return Ok(None);
     }
     match utf8_decode(&text[at..], mode) {
-        Some((code, _)) => Ok(Some((at, code))),
-        None => Err(StringError::InvalidUtf8),
+        Some((code, len)) if !is_continuation(text, at + len) => Ok(Some((at, code))),
+        _ => Err(StringError::InvalidUtf8),
     }
 }
 
@@ -529,5 +531,8 @@ mod tests {
         assert_eq!(found, [(0, 0x61), (1, 0xe9), (3, 0x65e5)]);
         assert_eq!(utf8_next(b"a\xe4", 1, Strict), Err(StringError::InvalidUtf8));
         assert_eq!(utf8_next(b"a", -1, Strict), Ok(None));
+        for (text, position) in [(&b"a\x80b"[..], 0), (b"\xc3\xa9\xbf", 0), (b"ab\x80", 1)] {
+            assert_eq!(utf8_next(text, position, Strict), Err(StringError::InvalidUtf8));
+        }
     }
 }

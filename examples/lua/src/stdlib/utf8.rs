@@ -83,6 +83,9 @@ fn codepoint<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
 
 fn codes<'gc>(call: &Call<'gc>) -> NativeResult<'gc> {
     let text = call.string(0)?;
+    if lstr::is_continuation(text.as_bytes(), 0) {
+        return Err(call.bad_argument(0, StringError::InvalidUtf8.to_string()));
+    }
     let next = call.upvalue(match mode(call, 1) {
         Utf8Mode::Strict => 0,
         Utf8Mode::Lax => 1,
