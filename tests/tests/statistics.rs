@@ -197,3 +197,39 @@ fn safepoints_are_timed() {
     });
     assert!(waited >= Duration::from_millis(100));
 }
+
+/// [`heap_api::Cx::live_bytes`] counts slots, not regions: it agrees with what the heap counts once the
+/// context has given its spans back.
+#[test]
+fn a_context_knows_what_it_has_allocated() {
+    let config = Config::new().min_heap_bytes(1 << 30);
+    for seed in 0..20_u64 {
+        let heap = Heap::new(config.clone());
+        let mut random = seed;
+        let mut before = 0;
+        for round in 0..10 {
+            let cx = heap.enter();
+            assert_eq!(cx.live_bytes() as u64, before, "seed {seed}, round {round}");
+            for _ in 0..200 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let len = (random >> 33) as usize;
+                match random >> 61 {
+                    0 => drop(cx.alloc(Node { id: random, next: GcCell::new(None) })),
+                    1 => drop(cx.alloc(random as u8)),
+                    2 => drop(cx.alloc(Box::new(random))),
+                    3 if len.is_multiple_of(50) => {
+                        drop(cx.alloc_slice_fn(len % 100_000, |i| i as u8))
+                    }
+                    _ => drop(cx.alloc_slice_fn(len % 40, |i| i as u64)),
+                }
+            }
+            let live = cx.live_bytes() as u64;
+            drop(cx);
+            before = heap.stats().allocated_bytes;
+            assert_eq!(live, before, "seed {seed}, round {round}");
+        }
+        let mut cx = heap.enter();
+        cx.collect();
+        assert_eq!(cx.live_bytes(), 0, "seed {seed}: nothing is rooted");
+    }
+}

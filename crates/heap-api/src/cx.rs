@@ -110,6 +110,28 @@ impl Cx {
         Heap::from_shared(self.mutator.shared().clone())
     }
 
+    /// Bytes of slots of objects that are not known to be dead, for a language that tells its programs how
+    /// much memory they use: [`Stats::live_bytes`](crate::Stats::live_bytes) counts what mutators were
+    /// granted, a region of up to 8 KiB for each size at a time; this counts what the calling one has
+    /// allocated instead. For the other mutators it has what they were granted. Costs a look at each kind
+    /// and size that this thread has allocated.
+    ///
+    /// ```
+    /// use heap_api::{Config, Heap};
+    ///
+    /// let heap = Heap::new(Config::new());
+    /// let cx = heap.enter();
+    /// let before = cx.live_bytes();
+    /// for i in 0..10_u64 {
+    ///     cx.alloc([i, i]);
+    /// }
+    /// assert_eq!(cx.live_bytes() - before, 10 * 16);
+    /// ```
+    #[must_use]
+    pub fn live_bytes(&self) -> usize {
+        self.mutator.live_bytes()
+    }
+
     // ---- safepoints -----------------------------------------------------
 
     /// Whether this thread should go to a safepoint soon: a collection is due or requested, or

@@ -387,6 +387,20 @@ impl Mutator {
         }
     }
 
+    /// Bytes of objects that are not known to be dead: [`Stats::live_bytes`](crate::Stats::live_bytes) with
+    /// what this mutator has allocated in place of what it was granted. In the stack hook, whose heap hides
+    /// the bump regions (MU5), what was granted.
+    #[must_use]
+    pub fn live_bytes(&self) -> usize {
+        let granted = self.shared.budget.live_bytes();
+        if self.is_in_hook() {
+            return granted;
+        }
+        // SAFETY: MU1, as in `alloc_small`; nothing is called that could come back here.
+        let cache = unsafe { &*self.cache.as_ptr() };
+        granted.saturating_add_signed(cache.uncounted_bytes())
+    }
+
     /// Counts the spans that the cache has opened as granted, when they are enough.
     fn count_opened(&self) {
         // SAFETY: MU1, as in `alloc_small`.

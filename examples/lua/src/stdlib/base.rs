@@ -425,10 +425,7 @@ fn collectgarbage(task: &mut Task<'_>) -> Result<usize, Raised> {
         let value = match option {
             GcOption::Collect => Value::Int(0),
             GcOption::Step => Value::from(complete),
-            GcOption::Count => {
-                let bytes = call.ctx.cx.heap().stats().live_bytes;
-                Value::float(bytes as f64 / 1024.0)
-            }
+            GcOption::Count => Value::float(call.ctx.cx.live_bytes() as f64 / 1024.0),
             GcOption::IsRunning => Value::from(!host.gc_stopped.get()),
             GcOption::Stop | GcOption::Restart => {
                 host.gc_stopped.set(option == GcOption::Stop);
