@@ -13,7 +13,7 @@
 //! ```text
 //! layers: bytecode number limits interrupt timer hash lstr timezone ldate
 //! layers: (compiler descriptors error finalizers function hook host native state stdlib string syntax table thread userdata value vm)
-//! layers: command_line gc_stats interpreter interactive
+//! layers: command_line gc_stats reports interpreter interactive
 //! ```
 
 #![forbid(unsafe_code)]
