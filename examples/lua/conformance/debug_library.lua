@@ -116,7 +116,7 @@ print(last, info.what, info.short_src, info.currentline, info.name, info.nups, i
 print(debug.getinfo(last - 1, "f").func == debug.getinfo(last - 1).func, debug.getinfo(last - 1, "L").activelines)
 print(debug.getinfo(last), (pcall(debug.getlocal, last, 1)), pcall(debug.getlocal, last + 1, 1))
 print(pcall(error, "no place", last), coroutine.wrap(last_level)())
-setmetatable({}, { __gc = function()
+kept = setmetatable({}, { __gc = function()
   print(debug.traceback("at the end"))
   print(last_level())
 end })
