@@ -214,13 +214,13 @@ fn a_context_knows_what_it_has_allocated() {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let len = (random >> 33) as usize;
                 match random >> 61 {
-                    0 => drop(cx.alloc(Node { id: random, next: GcCell::new(None) })),
-                    1 => drop(cx.alloc(random as u8)),
-                    2 => drop(cx.alloc(Box::new(random))),
+                    0 => _ = cx.alloc(Node { id: random, next: GcCell::new(None) }),
+                    1 => _ = cx.alloc(random as u8),
+                    2 => _ = cx.alloc(Box::new(random)),
                     3 if len.is_multiple_of(50) => {
-                        drop(cx.alloc_slice_fn(len % 100_000, |i| i as u8))
+                        _ = cx.alloc_slice_fn(len % 100_000, |i| i as u8);
                     }
-                    _ => drop(cx.alloc_slice_fn(len % 40, |i| i as u64)),
+                    _ => _ = cx.alloc_slice_fn(len % 40, |i| i as u64),
                 }
             }
             let live = cx.live_bytes() as u64;
