@@ -13,8 +13,8 @@ local counts = { ok = 0, pending = 0, FAILED = 0 }
 
 local Pending = {} -- The metatable of what `pending` throws inside a test.
 
--- The block whose body is running, the test that is running.
-local block, test
+-- The block whose body is running, the test that is running, and the globals of the file that has it.
+local block, test, environment
 
 local function text_of(problem)
   if type(problem) == "table" and not (getmetatable(problem) or {}).__tostring then
@@ -165,9 +165,10 @@ local function restore(to, from)
 end
 
 local function insulated(body, ...)
-  local globals, loaded = copy_of(_G), copy_of(package.loaded)
+  local globals, of_file, loaded = copy_of(_G), copy_of(environment), copy_of(package.loaded)
   body(...)
   restore(_G, globals)
+  restore(environment, of_file)
   restore(package.loaded, loaded)
 end
 
@@ -209,16 +210,17 @@ for _, argument in ipairs(arg) do
   if helper then
     dofile(helper)
   else
+    local before = #files
     for name in io.popen("find '" .. argument .. "' -type f | LC_ALL=C sort"):lines() do
       if name == argument or name:find("_spec%.lua$") or name:find("_spec%.moon$") then table.insert(files, name) end
     end
+    assert(#files > before, "no specs in " .. argument)
   end
 end
 for _, name in ipairs(files) do
   local load_spec = name:find("%.moon$") and require("moonscript").loadfile or loadfile
-  local new = new_block(name, function()
-    assert(load_spec(name, "t", setmetatable({}, { __index = _G })))()
-  end)
+  environment = setmetatable({}, { __index = _G })
+  local new = new_block(name, function() assert(load_spec(name, "t", environment))() end)
   new.insulated = true
   run_block(new)
 end
