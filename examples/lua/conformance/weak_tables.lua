@@ -138,3 +138,41 @@ local churn = setmetatable({}, { __mode = "k" })
 for i = 1, 20000 do churn[{}] = { i } if i % 1000 == 0 then collectgarbage() end end
 collectgarbage()
 print(count(churn))
+
+-- Entries that are removed during a traversal do not lead it back, whatever their keys are.
+for _, mode in ipairs({ "k", "v", "kv" }) do
+  local t = setmetatable({ [false] = 1, [true] = 1, [0] = 1, [1] = 1, [2] = 1 }, { __mode = mode })
+  local seen = 0
+  for key in pairs(t) do
+    seen = seen + 1
+    if key ~= true then t[key] = nil end
+  end
+  print(mode, seen, next(t))
+  for i = 1, 40 do
+    t[i * 7919 % 1000003] = i
+  end
+  seen = 0
+  for key in pairs(t) do
+    seen = seen + 1
+    if seen % 2 == 0 then t[key] = nil end
+  end
+  print(seen)
+  seen = 0
+  for _ in pairs(t) do
+    seen = seen + 1
+  end
+  print(seen)
+end
+
+-- A removed entry does not keep its key.
+do
+  local collected = 0
+  local t = setmetatable({}, { __mode = "v" })
+  for i = 1, 10 do
+    local key = setmetatable({}, { __gc = function() collected = collected + 1 end })
+    t[key] = i
+    t[key] = nil
+  end
+  collectgarbage()
+  print(collected > 8, next(t))
+end

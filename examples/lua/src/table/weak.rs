@@ -11,6 +11,9 @@
 //!   value. Else it is the part itself, and the entry stays until it is removed.
 //! * LW2: the tag of a slot is 0 if it was never used, else the hash of its key with the lowest bit set.
 //!   Tags stay when entries go, so that searches and traversals go on behind them.
+//! * LW5: an entry whose value is set to nil keeps its key, so that a traversal can go on from it. Its holder is
+//!   the key if that is an object, else the part. Of an entry that a collection has removed only the tag is left: a
+//!   traversal that is at it goes on from the first removed one with the same tag.
 //! * LW3: at most three quarters of the slots have a tag.
 //! * LW4: strings, numbers, booleans and library functions without values of their own do not count
 //!   as objects here: as in real Lua they are never removed.
@@ -22,6 +25,7 @@ use heap_api::{AnyGc, AnyObject, Ephemeron, Gc, GcCell, Trace, Weak};
 use super::{Entry, InvalidKey, Table, hash};
 use crate::error::NoMemory;
 use crate::function::{Closure, NativeFn};
+use crate::hash::scatter_integer;
 use crate::state::{Ctx, Event};
 use crate::thread::Thread;
 use crate::userdata::UserData;
@@ -192,9 +196,14 @@ impl<'gc> WeakPart<'gc> {
         self.mode
     }
 
-    /// The hash of a key; it does not depend on the number of slots.
+    /// The hash of a key. It does not depend on the number of slots, and no two keys whose entries a collection
+    /// removes are certain to have the same tag (LW5).
     fn hash(&self, key: Value<'_>) -> u32 {
-        hash(key, self.seed, 0)
+        match key {
+            Value::Int(i) => scatter_integer(i, self.seed),
+            Value::True => 2,
+            _ => hash(key, self.seed, 0),
+        }
     }
 
     /// The value of a normalised key; nil if there is none.
@@ -220,7 +229,9 @@ impl<'gc> WeakPart<'gc> {
         let slots = part.slots.get();
         if value.is_nil() {
             if let Some((at, _)) = slots.find(ctx, key, hash) {
-                slots.pairs[at].clear(ctx.cx);
+                // LW5
+                let holder = object(key).unwrap_or_else(|| part.erase());
+                slots.pairs[at].set(ctx.cx, holder, Pair { key, value: Held::Strong(Value::Nil) });
             }
             return Ok(());
         }
