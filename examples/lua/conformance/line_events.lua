@@ -139,3 +139,25 @@ loops({ [3] = 1 })
 loops({})
 debug.sethook()
 print(table.concat(events, " "))
+
+-- Ends of loops whose variables a closure has, and the name of a method.
+local function captured(t)
+  while t do
+    local x
+    local g = function() return x end
+    break
+  end
+  for i = 1, 2 do
+    local g = function() return i end
+    break
+  end
+  local m = t
+    .a
+    :format()
+  return m
+end
+events = {}
+debug.sethook(function(_, line) events[#events + 1] = line end, "l")
+captured({ a = "text" })
+debug.sethook()
+print(table.concat(events, " "))

@@ -150,8 +150,8 @@ impl<'s> Compiler<'s> {
                     exp = self.call(func, arguments, *line, *end)?;
                 }
                 Suffix::Method { name, arguments, line, end } => {
-                    self.current.discharge(&mut exp);
                     self.current.line = name.line;
+                    self.current.discharge(&mut exp);
                     self.current.reached = Reached::after(name.end);
                     let key = self.current.string_constant(name.text.into());
                     self.current.method(&mut exp, key)?;

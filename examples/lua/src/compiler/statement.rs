@@ -66,11 +66,13 @@ impl<'s> Compiler<'s> {
                 Ok(())
             }
             StatKind::If { arms, otherwise } => self.if_else(arms, otherwise.as_ref()),
-            StatKind::While { condition, body } => self.while_loop(condition, body),
+            StatKind::While { condition, body, end_line } => {
+                self.while_loop(condition, body, *end_line)
+            }
             StatKind::Repeat { body, condition } => self.repeat_loop(body, condition),
-            StatKind::NumericFor { variable, start, limit, step, do_line, body } => {
+            StatKind::NumericFor { variable, start, limit, step, do_line, body, end_line } => {
                 let bounds = [Some(start), Some(limit), step.as_ref()];
-                self.numeric_for(variable, bounds, body, [*do_line, stat.line])
+                self.numeric_for(variable, bounds, body, [*do_line, stat.line, *end_line])
             }
             StatKind::GenericFor { names, values, values_line, body, end_line } => {
                 self.generic_for(names, values, body, [*values_line, *end_line])
@@ -326,13 +328,14 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
-    fn while_loop(&mut self, condition: &Expr<'s>, body: &Block<'s>) -> Compiled {
+    fn while_loop(&mut self, condition: &Expr<'s>, body: &Block<'s>, end_line: u32) -> Compiled {
         let start = self.current.here();
         let condition = self.expression(condition)?;
         let exit = self.exit_if_false(condition)?;
         self.current.enter_block(BlockKind::Loop);
         self.block(body)?;
         self.current.jump_back(start);
+        self.current.line = end_line;
         self.leave_block()?;
         self.current.patch_here(exit);
         Ok(())
@@ -361,7 +364,7 @@ impl<'s> Compiler<'s> {
         variable: &Name<'s>,
         bounds: [Option<&Expr<'s>>; 3],
         body: &Block<'s>,
-        [do_line, line]: [u32; 2],
+        [do_line, line, end_line]: [u32; 3],
     ) -> Compiled {
         self.current.enter_block(BlockKind::Loop);
         let base = self.current.free_register;
@@ -386,6 +389,7 @@ impl<'s> Compiler<'s> {
         self.current.emit(Op::ForLoop { base, offset });
         self.current.fix_line(line);
         self.current.patch_here(entry);
+        self.current.line = end_line;
         self.leave_block()
     }
 

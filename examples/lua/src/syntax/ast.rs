@@ -84,6 +84,8 @@ pub enum StatKind<'s> {
         condition: Expr<'s>,
         /// the loop's body
         body: Block<'s>,
+        /// line of `end`
+        end_line: u32,
     },
     /// `repeat body until condition`
     Repeat {
@@ -106,6 +108,8 @@ pub enum StatKind<'s> {
         do_line: u32,
         /// the loop's body
         body: Block<'s>,
+        /// line of `end`
+        end_line: u32,
     },
     /// `for names in values do body end`
     GenericFor {

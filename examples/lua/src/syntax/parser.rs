@@ -311,7 +311,8 @@ impl<'s> Parser<'s> {
         self.expect(&Token::Do)?;
         let body = self.block()?;
         self.expect_match(&Token::End, &Token::While, line)?;
-        Ok(StatKind::While { condition, body })
+        let end_line = self.last_line;
+        Ok(StatKind::While { condition, body, end_line })
     }
 
     fn repeat_statement(&mut self, line: u32) -> Parsed<StatKind<'s>> {
@@ -344,7 +345,8 @@ impl<'s> Parser<'s> {
         let step = if self.accept(&Token::Comma)? { Some(self.expression()?) } else { None };
         let do_line = self.current.line;
         let body = self.for_body(line)?;
-        Ok(StatKind::NumericFor { variable, start, limit, step, do_line, body })
+        let end_line = self.last_line;
+        Ok(StatKind::NumericFor { variable, start, limit, step, do_line, body, end_line })
     }
 
     fn generic_for(&mut self, first: Name<'s>, line: u32) -> Parsed<StatKind<'s>> {
