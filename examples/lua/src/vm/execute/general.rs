@@ -67,8 +67,11 @@ fn enter_operator(ctx: Ctx<'_>) -> bool {
     let [lhs, rhs] = [lhs, rhs].map(|register| stack[base + register.index()].get());
     let Value::Table(table) = lhs else { return false };
     let Some(metatable) = table.metatable() else { return false };
-    let handler = metatable.get_short(ctx, ctx.state.event_key(event));
-    let Value::Function(metamethod) = handler else { return false };
+    let handler = match event {
+        Event::Eq => metatable.cached_metamethod(ctx, event),
+        _ => Some(metatable.get_short(ctx, ctx.state.event_key(event))),
+    };
+    let Some(handler @ Value::Function(metamethod)) = handler else { return false };
     let func = base + data.max_stack as usize;
     for (slot, value) in stack[func..].iter().zip([handler, lhs, rhs]) {
         slot.set(value);
