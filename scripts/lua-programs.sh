@@ -44,7 +44,7 @@ if [[ -z ${LUA:-} ]]; then
 fi
 folder="$(cd "$folder" && pwd)" work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-jobs=0 failed=0 tests=0
+jobs=0 failed=0 tests=0 order=cat
 
 # Both are called `lua`, as in their messages.
 mkdir -p "$work/bin/reference" "$work/bin/ours" "$work/lib/moonscript/parse"
@@ -93,7 +93,7 @@ job() {
     status=0
     (cd "$inside" && PATH="$work/bin/$run:$PATH" timeout 900 bash -o pipefail -c "$command") >"$work/$run.out" 2>&1 \
       </dev/null || status=$?
-    { normalised "$work/$run.out"; echo "status $status"; } >"$work/$run.txt"
+    { normalised "$work/$run.out" | $order; echo "status $status"; } >"$work/$run.txt"
   done
   count="$(sed -n 's/^\([0-9]*\) ok, [0-9]* pending, [0-9]* failed$/\1/p' "$work/ours.txt" | tail -n 1)"
   tests=$((tests + ${count:-0}))
@@ -106,12 +106,12 @@ job() {
   fi
 }
 
-# specs NAME DIRECTORY PATH SPEC...: a job that runs specs; the order of some is that of `pairs`.
+# specs NAME DIRECTORY PATH SPEC...: a job that runs specs. The order of some is that of `pairs`, so lines are sorted.
 specs() {
   local name="$1" directory="$2" path="$3"
   shift 3
   [[ -d $folder/luassert && -d $folder/say ]] || return 0
-  LUA_PATH="$path;$lib" job "$name: specs" "$directory" "lua '$stand_ins/busted.lua' $* | LC_ALL=C sort"
+  order="env LC_ALL=C sort" LUA_PATH="$path;$lib" job "$name: specs" "$directory" "lua '$stand_ins/busted.lua' $*"
 }
 
 job "json.lua: tests" json.lua/test "lua test.lua"

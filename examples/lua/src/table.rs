@@ -1,4 +1,4 @@
-//! Tables: an array part and a hash part, both objects of their own in the heap.
+//! Tables: an array part and a hash part (`nodes`), both objects of their own in the heap.
 //!
 //! The hash part is a chained scatter table with Brent's variation, the sizes of both parts follow
 //! from a count of the keys at a rehash: the scheme of PUC-Rio Lua (`ltable.c`). Here the link of a
@@ -25,7 +25,7 @@
 //! * LT7: any sequence of operations on a table costs amortised constant time for each, apart from the
 //!   length of chains, which the hash functions keep short. A rehash costs time in proportion to the
 //!   nodes, and if it counts the array part, to that too; both are paid by insertions before it:
-//!     * Nodes: a rehash leaves at least a quarter of the new nodes free ([`with_slack`]), unless there
+//!     * Nodes: a rehash leaves at least a quarter of the new nodes free (`with_slack`), unless there
 //!       are very few. An insertion takes at most one, and the next rehash comes when none is left.
 //!     * Array part, counting it: see [`Table::is_worth_counting`]. A long one is counted once after it
 //!       has grown, at the growth's expense, and then only when the insertions since the last count
@@ -40,130 +40,23 @@ use core::hint::cold_path;
 use heap_api::{Cx, Gc, GcCell, HeaderSlice, Trace};
 
 use crate::error::NoMemory;
-use crate::function::{Closure, NativeFn};
-use crate::hash::{scatter, scatter_integer};
 use crate::number;
 use crate::state::{Ctx, Event};
 use crate::string::Str;
-use crate::thread::Thread;
-use crate::userdata::UserData;
-use crate::value::{Double, Value};
+use crate::value::Value;
 
+use nodes::{
+    END, Key, Node, Nodes, NodesHead, SHARED, WEAK, hash, hash_int, insert_node, new_nodes, put,
+};
+use sizes::{FINALIZER, credit_of_new_array, packed};
 use weak::{WeakMode, WeakPart};
 
+mod length;
+mod nodes;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod weak;
-
-/// Index of the next node in a chain; beyond every table at the end.
-type Link = u32;
-
-const END: Link = Link::MAX;
-
-/// A key with the link to the next node of its chain.
-#[derive(Clone, Copy, Trace)]
-enum Key<'gc> {
-    Empty(Link),
-    False(Link),
-    True(Link),
-    Int(Link, i64),
-    Float(Link, Double),
-    Str(Link, Str<'gc>),
-    Table(Link, Gc<'gc, Table<'gc>>),
-    Function(Link, Gc<'gc, Closure<'gc>>),
-    Native(Link, Gc<'gc, NativeFn<'gc>>),
-    Thread(Link, Gc<'gc, Thread<'gc>>),
-    UserData(Link, Gc<'gc, UserData<'gc>>),
-    LightUserData(Link, usize),
-    /// No key: the entries of a weak table (LT8).
-    Weak(Link, Gc<'gc, WeakPart<'gc>>),
-}
-
-const _: () = assert!(size_of::<Key<'_>>() <= 16);
-
-impl<'gc> Key<'gc> {
-    fn new(value: Value<'gc>, link: Link) -> Key<'gc> {
-        match value {
-            Value::Nil => Key::Empty(link),
-            Value::False => Key::False(link),
-            Value::True => Key::True(link),
-            Value::Int(i) => Key::Int(link, i),
-            Value::Float(f) => Key::Float(link, f),
-            Value::Str(s) => Key::Str(link, s),
-            Value::Table(t) => Key::Table(link, t),
-            Value::Function(f) => Key::Function(link, f),
-            Value::Native(f) => Key::Native(link, f),
-            Value::Thread(t) => Key::Thread(link, t),
-            Value::UserData(u) => Key::UserData(link, u),
-            Value::LightUserData(word) => Key::LightUserData(link, word),
-        }
-    }
-
-    fn value(self) -> Value<'gc> {
-        match self {
-            Key::Empty(_) | Key::Weak(..) => Value::Nil,
-            Key::False(_) => Value::False,
-            Key::True(_) => Value::True,
-            Key::Int(_, i) => Value::Int(i),
-            Key::Float(_, f) => Value::Float(f),
-            Key::Str(_, s) => Value::Str(s),
-            Key::Table(_, t) => Value::Table(t),
-            Key::Function(_, f) => Value::Function(f),
-            Key::Native(_, f) => Value::Native(f),
-            Key::Thread(_, t) => Value::Thread(t),
-            Key::UserData(_, u) => Value::UserData(u),
-            Key::LightUserData(_, word) => Value::LightUserData(word),
-        }
-    }
-
-    #[inline(always)]
-    fn link(self) -> Link {
-        match self {
-            Key::Empty(link)
-            | Key::False(link)
-            | Key::True(link)
-            | Key::Int(link, _)
-            | Key::Float(link, _)
-            | Key::Str(link, _)
-            | Key::Table(link, _)
-            | Key::Function(link, _)
-            | Key::Native(link, _)
-            | Key::Thread(link, _)
-            | Key::UserData(link, _)
-            | Key::LightUserData(link, _)
-            | Key::Weak(link, _) => link,
-        }
-    }
-
-    fn is_empty(self) -> bool {
-        matches!(self, Key::Empty(_))
-    }
-}
-
-#[derive(Trace)]
-struct Node<'gc> {
-    key: GcCell<Key<'gc>>,
-    value: GcCell<Value<'gc>>,
-}
-
-impl<'gc> Node<'gc> {
-    fn empty() -> Node<'gc> {
-        Node { key: GcCell::new(Key::Empty(END)), value: GcCell::new(Value::Nil) }
-    }
-}
-
-/// What precedes the nodes of a hash part.
-#[derive(Trace)]
-pub struct NodesHead {
-    /// All nodes from here on are in use; [`SHARED`] and [`WEAK`] mark
-    /// hash parts without keys.
-    last_free: Cell<u32>,
-    /// For the hashes of numbers and addresses.
-    seed: u32,
-}
-
-/// A hash part.
-type Nodes<'gc> = HeaderSlice<NodesHead, Node<'gc>>;
 
 /// What precedes the elements of an array part.
 #[derive(Trace)]
@@ -174,12 +67,6 @@ pub struct ArrayHead {
 
 /// An array part.
 type Array<'gc> = HeaderSlice<ArrayHead, GcCell<Value<'gc>>>;
-
-/// The shared empty hash part (LT3).
-const SHARED: u32 = u32::MAX;
-
-/// That of a weak table (LT8).
-const WEAK: u32 = u32::MAX - 1;
 
 /// The parts that new tables start with (LT3).
 #[derive(Trace)]
@@ -247,40 +134,12 @@ impl<'gc> From<SetError> for crate::error::Failure<'gc> {
     }
 }
 
-/// A hash part for more keys than this has a quarter of its nodes free after a rehash (LT7).
-const FEW: usize = 8;
-
-/// An array part that grows has at least this length, a power of two.
-const FIRST_GROWTH: usize = 4;
-
-/// An array part of at most this length is counted at every rehash (LT7).
-const SHORT_ARRAY: usize = 64;
-
 /// The key as tables have it (LT1).
 fn normalised(key: Value<'_>) -> Value<'_> {
     match key {
         Value::Float(f) => number::float_to_integer(f.get()).map_or(key, Value::Int),
         _ => key,
     }
-}
-
-/// The hash of a key, for a hash part of `mask + 1` nodes.
-fn hash(key: Value<'_>, seed: u32, mask: u32) -> u32 {
-    match key {
-        Value::Nil => 0,
-        Value::False => 0,
-        Value::True => 1,
-        Value::Int(i) => hash_int(i, seed, mask),
-        Value::Float(f) => scatter(f.get().to_bits(), seed),
-        Value::Str(s) => s.hash(),
-        other => scatter(other.address().unwrap_or(0) as u64, seed),
-    }
-}
-
-/// The hash of an integer key, see [`hash`]. An integer that is the index of a node is its own hash (LT9).
-#[inline(always)]
-fn hash_int(key: i64, seed: u32, mask: u32) -> u32 {
-    if key as u64 <= u64::from(mask) { key as u32 } else { scatter_integer(key, seed) }
 }
 
 /// Position in the array part of an integer key, far out of range if it is not positive.
@@ -802,211 +661,6 @@ impl<'gc> Table<'gc> {
         Ok(())
     }
 
-    // ---- sizes ----
-
-    /// Chooses new sizes for both parts, with room for `extra` (LT7).
-    #[inline(never)]
-    fn rehash(&self, ctx: Ctx<'gc>, extra: Value<'gc>) -> Result<(), NoMemory> {
-        let mut census = Census::default();
-        let nodes = &self.nodes.get().as_ref().tail;
-        let mut keys = 1;
-        if let Value::Int(i) = extra {
-            census.count(i);
-        }
-        for node in nodes {
-            if !node.value.get().is_nil() {
-                keys += 1;
-                if let Key::Int(_, i) = node.key.get() {
-                    census.count(i);
-                }
-            }
-        }
-        let old_array = self.array_part();
-        let mut credit = self.credit() + (nodes.len() / 4).max(1);
-        let mut array = old_array.len();
-        if Self::is_worth_counting(array, credit, &census) {
-            for (i, slot) in old_array.iter().enumerate() {
-                if !slot.get().is_nil() {
-                    keys += 1;
-                    census.count(i as i64 + 1);
-                }
-            }
-            let mut covered;
-            (array, covered) = census.array_size();
-            if array > old_array.len() && array < FIRST_GROWTH {
-                // The next elements will not be long in coming.
-                (array, covered) = (FIRST_GROWTH, census.integers_to(FIRST_GROWTH));
-            }
-            keys -= covered;
-            credit = if array > old_array.len() { credit_of_new_array(array) } else { 0 };
-            note_work(ctx, old_array.len());
-        }
-        self.rebuild(ctx, array, with_slack(keys))?;
-        self.set_credit(credit);
-        Ok(())
-    }
-
-    /// A lower bound of the insertions into the hash part since the array part was last counted. A
-    /// long new array part starts with credit for the first count that may find that the part
-    /// should grow.
-    #[inline]
-    fn credit(&self) -> usize {
-        let [a, b, c] = self.credit.get();
-        u32::from_le_bytes([a, b, c & !FINALIZER, 0]) as usize
-    }
-
-    fn set_credit(&self, credit: usize) {
-        let [a, b, c] = packed(credit);
-        self.credit.set([a, b, c | (self.credit.get()[2] & FINALIZER)]);
-    }
-
-    /// Whether a rehash is to count how much of the array part is in use, which costs time in
-    /// proportion to its length, and choose a new length for it. That takes a certain credit; half
-    /// of it is enough if the integer keys outside of the part, which `census` has, would make the
-    /// part grow provided that all of it is in use.
-    fn is_worth_counting(array: usize, credit: usize, census: &Census) -> bool {
-        if array <= SHORT_ARRAY || credit >= (2 * credit_of_new_array(array)).min(MAX_CREDIT) {
-            return true;
-        }
-        if credit < credit_of_new_array(array) || census.integers == 0 {
-            return false;
-        }
-        let mut full = census.clone();
-        full.count_all(array);
-        full.array_size().0 > array
-    }
-
-    /// Makes both parts anew, with the same content: an array part of `array` elements, a hash part of
-    /// at least `hash` nodes, which must be enough for all keys that the array part does not cover.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory; nothing has changed then (LT6).
-    fn rebuild(&self, ctx: Ctx<'gc>, array: usize, hash: usize) -> Result<(), NoMemory> {
-        let old_array = self.array_part();
-        let old_nodes = self.nodes.get();
-        let new_array_part = if array == old_array.len() {
-            self.array.get()
-        } else {
-            resized_array(ctx, old_array, array)?
-        };
-        let new_nodes_part =
-            if hash == 0 { ctx.state.no_parts.nodes } else { new_nodes(ctx, hash)? };
-        note_work(ctx, old_nodes.tail.len() + new_nodes_part.tail.len());
-        if array != old_array.len() {
-            note_work(ctx, old_array.len() + array);
-            self.array.set(ctx.cx, new_array_part);
-        }
-        self.set_nodes(ctx, new_nodes_part);
-        for (i, slot) in old_array.iter().enumerate().skip(array) {
-            let value = slot.get();
-            if !value.is_nil() {
-                put(ctx, new_nodes_part.as_ref(), Value::Int(i as i64 + 1), value);
-            }
-        }
-        for node in &old_nodes.as_ref().tail {
-            let value = node.value.get();
-            if value.is_nil() {
-                continue;
-            }
-            let key = node.key.get().value();
-            match key {
-                Value::Int(i) if array_index(i) < array => {
-                    new_array_part.tail[array_index(i)].set(ctx.cx, value);
-                }
-                _ => put(ctx, new_nodes_part.as_ref(), key, value),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the array part at least this long, for a caller that is about to fill it.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory for it.
-    pub fn reserve_array(&self, ctx: Ctx<'gc>, len: usize) -> Result<(), NoMemory> {
-        let old = self.array_part();
-        if len <= old.len() || self.is_weak() {
-            return Ok(());
-        }
-        let new = resized_array(ctx, old, len)?;
-        note_work(ctx, old.len() + len);
-        if !self.has_no_nodes() {
-            // LT2: what the array part covers now leaves the hash part.
-            for (i, slot) in new.tail.iter().enumerate().skip(old.len()) {
-                let key = i as i64 + 1;
-                if let Some(found) = self.hash_int_slot(key, self.hash_int(key)) {
-                    slot.set(ctx.cx, found.replace(ctx.cx, Value::Nil));
-                }
-            }
-        }
-        self.array.set(ctx.cx, new);
-        self.set_credit(credit_of_new_array(len));
-        Ok(())
-    }
-
-    /// A border: `n` with `t[n] ~= nil` (or `n == 0`) and `t[n + 1] == nil`.
-    #[inline]
-    pub fn length(&self, ctx: Ctx<'gc>) -> i64 {
-        if self.is_weak() {
-            return border_from(0, |key| self.weak_get(ctx, Value::Int(key)).is_nil());
-        }
-        self.ordinary_length()
-    }
-
-    /// As [`Table::length`], for a table that is not weak.
-    #[inline]
-    pub fn ordinary_length(&self) -> i64 {
-        let Array { header: ArrayHead { border }, tail: array, .. } = self.array.get().as_ref();
-        let nil_at = |i: usize| array[i].get().is_nil();
-        let len = array.len();
-        if len == 0 || !nil_at(len - 1) {
-            return self.hash_border(len as i64);
-        }
-        let hint = border.get() as usize;
-        if hint > 0 && hint < len && !nil_at(hint - 1) {
-            if nil_at(hint) {
-                return hint as i64;
-            }
-            // Most often one element was appended since.
-            if hint + 1 < len && nil_at(hint + 1) {
-                border.set(hint as u32 + 1);
-                return hint as i64 + 1;
-            }
-        }
-        self.find_border()
-    }
-
-    /// A border inside the array part, whose last element is nil.
-    #[inline(never)]
-    fn find_border(&self) -> i64 {
-        let Array { header: ArrayHead { border }, tail: array, .. } = self.array.get().as_ref();
-        // Binary search between a present (or index 0) and an absent position.
-        let (mut present, mut absent) = (0, array.len());
-        if absent > 1 && !array[absent - 2].get().is_nil() {
-            present = absent - 1;
-        }
-        while absent - present > 1 {
-            let middle = present + (absent - present) / 2;
-            if array[middle - 1].get().is_nil() {
-                absent = middle;
-            } else {
-                present = middle;
-            }
-        }
-        border.set(present as u32);
-        present as i64
-    }
-
-    /// A border at or after `present`, which is 0 or a key with a value.
-    fn hash_border(&self, present: i64) -> i64 {
-        if self.has_no_nodes() || self.hash_get_int(present + 1).is_nil() {
-            return present;
-        }
-        border_from(present + 1, |key| self.ordinary_int(key).is_nil())
-    }
-
     // ---- traversal ----
 
     /// The entry after `key` in traversal order, `None` at the end; nil starts.
@@ -1065,28 +719,6 @@ impl<'gc> Table<'gc> {
 /// A key and its value, if there is one more.
 pub type Entry<'gc> = Option<(Value<'gc>, Value<'gc>)>;
 
-/// A border at or after `present`, which is 0 or a key with a value, found with few looks at keys.
-fn border_from(mut present: i64, is_nil: impl Fn(i64) -> bool) -> i64 {
-    let mut absent = present + 1;
-    while !is_nil(absent) {
-        present = absent;
-        absent = match absent.checked_mul(2) {
-            Some(doubled) => doubled,
-            None if is_nil(i64::MAX) => i64::MAX,
-            None => return i64::MAX,
-        };
-    }
-    while absent - present > 1 {
-        let middle = present + (absent - present) / 2;
-        if is_nil(middle) {
-            absent = middle;
-        } else {
-            present = middle;
-        }
-    }
-    present
-}
-
 /// The key given to `next` is not in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey;
@@ -1094,193 +726,4 @@ pub struct InvalidKey;
 fn new_array<'gc>(cx: &'gc Cx, len: usize) -> Result<Gc<'gc, Array<'gc>>, NoMemory> {
     let head = ArrayHead { border: Cell::new(0) };
     Ok(cx.try_alloc_header_slice_fill_cells(head, len, Value::Nil)?)
-}
-
-/// An array part with the content of another, as far as it reaches.
-fn resized_array<'gc>(
-    ctx: Ctx<'gc>,
-    old: &[GcCell<Value<'gc>>],
-    len: usize,
-) -> Result<Gc<'gc, Array<'gc>>, NoMemory> {
-    if len == 0 {
-        return Ok(ctx.state.no_parts.array);
-    }
-    let fill = |i: usize| GcCell::new(old.get(i).map_or(Value::Nil, GcCell::get));
-    let head = ArrayHead { border: Cell::new(0) };
-    Ok(ctx.cx.try_alloc_header_slice_fn(head, len, fill)?)
-}
-
-/// The insertions that pay for the first count of an array part of this length.
-fn credit_of_new_array(len: usize) -> usize {
-    (len / 16).min(MAX_CREDIT)
-}
-
-/// Most that [`Table::credit`] can be.
-const MAX_CREDIT: usize = (1 << 23) - 1;
-
-/// The bit above the credit.
-const FINALIZER: u8 = 1 << 7;
-
-fn packed(credit: usize) -> [u8; 3] {
-    let [a, b, c, _] = (credit.min(MAX_CREDIT) as u32).to_le_bytes();
-    [a, b, c]
-}
-
-/// How many nodes a rehash makes for `keys` keys: a power of two, of which a quarter stays free (LT7)
-/// unless the keys are few. A full hash part of living keys doubles by the power of two alone.
-fn with_slack(keys: usize) -> usize {
-    let nodes = keys.next_power_of_two();
-    match keys {
-        0 => 0,
-        _ if keys > FEW && keys > nodes - nodes / 4 => 2 * nodes,
-        _ => nodes,
-    }
-}
-
-/// Counts slots and nodes that were looked at or made, for the tests of LT7.
-#[inline(always)]
-fn note_work(ctx: Ctx<'_>, slots: usize) {
-    #[cfg(test)]
-    ctx.host.table_work.set(ctx.host.table_work.get() + slots as u64);
-    #[cfg(not(test))]
-    let _ = (ctx, slots);
-}
-
-fn new_nodes<'gc>(ctx: Ctx<'gc>, len: usize) -> Result<Gc<'gc, Nodes<'gc>>, NoMemory> {
-    // Links are 32 bits wide.
-    if len > 1 << 31 {
-        return Err(NoMemory);
-    }
-    let len = len.next_power_of_two();
-    let last_free = Cell::new(len as u32);
-    let head = NodesHead { last_free, seed: ctx.host.hash_seed.narrow };
-    Ok(ctx.cx.try_alloc_header_slice_fn(head, len, |_| Node::empty())?)
-}
-
-/// Puts a new key into a hash part that has room.
-fn put<'gc>(ctx: Ctx<'gc>, nodes: &'gc Nodes<'gc>, key: Value<'gc>, value: Value<'gc>) {
-    let hash = hash(key, nodes.header.seed, nodes.tail.len() as u32 - 1);
-    insert_node(ctx, nodes, key, hash, value);
-}
-
-/// Puts a new key with this hash into a hash part; says whether there was room.
-fn insert_node<'gc>(
-    ctx: Ctx<'gc>,
-    nodes: &'gc Nodes<'gc>,
-    key: Value<'gc>,
-    hash: u32,
-    value: Value<'gc>,
-) -> bool {
-    let mask = nodes.tail.len() as u32 - 1;
-    let main = (hash & mask) as usize;
-    let node = &nodes.tail[main];
-    let resident = node.key.get();
-    if node.value.get().is_nil() {
-        // Free, or left by a key whose value is nil: its place in a chain stays (LT4).
-        node.key.set(ctx.cx, Key::new(key, resident.link()));
-        node.value.set(ctx.cx, value);
-        return true;
-    }
-    let Some(free) = take_free(nodes) else { return false };
-    let free_node = &nodes.tail[free];
-    let resident_hash = self::hash(resident.value(), nodes.header.seed, mask);
-    let resident_main = (resident_hash & mask) as usize;
-    if resident_main == main {
-        free_node.key.set(ctx.cx, Key::new(key, resident.link()));
-        free_node.value.set(ctx.cx, value);
-        node.key.set(ctx.cx, Key::new(resident.value(), free as Link));
-    } else {
-        // LT5: find the node that links to the resident, and move it.
-        let mut before = resident_main;
-        loop {
-            let link = nodes.tail[before].key.get().link() as usize;
-            if link == main {
-                break;
-            }
-            before = link;
-        }
-        let linker = &nodes.tail[before];
-        linker.key.set(ctx.cx, Key::new(linker.key.get().value(), free as Link));
-        free_node.key.set(ctx.cx, resident);
-        free_node.value.set(ctx.cx, node.value.get());
-        node.key.set(ctx.cx, Key::new(key, END));
-        node.value.set(ctx.cx, value);
-    }
-    true
-}
-
-/// The highest node that never held a key.
-fn take_free(nodes: &Nodes<'_>) -> Option<usize> {
-    let mut last = nodes.header.last_free.get();
-    while last > 0 {
-        last -= 1;
-        if nodes.tail[last as usize].key.get().is_empty() {
-            nodes.header.last_free.set(last);
-            return Some(last as usize);
-        }
-    }
-    nodes.header.last_free.set(0);
-    None
-}
-
-/// How many integer keys lie in each power-of-two slice.
-#[derive(Clone)]
-struct Census {
-    /// `slices[k]`: keys in `2^(k - 1) + 1 ..= 2^k`.
-    slices: [usize; 33],
-    integers: usize,
-}
-
-/// `2^k`, if there can be as many keys in the address space.
-fn power_of_two(k: usize) -> Option<usize> {
-    1_usize.checked_shl(k as u32)
-}
-
-impl Default for Census {
-    fn default() -> Census {
-        Census { slices: [0; 33], integers: 0 }
-    }
-}
-
-impl Census {
-    fn count(&mut self, key: i64) {
-        if (1..=1 << 32).contains(&key) {
-            let slice = 64 - (key as u64 - 1).leading_zeros() as usize;
-            self.slices[slice] += 1;
-            self.integers += 1;
-        }
-    }
-
-    /// Counts all keys from 1 to `last`.
-    fn count_all(&mut self, last: usize) {
-        let mut before = 0;
-        for (k, in_slice) in self.slices.iter_mut().enumerate() {
-            let end = power_of_two(k).map_or(last, |size| last.min(size));
-            *in_slice += end - before;
-            before = end;
-        }
-        self.integers += before;
-    }
-
-    /// How many keys are in `1..=end`, for a power of two.
-    fn integers_to(&self, end: usize) -> usize {
-        self.slices.iter().take(end.trailing_zeros() as usize + 1).sum()
-    }
-
-    /// The largest `n`, a power of two, such that more than half of `1..=n` is in use; and how many
-    /// keys that covers.
-    fn array_size(&self) -> (usize, usize) {
-        let (mut best, mut covered, mut seen) = (0, 0, 0);
-        for (k, in_slice) in self.slices.iter().enumerate() {
-            let Some(size) = power_of_two(k) else { break };
-            if self.integers <= size / 2 {
-                break;
-            }
-            seen += in_slice;
-            if seen > size / 2 {
-                (best, covered) = (size, seen);
-            }
-        }
-        (best, covered)
-    }
 }

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use heap_api::Gc;
 
-use super::{SHORT_ARRAY, SetError, Table};
+use super::sizes::SHORT_ARRAY;
+use super::{SetError, Table};
 use crate::state::{Ctx, Event};
 use crate::value::Value;
 use crate::vm::Runner;
