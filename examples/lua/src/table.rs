@@ -578,6 +578,9 @@ impl<'gc> Table<'gc> {
 
     #[inline(never)]
     fn hash_set_int(&self, ctx: Ctx<'gc>, key: i64, value: Value<'gc>) -> Result<(), NoMemory> {
+        if self.has_no_nodes() && self.grow_short_list(ctx, key, value)? {
+            return Ok(());
+        }
         let hash = self.hash_int(key);
         if let Some(slot) = self.hash_int_slot(key, hash) {
             slot.set(ctx.cx, value);
@@ -648,6 +651,11 @@ impl<'gc> Table<'gc> {
     ) -> Result<(), NoMemory> {
         if let Some(part) = self.weak_part() {
             return WeakPart::set(part, ctx, key, value);
+        }
+        if let Value::Int(key) = key
+            && self.grow_short_list(ctx, key, value)?
+        {
+            return Ok(());
         }
         self.rehash(ctx, key)?;
         // There is room now, in one part or the other.

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use heap_api::{Gc, GcCell};
 
-use super::nodes::{Key, new_nodes, put};
+use super::nodes::{Key, Node, new_nodes, put};
 use super::{Array, ArrayHead, Table, array_index};
 use crate::error::NoMemory;
 use crate::state::Ctx;
@@ -14,8 +14,8 @@ use crate::value::Value;
 /// A hash part for more keys than this has a quarter of its nodes free after a rehash (LT7).
 const FEW: usize = 8;
 
-/// An array part that grows has at least this length, a power of two.
-const FIRST_GROWTH: usize = 4;
+/// The length of an array part from which on a list grows by a count of its keys.
+const SHORT_LIST: usize = 4;
 
 /// An array part of at most this length is counted at every rehash (LT7).
 pub(super) const SHORT_ARRAY: usize = 64;
@@ -64,12 +64,8 @@ impl<'gc> Table<'gc> {
                     census.count(i as i64 + 1);
                 }
             }
-            let mut covered;
+            let covered;
             (array, covered) = census.array_size();
-            if array > old_array.len() && array < FIRST_GROWTH {
-                // The next elements will not be long in coming.
-                (array, covered) = (FIRST_GROWTH, census.integers_to(FIRST_GROWTH));
-            }
             keys -= covered;
             credit = if array > old_array.len() { credit_of_new_array(array) } else { 0 };
             note_work(ctx, old_array.len());
@@ -77,6 +73,46 @@ impl<'gc> Table<'gc> {
         self.rebuild(ctx, array, with_slack(keys))?;
         self.set_credit(credit);
         Ok(())
+    }
+
+    /// Adds the next element to a short list that is full, as its hash part is, or lacking. A count of the keys would
+    /// double the array part and leave the hash part as it is; this finds that out more quickly. Says whether the
+    /// table is such a one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory; nothing has changed then (LT6).
+    #[inline(always)]
+    pub(super) fn grow_short_list(
+        &self,
+        ctx: Ctx<'gc>,
+        key: i64,
+        value: Value<'gc>,
+    ) -> Result<bool, NoMemory> {
+        let old = self.array_part();
+        let next = array_index(key);
+        let is_full_list = next == old.len()
+            && next < SHORT_LIST
+            && old.iter().all(|slot| !slot.get().is_nil())
+            && (self.has_no_nodes() || self.has_few_nodes_full_of_other_keys());
+        if !is_full_list || value.is_nil() {
+            return Ok(false);
+        }
+        let array = resized_array(ctx, old, (next + 1).next_power_of_two())?;
+        array.tail[next].set(ctx.cx, value);
+        note_work(ctx, array.tail.len() + self.nodes.get().tail.len());
+        self.array.set(ctx.cx, array);
+        Ok(true)
+    }
+
+    /// Whether a count of the keys would leave the hash part as it is, which is full: it has no integers, and
+    /// no keys without values.
+    fn has_few_nodes_full_of_other_keys(&self) -> bool {
+        let nodes = &self.nodes.get().as_ref().tail;
+        let stays = |node: &Node<'gc>| {
+            !node.value.get().is_nil() && !matches!(node.key.get(), Key::Int(..))
+        };
+        nodes.len() <= FEW && nodes.iter().all(stays)
     }
 
     /// A lower bound of the insertions into the hash part since the array part was last counted. A
@@ -251,11 +287,6 @@ impl Census {
             before = end;
         }
         self.integers += before;
-    }
-
-    /// How many keys are in `1..=end`, for a power of two.
-    fn integers_to(&self, end: usize) -> usize {
-        self.slices.iter().take(end.trailing_zeros() as usize + 1).sum()
     }
 
     /// The largest `n`, a power of two, such that more than half of `1..=n` is in use; and how many
