@@ -116,12 +116,13 @@ pub fn scatter(word: u64, narrow: u32) -> u32 {
     narrowed(folded_product(word ^ secret, secret | 1 << 63))
 }
 
-/// As [`scatter`], for integers, which often follow each other: sixteen that differ only in their
-/// lowest bits get hashes that differ only there. They neither collide nor lie far apart.
+/// As [`scatter`], for integers, which often follow each other: 256 that differ only in their lowest
+/// byte get hashes that differ only there. They neither collide, in a table of as many nodes, nor lie far
+/// apart. In a smaller one with `n` nodes no more than `256 / n` of them have one main position.
 #[inline(always)]
 #[must_use]
 pub fn scatter_integer(key: i64, narrow: u32) -> u32 {
-    scatter((key >> 4) as u64, narrow) ^ (key as u32 & 15)
+    scatter((key >> 8) as u64, narrow) ^ (key as u32 & 255)
 }
 
 #[cfg(test)]
