@@ -91,3 +91,5 @@ for _, source in ipairs {
   "for i = 1, 2 do\n  local s = nil\n  s = s .. i\nend",
 } do lines[#lines + 1] = (select(2, pcall(load(source, "=chunk")))) end
 print(table.concat(lines, "\n"))
+package.loaded["a module"] = function() return debug.traceback("of a module") end
+print((package.loaded["a module"]()))

@@ -22,8 +22,8 @@ pub(super) fn global_name<'gc>(ctx: Ctx<'gc>, function: Value<'gc>) -> Option<St
     find_in_modules(ctx, |value, name| value.raw_equal(function).then(name))
 }
 
-/// Calls `look` with each value of a loaded module under a string key, and with what gives its full name,
-/// until it returns something.
+/// Calls `look` with each loaded module and each value of one under a string key, and with what gives its
+/// full name, until it returns something.
 pub(super) fn find_in_modules<'gc, R>(
     ctx: Ctx<'gc>,
     mut look: impl FnMut(Value<'gc>, &dyn Fn() -> String) -> Option<R>,
@@ -31,7 +31,12 @@ pub(super) fn find_in_modules<'gc, R>(
     let mut module = Value::Nil;
     while let Ok(Some((name, table))) = ctx.state.loaded.next(ctx, module) {
         module = name;
-        let (Value::Str(name), Value::Table(table)) = (name, table) else { continue };
+        let Value::Str(name) = name else { continue };
+        let found = look(table, &|| name.to_text());
+        if found.is_some() {
+            return found;
+        }
+        let Value::Table(table) = table else { continue };
         let mut key = Value::Nil;
         while let Ok(Some((field, value))) = table.next(ctx, key) {
             key = field;
