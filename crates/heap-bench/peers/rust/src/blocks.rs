@@ -24,14 +24,17 @@ fn fill<B: Deref<Target = [u64]>>(
 }
 
 /// Frees nine in ten at random and says how many are left, and of how many words.
-fn thin<B: Deref<Target = [u64]>>(rng: &mut Xorshift64, blocks: &mut [Option<B>]) -> (usize, u64) {
+pub fn thin<B: Deref<Target: AsRef<[u64]>>>(
+    rng: &mut Xorshift64,
+    blocks: &mut [Option<B>],
+) -> (usize, u64) {
     let (mut left, mut words) = (0, 0);
     for place in blocks {
         if !rng.next().is_multiple_of(10) {
             *place = None;
         } else if let Some(b) = place {
             left += 1;
-            words += b.len() as u64;
+            words += (**b).as_ref().len() as u64;
         }
     }
     (left, words)

@@ -44,7 +44,7 @@ fn carry_out_in_full(ctx: Ctx<'_>) -> Option<Exit> {
 
 /// Calls the metamethod for an operator or a comparison that the running frame is at, if it is a Lua
 /// function of a table on the left; says whether it did. This is most of what comes here in some
-/// programs, and takes a third of the instructions that the way through [`Instruction`] does.
+/// programs, and spares each over a hundred instructions of the way through [`Instruction`].
 #[inline]
 fn enter_operator(ctx: Ctx<'_>) -> bool {
     let thread = ctx.state.thread.get();

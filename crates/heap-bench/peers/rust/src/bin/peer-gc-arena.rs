@@ -540,27 +540,11 @@ fn fill(rng: &mut Xorshift64, size: usize) -> (BlockArena, u64) {
     (arena, words)
 }
 
-/// Frees nine in ten at random and says how many are left, and of how many words.
-fn thin(rng: &mut Xorshift64, arena: &mut BlockArena) -> (usize, u64) {
-    arena.mutate_root(|_, blocks| {
-        let (mut left, mut words) = (0, 0);
-        for place in blocks {
-            if !rng.next().is_multiple_of(10) {
-                *place = None;
-            } else if let Some(b) = place {
-                left += 1;
-                words += b.len() as u64;
-            }
-        }
-        (left, words)
-    })
-}
-
 fn frag(o: &Options) -> Outcome {
     let start = Instant::now();
     let mut rng = Xorshift64(SEED);
     let (mut arena, filled) = fill(&mut rng, o.size);
-    let (_, mut live) = thin(&mut rng, &mut arena);
+    let (_, mut live) = arena.mutate_root(|_, blocks| blocks::thin(&mut rng, blocks));
     collect(&mut arena);
     let (mut i, mut refilled) = (0, 0);
     while live < filled {
@@ -588,7 +572,7 @@ fn frag(o: &Options) -> Outcome {
 fn shrink(o: &Options) -> Outcome {
     let mut rng = Xorshift64(SEED);
     let (mut arena, _) = fill(&mut rng, o.size);
-    let (n, _) = thin(&mut rng, &mut arena);
+    let (n, _) = arena.mutate_root(|_, blocks| blocks::thin(&mut rng, blocks));
     arena.mutate_root(|_, blocks| {
         let mut kept = Vec::with_capacity(n);
         kept.extend(blocks.iter().copied().filter(Option::is_some));
